@@ -1,0 +1,276 @@
+"""When each byte came: recording in the hot path, and every figure derived from it.
+
+Two classes share the work. `ByteLog` is written while a transfer runs: it appends fixed records to
+memory taken beforehand. `Curve` is read afterwards: it holds each byte's first record only and
+answers time to any percent, any byte's time, the deliverable prefix, stalls and bins.
+
+All times are nanoseconds of the recording host's monotonic clock; a `Curve` counts from its
+transfer's start stamp.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_left
+from os import PathLike
+from struct import Struct
+
+import numpy as np
+import numpy.typing as npt
+
+from swarmrace.errors import ResultsError
+
+_RECORD = Struct("=qqq")
+_COLUMNS = ("offset", "length", "t_ns")
+
+Int64s = npt.NDArray[np.int64]
+
+
+class ByteLog:
+    """Append-only records (offset, length, time) of payload bytes.
+
+    Args:
+        expected_records: how many to take memory for at once; more still fit (the memory doubles,
+            outside the usual path).
+        offsets_known: False for a system that reports only how many bytes it holds, not which;
+            offsets are then running totals and no byte's own time can be asked for.
+    """
+
+    __slots__ = ("_buffer", "_end", "bytes_recorded", "last_ns", "offsets_known")
+
+    def __init__(self, expected_records: int, *, offsets_known: bool = True) -> None:
+        self._buffer = bytearray(max(1, expected_records) * _RECORD.size)
+        self._end = 0
+        self.offsets_known = offsets_known
+        self.bytes_recorded = 0
+        self.last_ns = 0
+
+    def __len__(self) -> int:
+        return self._end // _RECORD.size
+
+    def record(self, offset: int, length: int, t_ns: int, _pack_into=_RECORD.pack_into) -> None:
+        """Note that `length` bytes from `offset` were there at `t_ns`. The hot path."""
+        end = self._end
+        try:
+            _pack_into(self._buffer, end, offset, length, t_ns)
+        except Exception:
+            if end + _RECORD.size <= len(self._buffer):
+                raise
+            self._buffer.extend(bytes(len(self._buffer)))
+            _pack_into(self._buffer, end, offset, length, t_ns)
+        self._end = end + _RECORD.size
+        self.bytes_recorded += length
+        if t_ns > self.last_ns:
+            self.last_ns = t_ns
+
+    def columns(self) -> tuple[Int64s, Int64s, Int64s]:
+        """Return offsets, lengths and times as recorded, duplicates included."""
+        rows = np.frombuffer(self._buffer, dtype=np.int64, count=3 * len(self)).reshape(-1, 3)
+        return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy()
+
+    def curve(self, start_ns: int, size_bytes: int) -> Curve:
+        """Return the curve from `start_ns` on, each byte at its first record."""
+        offset, length, t_ns = self.columns()
+        return Curve(offset, length, t_ns - start_ns, size_bytes, offsets_known=self.offsets_known)
+
+
+class Curve:
+    """Each payload byte at the time it first came, counted from the start of the transfer.
+
+    Args:
+        offset: first byte of each record.
+        length: bytes in each record.
+        t_ns: nanoseconds since the start.
+        size_bytes: the payload's size; records beyond it are refused.
+        offsets_known: see `ByteLog`.
+
+    Raises:
+        ValueError: records outside the payload, or columns of different lengths.
+    """
+
+    def __init__(
+        self,
+        offset: Int64s,
+        length: Int64s,
+        t_ns: Int64s,
+        size_bytes: int,
+        *,
+        offsets_known: bool = True,
+    ) -> None:
+        if not len(offset) == len(length) == len(t_ns):
+            raise ValueError("columns differ in length")
+        if len(offset) and (
+            offset.min() < 0 or length.min() <= 0 or int((offset + length).max()) > size_bytes
+        ):
+            raise ValueError(f"records outside a payload of {size_bytes} bytes")
+        self.size_bytes = size_bytes
+        self.offsets_known = offsets_known
+        self.records = len(offset)
+        offset, length, t_ns, self.duplicate_bytes = _first_only(offset, length, t_ns)
+        self.offset, self.length, self.t_ns = offset, length, t_ns
+        self._cumulative = np.cumsum(length)
+
+    @property
+    def total_bytes(self) -> int:
+        """Distinct payload bytes that came."""
+        return int(self._cumulative[-1]) if len(self._cumulative) else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte came."""
+        return self.total_bytes == self.size_bytes
+
+    def time_to_bytes(self, count: int) -> int | None:
+        """Return when the `count`-th byte (from 1) came, in ns, or None if it never did."""
+        if count < 1 or count > self.total_bytes:
+            return None
+        return int(self.t_ns[int(np.searchsorted(self._cumulative, count))])
+
+    def time_to_percent(self, percent: float) -> int | None:
+        """Return when `percent` % of the payload was there, in ns, or None if it never was.
+
+        0 % asks for the first byte. The count is rounded up: 50 % of 3 bytes is 2.
+        """
+        count = max(1, -(-self.size_bytes * round(percent * 1_000_000) // 100_000_000))
+        return self.time_to_bytes(count)
+
+    def arrival_of(self, byte: int) -> int | None:
+        """Return when the byte at offset `byte` came, in ns, or None if it never did.
+
+        Raises:
+            ValueError: the system doesn't report which bytes came.
+        """
+        self._need_offsets("the time of a single byte")
+        order = np.argsort(self.offset, kind="stable")
+        at = int(np.searchsorted(self.offset[order], byte, side="right")) - 1
+        if at < 0 or byte >= self.offset[order[at]] + self.length[order[at]]:
+            return None
+        return int(self.t_ns[order[at]])
+
+    def prefix(self) -> Curve:
+        """Return the delivery curve: the prefix an application could read in order.
+
+        A record of the result says that the prefix grew by `length` at `t_ns`.
+        """
+        self._need_offsets("the deliverable prefix")
+        order = np.argsort(self.offset, kind="stable")
+        offset, length = self.offset[order], self.length[order]
+        expected = np.concatenate(([0], np.cumsum(length)[:-1])) if len(length) else length
+        whole = (
+            int(np.argmin(offset == expected)) if not np.all(offset == expected) else len(length)
+        )
+        ready = np.maximum.accumulate(self.t_ns[order][:whole]) if whole else length[:0]
+        times, first = np.unique(ready, return_index=True)
+        ends = np.append(first[1:], whole) - 1
+        starts = offset[:whole][first]
+        stops = offset[:whole][ends] + length[:whole][ends] if whole else starts
+        return Curve(starts, stops - starts, times, self.size_bytes)
+
+    def longest_stall(self, end_ns: int | None = None) -> tuple[int, int]:
+        """Return the longest time without a new byte and when it began, both in ns.
+
+        The time before the first byte is not a stall (it has its own mark); the time from the
+        last byte to `end_ns` is, when the transfer did not complete.
+        """
+        times = np.unique(self.t_ns)
+        if end_ns is not None and not self.complete and len(times):
+            times = np.append(times, max(end_ns, int(times[-1])))
+        if len(times) < 2:
+            return 0, 0
+        gaps = np.diff(times)
+        at = int(np.argmax(gaps))
+        return int(gaps[at]), int(times[at])
+
+    def bins(self, width_ns: int = 100_000_000, end_ns: int | None = None) -> Int64s:
+        """Return bytes per bin of `width_ns`, from the start to `end_ns` or the last byte."""
+        last = int(self.t_ns[-1]) if len(self.t_ns) else 0
+        count = max(last, (end_ns or 0) - 1) // width_ns + 1
+        result = np.zeros(count, dtype=np.int64)
+        np.add.at(result, np.maximum(self.t_ns, 0) // width_ns, self.length)
+        return result
+
+    def variation(self, width_ns: int = 100_000_000) -> float | None:
+        """Return the coefficient of variation of throughput in whole bins, first to last byte.
+
+        None when fewer than two whole bins lie between them.
+        """
+        if not len(self.t_ns):
+            return None
+        first, last = -(-int(self.t_ns[0]) // width_ns), int(self.t_ns[-1]) // width_ns
+        whole = self.bins(width_ns)[first:last]
+        if len(whole) < 2:
+            return None
+        return float(np.std(whole) / np.mean(whole)) if whole.any() else None
+
+    def to_npz(self) -> bytes:
+        """Return the curve as a compressed npz (numpy's open format), exact and compact.
+
+        Columns are stored as differences between neighbours, which compress well:
+        `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates, records.
+        """
+        buffer = io.BytesIO()
+        meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
+        np.savez_compressed(
+            buffer,
+            meta=np.array(meta, dtype=np.int64),
+            **{name: np.diff(getattr(self, name), prepend=0) for name in _COLUMNS},
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, source: bytes | str | PathLike[str]) -> Curve:
+        """Load what `to_npz` wrote.
+
+        Raises:
+            ResultsError: not such a file.
+        """
+        try:
+            with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
+                size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
+                columns = [np.cumsum(data[name], dtype=np.int64) for name in _COLUMNS]
+            curve = cls(*columns, size_bytes, offsets_known=bool(known))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            name = "the given bytes" if isinstance(source, bytes) else source
+            raise ResultsError(f"{name}: expected an arrivals npz, found: {error}") from error
+        curve.duplicate_bytes, curve.records = duplicates, records
+        return curve
+
+    def _need_offsets(self, what: str) -> None:
+        if not self.offsets_known:
+            raise ValueError(f"{what} can't be known: the system reports totals, not offsets")
+
+
+def _first_only(offset: Int64s, length: Int64s, t_ns: Int64s) -> tuple[Int64s, Int64s, Int64s, int]:
+    """Sort by time and drop what had come before; return the columns and the bytes dropped."""
+    order = np.lexsort((offset, t_ns))
+    offset, length, t_ns = offset[order], length[order], t_ns[order]
+    by_offset = np.lexsort((t_ns, offset))
+    ends = (offset + length)[by_offset]
+    if not np.any(ends[:-1] > offset[by_offset][1:]):
+        return offset, length, t_ns, 0
+    covered: list[tuple[int, int]] = []  # disjoint, sorted
+    kept: list[tuple[int, int, int]] = []
+    for start, size, when in zip(offset.tolist(), length.tolist(), t_ns.tolist(), strict=True):
+        kept.extend((a, b - a, when) for a, b in _add(covered, start, start + size))
+    rows = np.array(kept, dtype=np.int64).reshape(-1, 3)
+    return rows[:, 0], rows[:, 1], rows[:, 2], int(length.sum() - rows[:, 1].sum())
+
+
+def _add(covered: list[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
+    """Add [start, stop) to `covered`; return the parts that were new."""
+    low = bisect_left(covered, (start, start))
+    if low and covered[low - 1][1] >= start:
+        low -= 1
+    high, new, at = low, [], start
+    while high < len(covered) and covered[high][0] <= stop:
+        if covered[high][0] > at:
+            new.append((at, covered[high][0]))
+        at = max(at, covered[high][1])
+        high += 1
+    if at < stop:
+        new.append((at, stop))
+    if low == high:
+        covered.insert(low, (start, stop))
+    else:
+        covered[low:high] = [(min(start, covered[low][0]), max(stop, covered[high - 1][1]))]
+    return new

@@ -1,0 +1,49 @@
+"""One definition of start, first byte, done and verified, for every system.
+
+Everything that says what a figure means says it from here: the verdict prints it, docs/methodology.md
+is checked against it, metrics and results use its names.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STAGES: Final = (
+    "wait",
+    "prepare",
+    "publish",
+    "settle",
+    "race",
+    "serve",
+    "verify",
+    "upload",
+    "remove",
+)
+"""A peer's stages in one run, in order. Seeders skip `race`, leechers `publish`."""
+
+BARRIERS: Final = ("open", "prepared", "first", "published", "ready", "raced", "cleared")
+"""Where the peers of a run meet, in order.
+
+`open`: the run before is over. `prepared`: every peer is up, joined and idle, and the seeders' files
+lie ready. `first`: the first seeder has published, alone. `published`: the others have. `ready`:
+settled; its release carries the common start instant. `raced`: the last leecher has ended.
+`cleared`: verified, results accepted, content removed."""
+
+DEFINITIONS: Final[dict[str, str]] = {
+    "publish": "from handing the system a file that lies ready on disk until it can serve it; "
+    "making the file is not in it. The first seeder publishes alone.",
+    "start": "nodes are up, joined and idle; leechers hold only the content's short reference. "
+    "Each leecher counts from its own monotonic stamp, taken just before it hands the reference "
+    "to the system.",
+    "startLag": "a leecher's start stamp minus the common instant, on its own clock.",
+    "discovery": "from the start until metadata or manifest are known; inside the race.",
+    "arrival": "a payload byte has arrived when the leecher's node holds it, in any order.",
+    "delivery": "the length of the verified prefix that an application can read in order.",
+    "first byte": "the first payload byte, not a response header.",
+    "done": "the last payload byte is held and verified by the system itself, or read to the end.",
+    "verified": "SHA-256 and length of what lies there are the payload's; checked after the run.",
+    "wire": "bytes of the peers' own interfaces from the common start to the run's end, protocol, "
+    "duplicates and headers included, control traffic of the runner apart.",
+    "run": "a run's number is its median leecher's t100, the last leecher's beside it; a failed "
+    "transfer counts as slower than any.",
+}

@@ -1,0 +1,133 @@
+"""The error tree and the exit codes.
+
+Every error says what was expected, what was found and what to do next, in one line. The CLI
+prints that line and leaves with the class's `exit_code`; a traceback appears only with `--debug`.
+
+    SwarmraceError (1)
+    ├── ScenarioError (3)            the scenario file is wrong; all faults at once
+    ├── UnavailableError (4)         this machine or cluster can't run the scenario
+    │   └── ConditionError (4)       network conditions that can't be applied or did not hold
+    ├── RaceError (7)                the race ended without a usable result
+    ├── ResultsError (8)             a results folder or file can't be read
+    ├── RendezvousError (9)          the rendezvous is out of reach or refused the request
+    │   └── WrongRaceError (9)       the rendezvous belongs to another race
+    └── TransferError                one stage of one run failed: becomes a result, never an exit
+
+`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), and an
+interruption (130).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the `swarmrace` command. Stable: scripts and Jobs rely on them."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SCENARIO = 3
+    UNAVAILABLE = 4
+    ACCEPTANCE_MISSED = 5
+    ACCEPTANCE_UNDECIDED = 6
+    RACE = 7
+    RESULTS = 8
+    RENDEZVOUS = 9
+    INTERRUPTED = 130
+
+
+class Reason(StrEnum):
+    """Why a transfer or a run has no time. Recorded in results and metrics, never dropped."""
+
+    TIMEOUT = "timeout"
+    """A stage outlived its own timeout (publish, discovery or transfer; the stage is recorded)."""
+    STALL = "stall"
+    """No new payload byte for `timeouts.stallSeconds`."""
+    WRONG_BYTES = "wrong bytes"
+    """Length or SHA-256 of what lies there is not the payload's."""
+    NODE_DIED = "node died"
+    """The system's program ended, or started again, unasked."""
+    REFUSED = "refused"
+    """The system answered with an error."""
+    DISK_FULL = "disk full"
+    """No space left where the system or the peer writes."""
+    TRACKER_LOST = "tracker lost"
+    """The rendezvous went away while the run was in flight."""
+    PEER_LOST = "peer lost"
+    """The peer's process or pod is gone, or was not heard from in time."""
+    NOT_RUN = "not run"
+    """The run never began; the detail says why (for example `peer 3 lost`)."""
+    INTERRUPTED = "interrupted"
+    """A person or a supervisor ended the race."""
+    CONDITIONS = "conditions"
+    """The network conditions the scenario sets could not be applied or did not hold."""
+    INTERNAL = "internal error"
+    """A defect of swarmrace itself; the detail holds the exception."""
+
+
+class SwarmraceError(Exception):
+    """Base of everything swarmrace raises on purpose."""
+
+    exit_code: Exit = Exit.UNEXPECTED
+
+
+class ScenarioError(SwarmraceError):
+    """The scenario is wrong. `faults` holds every fault found, one line each."""
+
+    exit_code = Exit.SCENARIO
+
+    def __init__(self, faults: Sequence[str], source: str = "scenario") -> None:
+        self.faults = tuple(faults)
+        self.source = source
+        count = len(self.faults)
+        head = f"{source}: {count} fault{'' if count == 1 else 's'}"
+        super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
+
+
+class UnavailableError(SwarmraceError):
+    """Something this scenario needs is not to be had here; the text says how to get it."""
+
+    exit_code = Exit.UNAVAILABLE
+
+
+class ConditionError(UnavailableError):
+    """Network conditions can't be applied, or the preflight measured something else."""
+
+
+class RaceError(SwarmraceError):
+    """The race ended without a usable result."""
+
+    exit_code = Exit.RACE
+
+
+class ResultsError(SwarmraceError):
+    """A results folder or one of its files can't be read or written."""
+
+    exit_code = Exit.RESULTS
+
+
+class RendezvousError(SwarmraceError):
+    """The rendezvous can't be reached, or refused a request."""
+
+    exit_code = Exit.RENDEZVOUS
+
+
+class WrongRaceError(RendezvousError):
+    """The rendezvous answers, but for another race id."""
+
+
+class TransferError(SwarmraceError):
+    """One stage of one run failed for one peer. Systems raise it; `peer` records it.
+
+    Args:
+        reason: the recorded reason.
+        detail: one line for people: what was expected, what was found.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))

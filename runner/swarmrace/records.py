@@ -1,0 +1,213 @@
+"""What is written down: one `PeerResult` for each peer of each run, one `RunResult` for each run.
+
+Plain data, versioned, no behaviour. `results` reads and writes the folder they lie in; `verdict`
+judges them. Seconds are from one host's monotonic clock; a wall-clock time is for people only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from swarmrace.errors import Reason
+from swarmrace.model import Model
+
+FORMAT = 1
+"""Version of the results format. Older versions load; history in docs/results-format.md."""
+
+MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
+"""Marks stored with every transfer; 0 is the first byte. Any other follows from the arrivals."""
+
+Outcome = Literal["completed", "failed"]
+
+
+class Failure(Model):
+    """Why there is no time."""
+
+    reason: Reason
+    stage: str
+    """The stage it failed in (`swarmrace.definitions.STAGES`)."""
+    detail: str = ""
+
+
+class Stage(Model):
+    """One stage of one peer in one run."""
+
+    name: str
+    began_seconds: float
+    """Since the run opened for this peer."""
+    seconds: float
+
+
+class Mark(Model):
+    """A time to some percent."""
+
+    percent: float
+    seconds: float
+    """Since this leecher's own start stamp."""
+    resolution_seconds: float
+    """The true instant lies at most this much earlier; a difference below it is none."""
+
+
+class Publish(Model):
+    """One seeder's publish."""
+
+    seconds: float
+    rank: int
+    """0 published alone: its speed is the upload speed with one client."""
+    steps: dict[str, float] = {}
+
+
+class Transfer(Model):
+    """One leecher's transfer."""
+
+    start_lag_seconds: float
+    """Its own start stamp minus the common instant, on its own clock."""
+    start_error_seconds: float
+    """Half the round trip by which the common instant was carried over to its clock."""
+    discovery_seconds: float | None = None
+    arrival: list[Mark] = []
+    delivery: list[Mark] = []
+    done_seconds: float | None = None
+    """t100 by the system's definition of done."""
+    received_bytes: int = 0
+    duplicate_bytes: int = 0
+    records: int = 0
+    records_complete: bool = True
+    """Whether every byte has its record; False is said with the verdict."""
+    unit: str = ""
+    longest_stall_seconds: float = 0.0
+    longest_delivery_stall_seconds: float | None = None
+    variation: float | None = None
+    """Coefficient of variation of throughput in 100 ms bins."""
+    connections_at_start: int | None = None
+    retries: int = 0
+    verified: bool | None = None
+    """Whether length and SHA-256 are the payload's; None when it was not looked at."""
+    arrivals_file: str | None = None
+    """npz beside this record; deliveries lie beside it where they are another log."""
+    deliveries_file: str | None = None
+
+
+class Wire(Model):
+    """The peer's own interface from the common start to the run's end, control traffic apart."""
+
+    sent_bytes: int
+    received_bytes: int
+    sent_packets: int
+    received_packets: int
+    control_sent_bytes: int = 0
+    """The runner's own traffic with the rendezvous; already taken off the figures above."""
+    control_received_bytes: int = 0
+    interface: str = ""
+    offload: dict[str, bool] = {}
+
+
+class Usage(Model):
+    """CPU and memory of the system over the race part of the run."""
+
+    cpu_seconds: float
+    peak_memory_bytes: int
+    """Highest resident set of the run, or since the process began where the kernel keeps no more."""
+    runner_cpu_seconds: float | None = None
+    """The runner's own, where the system is a process apart."""
+    throttled_seconds: float = 0.0
+    """CPU throttling by cgroup."""
+
+
+class Waiting(Model):
+    """What this peer did while others raced, since its last run."""
+
+    seconds: float
+    cpu_seconds: float
+    wire_bytes: int | None = None
+
+
+class PeerInfo(Model):
+    """One peer for the whole race; sent when it reports to the rendezvous."""
+
+    entrant: str
+    peer: int
+    address: str
+    host: str
+    """Hostname or pod name."""
+    node: str = ""
+    """The machine it runs on, where it is told (a Kubernetes node)."""
+    system: dict[str, Any] = {}
+    """`System.describe`: versions, effective settings, reasons."""
+    versions: dict[str, str] = {}
+    machine: dict[str, Any] = {}
+    clock_error_seconds: float = 0.0
+    rates: dict[str, float] = {}
+    """Preflight: measured `upload` and `download`, bytes per second."""
+
+
+class PeerResult(Model):
+    """One peer's part in one run."""
+
+    format: int = FORMAT
+    race_id: str
+    run_id: str
+    entrant: str
+    peer: int
+    role: Literal["seeder", "leecher"]
+    repetition: int
+    seed: int
+    payload_seed: str
+    size_bytes: int
+    sha256: str | None = None
+    """The payload's own, as the scenario's seed gives it."""
+    outcome: Outcome
+    failure: Failure | None = None
+    stages: list[Stage] = []
+    publish: Publish | None = None
+    transfer: Transfer | None = None
+    wire: Wire | None = None
+    usage: Usage | None = None
+    waiting: Waiting | None = None
+    counters: dict[str, float] = {}
+    system: dict[str, Any] = {}
+    """`System.describe` as it stood in this run."""
+    versions: dict[str, str] = {}
+    notes: list[str] = []
+
+
+class RunResult(Model):
+    """One run as the rendezvous saw it; seconds on the rendezvous' clock."""
+
+    format: int = FORMAT
+    race_id: str
+    run_id: str
+    index: int
+    entrant: str
+    repetition: int
+    seeders: list[int]
+    status: Literal["raced", "not raced", "aborted"]
+    """`raced`: the start was given; `not raced`: it never was; `aborted`: the rendezvous was lost
+    or the race interrupted while it was in flight."""
+    failure: Failure | None = None
+    opened_utc: str = ""
+    wall_seconds: float = 0.0
+    """From open until the last peer had cleared up."""
+    phases: dict[str, float] = {}
+    """Seconds between the releases of the barriers: `prepared`, `first`, `published`, `ready`,
+    `raced`, `cleared`."""
+    lost: dict[int, str] = {}
+    """Peers lost during the run and how."""
+
+
+class RaceInfo(Model):
+    """The head of a results folder: what was raced, by what, on what."""
+
+    format: int = FORMAT
+    race_id: str
+    name: str
+    scenario: dict[str, Any]
+    """The scenario, complete, defaults filled in."""
+    backend: str
+    """`local`, `local with network namespaces`, `kubernetes`."""
+    created_utc: str
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    status: Literal["running", "finished", "interrupted"] = "running"
+    rendezvous_restarts: int = 0
+    peers: list[PeerInfo] = []

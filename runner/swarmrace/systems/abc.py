@@ -1,0 +1,268 @@
+"""The contract between swarmrace and a system that is raced.
+
+One `System` object is one peer's view of one entrant. `swarmrace.peer` drives it through the same
+stages for every system and measures; a system only does, reports and records. To add one, see
+docs/adding-a-system.md.
+
+The life of a system object, all on one asyncio event loop::
+
+    prepare(run)                 every run, every peer: up, joined, idle
+      publish(file, first)       seeders: the first alone, then the others
+      settle()                   everybody: connections checked
+      fetch(references, record)  leechers: from the reference to the last byte
+      counters()                 anybody, at any time
+      digest()                   leechers, after the run: what lies there
+      remove()                   everybody, after the run
+    close()                      once, whatever happened before
+
+Whatever a system can't do, it says by raising `TransferError` with a reason; every other exception
+is recorded as a defect (`internal error`). `peer` bounds every call by the scenario's timeouts and
+cancels it; a system must come back promptly from a cancellation and leave nothing running.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from swarmrace.arrivals import ByteLog
+from swarmrace.clock import Clock
+from swarmrace.entrants import EntrantOptions
+from swarmrace.schedule import Run
+
+Reference = Mapping[str, Any]
+"""What a seeder hands to leechers, JSON: `{"magnet": …}`, `{"cid": …}`, `{"url": …}`. Short: a
+leecher must look up everything else inside the race."""
+
+
+class Board(Protocol):
+    """The rendezvous' board, for a system's own arrangements before the start (a bootstrap
+    record, say). Keys are private to the run and entrant."""
+
+    async def put(self, key: str, value: Any) -> None:
+        """Post a JSON value; posting again replaces it."""
+        ...
+
+    async def get(self, key: str) -> Any:
+        """Return a posted value, waiting until it is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who and where this peer is. Given once, before the first run."""
+
+    entrant: str
+    peer: int
+    swarm_size: int
+    race_id: str
+    address: str
+    """IP address this peer listens on and announces; its own, no other peer's."""
+    work_dir: Path
+    """Private, empty, on the disk the payload goes to. The system may write below it."""
+    announce_url: str
+    """The bootstrap tracker's BitTorrent announce URL."""
+    size_bytes: int
+    """The file size of the race, for sizing quotas and memory."""
+    board: Board
+    clock: Clock
+    cold_start: bool = True
+    isolated: bool = False
+    """Whether the peer has a network interface of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What `publish` returns: the content can be served."""
+
+    reference: Reference
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """Parts of the publish in seconds (`hash`, `check`, `announce`, `upload`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The system's own counters. Never compared between systems: each counts what it likes."""
+
+    sent_bytes: int | None = None
+    received_bytes: int | None = None
+    connections: int | None = None
+    extra: Mapping[str, float] = field(default_factory=dict)
+    """Further figures by the system's own names (`redundant_bytes`, `hash_failures`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What lies there after a fetch."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observes:
+    """Which of the definitions a system can observe, under its options."""
+
+    arrival: bool
+    """A byte has arrived when the leecher's node holds it, in any order."""
+    delivery: bool
+    """The length of the verified prefix that an application can read in order."""
+    unit: str
+    """What one record is: `block of 16 KiB`, `read`, `poll every 100 ms`."""
+    poll_seconds: float = 0.0
+    """How long a record may lie behind what it records, where the system is polled."""
+    in_order: bool = False
+    """Whether pieces are asked for in order; only then is delivery comparable with a stream's."""
+
+
+class Record:
+    """What one fetch records, written by the system and read by `peer` while it runs.
+
+    `arrivals` gets a record when bytes are held, `deliverable` when bytes are verified and can be
+    read (in any order; the prefix is derived). A system for which both are one writes one log and
+    sets `deliverable` to it. What a system doesn't observe stays None.
+
+    Args:
+        clock: stamps `discovered` and `finished`.
+        size_bytes: the payload's size.
+    """
+
+    def __init__(self, clock: Clock, size_bytes: int) -> None:
+        self.clock = clock
+        self.size_bytes = size_bytes
+        self.arrivals: ByteLog | None = None
+        self.deliverable: ByteLog | None = None
+        self.discovered_ns: int | None = None
+        self.done_ns: int | None = None
+        self.connections_at_start: int | None = None
+        self.complete: bool | None = None
+        """False when the system knows that it lost records (said in the result)."""
+        self.notes: list[str] = []
+        """Lines for people: anything odd that was seen."""
+        self.retries = 0
+
+    def discovered(self, t_ns: int | None = None) -> None:
+        """Note that metadata or manifest are known; the first call counts."""
+        if self.discovered_ns is None:
+            self.discovered_ns = self.clock.now_ns() if t_ns is None else t_ns
+
+    def done(self, t_ns: int | None = None) -> None:
+        """Note that the transfer is done (see `definitions`); the first call counts."""
+        if self.done_ns is None:
+            self.done_ns = self.clock.now_ns() if t_ns is None else t_ns
+
+    @property
+    def progress_bytes(self) -> int:
+        """Payload bytes recorded so far, duplicates included: for the display and stall watch."""
+        log = self.arrivals or self.deliverable
+        return log.bytes_recorded if log is not None else 0
+
+
+class System(abc.ABC):
+    """One peer's view of one entrant's program.
+
+    Args:
+        context: who and where this peer is.
+        options: the entrant's options, of the kind's own model.
+    """
+
+    def __init__(self, context: Context, options: EntrantOptions) -> None:
+        self.context = context
+        self.options = options
+
+    @abc.abstractmethod
+    async def prepare(self, run: Run) -> None:
+        """Be up, joined and idle for `run`. With `context.cold_start`, from nothing.
+
+        Raises:
+            TransferError: the program can't be started or has not joined.
+        """
+
+    @abc.abstractmethod
+    async def publish(self, file: Path, first: Reference | None) -> Published:
+        """Serve the file that lies ready at `file`; return when it can be served.
+
+        Args:
+            file: the payload, complete; the system may keep reading it until `remove`.
+            first: the first seeder's reference, or None when this is the first seeder. A system
+                whose reference names content must refuse to publish another one.
+
+        Raises:
+            TransferError: it can't be published.
+        """
+
+    async def settle(self) -> None:
+        """Return when the system is ready for the start (bounded by `settleSeconds`).
+
+        Raises:
+            TransferError: connections are missing or the program is deaf.
+        """
+
+    @abc.abstractmethod
+    async def fetch(self, references: Sequence[Reference], record: Record) -> None:
+        """Fetch the content; return when it is done, having called `record.done`.
+
+        Args:
+            references: one from each seeder, in the order of their publishing.
+            record: gets discovery, arrivals and deliveries.
+
+        Raises:
+            TransferError: the system refused, lost its program, or ran out of disk. Timeouts and
+                stalls are `peer`'s to judge: it cancels this call.
+        """
+
+    @abc.abstractmethod
+    def counters(self) -> Counters:
+        """Return the system's own counters of this run so far. Must not block."""
+
+    @abc.abstractmethod
+    async def digest(self) -> Digest:
+        """Return length and SHA-256 of what the fetch left, read back where it was kept."""
+
+    @abc.abstractmethod
+    async def remove(self) -> None:
+        """Remove this run's content; with `context.cold_start`, the session or node too."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Release everything, whatever state it is in. Safe to call twice; never raises for a
+        program that is already gone."""
+
+    @abc.abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """Return versions and every effective setting that could decide the verdict, as JSON:
+        `{"version": …, "settings": {…}, "reasons": {setting: why}}`."""
+
+    def processes(self) -> list[int]:
+        """Return the pids whose CPU and memory are this system's. This process by default."""
+        import os
+
+        return [os.getpid()]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSpec:
+    """What an entry point of the group `swarmrace.systems` names.
+
+    Args:
+        kind: the name in scenarios.
+        options: the options model, a subclass of `EntrantOptions`.
+        create: makes a system; imports its libraries only when called.
+        observes: which definitions hold under given options.
+        check: returns what is missing on this machine, one line each with how to get it.
+        publish_definition: one line: until when a publish lasts.
+        done_definition: one line: when a transfer is done.
+        isolates_process: whether the system's program is a process of its own.
+    """
+
+    kind: str
+    options: type[EntrantOptions]
+    create: Callable[[Context, Any], System]
+    observes: Callable[[Any], Observes]
+    check: Callable[[Any], list[str]]
+    publish_definition: str
+    done_definition: str
+    isolates_process: bool = False

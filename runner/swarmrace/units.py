@@ -1,0 +1,133 @@
+"""Sizes and rates with units: kB/MB/GB are powers of 1000, KiB/MiB/GiB of 1024, everywhere.
+
+Sizes are bytes (`100MB`, `100MiB`, a bare number). Rates are bits per second when the unit says
+`bit` (`100Mbit`) and bytes per second when it says `B` (`12.5MB`); both parse to **bytes per
+second**. The grammar is deliberately small, because the Helm library chart speaks it as well:
+digits, an optional decimal fraction, an optional unit, case as written here.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+_SCALE = {
+    "": 1,
+    "k": 1000,
+    "M": 1000**2,
+    "G": 1000**3,
+    "T": 1000**4,
+    "Ki": 1024,
+    "Mi": 1024**2,
+    "Gi": 1024**3,
+    "Ti": 1024**4,
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT]|[KMGT]i)?B)?")
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT]|[KMGT]i)?(B|bit)(?:/s)?)?")
+
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(([kMGT]|[KMGT]i)?B)?$"
+RATE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(([kMGT]|[KMGT]i)?(B|bit)(/s)?)?$"
+
+
+def parse_size(value: object) -> int:
+    """Return `value` in bytes.
+
+    Args:
+        value: an int (bytes) or a string such as `100MB`, `1.5GiB`, `512`.
+
+    Raises:
+        ValueError: not a size, negative, or not a whole number of bytes.
+    """
+    return _parse(value, _SIZE, "a size such as 100MB (10^8 bytes), 100MiB or a number of bytes")
+
+
+def parse_rate(value: object) -> int:
+    """Return `value` in bytes per second; `100Mbit` is 12,500,000.
+
+    Raises:
+        ValueError: not a rate, negative, or not a whole number of bytes per second.
+    """
+    return _parse(value, _RATE, "a rate such as 100Mbit, 12.5MB or a number of bytes per second")
+
+
+def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # YAML and JSON write 1e8 and 100000000.0 for whole numbers
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f"found {value}, expected {wanted}; it can't be negative")
+        return value
+    match = pattern.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"found {value!r}, expected {wanted}")
+    number, scale, *kind = match.groups()
+    amount = Decimal(number) * _SCALE[scale or ""]
+    if kind and kind[0] == "bit":
+        amount /= 8
+    if amount != amount.to_integral_value():
+        raise ValueError(f"found {value!r}, which is not a whole number of bytes")
+    return int(amount)
+
+
+def format_size(size_bytes: float) -> str:
+    """Return a size for people, decimal units, three significant digits: `1.05 GB`."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(size_bytes) >= scale * 0.9995:
+            return f"{size_bytes / scale:.3g} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def format_rate(bytes_per_second: float) -> str:
+    """Return a rate for people: `125 MB/s`."""
+    return f"{format_size(bytes_per_second)}/s"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration for people, three significant digits: `4.2 ms`, `1.25 s`, `3 min 5 s`."""
+    if seconds >= 120:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s"
+    if abs(seconds) >= 0.9995:
+        return f"{seconds:.3g} s"
+    if abs(seconds) >= 0.0009995:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def canonical_size(size_bytes: int) -> str:
+    """Return the shortest exact spelling of a size: `100MB`, `256KiB`, `1025`."""
+    if size_bytes == 0:
+        return "0"
+    for unit in ("Ti", "T", "Gi", "G", "Mi", "M", "Ki", "k"):
+        if size_bytes % _SCALE[unit] == 0:
+            return f"{size_bytes // _SCALE[unit]}{unit}B"
+    return str(size_bytes)
+
+
+def _schema(pattern: str, description: str) -> dict[str, Any]:
+    return {
+        "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": pattern}],
+        "description": description,
+    }
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(ge=0),
+    PlainSerializer(lambda v: v, return_type=int),
+    WithJsonSchema(_schema(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB (104,857,600)")),
+]
+"""A size in bytes; input may carry a unit."""
+
+Rate = Annotated[
+    int,
+    BeforeValidator(parse_rate),
+    Field(gt=0),
+    PlainSerializer(lambda v: v, return_type=int),
+    WithJsonSchema(_schema(RATE_PATTERN, "bytes per second, or 100Mbit, 12.5MB")),
+]
+"""A rate in bytes per second; input may carry a unit."""
