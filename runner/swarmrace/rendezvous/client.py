@@ -1,0 +1,354 @@
+"""A peer's side of the rendezvous: every call waits out a rendezvous that is away for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import tenacity
+
+from swarmrace.clock import Clock, Offset, SystemClock, estimate_offset
+from swarmrace.errors import RendezvousError, WrongRaceError
+from swarmrace.records import Failure, PeerInfo, PeerResult
+from swarmrace.rendezvous.messages import (
+    INSTANCE_HEADER,
+    Heartbeat,
+    Release,
+    clock_identity,
+    result_name,
+)
+from swarmrace.rendezvous.wire import CountingTransport
+from swarmrace.systems.abc import Board, Reference
+
+__all__ = ["Heartbeat", "LostError", "Release", "RendezvousClient", "result_name"]
+
+_ANSWER_SECONDS = 30.0
+"""Longest wait for one answer; long polls are answered within 10 s."""
+_GOODBYE_SECONDS = 3.0
+
+
+class LostError(RendezvousError):
+    """The rendezvous has given this peer up as lost; it must end."""
+
+
+class _Unavailable(Exception):
+    """No usable answer: worth another try."""
+
+
+class RendezvousClient:
+    """One peer's connection to the rendezvous.
+
+    Every call is safe to repeat and is repeated, with growing pauses, until the rendezvous
+    answers; only when it has not answered at all for `patience_seconds` does the call fail.
+
+    Args:
+        url: `http://host:port`, or `unix:/path` for a unix socket.
+        race_id: the race this peer belongs to.
+        entrant: its entrant's name.
+        peer: its index.
+        clock: this peer's clock.
+        token: bearer token, where the rendezvous demands one.
+        transport: instead of a network, for tests (`httpx.ASGITransport`).
+        patience_seconds: how long the rendezvous may be away.
+
+    All calls raise:
+        RendezvousError: no answer for `patience_seconds`, or the request was refused.
+        WrongRaceError: the rendezvous belongs to another race.
+        LostError: the rendezvous has given this peer up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        race_id: str,
+        entrant: str,
+        peer: int,
+        clock: Clock,
+        *,
+        token: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        patience_seconds: float = 120.0,
+    ) -> None:
+        self.url, self.race_id, self.entrant, self.peer = url, race_id, entrant, peer
+        self._clock = clock
+        self._patience_seconds = patience_seconds
+        self._me = f"peers/{entrant}/{peer}"
+        self._info: PeerInfo | None = None
+        socket_path = url.removeprefix("unix:") if url.startswith("unix:") else None
+        self._counting = CountingTransport(uds=socket_path) if transport is None else None
+        headers = {INSTANCE_HEADER: uuid.uuid4().hex}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        base = "http://rendezvous" if socket_path else url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            base_url=f"{base}/{race_id}/",
+            headers=headers,
+            transport=transport or self._counting,
+            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=10.0),
+            trust_env=False,
+        )
+
+    async def hello(self, info: PeerInfo) -> None:
+        """Report for the race. Repeating it is harmless."""
+        self._info = info
+        await self._call("PUT", self._me, json=info.model_dump(mode="json"))
+
+    async def estimate_offset(self) -> Offset:
+        """Return the rendezvous' clock relative to ours (`theirs` is the rendezvous).
+
+        Where both read the very same clock (CLOCK_MONOTONIC of one kernel, in one time
+        namespace), the offset is 0 and exact.
+        """
+        identity = None
+
+        async def ask() -> int:
+            nonlocal identity
+            answer = await self._json("GET", "clock")
+            identity = answer.get("identity")
+            return answer["now_ns"]
+
+        offset = await estimate_offset(self._clock, ask)
+        same = identity is not None and isinstance(self._clock, SystemClock)
+        if same and identity == clock_identity() and abs(offset.offset_ns) <= offset.error_ns + 1:
+            return Offset(0, 0)
+        return offset
+
+    async def arrive(self, run_id: str, barrier: str, failure: Failure | None = None) -> Release:
+        """Arrive at a barrier and wait, however long, until it is released.
+
+        Args:
+            run_id: the run.
+            barrier: one of `definitions.BARRIERS`.
+            failure: why this peer arrives without having done its stage; None when it has.
+        """
+        body = {"run_id": run_id, "barrier": barrier}
+        if failure is not None:
+            body["failure"] = failure.model_dump(mode="json")
+        while True:
+            answer = await self._json("POST", f"{self._me}/arrive", json=body)
+            if "go" in answer:
+                return Release.from_json(answer)
+
+    async def heartbeat(self, run_id: str | None, stage: str, progress_bytes: int) -> Heartbeat:
+        """Say what this peer is at; hear whether its run goes on."""
+        body = {"run_id": run_id, "stage": stage, "progress_bytes": progress_bytes}
+        answer = await self._json("POST", f"{self._me}/heartbeat", json=body)
+        return Heartbeat.from_json(answer)
+
+    async def put_reference(self, run_id: str, rank: int, reference: Mapping[str, Any]) -> None:
+        """Post a seeder's content reference. Post before arriving at the barrier after it."""
+        await self._call("PUT", f"runs/{run_id}/references/{rank}", json=dict(reference))
+
+    async def references(self, run_id: str) -> list[Reference]:
+        """Return the references posted so far, in rank order: the first seeder's once `first` is
+        released, all of them once `published` is."""
+        return (await self._json("GET", f"runs/{run_id}/references"))["references"]
+
+    def board(self, run_id: str) -> Board:
+        """Return the board of a run, for the system's own arrangements."""
+        return _Board(self, run_id)
+
+    async def put_result(self, result: PeerResult, files: Mapping[str, bytes]) -> None:
+        """Hand in a result; when this returns, it is on the rendezvous' disk.
+
+        Args:
+            result: this peer's part in a run.
+            files: its npz files by name (`result_name`); they go first, the result last.
+        """
+        for name, data in files.items():
+            await self._put_file(f"results/{result.run_id}/{name}", data)
+        name = result_name(result.entrant, result.peer)
+        text = result.model_dump_json(indent=1)
+        await self._put_file(f"results/{result.run_id}/{name}", text.encode())
+
+    async def goodbye(self, reason: str | None = None) -> None:
+        """Take leave: without a reason when done, with one when ended early (then it is lost).
+
+        A rendezvous that is gone already is no error here.
+        """
+        with contextlib.suppress(RendezvousError):
+            await self._call(
+                "POST",
+                f"{self._me}/goodbye",
+                json={"reason": reason},
+                patience_seconds=min(_GOODBYE_SECONDS, self._patience_seconds),
+            )
+
+    async def report_lost(self, entrant: str, peer: int, detail: str) -> None:
+        """Report that another peer's process is gone."""
+        await self._call("POST", f"peers/{entrant}/{peer}/lost", json={"detail": detail})
+
+    async def status(self) -> dict[str, Any]:
+        """Return the state of the race, for a display (docs/rendezvous.md)."""
+        return await self._json("GET", "status")
+
+    async def interrupt(self) -> None:
+        """End the race: the run in flight is aborted, later ones are not raced."""
+        await self._call("POST", "interrupt")
+
+    @contextlib.asynccontextmanager
+    async def preflight_lease(self) -> AsyncIterator[None]:
+        """Hold one of the few places for measuring rates, so that few measure at a time."""
+        while not (await self._json("POST", f"{self._me}/preflight-lease"))["granted"]:
+            pass
+        try:
+            yield
+        finally:
+            await self._call("DELETE", f"{self._me}/preflight-lease")
+
+    async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        """Send `size_bytes` and return bytes per second as the rendezvous received them, the
+        first `skip_bytes` (a shaper's burst) left out."""
+
+        async def body() -> AsyncIterator[bytes]:
+            left, chunk = size_bytes, bytes(65_536)
+            while left > 0:
+                yield chunk[:left]
+                left -= len(chunk)
+
+        response = await self._call(
+            "POST",
+            "preflight",
+            params={"skip": skip_bytes},
+            content=body,
+            headers={"content-length": str(size_bytes)},
+            timeout=None,
+        )
+        return response.json()["bytes_per_second"]
+
+    async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        """Receive `size_bytes` and return bytes per second as received here, the first
+        `skip_bytes` left out."""
+        async with self._http.stream(
+            "GET", "preflight", params={"bytes": size_bytes}, timeout=httpx.Timeout(60.0)
+        ) as response:
+            self._check(response, await _error_of(response))
+            received, began = 0, (0, self._clock.now_ns())
+            async for chunk in response.aiter_raw():
+                received += len(chunk)
+                if began[0] == 0 and received > skip_bytes > 0:
+                    began = received, self._clock.now_ns()
+        elapsed_ns = self._clock.now_ns() - began[1]
+        return (received - began[0]) / max(elapsed_ns, 1) * 1e9
+
+    async def files(self) -> list[dict[str, Any]]:
+        """Return the results folder's files: `path`, `size_bytes`, `sha256`."""
+        return (await self._json("GET", "files", timeout=600.0))["files"]
+
+    async def download(self, path: str) -> bytes:
+        """Return one file of the results folder."""
+        return (await self._call("GET", f"files/{quote(path)}")).content
+
+    def control_bytes(self) -> tuple[int, int]:
+        """Return the wire bytes (sent, received) of this client's own connections, headers
+        included, those already closed too. (0, 0) with a `transport` that has none."""
+        return self._counting.wire_bytes() if self._counting is not None else (0, 0)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _put_file(self, path: str, data: bytes) -> None:
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        headers = {"content-digest": f"sha-256=:{digest}:"}
+        await self._call("PUT", path, content=data, headers=headers, timeout=120.0)
+
+    async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        return (await self._call(method, path, **options)).json()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        patience_seconds: float | None = None,
+        content: Any = None,
+        **options: Any,
+    ) -> httpx.Response:
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_delay(patience),
+            wait=tenacity.wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+            retry=tenacity.retry_if_exception_type((httpx.TransportError, _Unavailable)),
+            sleep=asyncio.sleep,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._once(method, path, content, options)
+        except tenacity.RetryError as error:
+            cause = error.last_attempt.exception()
+            raise RendezvousError(
+                f"{self.url}: expected an answer to {method} {path} within {patience:g} s, found "
+                f"{cause or type(cause).__name__}; see whether the rendezvous runs and can be "
+                "reached from here"
+            ) from cause
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, method: str, path: str, content: Any, options: dict[str, Any]
+    ) -> httpx.Response:
+        body = content() if callable(content) else content
+        response = await self._http.request(method, path, content=body, **options)
+        if response.status_code == 428 and self._info is not None:
+            await self._http.put(self._me, json=self._info.model_dump(mode="json"))
+            raise _Unavailable("a rendezvous that had to be told of this peer again")
+        self._check(response, await _error_of(response))
+        return response
+
+    def _check(self, response: httpx.Response, error: dict[str, Any]) -> None:
+        """Raise what an answer other than success means."""
+        if response.is_success:
+            return
+        status, text = response.status_code, error.get("error", response.reason_phrase)
+        if status >= 500:
+            raise _Unavailable(f"status {status}: {text}")
+        if status == 409 and error.get("race_id", self.race_id) != self.race_id:
+            raise WrongRaceError(
+                f"{self.url}: expected race {self.race_id}, found race {error['race_id']}; this "
+                "peer belongs to another race and must end"
+            )
+        if status == 410:
+            raise LostError(f"{self.url}: {text}")
+        raise RendezvousError(
+            f"{self.url}: {response.request.method} {response.request.url.path} was refused with "
+            f"{status}: {text}"
+        )
+
+
+class _Board:
+    """`systems.abc.Board` over HTTP."""
+
+    def __init__(self, client: RendezvousClient, run_id: str) -> None:
+        self._client, self._run_id = client, run_id
+
+    async def put(self, key: str, value: Any) -> None:
+        await self._client._call("PUT", self._path(key), json=value)
+
+    async def get(self, key: str) -> Any:
+        while True:
+            answer = await self._client._json("GET", self._path(key))
+            if "value" in answer:
+                return answer["value"]
+
+    def _path(self, key: str) -> str:
+        return f"runs/{self._run_id}/board/{quote(key, safe='')}"
+
+
+async def _error_of(response: httpx.Response) -> dict[str, Any]:
+    if response.is_success:
+        return {}
+    await response.aread()
+    try:
+        data = response.json()
+    except json.JSONDecodeError:
+        return {}
+    return data if isinstance(data, dict) else {}
