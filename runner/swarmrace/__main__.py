@@ -1,0 +1,5 @@
+"""`python -m swarmrace`."""
+
+from swarmrace.cli import main
+
+main(prog_name="swarmrace")

@@ -1,0 +1,268 @@
+"""The command line. Exit codes are `swarmrace.errors.Exit`; docs/cli.md lists them.
+
+Modules are imported where they are used: every peer of a local race passes through this file.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmrace import __version__
+from swarmrace.errors import Exit, SwarmraceError
+
+_FORMAT = click.Choice(["text", "json"])
+_scenario_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Commands(click.Group):
+    """Turns errors into one line and an exit code; a traceback appears only with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SwarmraceError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"swarmrace: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("swarmrace: interrupted", err=True)
+            ctx.exit(Exit.INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(
+                f"swarmrace: {type(error).__name__}: {error} (a defect: please report it with the "
+                "output of --debug)",
+                err=True,
+            )
+            ctx.exit(Exit.UNEXPECTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def main(debug: bool) -> None:
+    """Race Codex (Logos Storage) against BitTorrent, byte by byte."""
+
+
+@main.command()
+@click.argument("scenario", type=_scenario_file)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder below which the results folder is made.",
+)
+@click.option(
+    "--work-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder on whose disk payloads lie during the race.  [default: the system's temporary]",
+)
+@click.option(
+    "--namespaces/--no-namespaces",
+    default=None,
+    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
+    "are set]",
+)
+@click.option("--attempt", type=click.IntRange(1), help="Override the scenario's attempt.")
+def run(
+    scenario: Path,
+    results: Path,
+    work_dir: Path | None,
+    namespaces: bool | None,
+    attempt: int | None,
+) -> None:
+    """Race SCENARIO on this machine and print the verdict.
+
+    A matrix is raced cell by cell. Ctrl-C ends the race and keeps what was measured.
+    """
+    from swarmrace.local.command import race
+
+    sys.exit(race(scenario, results, work_dir, namespaces, attempt))
+
+
+@main.command()
+@click.argument("scenario", type=_scenario_file)
+@click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
+def plan(scenario: Path, format_: str) -> None:
+    """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
+    from swarmrace import plan as planning
+    from swarmrace.scenario import load
+
+    planned = planning.plan(load(scenario))
+    if format_ == "json":
+        click.echo(json.dumps(planned.model_dump(mode="json"), indent=2))
+    else:
+        _console().print(planning.render(planned))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture too.")
+def show(folder: Path, format_: str, svg: Path | None) -> None:
+    """Print the verdict of the results in FOLDER again."""
+    from swarmrace.verdict import command
+
+    sys.exit(command.show(folder, as_json=format_ == "json", svg=svg))
+
+
+@main.command()
+@click.option(
+    "--chart",
+    help="Print the values schema of one chart instead (`swarmrace`, `tracker`…).",
+)
+@click.option(
+    "--write",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Write values.schema.json of every chart below this folder.",
+)
+@click.option("--check", is_flag=True, help="With --write: change nothing, fail on drift.")
+def schema(chart: str | None, write: Path | None, check: bool) -> None:
+    """Print the JSON Schema of a scenario file."""
+    from swarmrace import schema as schemas
+
+    if write is None:
+        click.echo(
+            json.dumps(
+                schemas.chart_schema(chart) if chart else schemas.scenario_schema(), indent=2
+            )
+        )
+        return
+    changed = schemas.write(write, check=check)
+    for path in changed:
+        click.echo(f"{path}: {'differs from the model' if check else 'written'}")
+    sys.exit(Exit.UNEXPECTED if check and changed else Exit.OK)
+
+
+@main.command()
+@click.option("--fix", is_flag=True, help="Remove what killed races left behind.")
+@click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
+def doctor(fix: bool, format_: str) -> None:
+    """Say what this machine can and can't do, and how to mend it."""
+    from swarmrace import doctor as doctors
+
+    rows = doctors.examine(fix=fix)
+    if format_ == "json":
+        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=2))
+    else:
+        _console().print(doctors.render(rows))
+    sys.exit(Exit.UNAVAILABLE if any(row.state == "missing" for row in rows) else Exit.OK)
+
+
+_rendezvous = click.option(
+    "--rendezvous", required=True, envvar="SWARMRACE_RENDEZVOUS", help="Base URL of the rendezvous."
+)
+_race_id = click.option("--race-id", envvar="SWARMRACE_RACE_ID", required=True)
+_scenario = click.option(
+    "--scenario", type=_scenario_file, required=True, envvar="SWARMRACE_SCENARIO"
+)
+_token = click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SWARMRACE_TOKEN_FILE",
+    help="File that holds the token guarding the results.",
+)
+
+
+@main.command()
+@_scenario
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+    help="The results folder, which is also the tracker's state.",
+)
+@click.option("--listen", default="0.0.0.0:8080", show_default=True, envvar="SWARMRACE_LISTEN")
+@click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
+@click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
+@click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
+@_token
+def tracker(
+    scenario: Path,
+    race_id: str | None,
+    data_dir: Path,
+    listen: str,
+    uds: Path | None,
+    name: str,
+    backend: str,
+    token_file: Path | None,
+) -> None:
+    """Serve the bootstrap tracker: announces, the board, barriers and results."""
+    from swarmrace.local.processes import run_tracker
+    from swarmrace.rendezvous.server import ServerConfig
+    from swarmrace.scenario import load
+
+    host, _, port = listen.rpartition(":")
+    loaded = load(scenario)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    config = ServerConfig(
+        scenario=loaded,
+        race_id=race_id or loaded.race_id(),
+        data_dir=data_dir,
+        host=host.strip("[]"),
+        port=int(port),
+        uds=uds,
+        name=name,
+        backend=backend,
+        token=_read_token(token_file),
+    )
+    code = run_tracker(config)
+    sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
+
+
+@main.command()
+@_rendezvous
+@_race_id
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
+@click.option(
+    "--work-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_WORK_DIR",
+)
+@click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
+@click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
+@click.option("--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT")
+@click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
+@click.option("--linger-seconds", type=float, default=0, envvar="SWARMRACE_LINGER_SECONDS")
+@_token
+def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
+    """Live one peer's life: seed or leech in every run of its entrant."""
+    from swarmrace import peer_command
+    from swarmrace.peer import PeerConfig
+    from swarmrace.scenario import load
+
+    reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
+    options["work_dir"].mkdir(parents=True, exist_ok=True)
+    config = PeerConfig(scenario=load(scenario), token=_read_token(token_file), **options)
+    sys.exit(peer_command.run(config, **reporting))
+
+
+def _read_token(file: Path | None) -> str | None:
+    return file.read_text().strip() if file is not None else None
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""One peer's part in one run: prepare, publish, settle, race, serve, verify, remove, upload."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from swarmrace import transfer
+from swarmrace.arrivals import Curve
+from swarmrace.clock import Offset
+from swarmrace.errors import Reason
+from swarmrace.network.counters import WireMeter
+from swarmrace.payload import Payload
+from swarmrace.records import Failure, PeerResult, Publish, Stage, Waiting
+from swarmrace.rendezvous.client import Release
+from swarmrace.schedule import Run
+from swarmrace.systems.abc import Record, Reference
+from swarmrace.transfer import failure_of
+from swarmrace.usage import UsageMeter
+
+if TYPE_CHECKING:
+    from swarmrace.peer import Peer
+
+T = TypeVar("T")
+
+
+class PeerRun:
+    """One peer's part in one run."""
+
+    def __init__(self, peer: Peer, run: Run, waiting: Waiting) -> None:
+        self.peer = peer
+        self.run = run
+        self.client = peer.client
+        self.clock = peer.clock
+        self.state = peer.state
+        self.timeouts = peer.config.scenario.race.timeouts
+        self.options = peer.config.scenario.entrants[run.entrant]
+        self.role = run.role(peer.config.peer)
+        self.rank = run.seeders.index(peer.config.peer) if self.role == "seeder" else None
+        self.waiting = waiting
+        self.opened_ns = self.clock.now_ns()
+        self.stages: list[Stage] = []
+        self.notes: list[str] = []
+        self.failure: Failure | None = None
+        self.aborted: Failure | None = None
+        self.publish: Publish | None = None
+        self.sha256: str | None = None
+        self.curves: dict[str, Curve] = {}
+        self.facts: dict[str, Any] = {}
+        self.record: Record | None = None
+        self.references: list[Reference] = []
+        self.work_dir = peer.config.work_dir / run.id
+        self.file = self.work_dir / "payload.bin"
+
+    async def live(self) -> None:
+        """Take part, from prepare to cleared."""
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        beat = asyncio.create_task(self._beat())
+        try:
+            release = await self._until_ready()
+            if release is not None and release.go:
+                await self._race(release)
+            await self._clear_up()
+        finally:
+            beat.cancel()
+            self.state.record = None
+        if self.failure is not None:
+            await self.peer.close_system()  # whatever state it is in, the next run gets a new one
+        self.state.stage = "wait"
+        await self.client.arrive(self.run.id, "cleared")
+
+    async def _until_ready(self) -> Release | None:
+        """Prepare, publish and settle; return the release of `ready`, or None if it never came."""
+        if self.role == "seeder":
+            self.sha256 = await self._stage("make", self.timeouts.prepare_seconds, self._make)
+        await self._stage("prepare", self.timeouts.prepare_seconds, self._prepare)
+        if not await self._meet("prepared"):
+            return None
+        for barrier, publishes in (("first", self.rank == 0), ("published", bool(self.rank))):
+            if publishes:
+                await self._publish()
+            if not await self._meet(barrier):
+                return None
+        references = await self.client.references(self.run.id)
+        self.references = [dict(entry["reference"]) for entry in references]
+        self.sha256 = references[0]["sha256"]
+        await self._settle()
+        self.offset: Offset = await self.client.estimate_offset()
+        return await self._meet("ready")
+
+    async def _race(self, release: Release) -> None:
+        """From the start signal until the last leecher of the run has ended."""
+        assert release.start_ns is not None
+        start_ns = self.offset.to_ours(release.start_ns)
+        usage = UsageMeter(self.system.processes)
+        own = UsageMeter(lambda: [os.getpid()]) if self.peer.spec.isolates_process else None
+        wire = WireMeter(self.client.control_bytes) if self.peer.config.isolated else None
+        for meter in (usage, own, wire):
+            if meter is not None:
+                meter.start()
+        if self.role == "leecher":
+            await self._fetch(start_ns)
+        self.state.stage = "serve"
+        # Not `_meet`: a transfer that ended keeps its outcome whatever becomes of the run.
+        release = await self.client.arrive(self.run.id, "raced", self.failure)
+        if not release.go and self.role == "seeder":
+            self.failure = self.failure or release.failure
+        if wire is not None:
+            self.facts["wire"] = wire.stop()
+        figures = usage.stop()
+        if own is not None:
+            figures = figures.model_copy(update={"runner_cpu_seconds": own.stop().cpu_seconds})
+        self.facts["usage"] = figures
+        counters = self.system.counters()
+        named = {
+            "sent_bytes": counters.sent_bytes,
+            "received_bytes": counters.received_bytes,
+            "connections": counters.connections,
+            **counters.extra,
+        }
+        self.facts["counters"] = {k: v for k, v in named.items() if v is not None}
+
+    async def _fetch(self, start_ns: int) -> None:
+        record = Record(self.clock, self.run.size_bytes)
+        record.connections_at_start = self.system.counters().connections
+        self.state.record, self.state.stage = record, "race"
+        began_ns = self.clock.now_ns()
+        stamp_ns, self.failure = await transfer.race(
+            self.system, self.references, record, self.timeouts, start_ns, lambda: self.aborted
+        )
+        ended_ns = self.clock.now_ns()
+        self._note_stage("race", began_ns, ended_ns)
+        self.state.start_ns = stamp_ns
+        self.record, self.stamps = record, (start_ns, stamp_ns, ended_ns)
+
+    async def _clear_up(self) -> None:
+        """Verify, remove, and have the result accepted."""
+        if self.record is not None:
+            await self._summarize(self.record)
+        await self._remove()
+        result = self._result()
+        self.state.stage = "upload"
+        files = await asyncio.to_thread(
+            lambda: {self._file_name(name): curve.to_npz() for name, curve in self.curves.items()}
+        )
+        await self.client.put_result(result, files)
+        self.state.results.append(result)
+        await self.peer.sink.finished(self.state, result, self.curves)
+
+    async def _remove(self) -> None:
+        """Remove the content. A removal that fails is noted: the transfer's figures stand."""
+        outcome = self.failure
+        system = self.state.system
+        if system is not None:
+            with contextlib.suppress(Exception):
+                self.facts["system"] = dict(system.describe())
+            await self._stage("remove", self.timeouts.verify_seconds, system.remove, always=True)
+            if outcome is None and self.failure is not None:
+                self.notes.append(f"remove: {self.failure.reason}: {self.failure.detail}")
+                await self.peer.close_system()
+            self.failure = outcome
+        await asyncio.to_thread(shutil.rmtree, self.work_dir, ignore_errors=True)
+
+    async def _summarize(self, record: Record) -> None:
+        start_ns, stamp_ns, ended_ns = self.stamps
+        observes = self.peer.spec.observes(self.options)
+        figures, self.curves = await asyncio.to_thread(
+            transfer.summarize, record, observes, start_ns, stamp_ns, ended_ns
+        )
+        self.notes.extend(record.notes)
+        verified = None
+        if self.failure is None:
+            verified = await self._verify()
+        self.facts["transfer"] = figures.model_copy(
+            update={
+                "verified": verified,
+                "start_error_seconds": self.offset.error_ns / 1e9,
+                "arrivals_file": self._file_name("arrivals") if "arrivals" in self.curves else None,
+                "deliveries_file": (
+                    self._file_name("deliveries") if "deliveries" in self.curves else None
+                ),
+            }
+        )
+
+    async def _verify(self) -> bool:
+        digest = await self._stage("verify", self.timeouts.verify_seconds, self.system.digest)
+        if digest is None:
+            return False
+        if (digest.size_bytes, digest.sha256) == (self.run.size_bytes, self.sha256):
+            return True
+        self.failure = Failure(
+            reason=Reason.WRONG_BYTES,
+            stage="verify",
+            detail=(
+                f"expected {self.run.size_bytes} bytes with SHA-256 {self.sha256}, "
+                f"found {digest.size_bytes} with {digest.sha256}"
+            ),
+        )
+        return False
+
+    async def _prepare(self) -> None:
+        self.system = self.peer.system()
+        await self.system.prepare(self.run)
+
+    async def _make(self) -> str:
+        payload = Payload(self.run.payload_seed, self.run.size_bytes)
+        return await asyncio.to_thread(payload.write, self.file)
+
+    async def _publish(self) -> None:
+        assert self.rank is not None
+        system, first = self.system, None
+        if self.rank > 0:
+            first = (await self.client.references(self.run.id))[0]["reference"]
+        began_ns = self.clock.now_ns()
+        published = await self._stage(
+            "publish", self.timeouts.publish_seconds, lambda: system.publish(self.file, first)
+        )
+        if published is None:
+            return
+        seconds = (self.clock.now_ns() - began_ns) / 1e9
+        self.publish = Publish(seconds=seconds, rank=self.rank, steps=dict(published.steps))
+        await self.client.put_reference(
+            self.run.id, self.rank, {"reference": published.reference, "sha256": self.sha256}
+        )
+
+    async def _settle(self) -> None:
+        """Settle within its bound; reaching the bound is noted, a refusal is a failure."""
+        await self._stage("settle", self.timeouts.settle_seconds, self.system.settle)
+        if self.failure is not None and self.failure.reason is Reason.TIMEOUT:
+            self.notes.append(f"settle ended at its bound of {self.timeouts.settle_seconds:g} s")
+            self.failure = None
+
+    async def _stage(
+        self,
+        name: str,
+        timeout_seconds: float,
+        action: Callable[[], Awaitable[T]],
+        *,
+        always: bool = False,
+    ) -> T | None:
+        """Do `action` as a timed and bounded stage; return None when it failed.
+
+        After a failure later stages are passed over, except those that are `always` done.
+        """
+        if self.failure is not None and not always:
+            return None
+        self.state.stage = name
+        began_ns = self.clock.now_ns()
+        try:
+            async with asyncio.timeout(timeout_seconds or None):
+                return await action()
+        except Exception as error:
+            failure = failure_of(error, name)
+            if isinstance(error, TimeoutError) and not str(error):
+                failure = Failure(
+                    reason=Reason.TIMEOUT, stage=name, detail=f"not within {timeout_seconds:g} s"
+                )
+            self.failure = self.failure or failure
+            return None
+        finally:
+            self._note_stage(name, began_ns, self.clock.now_ns())
+
+    def _note_stage(self, name: str, began_ns: int, ended_ns: int) -> None:
+        began = (began_ns - self.opened_ns) / 1e9
+        self.stages.append(
+            Stage(name=name, began_seconds=began, seconds=(ended_ns - began_ns) / 1e9)
+        )
+
+    async def _meet(self, barrier: str) -> Release | None:
+        """Meet the others; return the release, or None when the run goes no further."""
+        release = await self.client.arrive(self.run.id, barrier, self.failure)
+        if not release.go:
+            self.failure = self.failure or release.failure
+            return None
+        return release
+
+    async def _beat(self) -> None:
+        """Say what this peer is at, and hear whether the run was given up."""
+        # Few enough a second that a large swarm's heartbeats cost no visible CPU.
+        interval = max(0.5, self.peer.config.scenario.race.swarm_size / 16)
+        while True:
+            await asyncio.sleep(interval)
+            with contextlib.suppress(Exception):
+                answer = await self.client.heartbeat(
+                    self.run.id, self.state.stage, self.state.progress_bytes
+                )
+                self.aborted = self.aborted or answer.aborted
+
+    def _result(self) -> PeerResult:
+        failure = self.failure
+        return PeerResult(
+            race_id=self.peer.config.race_id,
+            run_id=self.run.id,
+            entrant=self.run.entrant,
+            peer=self.peer.config.peer,
+            role=self.role,
+            repetition=self.run.repetition,
+            seed=self.peer.config.scenario.race.seed,
+            payload_seed=self.run.payload_seed,
+            size_bytes=self.run.size_bytes,
+            sha256=self.sha256,
+            outcome="completed" if failure is None else "failed",
+            failure=failure,
+            stages=self.stages,
+            publish=self.publish,
+            waiting=self.waiting,
+            versions=self.peer.versions,
+            notes=self.notes,
+            **self.facts,
+        )
+
+    def _file_name(self, name: str) -> str:
+        return f"{self.run.entrant}-{self.peer.config.peer}.{name}.npz"

@@ -1,0 +1,230 @@
+"""One leecher's transfer: from the start stamp to done, watched by the scenario's timeouts.
+
+The watch is the same for every system. It reads only the `Record`, so a system that hangs without
+an error still ends as a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Sequence
+
+from swarmrace.arrivals import Curve
+from swarmrace.clock import Clock
+from swarmrace.errors import Reason, TransferError
+from swarmrace.records import MARK_PERCENTS, Failure, Mark, Transfer
+from swarmrace.scenario import Timeouts
+from swarmrace.systems.abc import Observes, Record, Reference, System
+
+_TICK_SECONDS = 0.1
+
+
+def failure_of(error: BaseException, stage: str) -> Failure:
+    """Return the recorded failure of an exception in `stage`."""
+    if isinstance(error, TransferError):
+        return Failure(reason=error.reason, stage=stage, detail=error.detail)
+    if isinstance(error, TimeoutError):
+        return Failure(reason=Reason.TIMEOUT, stage=stage, detail=str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure(reason=Reason.DISK_FULL, stage=stage, detail=str(error))
+    return Failure(reason=Reason.INTERNAL, stage=stage, detail=f"{type(error).__name__}: {error}")
+
+
+async def race(
+    system: System,
+    references: Sequence[Reference],
+    record: Record,
+    timeouts: Timeouts,
+    start_ns: int,
+    aborted: Callable[[], Failure | None],
+) -> tuple[int, Failure | None]:
+    """Wait for the common instant, fetch, and watch.
+
+    Args:
+        system: the leecher's system, prepared.
+        references: what the seeders published.
+        record: filled by the system.
+        timeouts: discovery, stall and transfer are judged here.
+        start_ns: the common instant on `record.clock`.
+        aborted: asked at every tick; a failure ends the transfer with it.
+
+    Returns:
+        the start stamp (ns, on `record.clock`), and why the transfer failed or None.
+    """
+    clock = record.clock
+    started = asyncio.get_running_loop().create_future()
+
+    async def fetch_from_start() -> None:
+        with _prompt_wakeup() as woken:
+            await clock.sleep_until(start_ns)
+            stamp_ns = clock.now_ns()
+            woken()
+            started.set_result(stamp_ns)
+            await system.fetch(references, record)
+
+    fetch = asyncio.ensure_future(fetch_from_start())
+    stamp_ns = await started
+    watch = _Watch(record, timeouts, stamp_ns)
+    failure: Failure | None = None
+    try:
+        while not fetch.done() and failure is None:
+            await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
+            if not fetch.done():
+                failure = aborted() or watch.judge(clock)
+    finally:
+        if not fetch.done():
+            fetch.cancel()
+            await asyncio.wait({fetch}, timeout=10)
+    if failure is None:
+        failure = _outcome(fetch, record)
+    elif fetch.done() and not fetch.cancelled():
+        fetch.exception()  # seen: the watch's failure came first
+    return stamp_ns, failure
+
+
+def _outcome(fetch: asyncio.Future[None], record: Record) -> Failure | None:
+    if fetch.cancelled():
+        return Failure(reason=Reason.INTERNAL, stage="race", detail="the fetch cancelled itself")
+    error = fetch.exception()
+    if error is not None:
+        return failure_of(error, "race")
+    if record.done_ns is None:
+        return Failure(
+            reason=Reason.INTERNAL, stage="race", detail="the fetch returned without being done"
+        )
+    return None
+
+
+class _Watch:
+    """Discovery, stall and transfer timeouts, judged from a record alone."""
+
+    def __init__(self, record: Record, timeouts: Timeouts, stamp_ns: int) -> None:
+        self._record = record
+        self._timeouts = timeouts
+        self._stamp_ns = stamp_ns
+        self._changed_ns = stamp_ns
+        self._seen: tuple[int, bool] = (0, False)
+
+    def judge(self, clock: Clock) -> Failure | None:
+        now_ns = clock.now_ns()
+        progress = self._record.progress_bytes
+        discovered = progress > 0 or self._record.discovered_ns is not None
+        if (progress, discovered) != self._seen:
+            self._seen = (progress, discovered)
+            self._changed_ns = now_ns
+        elapsed = (now_ns - self._stamp_ns) / 1e9
+        limits = self._timeouts
+        if not discovered and elapsed > limits.discovery_seconds:
+            return self._failure(
+                Reason.TIMEOUT, f"no metadata or manifest within {limits.discovery_seconds:g} s"
+            )
+        if discovered and (now_ns - self._changed_ns) / 1e9 > limits.stall_seconds:
+            return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
+        if elapsed > limits.transfer_seconds:
+            return self._failure(Reason.TIMEOUT, f"not done within {limits.transfer_seconds:g} s")
+        return None
+
+    def _failure(self, reason: Reason, text: str) -> Failure:
+        held, size = self._seen[0], self._record.size_bytes
+        return Failure(reason=reason, stage="race", detail=f"{text}; {held} of {size} bytes came")
+
+
+@contextlib.contextmanager
+def _prompt_wakeup():
+    """Wake first among equals at the start instant, where the machine permits it.
+
+    Many peers of one machine wake at the same instant; by round-robin priority each gets to take
+    its stamp before the first of them begins to work. It is given back right after the stamp.
+    """
+    try:
+        before = os.sched_getscheduler(0)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except (AttributeError, OSError):
+        yield lambda: None
+        return
+
+    def woken() -> None:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+
+    try:
+        yield woken
+    finally:
+        woken()
+
+
+def summarize(
+    record: Record, observes: Observes, start_ns: int, stamp_ns: int, end_ns: int
+) -> tuple[Transfer, dict[str, Curve]]:
+    """Return a transfer's figures, and the curves to be stored (`arrivals`, `deliveries`).
+
+    Args:
+        record: what the system wrote down.
+        observes: which definitions hold for it.
+        start_ns: the common instant on the record's clock.
+        stamp_ns: the leecher's own start stamp; every figure counts from it.
+        end_ns: when the transfer ended, done or not.
+    """
+    span_ns = end_ns - stamp_ns
+    curves: dict[str, Curve] = {}
+    figures: dict[str, object] = {}
+    if record.arrivals is not None:
+        curves["arrivals"] = curve = record.arrivals.curve(stamp_ns, record.size_bytes)
+        figures["arrival"] = _marks(curve, observes)
+    if record.deliverable is not None:
+        ready = (
+            curves["arrivals"]
+            if record.deliverable is record.arrivals
+            else record.deliverable.curve(stamp_ns, record.size_bytes)
+        )
+        if ready is not curves.get("arrivals"):
+            curves["deliveries"] = ready
+        prefix = ready.prefix()
+        figures["delivery"] = _marks(prefix, observes)
+        figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns)[0] / 1e9
+    main = curves.get("arrivals") or curves.get("deliveries")
+    if main is not None:
+        figures |= {
+            "received_bytes": main.total_bytes,
+            "duplicate_bytes": main.duplicate_bytes,
+            "records": main.records,
+            "longest_stall_seconds": main.longest_stall(span_ns)[0] / 1e9,
+            "variation": main.variation(),
+        }
+    complete = record.complete
+    if complete is None:
+        complete = main is None or main.complete
+    transfer = Transfer(
+        start_lag_seconds=(stamp_ns - start_ns) / 1e9,
+        start_error_seconds=0.0,
+        discovery_seconds=_since(record.discovered_ns, stamp_ns),
+        done_seconds=_since(record.done_ns, stamp_ns),
+        records_complete=bool(complete),
+        unit=observes.unit,
+        connections_at_start=record.connections_at_start,
+        retries=record.retries,
+        **figures,
+    )
+    return transfer, curves
+
+
+def _since(t_ns: int | None, stamp_ns: int) -> float | None:
+    return None if t_ns is None else (t_ns - stamp_ns) / 1e9
+
+
+def _marks(curve: Curve, observes: Observes) -> list[Mark]:
+    marks = []
+    for percent in MARK_PERCENTS:
+        found = curve.mark(percent)
+        if found is not None:
+            t_ns, resolution_ns = found
+            marks.append(
+                Mark(
+                    percent=percent,
+                    seconds=t_ns / 1e9,
+                    resolution_seconds=resolution_ns / 1e9 + observes.poll_seconds,
+                )
+            )
+    return marks
