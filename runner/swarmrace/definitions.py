@@ -1,7 +1,7 @@
 """One definition of start, first byte, done and verified, for every system.
 
-Everything that says what a figure means says it from here: the verdict prints it, docs/methodology.md
-is checked against it, metrics and results use its names.
+Everything that says what a figure means says it from here: the verdict prints it,
+docs/methodology.md is checked against it, metrics and results use its names.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from typing import Final
 
 STAGES: Final = (
     "wait",
+    "make",
     "prepare",
     "publish",
     "settle",
     "race",
     "serve",
     "verify",
-    "upload",
     "remove",
+    "upload",
 )
-"""A peer's stages in one run, in order. Seeders skip `race`, leechers `publish`."""
+"""A peer's stages in one run, in order. Seeders skip `race` and `verify`, leechers `make`
+and `publish`."""
 
 BARRIERS: Final = ("open", "prepared", "first", "published", "ready", "raced", "cleared")
 """Where the peers of a run meet, in order.

@@ -256,6 +256,7 @@ class SystemSpec:
         publish_definition: one line: until when a publish lasts.
         done_definition: one line: when a transfer is done.
         isolates_process: whether the system's program is a process of its own.
+        modules: what `create` imports.
     """
 
     kind: str
@@ -266,3 +267,17 @@ class SystemSpec:
     publish_definition: str
     done_definition: str
     isolates_process: bool = False
+    modules: tuple[str, ...] = ()
+    """Modules that `create` will import; the local backend loads them before it forks. Importing
+    them must start no thread."""
+
+    def preload(self) -> None:
+        """Import `modules`.
+
+        Raises:
+            ImportError: one of them is missing.
+        """
+        from importlib import import_module
+
+        for name in self.modules:
+            import_module(name)

@@ -1,0 +1,61 @@
+# make race                        set up what is needed and run scenarios/quick.yaml
+# make race SCENARIO=FILE          another scenario
+# make test                        set up what is needed and pass all tests
+# make bench                       the figures that the README shows
+# Set-up happens once, inside the checkout (.venv); the second time everything works offline.
+
+SCENARIO ?= scenarios/quick.yaml
+PYTHON   ?= python3
+VENV     := .venv
+BIN      := $(VENV)/bin
+# Tests race real swarms: more workers than cores only make them wait for each other.
+TEST_ARGS ?= -q -n 2 --dist loadgroup
+
+.PHONY: race test lint bench lock clean
+.DELETE_ON_ERROR:
+
+race: $(VENV)/.ready
+	@$(BIN)/swarmrace run $(SCENARIO) $(RACE_ARGS)
+
+test: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(VENV)/.ready-dev
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+bench: $(VENV)/.ready-dev
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"swarmrace needs Python 3.11 or newer, found {v[0]}.{v[1]}: install one and say make PYTHON=python3.12")'
+	@if command -v uv >/dev/null; then uv venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" $(VENV); \
+	else $(PYTHON) -m venv --without-pip $(VENV); fi
+
+# Debian's python3 has no ensurepip: its own pip installs into the environment.
+define install
+	@echo "setting up $(VENV) (once)"
+	@if command -v uv >/dev/null; then \
+	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes $(1) && \
+	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --no-deps --no-build-isolation --editable .; \
+	else \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes $(1) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/.ready: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	$(call install,-r requirements/runtime.txt -r requirements/build.txt)
+
+$(VENV)/.ready-dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	$(call install,-r requirements/dev.txt)
+	@touch $(VENV)/.ready
+
+# Versions with hashes and without addresses, for every platform and Python at once.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/runtime.txt pyproject.toml --group dev -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

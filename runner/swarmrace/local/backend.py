@@ -1,0 +1,253 @@
+"""Runs a whole race on one machine: the rendezvous, every peer, and the end of all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from swarmrace.errors import RaceError
+from swarmrace.local import processes
+from swarmrace.local.janitor import Janitor
+from swarmrace.local.layout import Layout, Seat
+from swarmrace.peer import PeerConfig
+from swarmrace.rendezvous.server import ServerConfig
+from swarmrace.scenario import Scenario
+
+POLL_SECONDS = 0.25
+_RESTARTS = 5
+_LEAVE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class LocalRace:
+    """What to race on this machine, and where.
+
+    Args:
+        scenario: a scenario without a matrix.
+        name: for the results folder.
+        results_dir: the folder below which the results folder is made.
+        work_dir: on whose disk payloads lie while the race runs.
+        namespaces: give each peer a network namespace of its own.
+    """
+
+    scenario: Scenario
+    name: str
+    results_dir: Path
+    work_dir: Path | None = None
+    namespaces: bool = False
+
+    def folder(self) -> Path:
+        """Return a new results folder's path: name, UTC time, race id."""
+        when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        return self.results_dir / f"{self.name}-{when}-{self.scenario.race_id()}"
+
+
+async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
+    """Race, and leave the results in `folder`.
+
+    Interrupted by cancellation it ends every run in flight, keeps what was measured and returns
+    once nothing is left running; the folder then says `interrupted`.
+
+    Args:
+        race: what to race.
+        folder: made here; it must not exist.
+        watch: called about four times a second with the rendezvous' status.
+
+    Raises:
+        RaceError: the rendezvous could not be started or kept alive.
+        ConditionError: network conditions can't be applied here.
+    """
+    folder.mkdir(parents=True)
+    janitor = Janitor()
+    try:
+        root = Path(tempfile.mkdtemp(prefix=f"swarmrace-{os.getpid()}-", dir=race.work_dir))
+        janitor.watch_folder(root)
+        with Layout.of(race.scenario, namespaces=race.namespaces) as layout:
+            await _Backend(race, folder, root, layout, janitor).run(watch)
+    finally:
+        await asyncio.shield(asyncio.to_thread(janitor.clean))
+
+
+class _Backend:
+    """The processes of one race."""
+
+    def __init__(
+        self, race: LocalRace, folder: Path, root: Path, layout: Layout, janitor: Janitor
+    ) -> None:
+        self.race = race
+        self.folder = folder
+        self.root = root
+        self.layout = layout
+        self.janitor = janitor
+        self.fork = processes.context()
+        self.race_id = race.scenario.race_id()
+        self.socket = root / "rendezvous.sock"
+        self.rendezvous: BaseProcess | None = None
+        self.peers: dict[tuple[str, int], BaseProcess] = {}
+        self.reported: set[tuple[str, int]] = set()
+        self.restarts = 0
+        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
+        self.http = httpx.AsyncClient(
+            transport=transport, base_url=f"http://rendezvous/{self.race_id}/", timeout=5
+        )
+
+    async def run(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        (self.folder / "logs").mkdir()
+        try:
+            self.port = _free_port(self.layout)
+            await asyncio.to_thread(self._start_rendezvous)
+            await self._reach()
+            await asyncio.to_thread(self._start_peers)
+            try:
+                await self._watch(watch)
+            except asyncio.CancelledError:
+                await self._interrupt(watch)
+                raise
+        finally:
+            await self.http.aclose()
+            await asyncio.to_thread(self._end)
+            _remove_empty(self.folder / "logs")
+
+    def _start_rendezvous(self) -> None:
+        config = ServerConfig(
+            scenario=self.race.scenario,
+            race_id=self.race_id,
+            data_dir=self.folder,
+            host=self.layout.hub.address,
+            port=self.port,
+            uds=self.socket,
+            name=self.race.name,
+            backend="local with network namespaces" if self.race.namespaces else "local",
+        )
+        self.socket.unlink(missing_ok=True)
+        self.rendezvous = self._start("rendezvous", self.layout.hub, processes.run_tracker, config)
+
+    def _start_peers(self) -> None:
+        for (entrant, peer), seat in self.layout.seats.items():
+            config = PeerConfig(
+                scenario=self.race.scenario,
+                race_id=self.race_id,
+                entrant=entrant,
+                peer=peer,
+                rendezvous=f"http://{self.layout.hub.address}:{self.port}",
+                address=seat.address,
+                work_dir=self.root / f"{entrant}-{peer}",
+                node=socket.gethostname(),
+                isolated=seat.namespace is not None,
+            )
+            config.work_dir.mkdir()
+            self.peers[entrant, peer] = self._start(
+                f"{entrant}-{peer}", seat, processes.run_peer, config
+            )
+
+    def _start(self, name: str, seat: Seat, target: Callable[..., int], *args: Any) -> BaseProcess:
+        log = self.folder / "logs" / f"{name}.log"
+        process = processes.start(self.fork, name, log, seat.namespace, target, *args)
+        assert process.pid is not None
+        self.janitor.watch_process(process.pid)
+        return process
+
+    async def _reach(self) -> None:
+        """Wait until the rendezvous answers."""
+        deadline = asyncio.get_running_loop().time() + 20
+        while await self._status() is None:
+            assert self.rendezvous is not None
+            if self.rendezvous.exitcode is not None or asyncio.get_running_loop().time() > deadline:
+                raise RaceError(
+                    "rendezvous: expected it to answer within 20 s, found "
+                    f"{'it ended' if self.rendezvous.exitcode is not None else 'no answer'}; "
+                    f"see {self.folder / 'logs' / 'rendezvous.log'}"
+                )
+            await asyncio.sleep(0.02)
+
+    async def _status(self) -> dict[str, Any] | None:
+        try:
+            answer = await self.http.get("status")
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    async def _watch(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        while True:
+            status = await self._status()
+            if status is None:
+                await self._revive()
+            else:
+                watch(status)
+                if status["over"]:
+                    return
+                await self._report_lost()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _revive(self) -> None:
+        """Start the rendezvous again when it has died, as a cluster would."""
+        assert self.rendezvous is not None
+        if self.rendezvous.exitcode is None:
+            return
+        self.restarts += 1
+        if self.restarts > _RESTARTS:
+            raise RaceError(
+                f"rendezvous: died {self.restarts} times (last exit code "
+                f"{self.rendezvous.exitcode}); see {self.folder / 'logs' / 'rendezvous.log'}"
+            )
+        await asyncio.to_thread(self._start_rendezvous)
+
+    async def _report_lost(self) -> None:
+        for key, process in self.peers.items():
+            if process.exitcode is None or key in self.reported:
+                continue
+            code = process.exitcode
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            body = {"entrant": key[0], "peer": key[1], "detail": f"its process ended: {how}"}
+            with contextlib.suppress(httpx.HTTPError):
+                (await self.http.post("lost", json=body)).raise_for_status()
+                self.reported.add(key)
+
+    async def _interrupt(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        """End the race early: results of finished transfers are still uploaded."""
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self.http.post("interrupt", json={})
+                while (status := await self._status()) is not None and not status["over"]:
+                    watch(status)
+                    await asyncio.sleep(POLL_SECONDS)
+
+    def _end(self) -> None:
+        """Wait for the peers to leave by themselves, then end whatever is left."""
+        for process in self.peers.values():
+            process.join(_LEAVE_SECONDS if process.exitcode is None else 0)
+            if process.exitcode is None:
+                process.kill()
+        if self.rendezvous is not None and self.rendezvous.exitcode is None:
+            self.rendezvous.terminate()
+            self.rendezvous.join(5)
+            self.rendezvous.kill()
+
+
+def _free_port(layout: Layout) -> int:
+    """Return a port that is free on the hub's address, kept over restarts of the rendezvous."""
+    if layout.hub.namespace is not None:
+        return 8080
+    with socket.socket() as probe:
+        probe.bind((layout.hub.address, 0))
+        return probe.getsockname()[1]
+
+
+def _remove_empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        if file.stat().st_size == 0:
+            file.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()

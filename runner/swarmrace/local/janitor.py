@@ -1,0 +1,99 @@
+"""Cleans up after a local race, whatever happened to it.
+
+A process of its own, in a session of its own. It is told over its standard input what the race
+has made; when that input ends, because the race is over or because it was killed, it ends those
+processes, removes those folders, and goes. It imports only the standard library. (Network
+namespaces need no removal: they end with the processes inside.)
+
+Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone)
+and `dir PATH`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_GRACE_SECONDS = 5.0
+
+
+def start_time(pid: int) -> str | None:
+    """Return when a process started, in clock ticks since boot, or None if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+class Janitor:
+    """The race's end of the pipe to its janitor."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def watch_process(self, pid: int) -> None:
+        """Have `pid` ended."""
+        self._tell(f"pid {pid} {start_time(pid)}")
+
+    def watch_folder(self, path: Path) -> None:
+        """Have a folder removed."""
+        self._tell(f"dir {path.resolve()}")
+
+    def clean(self) -> None:
+        """Clean now and return when all is gone."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
+
+
+def _end_processes(pids: list[tuple[int, str]]) -> None:
+    def alive() -> list[int]:
+        return [pid for pid, started in pids if start_time(pid) == started]
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def main() -> None:
+    """Read what there is to clean until the input ends, then clean it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    pids: list[tuple[int, str]] = []
+    folders: list[str] = []
+    for line in sys.stdin:
+        kind, _, rest = line.rstrip("\n").partition(" ")
+        if kind == "pid":
+            pid, _, started = rest.partition(" ")
+            pids.append((int(pid), started))
+        elif kind == "dir":
+            folders.append(rest)
+    _end_processes(pids)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The processes of a local race: forked from one parent that has everything imported.
+
+Forking makes 64 peers start in a second and share the memory of what they import. Each child dies
+with that parent, and the parent with the race (PR_SET_PDEATHSIG), so that nothing outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_PRELOAD = ("swarmrace.local.preload",)
+
+
+def context() -> Any:
+    """Return the multiprocessing context whose server has everything preloaded."""
+    # BLAS must not start threads in a process that forks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload(list(_PRELOAD))
+    return fork
+
+
+def start(
+    fork: Any, name: str, log: Path, namespace: str | None, target: Callable[..., int], *args: Any
+) -> BaseProcess:
+    """Start `target(*args)` in a process of its own; its return value is the exit code.
+
+    Args:
+        fork: from `context`.
+        name: for listings.
+        log: where its standard output and error go.
+        namespace: a network namespace to enter first.
+        target: a module-level function.
+        args: picklable.
+    """
+    process = fork.Process(
+        target=_child, args=(name, log, namespace, target, args), name=name, daemon=True
+    )
+    process.start()
+    return process
+
+
+def _child(
+    name: str, log: Path, namespace: str | None, target: Callable[..., int], args: tuple
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os._exit(1)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+    logging.basicConfig(level=logging.WARNING, format=f"{name} %(levelname)s %(message)s")
+    if namespace is not None:
+        from swarmrace.network.namespaces import enter
+
+        enter(namespace)
+    gc.collect()
+    gc.freeze()
+    sys.exit(target(*args))
+
+
+def run_peer(config: Any) -> int:
+    """Live one peer's life; return its exit code."""
+    from swarmrace.peer import Peer
+
+    return asyncio.run(_ended_by_sigterm(Peer(config).live()))
+
+
+def run_tracker(config: Any) -> int:
+    """Serve the rendezvous until SIGTERM; return its exit code."""
+    from swarmrace.rendezvous.server import serve
+
+    return asyncio.run(_ended_by_sigterm(serve(config)))
+
+
+async def _ended_by_sigterm(work: Any) -> int:
+    """Run `work`; on SIGTERM cancel it and return 143, 0 when it ends by itself."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    return 0
