@@ -154,10 +154,10 @@ class Peer:
             self.state.stage, self.state.run = "wait", run
             waiting = _WaitingMeter(self)
             release = await self.client.arrive(run.id, "open")
-            if release.over:
-                break
             if release.go:
                 await PeerRun(self, run, waiting.stop()).live()
+            elif release.over:
+                break
         self.state.stage, self.state.run = "wait", None
         await self.client.goodbye()
 

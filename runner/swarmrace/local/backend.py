@@ -210,9 +210,10 @@ class _Backend:
                 continue
             code = process.exitcode
             how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-            body = {"entrant": key[0], "peer": key[1], "detail": f"its process ended: {how}"}
+            path = f"peers/{key[0]}/{key[1]}/lost"
             with contextlib.suppress(httpx.HTTPError):
-                (await self.http.post("lost", json=body)).raise_for_status()
+                answer = await self.http.post(path, json={"detail": f"its process ended: {how}"})
+                answer.raise_for_status()
                 self.reported.add(key)
 
     async def _interrupt(self, watch: Callable[[dict[str, Any]], None]) -> None:
