@@ -95,6 +95,10 @@ class Wire(Model):
     received_bytes: int
     sent_packets: int
     received_packets: int
+    offload_sent_bytes: int = 0
+    """Headers of segments that offload kept off the interface's count, from the kernel's segment
+    counters; already added to the figures above."""
+    offload_received_bytes: int = 0
     control_sent_bytes: int = 0
     """The runner's own traffic with the rendezvous; already taken off the figures above."""
     control_received_bytes: int = 0

@@ -1,0 +1,264 @@
+"""Network conditions of one peer's link, by `tc`: rates by tbf, delay and loss by netem.
+
+What is limited is bytes on the link, Ethernet, IP and TCP headers included: of a rate of 100 Mbit
+(12.5 MB/s) with an MTU of 1500 at most 1448 of 1514 bytes, 95.6 %, are payload. The preflight
+measures what is left.
+
+Upload is the egress of the peer's own interface. Download is limited where the packets towards
+the peer leave: at the hub's end of its link on one machine; in a pod, where only the inside can be
+reached, behind an ifb device that takes what comes in, or by policing, which drops and has no
+queue.
+
+The burst of a tbf is how much may pass at once at full speed after a pause. It is small, so that a
+race can't live on it, but never below
+
+- what passes in one tick of the slowest usual kernel clock (4 ms, HZ=250): a timer that fires so
+  late must not cost rate;
+- 16 frames, because a burst below one frame lets nothing pass and a few frames none at full rate.
+
+A larger packet that segmentation offload left whole is cut into frames by tbf itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swarmrace.errors import ConditionError
+from swarmrace.network.namespaces import (
+    INTERFACE,
+    Namespace,
+    call_in_scratch,
+    call_inside,
+    refusals,
+    run,
+)
+from swarmrace.scenario import Link, Network
+
+TICK_SECONDS = 0.004
+FRAME_BYTES = 1514
+"""An Ethernet frame of MTU 1500, as tc counts it."""
+LEAST_BURST_FRAMES = 16
+QUEUE_SECONDS = 0.05
+"""How much waits at a link before packets are dropped."""
+IFB = "ifb-swarm"
+"""The ifb device made in a pod; the name keeps clear of ifb0, which a loaded module makes."""
+
+_FASTEST_BYTES_PER_SECOND = 1_250_000_000
+_HOW = {
+    "tbf": "the kernel needs CONFIG_NET_SCH_TBF (module sch_tbf)",
+    "netem": "delay and loss need CONFIG_NET_SCH_NETEM (`modprobe sch_netem`; Ubuntu has it in "
+    "linux-modules-extra-$(uname -r), Debian in linux-image-amd64 but not in its cloud kernel)",
+    "ifb": "limiting what comes in needs CONFIG_IFB, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_U32 "
+    "and CONFIG_NET_ACT_MIRRED (`modprobe ifb`)",
+    "police": "limiting what comes in without ifb needs CONFIG_NET_ACT_POLICE (module act_police)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The conditions of one direction. What is None or 0 is left as it is."""
+
+    rate: int | None = None
+    """Bytes per second on the link."""
+    delay_milliseconds: float = 0
+    loss_percent: float = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rate or self.delay_milliseconds or self.loss_percent)
+
+    @property
+    def needs_netem(self) -> bool:
+        """Whether a rate alone isn't enough."""
+        return bool(self.delay_milliseconds or self.loss_percent)
+
+
+def paths(network: Network, *, seeder: bool) -> tuple[Path, Path]:
+    """Return the upload's and the download's conditions of one peer."""
+    link = network.link(seeder=seeder)
+    upload = Path(link.upload, network.delay_milliseconds, network.loss_percent)
+    return upload, Path(link.download)
+
+
+def burst_bytes(rate: int) -> int:
+    """Return the burst for a rate in bytes per second; the module says why it is so much."""
+    return max(math.ceil(rate * TICK_SECONDS), LEAST_BURST_FRAMES * FRAME_BYTES)
+
+
+def queue_bytes(rate: int) -> int:
+    """Return how much may wait for a rate: 50 ms of it, and not less than twice the burst."""
+    return max(math.ceil(rate * QUEUE_SECONDS), 2 * burst_bytes(rate))
+
+
+def egress_commands(device: str, path: Path) -> list[str]:
+    """Return the lines for `tc -batch` that set what leaves `device`. They replace what was set.
+
+    With delay or loss, netem is the root and hands on to tbf (tc-netem(8)); its limit is in
+    packets and holds twice what is under way within the delay, so that it never drops by itself.
+    """
+    if not path:
+        return []
+    if not path.needs_netem:
+        assert path.rate is not None
+        return [f"qdisc replace dev {device} root handle 1: {_tbf(path.rate)}"]
+    seconds = path.delay_milliseconds / 1000 + QUEUE_SECONDS
+    under_way = (path.rate or _FASTEST_BYTES_PER_SECOND) * seconds / FRAME_BYTES
+    options = [f"limit {1000 + 2 * math.ceil(under_way)}"]
+    if path.delay_milliseconds:
+        options.append(f"delay {path.delay_milliseconds:g}ms")
+    if path.loss_percent:
+        options.append(f"loss {path.loss_percent:g}%")
+    lines = [f"qdisc replace dev {device} root handle 1: netem {' '.join(options)}"]
+    if path.rate:
+        lines.append(f"qdisc replace dev {device} parent 1:1 handle 10: {_tbf(path.rate)}")
+    return lines
+
+
+def ifb_commands(device: str, rate: int, ifb: str = IFB) -> tuple[list[str], list[str]]:
+    """Return the lines for `ip -batch` and `tc -batch` that limit what comes in on `device`."""
+    links = [f"link add {ifb} type ifb", f"link set {ifb} addrgenmode none up"]
+    return links, [
+        f"qdisc replace dev {device} handle ffff: ingress",
+        f"filter replace dev {device} parent ffff: protocol all prio 1 handle 800::800 u32 "
+        f"match u32 0 0 action mirred egress redirect dev {ifb}",
+        f"qdisc replace dev {ifb} root handle 1: {_tbf(rate)}",
+    ]
+
+
+def police_commands(device: str, rate: int) -> list[str]:
+    """Return the lines for `tc -batch` that drop what comes in on `device` above a rate.
+
+    A policer has no queue, so its burst is what a queue would hold: 50 ms.
+    """
+    return [
+        f"qdisc replace dev {device} handle ffff: ingress",
+        f"filter replace dev {device} parent ffff: protocol all prio 1 handle 800::800 u32 "
+        f"match u32 0 0 police rate {rate * 8}bit burst {queue_bytes(rate)} mtu 65535 drop",
+    ]
+
+
+def apply(hub: Namespace, peer: Namespace, network: Network, *, seeder: bool) -> None:
+    """Set a peer's link on one machine: its upload inside, its download at the hub's end.
+
+    Raises:
+        ConditionError: the kernel lacks what it needs; nothing else of it is undone.
+    """
+    upload, download = paths(network, seeder=seeder)
+    if upload:
+        call_inside(peer, _tc, egress_commands(peer.interface, upload))
+    if download:
+        call_inside(hub, _tc, egress_commands(peer.port, download))
+
+
+def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str:
+    """Set the link of the namespace that the calling thread is in, from the inside (a pod).
+
+    Returns:
+        How the download is limited: `ifb`, `police`, or an empty string where it isn't.
+
+    Raises:
+        ConditionError: the kernel lacks what it needs, or NET_ADMIN is missing.
+    """
+    upload, download = paths(network, seeder=seeder)
+    _tc(egress_commands(device, upload))
+    if download.rate is None:
+        return ""
+    links, lines = ifb_commands(device, download.rate)
+    try:
+        run("ip", lines=links)
+        _tc(lines)
+    except ConditionError as first:
+        _clear_ingress(device)
+        try:
+            _tc(police_commands(device, download.rate))
+        except ConditionError as second:
+            raise ConditionError(
+                f"network.download: can't be limited inside this namespace: {_HOW['ifb']} "
+                f"[{first}], or {_HOW['police']} [{second}]"
+            ) from second
+        return "police"
+    return "ifb"
+
+
+def _clear_ingress(device: str) -> None:
+    for program, line in (("tc", f"qdisc del dev {device} ingress"), ("ip", f"link del {IFB}")):
+        try:
+            run(program, lines=[line])
+        except ConditionError:
+            continue
+
+
+def probe() -> dict[str, str]:
+    """Try what this kernel can in a scratch namespace, `tbf`, `netem`, `ifb` and `police`.
+
+    Returns:
+        For each an empty string when it works, else what it needs and what was said.
+
+    Raises:
+        ConditionError: namespaces are not permitted, so that nothing can be tried.
+    """
+    ifb_links, ifb_lines = ifb_commands("lo", 1_000_000)
+
+    def ifb() -> None:
+        run("ip", lines=ifb_links)
+        _tc(ifb_lines)
+
+    trials: dict[str, Callable[[], None]] = {
+        "tbf": lambda: _tc(egress_commands("lo", Path(rate=1_000_000))),
+        "netem": lambda: _tc(egress_commands("lo", Path(None, 1, 1))),
+        "ifb": ifb,
+        "police": lambda: _tc(police_commands("lo", 1_000_000)),
+    }
+    found = {}
+    for name, trial in trials.items():
+        try:
+            call_in_scratch(trial)
+        except ConditionError as error:
+            found[name] = f"{_HOW[name]} [{error}]"
+        else:
+            found[name] = ""
+    return found
+
+
+def faults(network: Network) -> list[str]:
+    """Return why the conditions can't be applied on this machine, one line each."""
+    if not network.shaped:
+        return []
+    cannot = refusals()
+    if cannot:
+        return [f"global.race.network: {line}" for line in cannot]
+    can = probe()
+    lines = []
+    if network.limited and can["tbf"]:
+        lines.append(f"global.race.network: rates can't be set: {can['tbf']}")
+    for key, value in (
+        ("delayMilliseconds", network.delay_milliseconds),
+        ("lossPercent", network.loss_percent),
+    ):
+        if value and can["netem"]:
+            lines.append(f"global.race.network.{key}: found {value:g}: {can['netem']}")
+    return lines
+
+
+def summary(network: Network, link: Link) -> dict[str, float]:
+    """Return what is set on a link, as JSON for a result: bytes per second, ms, percent."""
+    found = {
+        "uploadBytesPerSecond": link.upload,
+        "downloadBytesPerSecond": link.download,
+        "delayMilliseconds": network.delay_milliseconds or None,
+        "lossPercent": network.loss_percent or None,
+        "uploadBurstBytes": burst_bytes(link.upload) if link.upload else None,
+        "downloadBurstBytes": burst_bytes(link.download) if link.download else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _tbf(rate: int) -> str:
+    # tc's `bps` is bytes, `bit` bits; a bare burst or limit is bytes
+    return f"tbf rate {rate * 8}bit burst {burst_bytes(rate)} limit {queue_bytes(rate)}"
+
+
+def _tc(lines: list[str]) -> None:
+    if lines:
+        run("tc", lines=lines)

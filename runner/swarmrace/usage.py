@@ -1,0 +1,203 @@
+"""CPU and memory of a system's processes over one run, and what the cgroup held back.
+
+Linux only: it reads /proc. A process's children count with it; what a child used before it ended
+and was waited for is in its parent's figures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from swarmrace.records import Usage
+
+_Key = tuple[int, float]
+"""A pid with its creation time: pids come back."""
+
+
+class UsageMeter:
+    """CPU seconds and peak memory of a set of processes between `start` and `stop`.
+
+    Once a second a thread looks, so that of a process that dies at most its last second is missing;
+    what was last seen of it stays counted.
+
+    Memory is the highest resident set of the run, by the kernel's own mark (VmHWM), which is reset
+    at the start where that is permitted. Where it is not and the mark doesn't rise during the run,
+    the highest of the samples counts. Of several processes the marks are summed: their peaks need
+    not have come at once, so the sum is an upper bound.
+
+    Args:
+        pids: returns the system's processes as they are now.
+        sample_seconds: time between two looks, at least 1.
+    """
+
+    def __init__(self, pids: Callable[[], list[int]], sample_seconds: float = 1.0) -> None:
+        self._pids = pids
+        self._sample_seconds = max(1.0, sample_seconds)
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._base: dict[_Key, float] = {}
+        self._cpu: dict[_Key, float] = {}
+        self._marks: dict[int, tuple[int, bool]] = {}
+        self._peak_bytes = 0
+        self._includes_self = False
+        self._runner_base = 0.0
+        self._throttled_base = 0.0
+
+    def start(self) -> None:
+        """Begin to measure, or begin again."""
+        self._end_thread()
+        self._base, self._cpu, self._marks, self._peak_bytes = {}, {}, {}, 0
+        self._runner_base, self._throttled_base = _own_cpu_seconds(), throttled_seconds()
+        self._includes_self = False
+        self._look(first=True)
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._watch, name="swarmrace-usage", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> Usage:
+        """Return what was used since `start`. Safe to call again: then until now."""
+        self._end_thread()
+        self._look()
+        cpu_seconds = sum(total - self._base[key] for key, total in self._cpu.items())
+        return Usage(
+            cpu_seconds=cpu_seconds,
+            peak_memory_bytes=self._peak_bytes,
+            runner_cpu_seconds=(
+                None if self._includes_self else _own_cpu_seconds() - self._runner_base
+            ),
+            throttled_seconds=max(0.0, throttled_seconds() - self._throttled_base),
+        )
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._sample_seconds):
+            self._look()
+
+    def _end_thread(self) -> None:
+        if self._thread is not None:
+            self._stopped.set()
+            self._thread.join()
+            self._thread = None
+
+    def _look(self, *, first: bool = False) -> None:
+        with self._lock:
+            memory = 0
+            for pid in self._pids():
+                self._includes_self |= pid == os.getpid()
+                try:
+                    root = psutil.Process(pid)
+                    family = [root, *root.children(recursive=True)]
+                    key = (pid, root.create_time())
+                    total = _cpu_seconds(family)
+                except psutil.Error:
+                    continue
+                # a process that began after the start used all its time in the run
+                self._base.setdefault(key, total if first else 0.0)
+                self._cpu[key] = max(total, self._cpu.get(key, 0.0))
+                memory += sum(self._peak_of(process.pid, reset=first) for process in family)
+            self._peak_bytes = max(self._peak_bytes, memory)
+
+    def _peak_of(self, pid: int, *, reset: bool) -> int:
+        if pid not in self._marks or reset:
+            was_reset = reset and _reset_peak(pid)
+            self._marks[pid] = (_memory(pid)[0], was_reset or not reset)
+        first_mark, is_of_run = self._marks[pid]
+        mark, resident = _memory(pid)
+        return mark if is_of_run or mark > first_mark else resident
+
+
+def throttled_seconds() -> float:
+    """Return for how long the own cgroup, or one above it, was kept from running, since it began.
+
+    cgroup v2: `throttled_usec`, v1: `throttled_time` of `cpu.stat`; summed over CPUs by the kernel.
+    0.0 where there is no CPU controller.
+    """
+    return max((_throttled_of(folder) for folder in cgroup_folders("cpu")), default=0.0)
+
+
+def cgroup_folders(controller: str) -> list[Path]:
+    """Return the folders of the own cgroup and those above it, innermost first.
+
+    Args:
+        controller: the controller whose hierarchy counts in cgroup v1; v2 has one for all.
+    """
+    try:
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
+    paths = {}
+    for line in groups:
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            paths[name] = path
+    folders = []
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        unified = kind == "cgroup2"
+        if not unified and (kind != "cgroup" or controller not in re.split("[ ,]", options)):
+            continue
+        path = paths.get("" if unified else controller)
+        if path is not None:
+            root, point = left.split(" ")[3:5]
+            folders += _upwards(Path(point), path.removeprefix(root if root != "/" else ""))
+    return folders
+
+
+def _upwards(mount: Path, path: str) -> list[Path]:
+    inner = mount / path.strip("/")
+    if ".." in path or not inner.is_dir():
+        return [mount]
+    above = [parent for parent in inner.parents if parent.is_relative_to(mount)]
+    return [inner, *above]
+
+
+def _throttled_of(folder: Path) -> float:
+    try:
+        pairs = dict(line.split(" ", 1) for line in (folder / "cpu.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return 0.0
+    return int(pairs.get("throttled_usec", 0)) / 1e6 + int(pairs.get("throttled_time", 0)) / 1e9
+
+
+def _cpu_seconds(family: list[psutil.Process]) -> float:
+    total = 0.0
+    for process in family:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _own_cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _reset_peak(pid: int) -> bool:
+    """Set VmHWM back to what is resident now (proc(5), clear_refs)."""
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    """Return a process's peak and present resident set in bytes; zeros when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0, 0
+    found = dict(re.findall(r"^(VmHWM|VmRSS):\s+(\d+) kB$", text, re.MULTILINE))
+    return int(found.get("VmHWM", 0)) * 1024, int(found.get("VmRSS", 0)) * 1024
