@@ -1,26 +1,280 @@
-"""Values that only a cluster needs. They stand under each chart's key and never change a race id
-by themselves; the laptop checks and ignores them."""
+"""Values that only a cluster needs; the laptop checks and ignores them.
+
+What peers' pods are made of stands under `global`: a sub-chart sees only its own key and `global`,
+the race id is a hash that covers every entrant's pod template, and every chart must come to the
+same id by itself. It also gives all entrants the same resources by construction. Under a chart's
+own key stands what changes no peer's pod.
+"""
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
 from swarmrace.model import Model
+from swarmrace.units import Size
+
+TRACKER_PORT = 8080
+METRICS_PORT = 9200
+NODE_API_PORT = 8080
+NODE_DISCOVERY_PORT = 8090
+NODE_LISTEN_PORT = 8070
+USER_ID = 65_532
+MIB = 1024**2
+
+
+def parse_cpu(value: object) -> int:
+    """Return an amount of CPU in thousandths of a core, as Kubernetes writes it: `500m`, `2`, 0.5.
+
+    Raises:
+        ValueError: not an amount of CPU.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return int(Decimal(repr(value)) * 1000)
+    if isinstance(value, str) and value.removesuffix("m").isascii():
+        number = value.removesuffix("m")
+        if number.isdigit() and len(number) <= 7:
+            return int(number) * (1 if value.endswith("m") else 1000)
+    raise ValueError(f"found {value!r}, expected cores such as 2, 0.5 or 500m")
+
+
+Cpu = Annotated[
+    int,
+    BeforeValidator(parse_cpu),
+    PlainSerializer(lambda v: f"{v}m", return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": "^[0-9]{1,7}m?$"},
+            ],
+            "description": "cores, or thousandths of one: 2, 0.5, 500m",
+        }
+    ),
+]
+"""Thousandths of a core; input as Kubernetes writes it."""
+
+Percent = Annotated[int, Field(ge=1, le=99)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Labels = dict[str, str]
+Free = dict[str, Any]
+"""An object of Kubernetes' own, handed on as it is."""
+
+
+class Image(Model):
+    """The runner's image: tracker, peers and verdict are one."""
+
+    repository: Annotated[str, Field(min_length=1)] = "localhost/swarmrace"
+    tag: str = ""
+    """The version of swarmrace when empty."""
+    digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+    """`sha256:…`; then the tag only tells people."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pull_secrets: list[str] = []
+    """Names of Secrets for the registries of all images."""
+
+
+class Token(Model):
+    """The token that guards the intake of results."""
+
+    existing_secret: str = ""
+    """A Secret of yours; when empty the chart makes one with a random token and keeps it."""
+    key: Annotated[str, Field(min_length=1)] = "token"
+    """Its key that holds the token."""
+
+
+class Amounts(Model):
+    """CPU and memory of a pod, summed over its containers. 0 means: not set."""
+
+    cpu: Cpu = 0
+    memory: Size = 0
+
+
+class Resources(Model):
+    """What a pod asks for and what it is limited to."""
+
+    requests: Amounts = Amounts(cpu=0.02, memory=128 * MIB)
+    limits: Amounts = Amounts(cpu=2, memory=1024 * MIB)
+
+
+class PeerStorage(Model):
+    """Where a peer's payload lies."""
+
+    kind: Literal["emptyDir", "persistentVolumeClaim"] = "emptyDir"
+    """`persistentVolumeClaim` makes one for each pod, which goes with the pod."""
+    size: Annotated[Size, Field(gt=0)] | None = None
+    """2.25 times the file size and 256 MiB when absent; ephemeral-storage is set to it as well."""
+    storage_class_name: str = ""
+    """Of the claim; the cluster's default when empty."""
+
+
+class Spread(Model):
+    """How the peers of one entrant spread over the nodes (a topology spread constraint)."""
+
+    topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
+    max_skew: Annotated[int, Field(ge=1)] = 1
+    when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
+    one_per_node: bool = False
+    """Hard anti-affinity: no two peers of an entrant on one node."""
+
+
+class Peers(Model):
+    """The pods of all peers, of every entrant alike."""
+
+    resources: Resources = Resources()
+    """Of one peer, split over its containers: equal sums for all entrants."""
+    storage: PeerStorage = PeerStorage()
+    spread: Spread = Spread()
+    conditions: Literal["tc", "cni", "kubeOvn"] = "tc"
+    """How rates are applied: `tc` in an init container (the one that needs NET_ADMIN and root),
+    `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have large
+    bursts, know rates alone, and are ignored without their plugin: the preflight measures."""
+    node_selector: Labels = {}
+    tolerations: list[Free] = []
+    affinity: Free = {}
+    """Node affinity, pod affinity and pod anti-affinity as Kubernetes has them."""
+    priority_class_name: str = ""
+    labels: Labels = {}
+    annotations: Labels = {}
+
+
+class Family(Model):
+    """What tells one family of Codex nodes from another."""
+
+    image: Annotated[str, Field(min_length=1)]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    command: Annotated[str, Field(min_length=1)]
+    """The node's program in the image."""
+    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
+    api_path: Annotated[str, Field(pattern=r"^/")]
+    metrics_port: Port = 8008
+
+
+class Families(Model):
+    """The families of Codex nodes that an entrant's `family` chooses from."""
+
+    codex: Family = Family(
+        image="codexstorage/nim-codex:0.2.5",
+        command="codex",
+        environment_prefix="CODEX_",
+        api_path="/api/codex/v1",
+    )
+    storage: Family = Family(
+        image="logosstorage/logos-storage-nim:latest",
+        command="storage",
+        environment_prefix="STORAGE_",
+        api_path="/api/storage/v1",
+    )
+
+
+class CodexNode(Model):
+    """The nodes of all Codex entrants."""
+
+    families: Families = Families()
+    """By an entrant's `family`; `auto` is `codex` here. Pin images by digest."""
+    node_percent: Percent = 75
+    """The node's share of a peer's resources; the runner beside it has the rest."""
+
+
+class EntrantChartValues(Model):
+    """What a chart of entrants has under its own key: nothing that changes a pod."""
+
+    annotations: Labels = {}
+    """Annotations of the Jobs and Services (for Argo CD's sync options, say)."""
+
+
+class BitTorrentValues(EntrantChartValues):
+    """Values of the `bittorrent` chart."""
+
+
+class CodexValues(EntrantChartValues):
+    """Values of the `codex` chart."""
+
+
+class HttpValues(EntrantChartValues):
+    """Values of the `http` chart."""
+
+
+class TrackerStorage(Model):
+    """Where the tracker keeps its state and the results."""
+
+    kind: Literal["persistentVolumeClaim", "emptyDir"] = "persistentVolumeClaim"
+    """With `emptyDir` a deleted tracker pod loses all results."""
+    size: Annotated[Size, Field(gt=0)] = 2048 * MIB
+    storage_class_name: str = ""
+    """The cluster's default when empty."""
 
 
 class TrackerValues(Model):
     """Values of the `tracker` chart."""
 
+    resources: Resources = Resources(
+        requests=Amounts(cpu=0.05, memory=128 * MIB), limits=Amounts(memory=1024 * MIB)
+    )
+    storage: TrackerStorage = TrackerStorage()
+    node_selector: Labels = {}
+    tolerations: list[Free] = []
+    affinity: Free = {}
+    priority_class_name: str = ""
+    annotations: Labels = {}
+    """Annotations of the Deployment."""
 
-class BitTorrentValues(Model):
-    """Values of the `bittorrent` chart."""
+
+class VerdictValues(Model):
+    """The Job that waits for all results and prints the verdict in its log."""
+
+    enabled: bool = True
 
 
-class CodexValues(Model):
-    """Values of the `codex` chart."""
+class NetworkPolicyValues(Model):
+    """Who may talk to whom."""
+
+    enabled: bool = True
+    """Peers of the release, tracker, DNS, scrapes, the push address, verdict; nothing else."""
 
 
-class HttpValues(Model):
-    """Values of the `http` chart."""
+class Toggle(Model):
+    """A part that can be left out."""
+
+    enabled: bool = True
+    labels: Labels = {}
+    """Labels by which the operator or the sidecar finds it."""
+
+
+class Dashboard(Toggle):
+    """The Grafana dashboard, as a ConfigMap."""
+
+    labels: Labels = {"grafana_dashboard": "1"}
+
+
+class Push(Model):
+    """Where peers send the whole arrival curve after each run."""
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+(/\S*)?)?$")] = ""
+    """Base address that takes VictoriaMetrics' text import format; nothing is sent when empty."""
+    to: list[Free] = []
+    """Destinations for the NetworkPolicy (`namespaceSelector`, `ipBlock`…) where the address has a
+    name; when empty, that port anywhere."""
 
 
 class MonitoringValues(Model):
-    """Values of the `monitoring` chart."""
+    """Values of the `monitoring` chart. None of them changes the race id or a pod template."""
+
+    enabled: bool = False
+    scrape: Literal["none", "annotations", "podMonitor", "serviceMonitor", "vmPodScrape"] = (
+        "annotations"
+    )
+    """How the scraper finds the peers; `annotations` are put on the peers' Services."""
+    interval_seconds: Annotated[int, Field(ge=1, le=300)] = 2
+    labels: Labels = {}
+    """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""
+    from_: Annotated[list[Free], Field(alias="from")] = [{"namespaceSelector": {}}]
+    """Who may scrape, for the NetworkPolicy; any pod of the cluster when not said."""
+    linger_seconds: Annotated[float, Field(ge=0, le=600)] = 70
+    """How long a peer that is done waits at most for two complete answers to a scraper."""
+    push: Push = Push()
+    rules: Toggle = Toggle(enabled=False)
+    """Recording rules (PrometheusRule, or VMRule with `vmPodScrape`)."""
+    dashboard: Dashboard = Dashboard()

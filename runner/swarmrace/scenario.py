@@ -20,7 +20,7 @@ from swarmrace.entrants import EntrantOptions, known_kinds, options_type
 from swarmrace.errors import ScenarioError
 from swarmrace.faults import faults_of, nearest
 from swarmrace.model import Model
-from swarmrace.units import Rate, Size
+from swarmrace.units import MOST_EXACT, Rate, Size
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 _BLOCK_BYTES = 16_384
@@ -113,8 +113,8 @@ class Race(Model):
     file_size: Annotated[Size, Field(ge=1)] = 100_000_000
     repetitions: Annotated[int, Field(ge=1, le=1000)] = 3
     """Blocks; each holds every entrant once."""
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
-    """Master seed of order, seeders and payloads."""
+    seed: Annotated[int, Field(ge=0, le=MOST_EXACT)] = 1
+    """Master seed of order, seeders and payloads; at most what JSON, and so Helm, holds exactly."""
     attempt: Annotated[int, Field(ge=1)] = 1
     """Raise it to race the same scenario again under another race id."""
     order: Literal["interleaved", "sequential"] = "interleaved"
@@ -141,6 +141,10 @@ class Global(Model):
     race: Race = Race()
     entrants: dict[str, SerializeAsAny[EntrantOptions]]
     """Name to options. Several entrants of one kind are allowed."""
+    image: cluster.Image = cluster.Image()
+    token: cluster.Token = cluster.Token()
+    peers: cluster.Peers = cluster.Peers()
+    codex: cluster.CodexNode = cluster.CodexNode()
 
 
 class Scenario(Model):
@@ -155,6 +159,8 @@ class Scenario(Model):
     codex: cluster.CodexValues = cluster.CodexValues()
     http: cluster.HttpValues = cluster.HttpValues()
     monitoring: cluster.MonitoringValues = cluster.MonitoringValues()
+    verdict: cluster.VerdictValues = cluster.VerdictValues()
+    network_policy: cluster.NetworkPolicyValues = cluster.NetworkPolicyValues()
 
     @property
     def race(self) -> Race:
@@ -168,7 +174,7 @@ class Scenario(Model):
 
     def canonical(self) -> dict[str, Any]:
         """Return what is raced, without what only a cluster needs: the race id's ground."""
-        data = self.global_.model_dump(mode="json")
+        data = self.global_.model_dump(mode="json", include={"race", "entrants"})
         data["race"].pop("matrix")
         return data
 

@@ -3,7 +3,7 @@
 Sizes are bytes (`100MB`, `100MiB`, a bare number). Rates are bits per second when the unit says
 `bit` (`100Mbit`) and bytes per second when it says `B` (`12.5MB`); both parse to **bytes per
 second**. The grammar is deliberately small, because the Helm library chart speaks it as well:
-digits, an optional decimal fraction, an optional unit, case as written here.
+up to 16 digits, an optional decimal fraction of up to 15, an optional unit, case as written here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ _SCALE = {
     "Gi": 1024**3,
     "Ti": 1024**4,
 }
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT]|[KMGT]i)?B)?")
-_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kMGT]|[KMGT]i)?(B|bit)(?:/s)?)?")
+_NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,15})?)"
+_SIZE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?B)?")
+_RATE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?(B|bit)(?:/s)?)?")
 
-SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(([kMGT]|[KMGT]i)?B)?$"
-RATE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(([kMGT]|[KMGT]i)?(B|bit)(/s)?)?$"
+SIZE_PATTERN = f"^{_SIZE.pattern}$"
+RATE_PATTERN = f"^{_RATE.pattern}$"
+
+MOST_EXACT = 2**53 - 1
+"""The largest size, rate or seed: JSON numbers, and so Helm's, are exact up to here."""
 
 
 def parse_size(value: object) -> int:
@@ -60,7 +64,7 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
         if value < 0:
             raise ValueError(f"found {value}, expected {wanted}; it can't be negative")
         return value
-    match = pattern.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = pattern.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"found {value!r}, expected {wanted}")
     number, scale, *kind = match.groups()
@@ -117,7 +121,7 @@ def _schema(pattern: str, description: str) -> dict[str, Any]:
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
-    Field(ge=0),
+    Field(ge=0, le=MOST_EXACT),
     PlainSerializer(lambda v: v, return_type=int),
     WithJsonSchema(_schema(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB (104,857,600)")),
 ]
@@ -126,7 +130,7 @@ Size = Annotated[
 Rate = Annotated[
     int,
     BeforeValidator(parse_rate),
-    Field(gt=0),
+    Field(gt=0, le=MOST_EXACT),
     PlainSerializer(lambda v: v, return_type=int),
     WithJsonSchema(_schema(RATE_PATTERN, "bytes per second, or 100Mbit, 12.5MB")),
 ]
