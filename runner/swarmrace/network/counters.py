@@ -122,7 +122,7 @@ class WireMeter:
 
     Args:
         control_bytes: returns what the runner itself has sent to and received from the rendezvous
-            so far, in bytes; it is taken off the figures. Headers below TCP are not in it.
+            so far, in bytes with their headers; it is taken off the figures.
         address: the peer's own address; where it is a loopback address, or no interface holds it,
             nothing is measured. When absent, see `own_interface`.
     """

@@ -1,0 +1,115 @@
+"""Does a limit hold? Measured before the race, by moving more than the limiter's burst.
+
+Some runtimes take a rate, give it a burst of hundreds of megabytes, or ignore it silently. So each
+peer moves bytes between itself and the rendezvous, each direction by itself, and the race is
+refused where more comes through than was set. What is measured is payload of one TCP connection; of
+a rate on the link at most 95.6 % is payload (see `conditions`). The measured rates land in the
+results, and the theoretical minimum is counted with them.
+
+Two figures are taken of one transfer. The whole of it, from before the first byte to after the
+last, less the burst, can't exceed a limit that holds, however late a busy machine takes the stamps:
+by this one a race is refused. The steady part, after burst and queue, has no start of a connection
+in it: this one is reported, as far as it does not exceed what is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from swarmrace.errors import ConditionError
+from swarmrace.network.conditions import burst_bytes, queue_bytes
+from swarmrace.scenario import Link
+from swarmrace.units import format_rate
+
+MOST_RATIO = 1.10
+"""Measured over set: above it the race is refused."""
+LEAST_RATIO = 0.80
+"""Below it the log says that something else than the limit holds the link back."""
+SECONDS = 0.5
+"""How long a measurement takes at the rate set, at least."""
+
+_log = logging.getLogger(__name__)
+
+
+class Mover(Protocol):
+    """What moves the bytes: `swarmrace.rendezvous.client.RendezvousClient`."""
+
+    def preflight_lease(self) -> AbstractAsyncContextManager[None]:
+        """Hold one of the few places for measuring, so that the hub's own link is no limit."""
+        ...
+
+    async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        """Send; return bytes per second as received, the first `skip_bytes` left out."""
+        ...
+
+    async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        """Receive; return bytes per second as received, the first `skip_bytes` left out."""
+        ...
+
+
+def amounts(rate: int, burst: int | None = None) -> tuple[int, int, int]:
+    """Return how many bytes to move for a rate, the burst, and what comes before the steady part.
+
+    Args:
+        rate: bytes per second.
+        burst: of a limiter that is not ours; ours when absent.
+    """
+    burst = burst_bytes(rate) if burst is None else burst
+    skip = burst + queue_bytes(rate)
+    return skip + max(math.ceil(rate * SECONDS), 8 * burst_bytes(rate)), burst, skip
+
+
+async def measure(mover: Mover, link: Link, burst: int | None = None) -> dict[str, float]:
+    """Measure the rates that a link's limits let through.
+
+    Args:
+        mover: moves the bytes.
+        link: the rates set; a direction without one is not measured.
+        burst: of a limiter that is not ours (a CNI plugin's); ours when absent.
+
+    Returns:
+        `upload` and `download`, where set, in bytes of payload per second.
+
+    Raises:
+        ConditionError: a limit doesn't hold: more than 10 % above what is set came through.
+    """
+    rates = {}
+    async with mover.preflight_lease():
+        for name, rate, move in (
+            ("upload", link.upload, mover.preflight_upload),
+            ("download", link.download, mover.preflight_download),
+        ):
+            if rate is None:
+                continue
+            size, allowance, skip = amounts(rate, burst)
+            began = time.monotonic()
+            steady = await move(size, skip)
+            whole = (size - allowance) / max(time.monotonic() - began, 1e-9)
+            rates[name] = max(whole, min(steady, rate))
+            judge(name, rate, rates[name])
+    return rates
+
+
+def judge(name: str, rate: int, measured: float) -> None:
+    """Refuse a rate that does not hold; note one that something else holds back.
+
+    Raises:
+        ConditionError: `measured` is more than 10 % above `rate`.
+    """
+    if measured > MOST_RATIO * rate:
+        raise ConditionError(
+            f"global.race.network.{name}: set {format_rate(rate)}, measured "
+            f"{format_rate(measured)}; the limit does not hold here: let swarmrace set it (tc), "
+            "or make the burst of what sets it smaller than the preflight"
+        )
+    if measured < LEAST_RATIO * rate:
+        _log.warning(
+            "preflight: %s set %s, measured %s: something else holds this link back",
+            name,
+            format_rate(rate),
+            format_rate(measured),
+        )

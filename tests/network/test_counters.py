@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import pytest
+from wires import offload_off, sink, transfer
+
+from swarmrace.network import conditions, counters
+from swarmrace.network.counters import WireMeter
+from swarmrace.network.namespaces import call_inside
+from swarmrace.scenario import Network
+
+COUNT = 20_000_000
+THEORY = COUNT * 1514 / 1448
+"""With a header of 66 bytes on every 1448 of payload (MTU 1500, TCP timestamps)."""
+
+
+def nothing() -> tuple[int, int]:
+    return 0, 0
+
+
+def _metered(network, count=COUNT, control=nothing):
+    """Send from peer 0 to peer 1; return what their meters say."""
+    pair = network.peers[:2]
+    meters = [call_inside(peer, WireMeter, control, peer.address) for peer in pair]
+    for peer, meter in zip(pair, meters, strict=True):
+        call_inside(peer, meter.start)
+    with sink(pair[1]) as address:
+        call_inside(pair[0], transfer, address, "u", count)
+    return [call_inside(peer, meter.stop) for peer, meter in zip(pair, meters, strict=True)]
+
+
+def test_every_header_is_counted_with_offload_on_and_off(network):
+    on_sender, on_receiver = _metered(network)
+    for namespace, device in (
+        *((peer, peer.interface) for peer in network.peers),
+        *((network.hub, peer.port) for peer in network.peers),
+    ):
+        call_inside(namespace, offload_off, device)
+    off_sender, off_receiver = _metered(network)
+    assert on_sender.offload["tso"]
+    assert not off_sender.offload["tso"]
+    assert on_sender.offload_sent_bytes > 0 == off_sender.offload_sent_bytes
+    assert on_receiver.offload_received_bytes > 0 == off_receiver.offload_received_bytes
+    assert on_sender.sent_packets < off_sender.sent_packets
+    for counted in (
+        on_sender.sent_bytes,
+        on_receiver.received_bytes,
+        off_sender.sent_bytes,
+        off_receiver.received_bytes,
+    ):
+        # retransmissions and handshake come on top; nothing can be missing
+        assert THEORY * 0.999 <= counted <= THEORY * 1.03
+
+
+def test_a_shaped_link_counts_as_well(network):
+    for peer in network.peers:
+        conditions.apply(network.hub, peer, Network(upload="400Mbit"), seeder=False)
+    sender, receiver = _metered(network, 2_000_000)
+    assert sender.sent_bytes >= 2_000_000 * 1514 / 1448 * 0.999
+    assert receiver.received_bytes >= 2_000_000 * 1514 / 1448 * 0.999
+
+
+def test_control_traffic_is_taken_off(network):
+    spent = iter([(100, 200), (1100, 2200)])
+    plain = _metered(network, 100_000)[0]
+    meter = call_inside(network.peers[0], WireMeter, lambda: next(spent))
+    call_inside(network.peers[0], meter.start)
+    with sink(network.peers[1]) as address:
+        call_inside(network.peers[0], transfer, address, "u", 100_000)
+    wire = call_inside(network.peers[0], meter.stop)
+    assert (wire.control_sent_bytes, wire.control_received_bytes) == (1000, 2000)
+    assert abs(wire.sent_bytes + 1000 - plain.sent_bytes) < 500
+    assert wire.interface == "eth0"
+
+
+def test_loopback_inside_a_namespace_is_not_on_the_wire(network):
+    peer = network.peers[0]
+    meter = call_inside(peer, WireMeter, nothing)
+    call_inside(peer, meter.start)
+
+    def chatter():
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as ours,
+            server.accept()[0] as theirs,
+        ):
+            for _ in range(200):
+                ours.sendall(bytes(20_000))
+                theirs.recv(20_000, socket.MSG_WAITALL)
+
+    call_inside(peer, chatter)
+    wire = call_inside(peer, meter.stop)
+    assert wire.sent_bytes + wire.received_bytes < 10_000
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.16.0.3", "::1", "192.0.2.77"])
+def test_no_own_interface_is_no_figure(address):
+    assert counters.own_interface(address) is None
+    meter = WireMeter(nothing, address)
+    meter.start()
+    assert meter.stop() is None
+
+
+def test_the_own_interface_is_found_with_and_without_an_address(network):
+    peer = network.peers[1]
+    assert call_inside(peer, counters.own_interface, peer.address) == "eth0"
+    assert call_inside(peer, counters.own_interface) == "eth0"
+    assert call_inside(peer, counters.own_interface, network.peers[0].address) is None
+
+
+def test_an_interface_that_is_gone_is_no_figure(network):
+    peer = network.peers[2]
+    meter = call_inside(peer, WireMeter, nothing)
+    call_inside(peer, meter.start)
+    call_inside(peer, lambda: subprocess.run(["ip", "link", "del", "eth0"], check=True))
+    assert call_inside(peer, meter.stop) is None
+    assert call_inside(peer, counters.read, "eth0") is None
+
+
+def test_stop_without_start_is_no_figure(network):
+    meter = call_inside(network.peers[0], WireMeter, nothing)
+    assert call_inside(network.peers[0], meter.stop) is None

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from wires import SocketMover, sink
+
+from swarmrace.errors import ConditionError
+from swarmrace.network import preflight
+from swarmrace.network.conditions import burst_bytes
+from swarmrace.network.namespaces import call_inside, run
+from swarmrace.scenario import Link
+
+RATE = 25_000_000
+
+
+class Answers(SocketMover):
+    """Moves nothing: takes the time of one rate and answers with another."""
+
+    def __init__(self, rate: float, pace: float) -> None:
+        super().__init__(("", 0))
+        self.rate, self.pace, self.asked = rate, pace, []
+
+    async def _timed(self, direction: str, size_bytes: int) -> float:
+        self.asked.append((direction, size_bytes))
+        await asyncio.sleep(size_bytes / self.pace)
+        return self.rate
+
+
+@pytest.mark.parametrize("rate", [125_000, 12_500_000, 1_250_000_000])
+def test_more_than_the_burst_is_moved(rate):
+    size, burst, skip = preflight.amounts(rate)
+    assert burst == burst_bytes(rate) < skip < size
+    assert size - skip >= 8 * burst
+    size, burst, _ = preflight.amounts(rate, burst=268_000_000)
+    assert burst == 268_000_000 < size
+
+
+def test_only_what_is_set_is_measured():
+    mover = Answers(RATE * 0.95, pace=RATE * 0.8)
+    rates = asyncio.run(preflight.measure(mover, Link(download=RATE)))
+    assert [direction for direction, _ in mover.asked] == ["d"]
+    assert rates == {"download": RATE * 0.95}
+    assert not mover.leased
+
+
+def test_a_late_stamp_alone_refuses_no_race():
+    # a steady part that seems three times too fast, in a transfer that took its time
+    rates = asyncio.run(preflight.measure(Answers(RATE * 3, pace=RATE), Link(upload=RATE)))
+    assert rates == {"upload": RATE}
+
+
+def test_a_limit_with_a_huge_burst_is_refused(network):
+    peer = network.peers[0]
+    huge = f"rate {RATE * 8}bit burst 500000000 limit 600000000".split()
+    call_inside(peer, run, "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", *huge)
+    with sink(network.hub) as address, pytest.raises(ConditionError) as caught:
+        call_inside(
+            peer,
+            lambda: asyncio.run(preflight.measure(SocketMover(address), Link(upload=RATE))),
+        )
+    line = str(caught.value)
+    assert line.startswith("global.race.network.upload: set 25 MB/s, measured ")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("factor", [1.11, 2])
+def test_above_ten_percent_is_refused(factor):
+    with pytest.raises(ConditionError, match=r"global\.race\.network\.download: set 25 MB/s"):
+        preflight.judge("download", RATE, RATE * factor)
+
+
+def test_far_below_is_noted(caplog):
+    with caplog.at_level(logging.WARNING):
+        preflight.judge("upload", RATE, RATE * 1.09)
+        preflight.judge("upload", RATE, RATE * 0.9)
+        assert not caplog.records
+        preflight.judge("upload", RATE, RATE * 0.5)
+    assert "set 25 MB/s, measured 12.5 MB/s" in caplog.text

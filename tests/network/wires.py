@@ -1,0 +1,130 @@
+"""Moving bytes between namespaces, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import socket
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+from swarmrace.network.namespaces import Namespace, call_inside
+
+_CHUNK = bytes(65_536)
+
+
+def send(connection: socket.socket, count: int) -> None:
+    view = memoryview(_CHUNK)
+    while count:
+        count -= connection.send(view[: min(count, len(_CHUNK))])
+
+
+def receive(connection: socket.socket, count: int) -> int:
+    got = 0
+    while got < count and (part := connection.recv(min(len(_CHUNK), count - got))):
+        got += len(part)
+    return got
+
+
+@contextlib.contextmanager
+def sink(namespace: Namespace) -> Iterator[tuple[str, int]]:
+    """Serve connections inside a namespace: `u` and 8 bytes of length are answered once so many
+    bytes have come; `d` and a length by so many bytes."""
+    server = call_inside(namespace, socket.create_server, (namespace.address, 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    head = connection.recv(9, socket.MSG_WAITALL)
+                    if len(head) == 9:
+                        (count,) = struct.unpack(">Q", head[1:])
+                        if head[:1] == b"u":
+                            receive(connection, count)
+                            connection.sendall(b"k")
+                        else:
+                            send(connection, count)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server.getsockname()
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+def transfer(address: tuple[str, int], direction: str, count: int) -> int:
+    """Move bytes from or to a `sink`, in the calling thread's namespace."""
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(direction.encode() + struct.pack(">Q", count))
+        if direction == "u":
+            send(connection, count)
+            return len(connection.recv(1)) * count
+        return receive(connection, count)
+
+
+class SocketMover:
+    """What `preflight.measure` needs, over a `sink`."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self.leased = False
+
+    @contextlib.asynccontextmanager
+    async def preflight_lease(self) -> AsyncIterator[None]:
+        self.leased = True
+        yield
+        self.leased = False
+
+    async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        return await self._timed("u", size_bytes)
+
+    async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        return await self._timed("d", size_bytes)
+
+    async def _timed(self, direction: str, size_bytes: int) -> float:
+        assert self.leased
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        assert transfer(self._address, direction, size_bytes) == size_bytes
+        return size_bytes / (time.monotonic() - began)
+
+
+def offload_off(interface: str) -> None:
+    """Turn gso, tso and gro off in the calling thread's namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for command in (0x24, 0x1F, 0x2C):
+            value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
+            request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
+            fcntl.ioctl(control, 0x8946, request)
+
+
+def links() -> set[str]:
+    """Return the interfaces of the calling thread's namespace."""
+    return {name for _, name in socket.if_nameindex()}
+
+
+class LinkWatch:
+    """Waits, inside a namespace, until an interface is gone (rtnetlink(7) tells)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self._socket.bind((0, 1))
+
+    def until_gone(self, interface: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with self._socket:
+            while interface in links():
+                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+                try:
+                    self._socket.recv(65_536)
+                except TimeoutError:
+                    return interface not in links()
+        return True
