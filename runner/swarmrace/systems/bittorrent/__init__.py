@@ -1,0 +1,50 @@
+"""BitTorrent by libtorrent: every block of every leecher timed.
+
+`SPEC` loads nothing heavy; libtorrent is imported when a system is created or its options are
+checked. Importing this package starts no thread, so a parent may load it and fork.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from swarmrace.entrants import BitTorrentOptions
+from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+
+BLOCK_BYTES = 16_384
+"""What BitTorrent asks for at a time (BEP 3); only the last block of a file is shorter."""
+
+
+def _create(context: Context, options: BitTorrentOptions) -> System:
+    from swarmrace.systems.bittorrent.system import BitTorrent
+
+    return BitTorrent(context, options)
+
+
+def _observes(options: BitTorrentOptions) -> Observes:
+    return Observes(
+        arrival=True,
+        delivery=True,
+        unit="block of 16 KiB",
+        in_order=options.piece_order == "sequential",
+    )
+
+
+def _check(options: BitTorrentOptions) -> list[str]:
+    if find_spec("libtorrent") is None:
+        return ["libtorrent: not installed; install it with `pip install 'libtorrent>=2.1.1,<2.2'`"]
+    from swarmrace.systems.bittorrent.profiles import faults_in_settings
+
+    return faults_in_settings(options.settings)
+
+
+SPEC = SystemSpec(
+    kind="bittorrent",
+    options=BitTorrentOptions,
+    create=_create,
+    observes=_observes,
+    check=_check,
+    publish_definition="until the tracker has answered the announce of a complete seeder; making "
+    "the torrent and checking the file are in it, each also timed apart",
+    done_definition="the last piece is verified and its last block written",
+)

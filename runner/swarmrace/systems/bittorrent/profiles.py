@@ -1,0 +1,139 @@
+"""The settings of libtorrent in each profile, every one with its reason, as plain tables.
+
+`stock` is libtorrent's defaults plus `NEEDED`; `tuned` is that plus `TUNED`. The options `utp` and
+`encryption` come next, an entrant's own `settings` last. Nothing else is set anywhere, and what
+differs from libtorrent's defaults lands in every result with its reason (`BitTorrent.describe`).
+Figures in the reasons are from benchmarks/bittorrent_*.py and the measurements before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from swarmrace.entrants import BitTorrentOptions
+from swarmrace.faults import nearest
+
+Value = bool | int | str
+
+
+class Setting(NamedTuple):
+    """One entry of libtorrent's settings_pack and why it is set."""
+
+    value: Value
+    why: str
+
+
+_ISOLATED = "isolated network: peers come from the bootstrap tracker alone"
+
+NEEDED: Mapping[str, Setting] = {
+    # Recording.
+    "suggest_mode": Setting(
+        1, "recording: keeps the piece picker until all writes have ended, so no block is lost"
+    ),
+    "max_allowed_in_request_queue": Setting(
+        250,
+        "recording: at the default 2000 a leecher reads 8 to 17 MB per system call and hundreds of "
+        "blocks share one instant; median lag of a stamp 10 ms instead of 21 to 36",
+    ),
+    # An isolated network.
+    "enable_dht": Setting(False, _ISOLATED),
+    "enable_lsd": Setting(False, _ISOLATED),
+    "enable_upnp": Setting(False, "isolated network: there is no router to ask"),
+    "enable_natpmp": Setting(False, "isolated network: there is no router to ask"),
+    "ssrf_mitigation": Setting(
+        False,
+        "isolated network: the tracker's address is private or loopback, its path has a prefix",
+    ),
+    "min_reconnect_time": Setting(
+        1,
+        "isolated network: nobody but these peers can be tried meanwhile; at the default of 60 s, "
+        "one of 28 leechers stalled for 60 s in half of the runs, recorded or not",
+    ),
+    "stop_tracker_timeout": Setting(
+        1, "a session ends between runs without waiting 5 s for a tracker that is gone"
+    ),
+}
+
+TUNED: Mapping[str, Setting] = {
+    "enable_outgoing_utp": Setting(False, "uTP in user space: 9 MB/s on loopback, 400 by TCP"),
+    "enable_incoming_utp": Setting(False, "uTP in user space: 9 MB/s on loopback, 400 by TCP"),
+    "out_enc_policy": Setting(2, "plaintext: RC4 costs a factor of 3 to 5"),
+    "in_enc_policy": Setting(2, "plaintext: RC4 costs a factor of 3 to 5"),
+    "tick_interval": Setting(20, "connections and requests are looked after every 20 ms, not 500"),
+    "aio_threads": Setting(4, "best of a sweep on 2 cores; the default of 10 competes for them"),
+    "hashing_threads": Setting(2, "best of a sweep on 2 cores"),
+    "send_buffer_watermark": Setting(
+        2 << 20, "at the default of 500 kB a fast link runs dry between two disk reads"
+    ),
+    "allow_multiple_connections_per_ip": Setting(True, "peers behind one address stay reachable"),
+    "unchoke_slots_limit": Setting(
+        -1, "every leecher is served at once; no slot waits 15 s for the next round"
+    ),
+}
+
+UTP = ("enable_outgoing_utp", "enable_incoming_utp")
+ENCRYPTION = {
+    True: {"out_enc_policy": 1, "in_enc_policy": 1},
+    False: {"out_enc_policy": 2, "in_enc_policy": 2},
+}
+
+OWNED: Mapping[str, str] = {
+    "listen_interfaces": "the peer's own address, any free port",
+    "outgoing_interfaces": "connections come from the peer's own address",
+    "alert_mask": "recording: what is timed",
+    "alert_queue_size": "recording: above twice the blocks that can gather between two reads",
+}
+"""Settings that only swarmrace sets: their values depend on the peer and the file."""
+
+# Names that `default_settings()` leaves out because their default is an empty string.
+_EMPTY_DEFAULTS = (
+    "announce_ip",
+    "handshake_client_version",
+    "i2p_hostname",
+    "mmap_cache",
+    "natpmp_gateway",
+    "outgoing_interfaces",
+    "proxy_hostname",
+    "proxy_password",
+    "proxy_username",
+)
+
+DISK_IO = "pread_disk_io_constructor"
+"""libtorrent 2.1's own default, named so that it stays so: recording costs 5 % with it, 21 % with
+mmap, 40 % with posix."""
+
+
+def table(options: BitTorrentOptions) -> dict[str, Setting]:
+    """Return every setting that the options ask for, with its reason."""
+    result = dict(NEEDED)
+    if options.profile == "tuned":
+        result.update(TUNED)
+    if options.utp is not None:
+        result.update({name: Setting(options.utp, "the scenario's `utp`") for name in UTP})
+    if options.encryption is not None:
+        chosen = ENCRYPTION[options.encryption]
+        result.update({n: Setting(v, "the scenario's `encryption`") for n, v in chosen.items()})
+    result.update({n: Setting(v, "the scenario's `settings`") for n, v in options.settings.items()})
+    return result
+
+
+def faults_in_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with an entrant's own settings, one line each."""
+    import libtorrent as lt
+
+    defaults = {**dict.fromkeys(_EMPTY_DEFAULTS, ""), **lt.default_settings()}
+    faults = []
+    for name, value in settings.items():
+        key = f"settings.{name}"
+        if name in OWNED:
+            faults.append(f"{key}: swarmrace sets it itself ({OWNED[name]}); take it out")
+        elif name not in defaults:
+            faults.append(
+                f"{key}: not a setting of libtorrent {lt.__version__}{nearest(name, defaults)}; "
+                "all are listed at https://libtorrent.org/reference-Settings.html"
+            )
+        elif type(value) is not type(defaults[name]):
+            expected = type(defaults[name]).__name__
+            faults.append(f"{key}: found {value!r}, expected {expected} like {defaults[name]!r}")
+    return faults

@@ -1,0 +1,210 @@
+"""From libtorrent's alerts to a `Record`: every block's arrival, every piece's verification.
+
+A `block_finished_alert` is stamped when the node has written the block: that is its arrival here.
+A `piece_finished_alert` is stamped when the piece has passed its hash. A piece is deliverable once
+both hold: it is verified and all its blocks are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import libtorrent as lt
+import numpy as np
+
+from swarmrace.arrivals import ByteLog
+from swarmrace.systems.abc import Record
+from swarmrace.systems.bittorrent import BLOCK_BYTES
+from swarmrace.systems.bittorrent.session import Handler
+
+
+class Recorder:
+    """Fills one `Record`. Give `handlers` to `Session.listening`.
+
+    Args:
+        record: gets arrivals, deliveries and notes.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._size = record.size_bytes
+        self.blocks = -(-self._size // BLOCK_BYTES)
+        # Duplicates are recorded too; the curve keeps the first.
+        self._arrivals = ByteLog(self.blocks + self.blocks // 16)
+        record.arrivals = self._arrivals
+        self._piece_bytes = 0
+        self._early: list[tuple[str, int, int, int]] = []
+        self._seen = bytearray(self.blocks)
+        self._missing = self.blocks
+        self._broken: dict[int, int] = {}
+        self._broken_times = 0
+
+    def set_piece_bytes(self, piece_bytes: int) -> None:
+        """Take the torrent's piece length; records that came before are placed now."""
+        self._piece_bytes = piece_bytes
+        self._per_piece = max(1, piece_bytes // BLOCK_BYTES)
+        self.pieces = -(-self._size // piece_bytes)
+        self._left = [self._blocks_in(piece) for piece in range(self.pieces)]
+        self._written_ns = [0] * self.pieces
+        self._verified_ns = [0] * self.pieces
+        self._unverified = self.pieces
+        self._deliverable = ByteLog(self.pieces)
+        self._record.deliverable = self._deliverable
+        early, self._early = self._early, []
+        for kind, piece, block, t_ns in early:
+            self._take(kind, piece, block, t_ns)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every piece is verified and every block has its record."""
+        return self._piece_bytes > 0 and not self._unverified and not self._missing
+
+    @property
+    def handlers(self) -> Mapping[type, Handler]:
+        """What to call with which alert."""
+        return {
+            lt.block_finished_alert: self._on_block,
+            lt.piece_finished_alert: self._on_piece,
+            lt.hash_failed_alert: self._on_failed,
+        }
+
+    def finish(self, finished_ns: int) -> int:
+        """Close the record: place what is left, say what is missing; return when it was done.
+
+        Args:
+            finished_ns: when libtorrent said that all pieces are there.
+        """
+        if self._broken:
+            self._drop_broken()
+        unheard = 0
+        for piece in range(self.pieces):
+            if not self._verified_ns[piece]:
+                unheard += 1
+                self._verified_ns[piece] = finished_ns
+            elif self._left[piece] == 0:
+                continue
+            self._deliver(piece)
+        notes = self._record.notes
+        if unheard:
+            notes.append(
+                f"{unheard} of {self.pieces} pieces have no record of their own; they count as "
+                "delivered when the torrent was finished"
+            )
+        if self._missing:
+            lost = [index for index, seen in enumerate(self._seen) if not seen]
+            some = ", ".join(str(index * BLOCK_BYTES) for index in lost[:8])
+            more = ", …" if len(lost) > 8 else ""
+            notes.append(
+                f"{len(lost)} of {self.blocks} blocks have no record, at offsets {some}{more}"
+            )
+        self._record.complete = not self._missing and not unheard
+        assert self._record.arrivals is not None
+        return max(self._record.arrivals.last_ns, self._deliverable.last_ns)
+
+    def _on_block(self, alert: lt.block_finished_alert, t_ns: int) -> None:
+        if self._piece_bytes:
+            self._note_block(alert.piece_index, alert.block_index, t_ns)
+        else:
+            self._early.append(("block", alert.piece_index, alert.block_index, t_ns))
+
+    def _on_piece(self, alert: lt.piece_finished_alert, t_ns: int) -> None:
+        self._take("piece", alert.piece_index, 0, t_ns)
+
+    def _on_failed(self, alert: lt.hash_failed_alert, t_ns: int) -> None:
+        self._take("failed", alert.piece_index, 0, t_ns)
+
+    def _take(self, kind: str, piece: int, block: int, t_ns: int) -> None:
+        if not self._piece_bytes:
+            self._early.append((kind, piece, block, t_ns))
+        elif kind == "block":
+            self._note_block(piece, block, t_ns)
+        elif kind == "piece":
+            self._note_piece(piece, t_ns)
+        else:
+            self._note_failed(piece, t_ns)
+
+    def _note_block(self, piece: int, block: int, t_ns: int) -> None:
+        index = piece * self._per_piece + block
+        offset = index * BLOCK_BYTES
+        left = self._size - offset
+        if left <= 0:
+            return  # padding (BEP 47) is no payload
+        self._arrivals.record(offset, BLOCK_BYTES if left >= BLOCK_BYTES else left, t_ns)
+        if self._seen[index]:
+            return
+        self._seen[index] = 1
+        self._missing -= 1
+        self._left[piece] -= 1
+        if t_ns > self._written_ns[piece]:
+            self._written_ns[piece] = t_ns
+        if self._left[piece] == 0 and self._verified_ns[piece]:
+            self._deliver(piece)
+
+    def _note_piece(self, piece: int, t_ns: int) -> None:
+        if self._verified_ns[piece]:
+            return
+        self._verified_ns[piece] = t_ns
+        self._unverified -= 1
+        if piece in self._broken:
+            self._stand_again(piece)
+        if self._left[piece] == 0:
+            self._deliver(piece)
+
+    def _deliver(self, piece: int) -> None:
+        start = piece * self._piece_bytes
+        length = min(self._piece_bytes, self._size - start)
+        when = max(self._verified_ns[piece], self._written_ns[piece])
+        self._deliverable.record(start, length, when)
+
+    # Pieces that failed their hash
+
+    def _note_failed(self, piece: int, t_ns: int) -> None:
+        """Forget a piece's blocks: they were wrong, or at least can't be told from wrong ones."""
+        first = piece * self._per_piece
+        count = self._blocks_in(piece)
+        gone = sum(self._seen[first : first + count])
+        self._seen[first : first + count] = bytes(count)
+        self._missing += gone
+        self._left[piece] = count
+        self._written_ns[piece] = 0
+        self._broken[piece] = t_ns
+        self._broken_times += 1
+
+    def _stand_again(self, piece: int) -> None:
+        """Let blocks that were not sent again count: the piece passed with them (BEP 52 verifies
+        single blocks, so after a failure only the wrong ones are fetched again)."""
+        offset, _, t_ns = self._arrivals.columns()
+        first = piece * self._per_piece
+        for index in range(first, first + self._blocks_in(piece)):
+            times = t_ns[offset == index * BLOCK_BYTES]
+            if not self._seen[index] and len(times):
+                self._seen[index] = 1
+                self._missing -= 1
+                self._left[piece] -= 1
+                self._written_ns[piece] = max(self._written_ns[piece], int(times[-1]))
+
+    def _drop_broken(self) -> None:
+        """Replace the arrivals by those without the blocks that failed."""
+        offset, length, t_ns = self._arrivals.columns()
+        keep = np.ones(len(offset), dtype=bool)
+        for piece, failed_ns in self._broken.items():
+            start = piece * self._piece_bytes
+            inside = (offset >= start) & (offset < start + self._piece_bytes)
+            for at in np.unique(offset[inside]):
+                rows = np.flatnonzero(offset == at)
+                after = rows[t_ns[rows] > failed_ns]
+                keep[rows] = False
+                keep[after if len(after) else rows[-1:]] = True
+        clean = ByteLog(int(keep.sum()))
+        for row in np.flatnonzero(keep).tolist():
+            clean.record(int(offset[row]), int(length[row]), int(t_ns[row]))
+        dropped = int(length[~keep].sum())
+        self._arrivals = self._record.arrivals = clean
+        self._record.notes.append(
+            f"{self._broken_times} times a piece failed its hash ({len(self._broken)} pieces); "
+            f"{dropped} bytes that came before do not count as arrived"
+        )
+
+    def _blocks_in(self, piece: int) -> int:
+        length = min(self._piece_bytes, self._size - piece * self._piece_bytes)
+        return -(-length // BLOCK_BYTES)

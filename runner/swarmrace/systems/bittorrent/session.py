@@ -1,0 +1,336 @@
+"""One libtorrent session on an asyncio loop: its alerts, its counters and its end.
+
+Alerts are read by one task. It sleeps until libtorrent says that there are some, or, while a
+transfer is recorded, for `READ_SECONDS` at a time: libtorrent stamps an alert when it posts it, so
+reading late loses nothing and costs less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import libtorrent as lt
+
+from swarmrace.errors import Reason, TransferError
+from swarmrace.systems.abc import Counters
+from swarmrace.systems.bittorrent import profiles
+
+T = TypeVar("T")
+
+READ_SECONDS = 0.2
+"""Longest time between two readings while a transfer is recorded; at its beginning they come
+sooner, so that a small transfer returns soon after its end."""
+
+SLICE = 2_000
+"""Alerts handled at a time (about 5 ms); then other tasks of the loop get their turn."""
+
+STATS_SECONDS = 1.0
+
+ALERT_MASK = (
+    lt.alert_category.status
+    | lt.alert_category.error
+    | lt.alert_category.tracker
+    | lt.alert_category.storage
+    | lt.alert_category.block_progress
+    | lt.alert_category.piece_progress
+)
+
+
+class Stamps:
+    """Turns alerts' wall-clock stamps into monotonic nanoseconds.
+
+    Args:
+        offset_ns: wall clock minus monotonic clock.
+        wall_ns: about now; alerts posted within hours of it can be converted.
+    """
+
+    __slots__ = ("_base", "_base_ns")
+
+    def __init__(self, offset_ns: int, wall_ns: int) -> None:
+        seconds = wall_ns // 1_000_000_000
+        # libtorrent gives local time without a zone, and so does this.
+        self._base = datetime.fromtimestamp(seconds)
+        self._base_ns = seconds * 1_000_000_000 - offset_ns
+
+    def __call__(self, alert: lt.alert) -> int:
+        """Return when `alert` was posted."""
+        delta = alert.timestamp() - self._base
+        return (
+            self._base_ns
+            + (delta.days * 86_400 + delta.seconds) * 1_000_000_000
+            + delta.microseconds * 1_000
+        )
+
+
+def clock_offset_ns() -> int:
+    """Return wall clock minus monotonic clock, read within a fraction of a microsecond."""
+    best: tuple[int, int] | None = None
+    for _ in range(3):
+        before = time.monotonic_ns()
+        wall = time.time_ns()
+        after = time.monotonic_ns()
+        if best is None or after - before < best[0]:
+            best = (after - before, wall - (before + after) // 2)
+    assert best is not None
+    return best[1]
+
+
+Handler = Callable[[Any, int], None]
+"""Is given an alert and when it was posted (monotonic ns). The alert is void when it returns."""
+
+
+class Session:
+    """A libtorrent session with one torrent at a time.
+
+    Args:
+        settings: libtorrent settings, complete with addresses; the alert mask is added.
+        disk_io: libtorrent's name of the disk backend.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], disk_io: str = profiles.DISK_IO) -> None:
+        params = lt.session_params()
+        params.disk_io_constructor = disk_io
+        params.settings = {**settings, "alert_mask": int(ALERT_MASK)}
+        self._loop = asyncio.get_running_loop()
+        self._handlers: dict[type, tuple[Handler, ...]] = {
+            lt.session_stats_alert: (self._take_stats,),
+            lt.alerts_dropped_alert: (self._take_dropped,),
+        }
+        self._wake = asyncio.Event()
+        self._recording = 0
+        self._recording_since = 0.0
+        self._hurry = False
+        self._readable, self._writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._loop.add_reader(self._readable, self._wake.set)
+        self._stats: dict[str, int] = {}
+        self._stats_asked = 0.0
+        self._offset_ns = clock_offset_ns()
+        self.clock_steps_ns = 0
+        """How far the wall clock was stepped while alerts waited, summed."""
+        self.alerts_dropped = False
+        self.handle: lt.session | None = lt.session(params)
+        self.handle.set_alert_fd(self._writable)
+        self._task = self._loop.create_task(self._read())
+
+    # Alerts
+
+    @contextlib.contextmanager
+    def listening(
+        self, handlers: Mapping[type, Handler], *, recording: bool = False
+    ) -> Iterator[None]:
+        """Give alerts of these very types to their handlers; with `recording`, read them rarely."""
+        for kind, handler in handlers.items():
+            self._handlers[kind] = (*self._handlers.get(kind, ()), handler)
+        self._recording += recording
+        self._recording_since = self._loop.time()
+        try:
+            yield
+        finally:
+            self._recording -= recording
+            for kind, handler in handlers.items():
+                left = list(self._handlers[kind])
+                left.remove(handler)
+                self._handlers[kind] = tuple(left)
+
+    @contextlib.contextmanager
+    def expecting(
+        self, kinds: Sequence[type], answer: Callable[[Any, int], T | None]
+    ) -> Iterator[asyncio.Future[T]]:
+        """Yield a future of the first thing other than None that `answer` returns.
+
+        Args:
+            kinds: the types of alerts that `answer` is asked about.
+            answer: given an alert and its monotonic stamp; what it raises, the future raises.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def handler(alert: Any, t_ns: int) -> None:
+            if future.done():
+                return
+            try:
+                found = answer(alert, t_ns)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                if found is not None:
+                    future.set_result(found)
+
+        with self.listening(dict.fromkeys(kinds, handler)):
+            try:
+                yield future
+            finally:
+                if future.done() and not future.cancelled():
+                    future.exception()  # seen, should nobody have awaited it
+                future.cancel()
+
+    def read_now(self) -> None:
+        """Have waiting alerts read at once."""
+        self._hurry = True
+        self._wake.set()
+
+    async def _read(self) -> None:
+        while True:
+            await self._wait()
+            self._wake.clear()
+            self._hurry = False
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._readable, 4096)
+            await self._hand_out()
+            now = time.monotonic()
+            if now - self._stats_asked >= STATS_SECONDS and self.handle is not None:
+                self._stats_asked = now
+                self.handle.post_session_stats()
+
+    async def _wait(self) -> None:
+        """Return when alerts should be read, or the counters asked for again."""
+        if self._recording:
+            now = self._loop.time()
+            ends = now + min(READ_SECONDS, 0.02 + (now - self._recording_since) / 10)
+            while self._recording and not self._hurry and (left := ends - self._loop.time()) > 0:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._wake.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STATS_SECONDS):
+                await self._wake.wait()
+
+    async def _hand_out(self) -> None:
+        if self.handle is None:
+            return
+        alerts = self.handle.pop_alerts()
+        wall_ns, offset_ns = time.time_ns(), clock_offset_ns()
+        if abs(offset_ns - self._offset_ns) > 1_000_000:
+            self.clock_steps_ns += abs(offset_ns - self._offset_ns)
+        stamp = Stamps((offset_ns + self._offset_ns) // 2, wall_ns)
+        self._offset_ns = offset_ns
+        for start in range(0, len(alerts), SLICE):
+            table = self._handlers
+            for alert in alerts[start : start + SLICE]:
+                handlers = table.get(type(alert))
+                if handlers:
+                    t_ns = stamp(alert)
+                    for handler in handlers:
+                        handler(alert, t_ns)
+            if len(alerts) > SLICE:
+                await asyncio.sleep(0)
+
+    def _take_stats(self, alert: lt.session_stats_alert, _: int) -> None:
+        self._stats = alert.values
+
+    def _take_dropped(self, alert: lt.alerts_dropped_alert, _: int) -> None:
+        self.alerts_dropped = True
+
+    # The torrent
+
+    def add(self, params: lt.add_torrent_params) -> lt.torrent_handle:
+        """Add a torrent; it starts at once."""
+        assert self.handle is not None
+        try:
+            return self.handle.add_torrent(params)
+        except RuntimeError as error:
+            raise TransferError(Reason.REFUSED, f"libtorrent refused: {error}") from error
+
+    def drop(self, handle: lt.torrent_handle) -> None:
+        """Take a torrent out and delete what it wrote, without waiting for it."""
+        if self.handle is not None and handle.is_valid():
+            self.handle.remove_torrent(handle, lt.session.delete_files)
+
+    async def remove(
+        self, handle: lt.torrent_handle, *, delete: bool, timeout_seconds: float
+    ) -> None:
+        """Take a torrent out, and with `delete` what it wrote; wait for that within a bound."""
+        if self.handle is None or not handle.is_valid():
+            return
+        gone = (
+            (lt.torrent_deleted_alert, lt.torrent_delete_failed_alert)
+            if delete
+            else (lt.torrent_removed_alert,)
+        )
+        with (
+            self.expecting(gone, lambda alert, t_ns: t_ns) as removed,
+            contextlib.suppress(TimeoutError),
+        ):
+            async with asyncio.timeout(timeout_seconds):
+                self.handle.remove_torrent(handle, lt.session.delete_files if delete else 0)
+                await removed
+
+    # Counters
+
+    async def refresh(self) -> None:
+        """Have the counters brought up to date; return when they are."""
+        if self.handle is None:
+            return
+        with self.expecting([lt.session_stats_alert], lambda alert, t_ns: t_ns) as seen:
+            self.handle.post_session_stats()
+            self.read_now()
+            await seen
+
+    def counters(self) -> Counters:
+        """Return the counters as last read, at most about a second old."""
+        stats = self._stats
+        if not stats:
+            return Counters()
+        return Counters(
+            sent_bytes=stats["net.sent_bytes"],
+            received_bytes=stats["net.recv_bytes"],
+            connections=stats["peer.num_peers_connected"],
+            extra={
+                "payload_sent_bytes": stats["net.sent_payload_bytes"],
+                "payload_received_bytes": stats["net.recv_payload_bytes"],
+                "redundant_bytes": stats["net.recv_redundant_bytes"],
+                "failed_bytes": stats["net.recv_failed_bytes"],
+                "tracker_sent_bytes": stats["net.sent_tracker_bytes"],
+                "tracker_received_bytes": stats["net.recv_tracker_bytes"],
+                "pieces_passed": stats["ses.num_piece_passed"],
+                "pieces_failed": stats["ses.num_piece_failed"],
+            },
+        )
+
+    def effective_settings(self) -> dict[str, Any]:
+        """Return libtorrent's settings as it holds them."""
+        assert self.handle is not None
+        return self.handle.get_settings()
+
+    # Life
+
+    async def listening_port(self) -> int:
+        """Return the TCP port once the session listens.
+
+        Raises:
+            TransferError: it can't.
+        """
+
+        def answer(alert: Any, _: int) -> int | None:
+            if isinstance(alert, lt.listen_failed_alert):
+                raise TransferError(Reason.REFUSED, f"libtorrent can't listen: {alert.message()}")
+            return alert.port if alert.socket_type == lt.socket_type_t.tcp else None
+
+        with self.expecting([lt.listen_failed_alert, lt.listen_succeeded_alert], answer) as port:
+            return await port
+
+    async def close(self) -> None:
+        """End the session. Takes no longer than `stop_tracker_timeout`; safe to call twice."""
+        if self.handle is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(asyncio.gather(self._task, return_exceptions=True))
+        handle, self.handle = self.handle, None
+        self._loop.remove_reader(self._readable)
+        box = [handle]
+        del handle
+
+        def end() -> None:
+            box.clear()  # the destructor waits for libtorrent's threads
+            os.close(self._readable)
+            os.close(self._writable)
+
+        await asyncio.shield(self._loop.run_in_executor(None, end))

@@ -1,0 +1,381 @@
+"""BitTorrent as a system: one libtorrent session a peer, driven through the contract's stages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import ipaddress
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import libtorrent as lt
+
+from swarmrace.entrants import BitTorrentOptions
+from swarmrace.errors import Reason, TransferError
+from swarmrace.payload import file_sha256
+from swarmrace.schedule import Run
+from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
+from swarmrace.systems.bittorrent import BLOCK_BYTES, profiles, torrent
+from swarmrace.systems.bittorrent.recorder import Recorder
+from swarmrace.systems.bittorrent.session import Handler, Session
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+FLUSH_SECONDS = 10.0
+"""How long to wait for the records of the last writes once all pieces are verified."""
+
+REMOVE_SECONDS = 5.0
+
+
+class BitTorrent(System):
+    """One peer's libtorrent session.
+
+    Args:
+        context: who and where this peer is.
+        options: the entrant's options.
+    """
+
+    options: BitTorrentOptions
+
+    def __init__(self, context: Context, options: BitTorrentOptions) -> None:
+        super().__init__(context, options)
+        self._session: Session | None = None
+        self._handle: lt.torrent_handle | None = None
+        self._directory: Path | None = None
+        self._counters = Counters()
+        self._effective: dict[str, Any] = {}
+        self._torrent: dict[str, Any] = {}
+        self._leeches = False
+
+    async def prepare(self, run: Run) -> None:
+        """Have a session that listens on this peer's address, at any free port."""
+        if self.context.cold_start:
+            await self.close()
+        self._leeches = run.role(self.context.peer) == "leecher"
+        self._directory = self.context.work_dir / run.id
+        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+        if self._session is None:
+            await self._open()
+
+    async def publish(self, file: Path, first: Reference | None) -> Published:
+        """Make the torrent, check the file against it, and announce it."""
+        session, directory, clock = self._ready(), self._directory, self.context.clock
+        assert directory is not None
+        began_ns = clock.now_ns()
+        made = await asyncio.to_thread(
+            torrent.make,
+            file,
+            directory,
+            protocol=self.options.protocol,
+            piece_bytes=self.options.piece_size,
+            announce_url=self.context.announce_url,
+        )
+        reference = torrent.reference(made, self.options.reference, self.context.announce_url)
+        if first is not None and first.get("infoHash") != reference["infoHash"]:
+            raise TransferError(
+                Reason.REFUSED,
+                f"expected the first seeder's info-hash {first.get('infoHash')}, "
+                f"{file} has {reference['infoHash']}",
+            )
+        made_ns = clock.now_ns()
+        params = lt.add_torrent_params()
+        params.ti = made.info
+        # Without seed_mode: a seeder checks what it serves.
+        params.flags = self._flags()
+        params.save_path = str(directory)
+        self._note_torrent(params.ti)
+        with (
+            session.expecting(_CHECKED, _checked) as checked,
+            session.expecting(_ANNOUNCED, _announced) as announced,
+        ):
+            self._handle = session.add(params)
+            checked_ns = await checked
+            if not (await asyncio.to_thread(self._handle.status)).is_seeding:
+                raise TransferError(Reason.REFUSED, f"{file} changed while it was published")
+            announced_ns = await announced
+        await session.refresh()
+        return Published(
+            reference,
+            {
+                "make": (made_ns - began_ns) / 1e9,
+                "check": (checked_ns - made_ns) / 1e9,
+                "announce": (announced_ns - checked_ns) / 1e9,
+            },
+        )
+
+    async def settle(self) -> None:
+        """Bring the counters up to date, so that the connections at the start are known."""
+        await self._ready().refresh()
+
+    async def fetch(self, references: Sequence[Reference], record: Record) -> None:
+        """Fetch by the first reference; each block is recorded when it has been written."""
+        session = self._ready()
+        params = self._parameters(references)
+        if record.connections_at_start is None:
+            record.connections_at_start = session.counters().connections
+        recorder = Recorder(record)
+        steps_ns = session.clock_steps_ns
+        gc.freeze()
+        watch = _Watch(record)
+        try:
+            with (
+                session.listening(watch.handlers),
+                session.listening(recorder.handlers, recording=True),
+                session.expecting([lt.torrent_finished_alert], _stamp) as finished,
+                session.expecting([lt.metadata_received_alert], _stamp) as metadata,
+            ):
+                self._handle = session.add(params)
+                if params.ti is not None:
+                    record.discovered()
+                else:
+                    record.discovered(await watch.first(metadata))
+                info = await asyncio.to_thread(self._handle.torrent_file)
+                self._note_torrent(info)
+                _check_size(info, record.size_bytes)
+                recorder.set_piece_bytes(info.piece_length())
+                finished_ns = await watch.first(finished)
+                await self._flush(session, recorder)
+                record.done(recorder.finish(finished_ns))
+        except BaseException:
+            self._forget()
+            raise
+        finally:
+            gc.unfreeze()
+        if session.alerts_dropped:
+            record.notes.append("libtorrent dropped alerts: the alert queue was too short")
+            record.complete = False
+        if session.clock_steps_ns > steps_ns:
+            stepped = (session.clock_steps_ns - steps_ns) / 1e6
+            record.notes.append(
+                f"the wall clock was stepped by {stepped:.1f} ms; stamps may be off"
+            )
+
+    def counters(self) -> Counters:
+        """Return libtorrent's session counters, at most about a second old."""
+        if self._session is not None:
+            self._counters = self._session.counters()
+        return self._counters
+
+    async def digest(self) -> Digest:
+        """Return length and SHA-256 of the file on disk."""
+        assert self._directory is not None
+        path = self._directory / torrent.NAME
+        try:
+            size = (await asyncio.to_thread(path.stat)).st_size
+            return Digest(size, await asyncio.to_thread(file_sha256, path))
+        except OSError as error:
+            raise TransferError(Reason.WRONG_BYTES, f"nothing to verify: {error}") from error
+
+    async def remove(self) -> None:
+        """Remove the torrent and what was fetched; with a cold start, end the session too."""
+        session, handle = self._session, self._handle
+        self._handle = None
+        if session is not None:
+            self.counters()
+            if handle is not None:
+                await session.remove(handle, delete=self._leeches, timeout_seconds=REMOVE_SECONDS)
+            if self.context.cold_start:
+                await self._end_session()
+        await self._clear_directory()
+
+    async def close(self) -> None:
+        """End the session and remove what it left."""
+        self._handle = None
+        await self._end_session()
+        await self._clear_directory()
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the version, what differs from libtorrent's defaults and why."""
+        table = profiles.table(self.options)
+        effective = self._effective or {name: setting.value for name, setting in table.items()}
+        defaults = lt.default_settings()
+        changed = {n: v for n, v in effective.items() if v != defaults.get(n, "")}
+        reasons = {**profiles.OWNED, **{n: setting.why for n, setting in table.items()}}
+        return {
+            "version": f"libtorrent {lt.__version__}",
+            "profile": self.options.profile,
+            "protocol": self.options.protocol,
+            "reference": self.options.reference,
+            "pieceOrder": self.options.piece_order,
+            "torrent": dict(self._torrent),
+            "diskIo": profiles.DISK_IO,
+            "utp": bool(effective.get("enable_outgoing_utp", defaults["enable_outgoing_utp"])),
+            "encryption": effective.get("out_enc_policy", defaults["out_enc_policy"]) != 2,
+            "settings": changed,
+            "reasons": {name: reasons.get(name, "unexplained") for name in changed},
+        }
+
+    async def _open(self) -> None:
+        address = ipaddress.ip_address(self.context.address)
+        host = f"[{address}]" if address.version == 6 else str(address)
+        blocks = -(-self.context.size_bytes // BLOCK_BYTES)
+        settings = {name: setting.value for name, setting in profiles.table(self.options).items()}
+        settings |= {
+            "listen_interfaces": f"{host}:0",
+            "outgoing_interfaces": str(address),
+            # Two alerts a block, duplicates, and room for everything else.
+            "alert_queue_size": 3 * blocks + 20_000,
+        }
+        gc.collect()
+        try:
+            session = Session(settings)
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise TransferError(
+                Reason.REFUSED, f"libtorrent refused its settings: {error}"
+            ) from error
+        self._session = session
+        await session.listening_port()
+        self._effective = dict(await asyncio.to_thread(session.effective_settings))
+        await session.refresh()
+
+    def _ready(self) -> Session:
+        if self._session is None:
+            raise TransferError(Reason.NODE_DIED, "there is no session: prepare was not called")
+        return self._session
+
+    def _flags(self) -> Any:
+        # Neither paused nor queued behind others by libtorrent's own management.
+        flags = lt.torrent_flags.update_subscribe
+        if self.options.piece_order == "sequential" and self._leeches:
+            flags |= lt.torrent_flags.sequential_download
+        return flags
+
+    def _parameters(self, references: Sequence[Reference]) -> lt.add_torrent_params:
+        if not references:
+            raise TransferError(Reason.REFUSED, "expected at least one reference, found none")
+        found = sorted({str(reference.get("infoHash")) for reference in references})
+        if len(found) > 1:
+            raise TransferError(
+                Reason.REFUSED, f"expected one info-hash, the seeders posted {', '.join(found)}"
+            )
+        params = torrent.parameters(references[0])
+        params.flags = self._flags()
+        params.save_path = str(self._directory)
+        return params
+
+    def _note_torrent(self, info: lt.torrent_info) -> None:
+        self._torrent = {
+            "pieceBytes": info.piece_length(),
+            "pieces": info.num_pieces(),
+            "infoHash": torrent.info_hash(info),
+        }
+
+    async def _flush(self, session: Session, recorder: Recorder) -> None:
+        """Wait for the records of blocks that are still being written, within a bound."""
+        session.read_now()
+        if recorder.complete or self._handle is None:
+            return
+        with (
+            session.expecting([lt.cache_flushed_alert], _stamp) as flushed,
+            contextlib.suppress(TimeoutError),
+        ):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                self._handle.flush_cache()
+                session.read_now()
+                await flushed
+
+    def _forget(self) -> None:
+        """Have a torrent that failed taken out at once, so that it takes part no longer."""
+        handle, self._handle = self._handle, None
+        if handle is not None and self._session is not None:
+            self._session.drop(handle)
+
+    async def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            self._counters = session.counters()
+            await session.close()
+
+    async def _clear_directory(self) -> None:
+        directory, self._directory = self._directory, None
+        if directory is not None:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+class _Watch:
+    """What may go wrong in a fetch: a failure ends it, the rest is noted."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed.add_done_callback(lambda f: f.cancelled() or f.exception())
+        self._noted: set[str] = set()
+
+    @property
+    def handlers(self) -> Mapping[type, Handler]:
+        """What to call with which alert."""
+        return {
+            lt.tracker_error_alert: self._on_tracker_error,
+            lt.metadata_failed_alert: self._on_metadata_failed,
+            lt.file_error_alert: self._on_error,
+            lt.torrent_error_alert: self._on_error,
+        }
+
+    def _on_tracker_error(self, alert: lt.tracker_error_alert, _: int) -> None:
+        self._record.retries += 1
+        self._note(f"tracker: {alert.error_message() or alert.error.message()}")
+
+    def _on_metadata_failed(self, alert: lt.metadata_failed_alert, _: int) -> None:
+        self._record.retries += 1
+        self._note(f"metadata: {alert.error.message()}")
+
+    def _on_error(self, alert: Any, _: int) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(_disk_error(alert))
+
+    async def first(self, wanted: asyncio.Future[int]) -> int:
+        """Return what `wanted` brings, unless the fetch fails before."""
+        await asyncio.wait({wanted, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+        if not wanted.done():
+            self._failed.result()
+        return wanted.result()
+
+    def _note(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._record.notes.append(text)
+
+
+def _disk_error(alert: lt.file_error_alert | lt.torrent_error_alert) -> TransferError:
+    full = alert.error.value() in _FULL and alert.error.category().name() in ("system", "generic")
+    return TransferError(Reason.DISK_FULL if full else Reason.REFUSED, alert.message())
+
+
+_CHECKED = (lt.torrent_checked_alert, lt.file_error_alert, lt.torrent_error_alert)
+_ANNOUNCED = (lt.tracker_reply_alert, lt.tracker_error_alert)
+
+
+def _checked(alert: Any, t_ns: int) -> int:
+    if not isinstance(alert, lt.torrent_checked_alert):
+        raise _disk_error(alert)
+    return t_ns
+
+
+def _announced(alert: Any, t_ns: int) -> int | None:
+    if isinstance(alert, lt.tracker_reply_alert):
+        return t_ns
+    if alert.error_message():
+        raise TransferError(Reason.REFUSED, f"the tracker refused: {alert.error_message()}")
+    return None
+
+
+def _stamp(alert: lt.alert, t_ns: int) -> int:
+    return t_ns
+
+
+def _check_size(info: lt.torrent_info, size_bytes: int) -> None:
+    files = info.layout()
+    # In v2 a pad file (BEP 47) may follow, which is never sent.
+    sizes = [
+        files.file_size(index)
+        for index in range(files.num_files())
+        if not files.file_flags(index) & lt.file_storage.flag_pad_file
+    ]
+    if sizes != [size_bytes]:
+        raise TransferError(
+            Reason.REFUSED, f"expected a torrent of one file of {size_bytes} bytes, found {sizes}"
+        )
