@@ -1,0 +1,210 @@
+"""The watch: timeouts and stalls are judged from the record alone, alike for every system."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import pytest
+
+from swarmrace import transfer
+from swarmrace.arrivals import ByteLog
+from swarmrace.clock import VirtualClock
+from swarmrace.errors import Reason, TransferError
+from swarmrace.records import Failure
+from swarmrace.scenario import Timeouts
+from swarmrace.systems.abc import Observes, Record
+
+SIZE = 1000
+START_NS = 5_000_000_000
+OBSERVES = Observes(arrival=True, delivery=True, unit="read")
+
+
+class Fetching:
+    """A system of which only `fetch` is needed."""
+
+    def __init__(self, fetch):
+        self._fetch = fetch
+        self.cancelled = False
+
+    async def fetch(self, references, record):
+        try:
+            await self._fetch(record)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+async def hang(record, seconds=1e6):
+    """Jump the clock far ahead, then never come back."""
+    await record.clock.sleep_until(record.clock.now_ns() + round(seconds * 1e9))
+    await asyncio.Event().wait()
+
+
+def race(fetch, aborted=lambda: None, **timeouts):
+    clock = VirtualClock(1_000)
+    record = Record(clock, SIZE)
+    system = Fetching(fetch)
+    limits = Timeouts(**timeouts)
+    stamp, failure = asyncio.run(transfer.race(system, [], record, limits, START_NS, aborted))
+    return stamp, failure, record, system
+
+
+def some_bytes(record, count=400):
+    record.arrivals = ByteLog(4)
+    record.deliverable = record.arrivals
+    record.discovered()
+    record.arrivals.record(0, count, record.clock.now_ns())
+
+
+def test_begins_at_the_common_instant():
+    async def fetch(record):
+        some_bytes(record, SIZE)
+        record.done()
+
+    stamp, failure, record, _ = race(fetch)
+    assert failure is None
+    assert stamp == START_NS
+    assert record.done_ns == START_NS
+
+
+def test_no_metadata_ends_by_the_discovery_timeout():
+    _, failure, _, system = race(hang, discovery_seconds=7, stall_seconds=1)
+    assert (failure.reason, failure.stage) == (Reason.TIMEOUT, "race")
+    assert "metadata or manifest within 7 s; 0 of 1000 bytes" in failure.detail
+    assert system.cancelled
+
+
+def test_silence_after_bytes_is_a_stall():
+    async def fetch(record):
+        some_bytes(record)
+        await asyncio.sleep(0.25)  # until the watch has seen them
+        await hang(record)
+
+    _, failure, _, system = race(fetch, stall_seconds=9)
+    assert failure.reason is Reason.STALL
+    assert "no new byte for 9 s; 400 of 1000 bytes came" in failure.detail
+    assert system.cancelled
+
+
+def test_silence_after_the_manifest_is_a_stall_too():
+    async def fetch(record):
+        record.discovered()
+        await asyncio.sleep(0.25)
+        await hang(record, 20)
+
+    _, failure, _, _ = race(fetch, stall_seconds=9, discovery_seconds=1)
+    assert failure.reason is Reason.STALL
+
+
+def test_bytes_that_keep_coming_too_slowly_end_by_the_transfer_timeout():
+    async def fetch(record):
+        some_bytes(record, 1)
+        for offset in range(1, SIZE):
+            await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
+            record.arrivals.record(offset, 1, record.clock.now_ns())
+            await asyncio.sleep(0.15)
+
+    _, failure, _, _ = race(fetch, transfer_seconds=3, stall_seconds=60)
+    assert failure.reason is Reason.TIMEOUT
+    assert "not done within 3 s" in failure.detail
+
+
+def test_a_refusal_keeps_its_reason():
+    async def fetch(record):
+        raise TransferError(Reason.REFUSED, "HTTP 500")
+
+    _, failure, _, _ = race(fetch)
+    assert failure == Failure(reason=Reason.REFUSED, stage="race", detail="HTTP 500")
+
+
+def test_no_space_is_disk_full():
+    async def fetch(record):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert race(fetch)[1].reason is Reason.DISK_FULL
+
+
+def test_a_defect_is_said_to_be_one():
+    async def fetch(record):
+        raise KeyError("x")
+
+    _, failure, _, _ = race(fetch)
+    assert failure.reason is Reason.INTERNAL
+    assert "KeyError" in failure.detail
+
+
+def test_a_fetch_that_returns_without_done_is_a_defect():
+    async def fetch(record):
+        some_bytes(record, SIZE)
+
+    assert race(fetch)[1].reason is Reason.INTERNAL
+
+
+def test_an_aborted_run_ends_with_its_reason():
+    lost = Failure(reason=Reason.TRACKER_LOST, stage="race")
+
+    async def fetch(record):
+        await asyncio.Event().wait()
+
+    _, failure, _, system = race(fetch, aborted=lambda: lost)
+    assert failure == lost
+    assert system.cancelled
+
+
+def summarize(record, end_ns):
+    return transfer.summarize(record, OBSERVES, START_NS, START_NS + 10, START_NS + end_ns)
+
+
+def test_marks_count_from_the_leechers_own_stamp():
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.arrivals = ByteLog(4)
+    record.deliverable = ByteLog(4)
+    record.discovered(START_NS + 1_000_000_010)
+    record.arrivals.record(500, 500, START_NS + 2_000_000_010)
+    record.arrivals.record(0, 500, START_NS + 3_000_000_010)
+    record.deliverable.record(0, SIZE, START_NS + 3_500_000_010)
+    record.done(START_NS + 3_500_000_010)
+    figures, curves = summarize(record, 3_500_000_010)
+    assert figures.start_lag_seconds == 1e-8
+    assert figures.discovery_seconds == 1.0
+    assert {m.percent: m.seconds for m in figures.arrival} == {
+        0: 2.0, 1: 2.0, 10: 2.0, 50: 2.0, 90: 3.0, 100: 3.0,
+    }  # fmt: skip
+    assert {m.seconds for m in figures.delivery} == {3.5}
+    assert figures.done_seconds == 3.5
+    assert figures.longest_stall_seconds == 1.0
+    assert figures.records_complete
+    assert set(curves) == {"arrivals", "deliveries"}
+
+
+def test_what_is_not_observed_is_not_filled_in():
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.deliverable = ByteLog(1)
+    record.deliverable.record(0, 300, START_NS + 1_000_000_010)
+    figures, curves = summarize(record, 5_000_000_010)
+    assert figures.arrival == []
+    assert [m.percent for m in figures.delivery] == [0, 1, 10]
+    assert figures.done_seconds is None
+    assert figures.received_bytes == 300
+    assert figures.longest_delivery_stall_seconds == 4.0
+    assert not figures.records_complete
+    assert set(curves) == {"deliveries"}
+
+
+def test_nothing_came_at_all():
+    figures, curves = summarize(Record(VirtualClock(), SIZE), 5_000_000_010)
+    assert (figures.arrival, figures.delivery, figures.received_bytes) == ([], [], 0)
+    assert figures.discovery_seconds is None
+    assert curves == {}
+
+
+@pytest.mark.parametrize("poll_seconds", [0.0, 0.1])
+def test_a_mark_carries_its_resolution(poll_seconds):
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.arrivals = ByteLog(2)
+    record.arrivals.record(0, 500, START_NS + 1_000_000_000)
+    record.arrivals.record(500, 500, START_NS + 1_250_000_000)
+    observes = Observes(arrival=True, delivery=False, unit="x", poll_seconds=poll_seconds)
+    figures, _ = transfer.summarize(record, observes, START_NS, START_NS, START_NS + 2)
+    assert figures.arrival[-1].resolution_seconds == pytest.approx(0.25 + poll_seconds)
