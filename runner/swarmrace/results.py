@@ -1,0 +1,252 @@
+"""A results folder: what a race leaves behind, read back however much of it there is.
+
+Layout (docs/results-format.md)::
+
+    race.json                             RaceInfo
+    runs/{run}/run.json                   RunResult
+    runs/{run}/{entrant}-{peer}.json      PeerResult
+    runs/{run}/{entrant}-{peer}.arrivals.npz, .deliveries.npz
+    verdict.json, verdict.txt             derived; written again from the rest at any time
+
+A killed race leaves a folder like any other with less in it. What is absent is a fact that the
+verdict shows; what is broken is named in `Results.faults`; the rest is read.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from swarmrace import scenario as scenarios
+from swarmrace.arrivals import Curve
+from swarmrace.atomic import TEMPORARY_PREFIX
+from swarmrace.errors import ResultsError, ScenarioError
+from swarmrace.faults import faults_of
+from swarmrace.model import Model
+from swarmrace.records import FORMAT, PeerInfo, PeerResult, RaceInfo, RunResult
+from swarmrace.scenario import Scenario
+from swarmrace.schedule import Run, schedule
+
+FileKind = Literal["race", "run", "peer", "verdict"]
+CurveKind = Literal["arrivals", "deliveries"]
+
+MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {}
+"""Format n to the step that turns a file of format n into one of n + 1. A step gets the file's kind
+and its content and returns the new content; `format` is raised for it."""
+
+_Record = TypeVar("_Record", bound=Model)
+
+
+class BrokenFileError(ResultsError):
+    """One file can't be used. The text is one line and begins with the file's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What the folder holds of one scheduled run."""
+
+    run: Run
+    """As scheduled."""
+    result: RunResult | None
+    """None when the run has no readable record: it never began, or was cut off."""
+    peers: Mapping[int, PeerResult]
+    """By peer index; peers without a readable record are absent."""
+
+    @property
+    def leechers(self) -> tuple[int, ...]:
+        """Peer indexes of those who have a record as leechers."""
+        return tuple(peer for peer in sorted(self.peers) if peer not in self.run.seeders)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A results folder in memory; curves are read when asked for."""
+
+    folder: Path
+    info: RaceInfo
+    scenario: Scenario
+    runs: tuple[RunRecord, ...]
+    """Every scheduled run in its order, whether it has left anything or not."""
+    faults: tuple[str, ...]
+    """Files that are broken or don't belong here, one line each."""
+
+    def peer_infos(self, entrant: str) -> dict[int, PeerInfo]:
+        """Return an entrant's peers as they reported, by index."""
+        return {info.peer: info for info in self.info.peers if info.entrant == entrant}
+
+    def curve(self, run_id: str, peer: int, kind: CurveKind = "arrivals") -> Curve:
+        """Read one transfer's curve from its npz.
+
+        Raises:
+            ResultsError: no such transfer, or it left no such curve, or the file can't be read.
+        """
+        record = next((record for record in self.runs if record.run.id == run_id), None)
+        result = record.peers.get(peer) if record else None
+        transfer = result.transfer if result else None
+        if transfer is None:
+            raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
+        name = transfer.arrivals_file if kind == "arrivals" else transfer.deliveries_file
+        if name is None:
+            raise ResultsError(f"{self.folder}: peer {peer} recorded no {kind} in run {run_id!r}")
+        return Curve.from_npz(self.folder / "runs" / run_id / Path(name).name)
+
+
+def load(folder: Path | str) -> Results:
+    """Read a results folder.
+
+    Raises:
+        ResultsError: not a results folder, a newer format, or race.json can't be read (without it
+            nothing says what was raced).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ResultsError(f"{folder}: expected a results folder, found no such folder")
+    if not (folder / "race.json").exists():
+        raise ResultsError(
+            f"{folder}: expected a results folder, found no race.json in it; give the folder that "
+            "`swarmrace run` named"
+        )
+    info = read(folder / "race.json", RaceInfo, "race")
+    try:
+        scenario = scenarios.parse(info.scenario, str(folder / "race.json"))
+    except ScenarioError as error:
+        raise ResultsError(
+            f"{folder / 'race.json'}: its scenario can't be read by this installation: "
+            f"{'; '.join(error.faults)}"
+        ) from error
+    faults: list[str] = []
+    runs = tuple(_run_record(folder, run, info, faults) for run in schedule(scenario))
+    known = {record.run.id for record in runs}
+    for path in _entries(folder / "runs"):
+        if path.name not in known:
+            faults.append(f"runs/{path.name}: not a run of this race; left out")
+    return Results(folder, info, scenario, runs, tuple(faults))
+
+
+def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:
+    """Read one JSON file of a results folder, bringing an older format up to the present one.
+
+    Raises:
+        BrokenFileError: missing, truncated, or not what it should be.
+        ResultsError: of a newer format, or of one so old that no migration is known.
+    """
+    data = _json(path)
+    data = migrate(path, kind, data)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = faults_of(error, model)
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise BrokenFileError(f"{path}: {lines[0]}{more}") from error
+
+
+def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
+    """Return `data` in the present format.
+
+    Raises:
+        BrokenFileError: it has no format number.
+        ResultsError: its format is newer than this program, or no migration leads on from it.
+    """
+    number = data.get("format")
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise BrokenFileError(f"{path}: format: found {number!r}, expected a number")
+    if number > FORMAT:
+        raise ResultsError(
+            f"{path}: found results format {number}, this swarmrace reads up to {FORMAT}; "
+            "read it with the newer version that wrote it"
+        )
+    while number < FORMAT:
+        step = MIGRATIONS.get(number)
+        if step is None:
+            raise ResultsError(
+                f"{path}: found results format {number}, this swarmrace reads from "
+                f"{min(MIGRATIONS, default=FORMAT)} up to {FORMAT}"
+            )
+        number += 1
+        data = {**step(kind, data), "format": number}
+    return data
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BrokenFileError(f"{path}: missing") from error
+    except OSError as error:
+        raise BrokenFileError(f"{path}: can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        what = "empty" if path.stat().st_size == 0 else f"not whole JSON ({error})"
+        raise BrokenFileError(f"{path}: {what}") from error
+    if not isinstance(data, dict):
+        raise BrokenFileError(f"{path}: found {type(data).__name__}, expected a JSON object")
+    return data
+
+
+def _run_record(folder: Path, run: Run, info: RaceInfo, faults: list[str]) -> RunRecord:
+    home = folder / "runs" / run.id
+    result = None
+    if (home / "run.json").exists():
+        result = _usable(folder, home / "run.json", RunResult, "run", run, info, faults)
+    peers: dict[int, PeerResult] = {}
+    for path in _entries(home):
+        if path.name == "run.json" or path.suffix != ".json":
+            continue
+        peer = _usable(folder, path, PeerResult, "peer", run, info, faults)
+        if peer is None:
+            continue
+        if path.stem != f"{peer.entrant}-{peer.peer}":
+            faults.append(f"{path.relative_to(folder)}: holds {peer.entrant}-{peer.peer}; left out")
+            continue
+        peers[peer.peer] = peer
+        _check_curves(folder, home, peer, faults)
+    return RunRecord(run, result, dict(sorted(peers.items())))
+
+
+def _usable(
+    folder: Path,
+    path: Path,
+    model: type[_Record],
+    kind: FileKind,
+    run: Run,
+    info: RaceInfo,
+    faults: list[str],
+) -> _Record | None:
+    name = path.relative_to(folder)
+    try:
+        record: Any = read(path, model, kind)
+    except BrokenFileError as error:
+        faults.append(str(error).replace(str(path), str(name), 1))
+        return None
+    if record.race_id != info.race_id:
+        faults.append(f"{name}: belongs to race {record.race_id}, not to {info.race_id}; left out")
+        return None
+    if (record.run_id, record.entrant) != (run.id, run.entrant):
+        faults.append(f"{name}: belongs to run {record.run_id}, not to {run.id}; left out")
+        return None
+    return record
+
+
+def _check_curves(folder: Path, home: Path, peer: PeerResult, faults: list[str]) -> None:
+    transfer = peer.transfer
+    for file in (transfer.arrivals_file, transfer.deliveries_file) if transfer else ():
+        if file is None:
+            continue
+        path = home / Path(file).name
+        name = path.relative_to(folder)
+        if not path.exists():
+            faults.append(f"{name}: missing; its marks stand in the peer's record")
+        elif not zipfile.is_zipfile(path):
+            faults.append(f"{name}: not a whole npz; its marks stand in the peer's record")
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return a folder's files but for unfinished ones, which a killed writer may have left."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if not p.name.startswith(TEMPORARY_PREFIX))

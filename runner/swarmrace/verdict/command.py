@@ -1,0 +1,66 @@
+"""`swarmrace show` and the end of `swarmrace run`: print a folder's verdict, leave it there."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from swarmrace import atomic, results
+from swarmrace.errors import ResultsError
+from swarmrace.verdict import render
+from swarmrace.verdict.compute import compute
+from swarmrace.verdict.model import Verdict
+
+
+def show(
+    folder: Path, *, as_json: bool = False, svg: Path | None = None, console: Console | None = None
+) -> int:
+    """Print the verdict of the results in `folder`, computed from its records.
+
+    It is also left in the folder as `verdict.json` and `verdict.txt`, where that can be written.
+
+    Args:
+        folder: a results folder.
+        as_json: print the JSON instead of the page.
+        svg: write the page as a picture too.
+        console: where to print; standard output, 100 columns wide when not a terminal, by default.
+
+    Returns:
+        the exit code the verdict calls for (`Verdict.exit`).
+
+    Raises:
+        ResultsError: the folder can't be read, or the picture can't be written.
+    """
+    verdict = compute(results.load(folder))
+    with contextlib.suppress(OSError):  # a folder that can be read only is still shown
+        write(folder, verdict)
+    if svg is not None:
+        try:
+            atomic.write_bytes(svg, render.svg(verdict).encode())
+        except OSError as error:
+            raise ResultsError(f"{svg}: can't be written: {error.strerror}") from error
+    if as_json:
+        sys.stdout.write(to_json(verdict))
+    else:
+        if console is None:
+            console = Console(width=None if sys.stdout.isatty() else render.WIDTH)
+        render.show(verdict, console)
+    return int(verdict.exit)
+
+
+def write(folder: Path, verdict: Verdict) -> None:
+    """Write `verdict.json` and `verdict.txt`, each whole or not at all.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    atomic.write_bytes(folder / "verdict.json", to_json(verdict).encode())
+    atomic.write_bytes(folder / "verdict.txt", render.text(verdict).encode())
+
+
+def to_json(verdict: Verdict) -> str:
+    """Return the verdict as JSON, keys in camelCase."""
+    return verdict.model_dump_json(indent=2) + "\n"

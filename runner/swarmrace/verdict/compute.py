@@ -1,0 +1,173 @@
+"""From a results folder to a verdict. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from swarmrace.definitions import DEFINITIONS
+from swarmrace.entrants import EntrantOptions
+from swarmrace.errors import UnavailableError
+from swarmrace.records import PeerInfo
+from swarmrace.results import Results
+from swarmrace.systems import load as load_system
+from swarmrace.systems.abc import Observes, SystemSpec
+from swarmrace.verdict import figures
+from swarmrace.verdict.acceptance import accept
+from swarmrace.verdict.compare import Side, compare, orient
+from swarmrace.verdict.flags import entrant_flags, race_flags
+from swarmrace.verdict.model import (
+    FIGURES,
+    Comparison,
+    EntrantVerdict,
+    RunVerdict,
+    Verdict,
+    to_value,
+)
+from swarmrace.verdict.runs import RunView, transfer_seconds, view
+
+
+def compute(results: Results) -> Verdict:
+    """Judge a results folder. The same folder gives the same verdict."""
+    race, info = results.scenario.race, results.info
+    views = [view(record, race.swarm_size) for record in results.runs]
+    sides = {
+        name: _side(name, options, [v for v in views if v.record.run.entrant == name], results)
+        for name, options in results.scenario.entrants.items()
+    }
+    comparisons = [
+        compare(*orient(a, b), sequential=race.order == "sequential")
+        for a, b in combinations(sides.values(), 2)
+    ]
+    entrants = {name: _entrant(side, results) for name, side in sides.items()}
+    return Verdict(
+        race_id=info.race_id,
+        name=info.name,
+        status=info.status,
+        created_utc=info.created_utc,
+        backend=info.backend,
+        headline=_headline(comparisons, list(sides.values()), entrants),
+        comparisons=comparisons,
+        acceptance=[accept(item, sides, race) for item in race.acceptance],
+        entrants=entrants,
+        runs=[_run(each) for each in views],
+        flags=[
+            *race_flags(results),
+            *(flag for name, side in sides.items() for flag in entrant_flags(side, entrants[name])),
+        ],
+        faults=list(results.faults),
+        race=race.model_dump(mode="json"),
+        machine=info.machine,
+        versions=info.versions,
+        nodes=sorted({peer.node for peer in info.peers if peer.node}),
+        definitions=dict(DEFINITIONS),
+        units={name: figure.unit for name, figure in FIGURES.items()},
+    )
+
+
+def _headline(
+    comparisons: Sequence[Comparison],
+    sides: Sequence[Side],
+    entrants: Mapping[str, EntrantVerdict],
+) -> list[str]:
+    """Return the sentences to read first: rivals of equal profile, then the references."""
+    chosen = sorted((c for c in comparisons if c.headline), key=lambda c: c.reference)
+    if chosen:
+        return [comparison.text for comparison in chosen]
+    if len(sides) == 1:
+        side = sides[0]
+        counted = entrants[side.name].reliability.runs_counted
+        return [f"{side.label} raced alone: {counted} of {len(side.views)} runs counted"]
+    if any(comparison.why_not for comparison in comparisons):
+        return [comparison.text for comparison in comparisons if comparison.why_not]
+    return ["no headline: no two entrants have equal profiles"]
+
+
+def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:
+    spec = _spec(options.kind)
+    observes = spec.observes(options) if spec else _observed(views)
+    return Side(name, options, observes, views, results.peer_infos(name))
+
+
+def _spec(kind: str) -> SystemSpec | None:
+    try:
+        return load_system(kind)
+    except UnavailableError:
+        return None
+
+
+def _observed(views: Sequence[RunView]) -> Observes:
+    """Return what a system that isn't installed here was seen to record."""
+    transfers = [p.transfer for view in views for p in view.leechers() if p.transfer]
+    return Observes(
+        arrival=any(transfer.arrival for transfer in transfers),
+        delivery=any(transfer.delivery for transfer in transfers),
+        unit=next((transfer.unit for transfer in transfers), ""),
+    )
+
+
+def _entrant(side: Side, results: Results) -> EntrantVerdict:
+    spec, observes, race = _spec(side.options.kind), side.observes, results.scenario.race
+    kinds = [kind for kind in ("arrival", "delivery") if getattr(observes, kind)]
+    counted = [each for each in side.views if each.status != "missing"]
+    system = described(side)
+    found = figures.figures(side.views, race, side.infos, kinds)
+    return EntrantVerdict(
+        name=side.name,
+        kind=side.options.kind,
+        profile=side.options.profile,
+        arrival=observes.arrival,
+        delivery=observes.delivery,
+        in_order=observes.in_order,
+        unit=observes.unit,
+        poll_seconds=observes.poll_seconds,
+        publish_definition=spec.publish_definition if spec else "",
+        done_definition=spec.done_definition if spec else "",
+        own_process=spec.isolates_process if spec else False,
+        options=side.options.model_dump(mode="json", exclude_defaults=True),
+        settings=system.get("settings", {}),
+        reasons={name: str(why) for name, why in system.get("reasons", {}).items()},
+        described={k: v for k, v in system.items() if k not in ("settings", "reasons", "version")},
+        versions=_versions(side.infos, system),
+        figures=found,
+        publish_steps=figures.publish_steps(counted),
+        counters=figures.counters(counted),
+        reliability=figures.reliability(side.views),
+        wire_measured="wireSent" in found,
+    )
+
+
+def described(side: Side) -> dict[str, Any]:
+    """Return what the system told of itself: by a run's record, else as its peers reported."""
+    for each in side.views:
+        for peer in each.record.peers.values():
+            if peer.system:
+                return peer.system
+    return next((info.system for _, info in sorted(side.infos.items()) if info.system), {})
+
+
+def _versions(infos: Mapping[int, PeerInfo], system: dict[str, Any]) -> dict[str, str]:
+    versions = {k: v for _, info in sorted(infos.items()) for k, v in info.versions.items()}
+    if system.get("version"):
+        versions["program"] = str(system["version"])
+    return versions
+
+
+def _run(each: RunView) -> RunVerdict:
+    run, result = each.record.run, each.record.result
+    leechers = each.leechers()
+    return RunVerdict(
+        run_id=run.id,
+        entrant=run.entrant,
+        repetition=run.repetition,
+        seeders=list(run.seeders),
+        payload_seed=run.payload_seed,
+        status=each.status,
+        t100=to_value(each.number),
+        last=to_value(each.last),
+        leechers=max(len(each.times), len(leechers)),
+        completed=sum(transfer_seconds(peer) < float("inf") for peer in leechers),
+        reason=each.reason,
+        wall_seconds=result.wall_seconds if result else None,
+    )

@@ -1,0 +1,154 @@
+"""The verdict's small print: which settings, on what machine, and what each word means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from swarmrace.units import format_rate, format_size
+from swarmrace.verdict.cells import cell
+from swarmrace.verdict.model import EntrantVerdict, Verdict
+
+
+def conditions(verdict: Verdict) -> Iterator[RenderableType]:
+    """Yield settings, conditions, what each system observes, its own counters, and definitions."""
+    yield from _section("Entrants: what differs from each program's defaults")
+    for entrant in verdict.entrants.values():
+        yield _indent(_entrant(entrant))
+    yield from _section("Conditions")
+    for line in _conditions(verdict):
+        yield _indent(line)
+    counters = {name: e for name, e in verdict.entrants.items() if e.counters}
+    if counters:
+        yield from _section("The systems' own counters, all peers: each counts what it likes")
+        for name, entrant in counters.items():
+            listed = ", ".join(f"{k} {_own(k, v)}" for k, v in entrant.counters.items())
+            yield _indent(f"{name}: {listed}")
+    yield from _section("What each system can observe, and when it counts as published and done")
+    yield Padding(_observed(verdict), (0, 0, 0, 2))
+    yield from _section("Definitions (docs/methodology.md)")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for word, meaning in verdict.definitions.items():
+        table.add_row(word, Text(meaning))
+    yield Padding(table, (0, 0, 0, 2))
+
+
+def _entrant(entrant: EntrantVerdict) -> str:
+    settings = {k: v for k, v in entrant.settings.items() if k in entrant.reasons}
+    settings = settings or entrant.settings
+    facts = {**entrant.options, **_scalars(entrant.described)}
+    facts = {k: v for k, v in facts.items() if k not in ("kind", "profile")}
+    parts = [f"{entrant.name}: {entrant.kind}, profile {entrant.profile}"]
+    if "program" in entrant.versions:
+        parts.append(entrant.versions["program"])
+    if facts:
+        parts.append(_pairs(facts))
+    if settings:
+        parts.append(f"settings {_pairs(settings)}")
+    return "; ".join(parts)
+
+
+def _conditions(verdict: Verdict) -> Iterator[str]:
+    race, machine = verdict.race, verdict.machine
+    yield (
+        f"master seed {race['seed']}, attempt {race['attempt']}, seeders "
+        f"{'rotate' if race['rotateSeeders'] else 'fixed'}, race {verdict.race_id} of "
+        f"{verdict.created_utc}"
+    )
+    yield f"network: {_network(race['network'])}"
+    facts = [f"{machine[key]}" for key in ("cpu", "system", "kernel") if machine.get(key)]
+    if machine.get("cpus"):
+        facts.insert(0, f"{machine['cpus']} CPUs")
+    if machine.get("memory_bytes"):
+        facts.append(f"{format_size(machine['memory_bytes'])} memory")
+    known = {"cpu", "system", "kernel", "cpus", "memory_bytes", "architecture"}
+    rest = {k: v for k, v in _scalars(machine).items() if k not in known and v not in (None, "")}
+    yield f"machine: {', '.join(facts) or 'not recorded'}"
+    if rest:
+        yield f"machine further: {_pairs(rest)}"
+    if verdict.nodes:
+        yield f"nodes: {', '.join(verdict.nodes)}"
+    versions = ", ".join(f"{name} {version}" for name, version in verdict.versions.items())
+    yield f"versions: {versions or 'not recorded'}"
+    timeouts = race["timeouts"]
+    yield f"timeouts: {', '.join(f'{_words(k)} {v:g} s' for k, v in timeouts.items())}"
+
+
+def _network(network: dict[str, Any]) -> str:
+    parts = [
+        f"{who}{direction} {format_rate(link[direction])}"
+        for who, link in (("", network), ("seeders' ", network.get("seeders") or {}))
+        for direction in ("upload", "download")
+        if link.get(direction)
+    ]
+    if network.get("delayMilliseconds"):
+        parts.append(f"delay {network['delayMilliseconds']:g} ms")
+    if network.get("lossPercent"):
+        parts.append(f"loss {network['lossPercent']:g} %")
+    return ", ".join(parts) or "no conditions set"
+
+
+def _observed(verdict: Verdict) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", style="dim", no_wrap=True)
+    for entrant in verdict.entrants.values():
+        table.add_column(entrant.name, overflow="fold")
+    entrants = list(verdict.entrants.values())
+
+    def row(label: str, *cells: str) -> None:
+        table.add_row(label, *(Text(each) for each in cells))
+
+    row("arrival", *("observed" if e.arrival else "not observed" for e in entrants))
+    row("delivery", *(_delivery(e) for e in entrants))
+    row("one record is", *(e.unit or "–" for e in entrants))
+    row("published when", *(e.publish_definition or "–" for e in entrants))
+    row("done when", *(e.done_definition or "–" for e in entrants))
+    row(
+        "CPU and memory",
+        *("of its own process" if e.own_process else "of its and the runner's" for e in entrants),
+    )
+    return table
+
+
+def _delivery(entrant: EntrantVerdict) -> str:
+    if not entrant.delivery:
+        return "not observed"
+    return "observed, in order" if entrant.in_order else "observed, not fetched in order"
+
+
+def _own(name: str, summary: Any) -> str:
+    if name.endswith("_bytes") and isinstance(summary.value, float):
+        return format_size(summary.value)
+    return cell(name, summary.model_copy(update={"runs": 0}))
+
+
+def _scalars(data: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in data.items() if isinstance(v, str | int | float | bool)}
+
+
+def _pairs(data: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={_word(value)}" for key, value in data.items())
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _words(key: str) -> str:
+    return key.removesuffix("Seconds")
+
+
+def _section(title: str) -> Iterator[RenderableType]:
+    yield ""
+    yield Text(title, style="bold")
+
+
+def _indent(line: str) -> RenderableType:
+    return Padding(Text(line), (0, 0, 0, 2))

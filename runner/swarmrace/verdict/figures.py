@@ -1,0 +1,269 @@
+"""Every figure of one entrant, each a median over its runs with least and most."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from swarmrace import bounds
+from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult
+from swarmrace.scenario import Race
+from swarmrace.verdict.model import Reliability, Summary, to_value
+from swarmrace.verdict.runs import RunView, transfer_seconds
+from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
+
+Numbers = Iterable[float | None]
+
+
+def summarize(values: Numbers) -> Summary:
+    """Return median, least and most of the values that are known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return Summary(value=None)
+    return Summary(
+        value=to_value(middle(known)),
+        least=to_value(min(known)),
+        most=to_value(max(known)),
+        runs=len(known),
+    )
+
+
+def speed(size_bytes: int, seconds: Numbers) -> Summary:
+    """Return bytes per second from the median, longest and shortest time."""
+    times = [value for value in seconds if value is not None and value > 0]
+    if not times:
+        return Summary(value=None)
+    rates = [
+        to_value(size_bytes / value if math.isfinite(value) else math.inf)
+        for value in (middle(times), max(times), min(times))
+    ]
+    return Summary(value=rates[0], least=rates[1], most=rates[2], runs=len(times))
+
+
+def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
+    """Return a leecher's time to `percent` %, or None where it has none."""
+    marks = getattr(peer.transfer, kind) if peer.transfer else []
+    return next((mark.seconds for mark in marks if mark.percent == percent), None)
+
+
+def figures(
+    views: Sequence[RunView],
+    race: Race,
+    infos: Mapping[int, PeerInfo],
+    kinds: Sequence[str],
+) -> dict[str, Summary]:
+    """Return an entrant's figures by name (`verdict.model.FIGURES`); what isn't known is absent.
+
+    Args:
+        views: its runs; missing ones are left out here.
+        race: the scenario's.
+        infos: its peers, for measured rates.
+        kinds: which of `arrival` and `delivery` it observes.
+    """
+    runs = [view for view in views if view.status != "missing"]
+    size_bytes, payload = race.file_size, race.file_size * race.leechers
+    result = {
+        "t100": summarize(view.number for view in runs),
+        "last": summarize(view.last for view in runs),
+        "downloadSpeed": speed(size_bytes, (view.number for view in runs)),
+        "publish": summarize(map(publish_seconds, runs)),
+        "uploadSpeed": speed(size_bytes, map(publish_seconds, runs)),
+        "discovery": _median(runs, lambda p: p.transfer and p.transfer.discovery_seconds),
+    }
+    for kind in kinds:
+        for percent in MARK_PERCENTS:
+            result[f"{kind}{percent}"] = summarize(mark_of_run(v, kind, percent) for v in runs)
+    result |= _start(runs) | _wire(runs, payload) | _stability(runs, kinds, payload) | _usage(runs)
+    result["spread"] = Summary(
+        value=coefficient_of_variation([n for v in runs if (n := v.number) is not None]),
+        runs=len(runs),
+    )
+    result |= _minima(runs, race, infos)
+    return {name: summary for name, summary in result.items() if summary.value is not None}
+
+
+def mark_of_run(view: RunView, kind: str, percent: float) -> float | None:
+    """Return the median leecher's time to `percent` %."""
+    return view.median_leecher(lambda peer: mark(peer, kind, percent))
+
+
+def publish_seconds(view: RunView) -> float | None:
+    """Return the first seeder's publish; infinite when the run failed at it."""
+    for seeder in view.seeders():
+        if seeder.publish is not None and seeder.publish.rank == 0:
+            return seeder.publish.seconds
+    failed = any(failure.stage == "publish" for _, failure in view.failures)
+    return math.inf if failed and view.status == "failed" else None
+
+
+def publish_steps(views: Sequence[RunView]) -> dict[str, Summary]:
+    """Return the parts of the first seeder's publish."""
+    steps: dict[str, list[float]] = {}
+    for view in views:
+        for seeder in view.seeders():
+            if seeder.publish is not None and seeder.publish.rank == 0:
+                for name, seconds in seeder.publish.steps.items():
+                    steps.setdefault(name, []).append(seconds)
+    return {name: summarize(seconds) for name, seconds in steps.items()}
+
+
+def counters(views: Sequence[RunView]) -> dict[str, Summary]:
+    """Return the system's own counters, summed over a run's peers."""
+    names = {
+        name for view in views for peer in view.record.peers.values() for name in peer.counters
+    }
+    return {
+        name: summarize(
+            math.fsum(peer.counters.get(name, 0.0) for peer in view.record.peers.values())
+            for view in views
+            if any(name in peer.counters for peer in view.record.peers.values())
+        )
+        for name in sorted(names)
+    }
+
+
+def reliability(views: Sequence[RunView]) -> Reliability:
+    """Count what started, what completed, and why the rest did not."""
+    started = completed = verified = retries = 0
+    failures: Counter[str] = Counter()
+    for view in views:
+        result = view.record.result
+        if result is not None and result.status == "not raced":
+            failures.update(_reasons(view)[:1])
+            continue
+        failures.update(_reasons(view))
+        leechers = view.leechers()
+        started += max(len(view.times), len(leechers))
+        for peer in leechers:
+            completed += transfer_seconds(peer) < math.inf
+            verified += bool(peer.transfer and peer.transfer.verified)
+            retries += peer.transfer.retries if peer.transfer else 0
+    status = Counter(view.status for view in views)
+    return Reliability(
+        runs_scheduled=len(views),
+        runs_counted=status["counted"],
+        runs_failed=status["failed"],
+        runs_missing=status["missing"],
+        transfers_started=started,
+        transfers_completed=completed,
+        transfers_verified=verified,
+        failures=dict(sorted(failures.items())),
+        retries=retries,
+    )
+
+
+def _reasons(view: RunView) -> list[str]:
+    return [
+        f"{failure.reason} in {failure.stage}" if failure.stage else str(failure.reason)
+        for _, failure in view.failures
+    ]
+
+
+def _median(runs: Sequence[RunView], get: Callable[[PeerResult], float | None]) -> Summary:
+    return summarize(view.median_leecher(get) for view in runs)
+
+
+def _start(runs: Sequence[RunView]) -> dict[str, Summary]:
+    transfers = [peer.transfer for view in runs for peer in view.leechers() if peer.transfer]
+    if not transfers:
+        return {}
+    lags = [transfer.start_lag_seconds for transfer in transfers]
+    return {
+        "startLagP99": Summary(
+            value=nearest_rank(lags, 99), least=min(lags), most=max(lags), runs=len(runs)
+        ),
+        "startError": Summary(
+            value=max(transfer.start_error_seconds for transfer in transfers), runs=len(runs)
+        ),
+    }
+
+
+def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
+    """Only of runs in which everybody completed and every peer's interface was read."""
+    sums = []
+    for view in runs:
+        wires = [peer.wire for peer in view.record.peers.values()]
+        whole = len(wires) == len(view.record.run.seeders) + len(view.times)
+        if whole and all(wires) and view.times and math.isfinite(max(view.times)):
+            known = [wire for wire in wires if wire is not None]
+            sums.append(
+                (
+                    sum(wire.sent_bytes for wire in known),
+                    sum(wire.received_bytes for wire in known),
+                    sum(wire.sent_packets for wire in known),
+                )
+            )
+    return {
+        "wireSent": summarize(sent / payload_bytes for sent, _, _ in sums),
+        "wireReceived": summarize(received / payload_bytes for _, received, _ in sums),
+        "wirePackets": summarize(float(packets) for _, _, packets in sums),
+    }
+
+
+def _stability(
+    runs: Sequence[RunView], kinds: Sequence[str], payload_bytes: int
+) -> dict[str, Summary]:
+    def most(get: Callable[[PeerResult], float | None]) -> Summary:
+        per_run = []
+        for view in runs:
+            values = [value for peer in view.leechers() if (value := get(peer)) is not None]
+            per_run.append(max(values, default=None))
+        return summarize(per_run)
+
+    variations, duplicates = [], []
+    for view in runs:
+        transfers = [peer.transfer for peer in view.leechers() if peer.transfer]
+        known = [t.variation for t in transfers if t.variation is not None]
+        variations.append(middle(known) if known else None)
+        if transfers:
+            duplicates.append(sum(t.duplicate_bytes for t in transfers) / payload_bytes)
+    result = {"variation": summarize(variations), "duplicates": summarize(duplicates)}
+    if "arrival" in kinds:
+        result["longestStall"] = most(lambda p: p.transfer and p.transfer.longest_stall_seconds)
+    if "delivery" in kinds:
+        result["longestDeliveryStall"] = most(
+            lambda p: p.transfer and p.transfer.longest_delivery_stall_seconds
+        )
+    return result
+
+
+def _usage(runs: Sequence[RunView]) -> dict[str, Summary]:
+    per: dict[str, list[float | None]] = {}
+    for view in runs:
+        leechers = [peer.usage for peer in view.leechers() if peer.usage]
+        seeders = [peer.usage for peer in view.seeders() if peer.usage]
+        everybody = leechers + seeders
+        if not everybody:
+            continue
+        runner = [u.runner_cpu_seconds for u in everybody if u.runner_cpu_seconds is not None]
+        for name, value in (
+            ("cpuLeecher", middle([u.cpu_seconds for u in leechers]) if leechers else None),
+            ("cpuSeeder", middle([u.cpu_seconds for u in seeders]) if seeders else None),
+            ("cpuAll", math.fsum(u.cpu_seconds for u in everybody)),
+            ("runnerCpu", math.fsum(runner) if runner else None),
+            ("peakMemory", float(max(u.peak_memory_bytes for u in everybody))),
+        ):
+            per.setdefault(name, []).append(value)
+    return {name: summarize(values) for name, values in per.items()}
+
+
+def _minima(
+    runs: Sequence[RunView], race: Race, infos: Mapping[int, PeerInfo]
+) -> dict[str, Summary]:
+    found = []
+    for view in runs:
+        bound = bounds.of_run(
+            race.network, infos, view.record.run.seeders, race.swarm_size, race.file_size
+        )
+        if bound is not None and view.last is not None:
+            found.append((view.last, bound))
+    # Where downloads alone are limited, HTTP's own bound is zero and no multiple of it exists.
+    http = [(last, bound) for last, bound in found if bound.http_seconds > 0]
+    least = [(last, bound) for last, bound in found if bound.minimum_seconds > 0]
+    return {
+        "minimumMultiple": summarize(last / bound.minimum_seconds for last, bound in least),
+        "httpMinimumMultiple": summarize(last / bound.http_seconds for last, bound in http),
+        "minimum": summarize(bound.minimum_seconds for _, bound in least),
+        "httpMinimum": summarize(bound.http_seconds for _, bound in http),
+    }

@@ -1,0 +1,279 @@
+"""What a verdict says, as plain versioned data: `verdict.json`, and all that `render` prints.
+
+A time that doesn't exist because a transfer failed is the word `failed`, and ranks as slower than
+any; what isn't known or doesn't apply is null. Units stand in `Verdict.units`, by figure.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+from swarmrace.errors import Exit
+from swarmrace.model import Model
+from swarmrace.records import FORMAT, MARK_PERCENTS
+
+FAILED = "failed"
+Value = float | Literal["failed"] | None
+"""A finite number, `failed` (infinite: slower than any), or null (not known)."""
+
+Unit = Literal["second", "byte", "byte/second", "1"]
+
+
+class Figure(NamedTuple):
+    """One row of the registry of figures."""
+
+    unit: Unit
+    label: str
+    text: str
+    """How one run's value comes about; a verdict shows the median over runs, least and most."""
+
+
+def _marks(kind: str) -> dict[str, Figure]:
+    return {
+        f"{kind}{percent}": Figure(
+            "second",
+            f"{kind}, {'first byte' if percent == 0 else f't{percent}'}",
+            f"median leecher's time to {percent or 'the first byte'}{' %' if percent else ''}",
+        )
+        for percent in MARK_PERCENTS
+    }
+
+
+FIGURES: dict[str, Figure] = {
+    "t100": Figure(
+        "second", "done (t100), median leecher", "median over leechers; the run's number"
+    ),
+    "last": Figure("second", "done (t100), last leecher", "most over leechers"),
+    "downloadSpeed": Figure("byte/second", "download speed", "file size over t100"),
+    "publish": Figure("second", "publish, first seeder", "the first seeder's publish, alone"),
+    "uploadSpeed": Figure("byte/second", "upload speed", "file size over publish"),
+    "discovery": Figure("second", "discovery", "median over leechers"),
+    **_marks("arrival"),
+    **_marks("delivery"),
+    "startLagP99": Figure(
+        "second", "start lag, p99", "over all leechers of all runs, nearest rank"
+    ),
+    "startError": Figure("second", "start instant known to ±", "most over all leechers and runs"),
+    "wireSent": Figure("1", "wire sent / payload", "all peers' bytes over payload × leechers"),
+    "wireReceived": Figure("1", "wire received / payload", "likewise"),
+    "wirePackets": Figure("1", "packets sent", "all peers summed"),
+    "duplicates": Figure("1", "duplicate payload", "duplicate bytes over payload × leechers"),
+    "longestStall": Figure("second", "longest stall (arrival)", "most over leechers"),
+    "longestDeliveryStall": Figure("second", "longest stall (delivery)", "most over leechers"),
+    "variation": Figure("1", "variation in 100 ms bins", "median leecher's coefficient"),
+    "spread": Figure("1", "spread between runs (CV)", "sd over mean of the runs' t100"),
+    "cpuLeecher": Figure("second", "CPU, median leecher", "the system's CPU seconds"),
+    "cpuSeeder": Figure("second", "CPU, median seeder", "the system's CPU seconds"),
+    "cpuAll": Figure("second", "CPU, all peers", "summed"),
+    "runnerCpu": Figure("second", "CPU of the runner, all peers", "where it is a process apart"),
+    "peakMemory": Figure("byte", "peak memory, highest peer", "resident set, most over peers"),
+    "minimumMultiple": Figure(
+        "1", "last / theoretical minimum", "last over Kumar and Ross's bound"
+    ),
+    "httpMinimumMultiple": Figure("1", "last / HTTP's minimum", "last over N·F/u_s"),
+    "minimum": Figure("second", "theoretical minimum", "bound of the last leecher's t100"),
+    "httpMinimum": Figure("second", "HTTP's minimum", "N·F/u_s"),
+}
+
+
+class Summary(Model):
+    """A figure over an entrant's runs."""
+
+    value: Value
+    """Median over runs."""
+    least: Value = None
+    most: Value = None
+    runs: int = 0
+    """How many runs had the figure."""
+
+
+class Ratio(Model):
+    """`entrant`'s time over `of`'s."""
+
+    estimate: Value = None
+    """Ratio of geometric means. `failed` where the entrant failed in every block and the other in
+    none, 0 the other way round; null where only some numbers are infinite."""
+    low: Value = None
+    """Lower end of the 95 % interval; null below 3 blocks or with infinite numbers."""
+    high: Value = None
+    blocks: int = 0
+    """Complete blocks; of unpaired runs the smaller number of runs."""
+    runs: tuple[int, int] = (0, 0)
+    """Runs of the entrant and of the other that went into it."""
+    method: Literal["paired t on logarithms", "Welch's t on logarithms", "counts", "none"] = "none"
+    slower: int = 0
+    """Blocks in which the entrant was slower by more than the marks' resolution."""
+    faster: int = 0
+    ties: int = 0
+    sign_p: float | None = None
+    """Two-sided sign test of slower against faster; null of unpaired runs."""
+    difference_seconds: float | None = None
+    """Difference of the geometric means."""
+    resolution_seconds: float = 0.0
+    below_resolution: bool = False
+    """Whether the difference is below the resolution, and so is none."""
+
+
+class MarkRatio(Model):
+    """One mark of two entrants, like set against like."""
+
+    kind: Literal["arrival", "delivery"]
+    percent: float
+    ratio: Ratio | None = None
+    why_not: str = ""
+
+
+class Comparison(Model):
+    """Two entrants."""
+
+    entrant: str
+    of: str
+    headline: bool
+    """Equal profiles, or one is the HTTP reference."""
+    reference: bool
+    """Whether `of` is the HTTP reference: not a rival, and not a pass mark."""
+    paired: bool
+    why_not_paired: str = ""
+    t100: Ratio | None = None
+    """Null where the two may not be compared."""
+    why_not: str = ""
+    last: Ratio | None = None
+    marks: list[MarkRatio] = []
+    text: str
+    """The sentence for people."""
+
+
+class AcceptanceVerdict(Model):
+    """One acceptance of the scenario."""
+
+    entrant: str
+    within: float
+    of: str
+    verdict: Literal["met", "missed", "undecided"]
+    ratio: Ratio | None
+    text: str
+
+
+class RunVerdict(Model):
+    """One scheduled run."""
+
+    run_id: str
+    entrant: str
+    repetition: int
+    seeders: list[int]
+    payload_seed: str
+    status: Literal["counted", "failed", "missing"]
+    """`failed`: its number is infinite; `missing`: lost to the infrastructure or never run, and in
+    no ratio."""
+    t100: Value
+    last: Value
+    leechers: int
+    completed: int
+    reason: str = ""
+    wall_seconds: float | None = None
+
+
+class Reliability(Model):
+    """Completed of started, each failure with its reason."""
+
+    runs_scheduled: int
+    runs_counted: int
+    runs_failed: int
+    runs_missing: int
+    transfers_started: int
+    transfers_completed: int
+    transfers_verified: int
+    failures: dict[str, int]
+    """Reason and stage to the number of peers it happened to."""
+    retries: int
+
+
+class Flag(Model):
+    """Something a reader must know before he believes a number."""
+
+    entrant: str
+    text: str
+
+
+class EntrantVerdict(Model):
+    """One entrant."""
+
+    name: str
+    kind: str
+    profile: str
+    arrival: bool
+    delivery: bool
+    in_order: bool
+    unit: str
+    """What one record of its marks is."""
+    poll_seconds: float
+    publish_definition: str
+    done_definition: str
+    own_process: bool
+    """Whether CPU and memory are of the system's process alone; otherwise the runner is in them."""
+    options: dict[str, Any]
+    """Those that differ from the kind's defaults, as the scenario gives them."""
+    settings: dict[str, Any]
+    """Every effective setting, as the system told it."""
+    reasons: dict[str, str]
+    described: dict[str, Any]
+    """What else the system told of itself."""
+    versions: dict[str, str]
+    figures: dict[str, Summary]
+    publish_steps: dict[str, Summary]
+    counters: dict[str, Summary]
+    """The system's own, all peers summed; never compared between systems."""
+    reliability: Reliability
+    wire_measured: bool
+
+
+class Verdict(Model):
+    """What a results folder says."""
+
+    format: int = FORMAT
+    race_id: str
+    name: str
+    status: str
+    created_utc: str
+    backend: str
+    headline: list[str]
+    comparisons: list[Comparison]
+    acceptance: list[AcceptanceVerdict]
+    entrants: dict[str, EntrantVerdict]
+    runs: list[RunVerdict]
+    flags: list[Flag]
+    faults: list[str]
+    """Files of the folder that are broken or don't belong there."""
+    race: dict[str, Any]
+    """`global.race` of the scenario, defaults filled in."""
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    nodes: list[str]
+    definitions: dict[str, str]
+    units: dict[str, str]
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code this verdict calls for: by the acceptance where one is set; `RACE` where
+        none is and no run at all gave a number."""
+        verdicts = {item.verdict for item in self.acceptance}
+        if "missed" in verdicts:
+            return Exit.ACCEPTANCE_MISSED
+        if "undecided" in verdicts:
+            return Exit.ACCEPTANCE_UNDECIDED
+        if verdicts or any(run.status == "counted" for run in self.runs):
+            return Exit.OK
+        return Exit.RACE
+
+
+def to_value(number: float | None) -> Value:
+    """Return a number as a verdict writes it."""
+    if number is None:
+        return None
+    return FAILED if math.isinf(number) else float(number)
+
+
+def to_number(value: Value) -> float | None:
+    """Return what `to_value` wrote as a number again; `failed` is infinite."""
+    return math.inf if value == FAILED else value  # type: ignore[return-value]

@@ -1,0 +1,146 @@
+"""Which figures stand in the verdict's main table, in which order, and what fills each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from swarmrace.records import MARK_PERCENTS
+from swarmrace.verdict.cells import cell, ratio_cell
+from swarmrace.verdict.model import FIGURES, Comparison, EntrantVerdict, Verdict
+
+Row = tuple[str, list[str]]
+"""Label and cells; no cells make it a heading."""
+
+_BEFORE = (
+    ("Time", ("t100", "last", "downloadSpeed", "discovery")),
+    ("Upload", ("publish", "uploadSpeed")),
+)
+_AFTER = (
+    ("Stability", ("longestStall", "longestDeliveryStall", "variation", "spread")),
+    ("Wire, over payload × leechers", ("wireSent", "wireReceived", "wirePackets", "duplicates")),
+    (
+        "Theoretical minimum",
+        ("minimumMultiple", "httpMinimumMultiple", "minimum", "httpMinimum"),
+    ),
+    ("Cost", ("cpuLeecher", "cpuSeeder", "cpuAll", "runnerCpu", "peakMemory")),
+    ("Start", ("startLagP99", "startError")),
+)
+
+
+def rows(
+    verdict: Verdict, names: Sequence[str], comparison: Comparison | None
+) -> tuple[list[Row], list[str]]:
+    """Return the main table's rows and its footnotes.
+
+    Args:
+        verdict: the verdict.
+        names: the entrants of this table.
+        comparison: fills a last column of ratios, when given.
+    """
+    entrants = [verdict.entrants[name] for name in names]
+    notes: list[str] = []
+    result: list[Row] = []
+    for title, figures in _BEFORE:
+        result.extend(_group(title, figures, entrants, comparison))
+        if title == "Upload":
+            result.extend(_steps(entrants, comparison))
+    for kind in ("arrival", "delivery"):
+        result.extend(_marks(kind, entrants, comparison, notes))
+    for title, figures in _AFTER:
+        result.extend(_group(title, figures, entrants, comparison))
+    result.extend(_reliability(entrants, comparison))
+    return result, notes
+
+
+def _group(
+    title: str,
+    figures: Sequence[str],
+    entrants: Sequence[EntrantVerdict],
+    comparison: Comparison | None,
+) -> Iterator[Row]:
+    shown = [name for name in figures if any(name in e.figures for e in entrants)]
+    if title.startswith("Wire") and "wireSent" not in shown:
+        shown.insert(0, "wireSent")
+    if not shown:
+        return
+    yield title, []
+    for name in shown:
+        label = FIGURES[name].label
+        cells = [cell(name, e.figures.get(name), absent=_absent(name, e)) for e in entrants]
+        if comparison is not None:
+            ratio = {"t100": comparison.t100, "last": comparison.last}.get(name)
+            cells.append(ratio_cell(ratio) if name in ("t100", "last") else "")
+        yield label, cells
+
+
+def _absent(name: str, entrant: EntrantVerdict) -> str:
+    if name.startswith("wire"):
+        return "wire not measured"
+    if name == "longestStall" and not entrant.arrival:
+        return "not observed"
+    if name == "longestDeliveryStall" and not entrant.delivery:
+        return "not observed"
+    return "–"
+
+
+def _marks(
+    kind: str,
+    entrants: Sequence[EntrantVerdict],
+    comparison: Comparison | None,
+    notes: list[str],
+) -> Iterator[Row]:
+    if not any(getattr(entrant, kind) for entrant in entrants):
+        return
+    found = {m.percent: m for m in comparison.marks if m.kind == kind} if comparison else {}
+    why = next((mark.why_not for mark in found.values() if mark.why_not), "")
+    sign = ""
+    if why:
+        sign = "¹²³"[len(notes)]
+        notes.append(f"{sign} {kind} side by side, not compared: {why}")
+    yield f"{kind.capitalize()}{' ' + sign if sign else ''}", []
+    for percent in MARK_PERCENTS:
+        name = f"{kind}{percent}"
+        cells = [
+            cell(name, e.figures.get(name), absent="–" if getattr(e, kind) else "not observed")
+            for e in entrants
+        ]
+        if comparison is not None:
+            mark = found.get(percent)
+            cells.append(ratio_cell(mark.ratio) if mark and mark.ratio else "")
+        yield ("first byte" if percent == 0 else f"t{percent}"), cells
+
+
+def _steps(entrants: Sequence[EntrantVerdict], comparison: Comparison | None) -> Iterator[Row]:
+    for step in dict.fromkeys(step for e in entrants for step in e.publish_steps):
+        cells = [cell("publish", e.publish_steps.get(step)) for e in entrants]
+        yield f"  of which {step}", cells + ([""] if comparison else [])
+
+
+def _reliability(
+    entrants: Sequence[EntrantVerdict], comparison: Comparison | None
+) -> Iterator[Row]:
+    all_of = [entrant.reliability for entrant in entrants]
+    blank = [""] if comparison else []
+    yield "Reliability", []
+    yield (
+        "transfers completed",
+        [f"{r.transfers_completed} of {r.transfers_started} started" for r in all_of] + blank,
+    )
+    yield (
+        "SHA-256 verified",
+        [f"{r.transfers_verified} of {r.transfers_completed} completed" for r in all_of] + blank,
+    )
+    yield (
+        "runs counted",
+        [f"{r.runs_counted} of {r.runs_scheduled}{_lost_runs(r)}" for r in all_of] + blank,
+    )
+    yield "retries", [str(r.retries) for r in all_of] + blank
+    for reason in dict.fromkeys(reason for r in all_of for reason in r.failures):
+        yield f"failure: {reason}", [str(r.failures.get(reason, 0)) for r in all_of] + blank
+
+
+def _lost_runs(reliability: object) -> str:
+    failed = getattr(reliability, "runs_failed", 0)
+    missing = getattr(reliability, "runs_missing", 0)
+    parts = [f"{n} {word}" for n, word in ((failed, "failed"), (missing, "missing")) if n]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,163 @@
+"""From records to each run's number: what counts, what failed, what is missing.
+
+Whatever an entrant itself failed at makes its number infinite. What the infrastructure took away
+(tracker lost, race interrupted, peer lost before the start) makes it missing: it is in no ratio,
+and it is listed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, PeerResult
+from swarmrace.results import RunRecord
+from swarmrace.verdict.stats import middle
+
+INFRASTRUCTURE = frozenset(
+    {Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.NOT_RUN, Reason.CONDITIONS, Reason.INTERNAL}
+)
+"""Reasons that say nothing of the entrant."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One scheduled run, judged."""
+
+    record: RunRecord
+    status: Literal["counted", "failed", "missing"]
+    reason: str
+    times: tuple[float, ...]
+    """Each leecher's t100 in seconds, infinite for a failed transfer; empty when missing."""
+    failures: tuple[tuple[int, Failure], ...]
+    """(peer, failure), also of a missing run."""
+
+    @property
+    def number(self) -> float | None:
+        """The median leecher's t100; infinite when it failed, None when the run is missing."""
+        if self.status == "missing":
+            return None
+        return middle(self.times) if self.times else math.inf
+
+    @property
+    def last(self) -> float | None:
+        """The last leecher's t100."""
+        if self.status == "missing":
+            return None
+        return max(self.times, default=math.inf)
+
+    def leechers(self) -> list[PeerResult]:
+        """Return the leechers' records."""
+        return [self.record.peers[peer] for peer in self.record.leechers]
+
+    def seeders(self) -> list[PeerResult]:
+        """Return the seeders' records."""
+        seeders = self.record.run.seeders
+        return [self.record.peers[peer] for peer in seeders if peer in self.record.peers]
+
+    def median_leecher(self, get: Callable[[PeerResult], float | None]) -> float | None:
+        """Return the median over all leechers of a time; one that has none counts as infinite
+        when its transfer failed. None when nobody has one, or a completed transfer lacks it."""
+        values: list[float] = []
+        for leecher in self.leechers():
+            value = get(leecher)
+            if value is None:
+                if transfer_seconds(leecher) < math.inf:
+                    return None
+                value = math.inf
+            values.append(value)
+        values.extend([math.inf] * (len(self.times) - len(values)))
+        return middle(values) if values else (None if self.status == "missing" else math.inf)
+
+
+def transfer_seconds(peer: PeerResult) -> float:
+    """Return a leecher's t100, infinite when its transfer failed or its bytes were wrong."""
+    transfer = peer.transfer
+    if peer.outcome != "completed" or transfer is None or transfer.verified is False:
+        return math.inf
+    return math.inf if transfer.done_seconds is None else transfer.done_seconds
+
+
+def failure_of(peer: PeerResult) -> Failure | None:
+    """Return why a peer's part has failed, also where only its verification says so."""
+    if peer.failure is not None:
+        return peer.failure
+    if peer.transfer is not None and peer.transfer.verified is False:
+        return Failure(reason=Reason.WRONG_BYTES, stage="verify")
+    if peer.outcome == "failed":
+        return Failure(reason=Reason.INTERNAL, stage="", detail="recorded without a reason")
+    if peer.role == "leecher" and transfer_seconds(peer) == math.inf:
+        return Failure(reason=Reason.INTERNAL, stage="race", detail="completed without a time")
+    return None
+
+
+def view(record: RunRecord, swarm_size: int) -> RunView:
+    """Judge one run."""
+    failures = [
+        (peer, failure)
+        for peer, result in record.peers.items()
+        if (failure := failure_of(result)) is not None
+    ]
+    result = record.result
+    if result is None:
+        left = f"; {len(record.peers)} peers left records" if record.peers else ""
+        return RunView(record, "missing", f"no record of the run{left}", (), tuple(failures))
+    if result.failure is not None and result.status == "not raced" and not failures:
+        failures.append((-1, result.failure))
+    if result.status == "aborted":
+        reason = _line(result.failure) if result.failure else "aborted"
+        return RunView(record, "missing", reason, (), tuple(failures))
+    if result.status == "not raced":
+        return _not_raced(record, failures)
+    return _raced(record, swarm_size, failures)
+
+
+def _not_raced(record: RunRecord, failures: list[tuple[int, Failure]]) -> RunView:
+    """The start was never given: the entrant's own doing, or not."""
+    result = record.result
+    assert result is not None
+    lost = INFRASTRUCTURE | {Reason.PEER_LOST}
+    own = [failure for _, failure in failures if failure.reason not in lost]
+    if result.failure is not None and result.failure.reason not in lost:
+        own.insert(0, result.failure)
+    if own:
+        return RunView(record, "failed", _line(own[0]), (), tuple(failures))
+    failure = result.failure or next((failure for _, failure in failures), None)
+    reason = _line(failure) if failure else "the start was never given"
+    return RunView(record, "missing", reason, (), tuple(failures))
+
+
+def _raced(record: RunRecord, swarm_size: int, failures: list[tuple[int, Failure]]) -> RunView:
+    result = record.result
+    assert result is not None
+    if result.failure is not None and result.failure.reason in INFRASTRUCTURE:
+        return RunView(record, "missing", _line(result.failure), (), tuple(failures))
+    times: list[float] = []
+    for peer in (peer for peer in range(swarm_size) if peer not in record.run.seeders):
+        leecher = record.peers.get(peer)
+        if leecher is None:
+            how = result.lost.get(peer)
+            if how is None:
+                reason = f"leecher {peer} has no readable record"
+                return RunView(record, "missing", reason, (), tuple(failures))
+            failures.append((peer, Failure(reason=Reason.PEER_LOST, stage="race", detail=how)))
+            times.append(math.inf)
+            continue
+        failure = failure_of(leecher)
+        if failure is not None and failure.reason in INFRASTRUCTURE:
+            reason = f"leecher {peer}: {_line(failure)}"
+            return RunView(record, "missing", reason, (), tuple(failures))
+        times.append(transfer_seconds(leecher))
+    reason = "; ".join(f"peer {peer}: {_line(failure)}" for peer, failure in failures)
+    status = "failed" if math.isinf(middle(times)) else "counted"
+    return RunView(record, status, reason, tuple(times), tuple(failures))
+
+
+def _line(failure: Failure) -> str:
+    text = str(failure.reason)
+    if failure.stage:
+        text += f" in {failure.stage}"
+    return f"{text} ({failure.detail})" if failure.detail else text
