@@ -26,10 +26,10 @@ and `publish`."""
 BARRIERS: Final = ("open", "prepared", "first", "published", "ready", "raced", "cleared")
 """Where the peers of a run meet, in order.
 
-`open`: the run before is over. `prepared`: every peer is up, joined and idle, and the seeders' files
-lie ready. `first`: the first seeder has published, alone. `published`: the others have. `ready`:
-settled; its release carries the common start instant. `raced`: the last leecher has ended.
-`cleared`: verified, results accepted, content removed."""
+`open`: the run before is over. `prepared`: every peer is up, joined and idle, and the seeders'
+files lie ready. `first`: the first seeder has published, alone. `published`: the others have.
+`ready`: settled; its release carries the common start instant. `raced`: the last leecher has
+ended. `cleared`: verified, results accepted, content removed."""
 
 DEFINITIONS: Final[dict[str, str]] = {
     "publish": "from handing the system a file that lies ready on disk until it can serve it; "
@@ -46,18 +46,18 @@ DEFINITIONS: Final[dict[str, str]] = {
     "verified": "SHA-256 and length of what lies there are the payload's; checked after the run.",
     "wire": "bytes of the peers' own interfaces from the common start to the run's end, protocol, "
     "duplicates and headers included, control traffic of the runner apart.",
-    "mark": "time to p % of the payload, of arrival or of delivery; each carries its resolution, and a "
-    "difference below it is none. t100 is done.",
+    "mark": "time to p % of the payload, of arrival or of delivery; each carries its resolution, "
+    "and a difference below it is none. t100 is done.",
     "stall": "the longest time without a new payload byte, after the first.",
     "variation": "coefficient of variation of throughput in 100 ms bins, first to last byte.",
     "run": "a run's number is its median leecher's t100, the last leecher's beside it; a failed "
-    "transfer counts as slower than any. Of an even number of leechers: the mean of the middle two.",
+    "transfer counts as slower than any. Of an even number: the mean of the middle two.",
     "missing": "a run lost to the infrastructure (tracker lost, interrupted, peer lost before the "
     "start) is missing, not slow; what the entrant itself failed at is slower than any.",
     "ratio": "geometric mean over blocks of the entrants' numbers, Student's t interval of 95 % on "
     "logarithms; none below 3 blocks or with failed runs.",
     "acceptance": "met: the interval's upper end is at most the bound; missed: its lower end is "
     "above it; else undecided.",
-    "minimum": "max(F/u_s, F/d_min, N·F/(u_s+Σu_i)), Kumar and Ross 2006; bounds the last leecher's "
-    "t100. HTTP's own: N·F/u_s.",
+    "minimum": "max(F/u_s, F/d_min, N·F/(u_s+Σu_i)), Kumar and Ross 2006; bounds the last "
+    "leecher's t100. HTTP's own: N·F/u_s.",
 }
