@@ -254,6 +254,83 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     sys.exit(peer_command.run(config, **reporting))
 
 
+@main.command()
+@_rendezvous
+@_race_id
+@_token
+@click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
+def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
+    """Wait for a race on a cluster to end and print its verdict."""
+    import asyncio
+    import tempfile
+
+    from swarmrace import fetch as fetching
+    from swarmrace.display import Lines
+    from swarmrace.verdict import command
+
+    console = _console()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        asyncio.run(
+            fetching.wait_and_download(
+                rendezvous,
+                race_id,
+                _read_token(token_file),
+                folder,
+                timeout_seconds=timeout_seconds,
+                watch=Lines(console).update,
+            )
+        )
+        sys.exit(command.show(folder, console=console))
+
+
+@main.command()
+@click.argument("release")
+@click.option("-n", "--namespace", help="Kubernetes namespace.  [default: the context's]")
+@click.option("--context", "context_", help="kubeconfig context.  [default: the current one]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to make.  [default: results/RELEASE-RACEID]",
+)
+def fetch(release: str, namespace: str | None, context_: str | None, output: Path | None) -> None:
+    """Bring the results folder of a Helm RELEASE here (needs kubectl)."""
+    from swarmrace import fetch as fetching
+
+    click.echo(fetching.from_cluster(release, output, namespace, context_))
+
+
+@main.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+)
+def archive(data_dir: Path) -> None:
+    """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
+    from swarmrace import fetch as fetching
+
+    fetching.write_archive(data_dir)
+
+
+@main.command()
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
+def shape(scenario: Path, entrant: str, peer: int, device: str) -> None:
+    """Apply a scenario's network conditions to this pod's own interface (needs NET_ADMIN)."""
+    from swarmrace.network import conditions
+    from swarmrace.scenario import load
+
+    race = load(scenario).race
+    seeder = not race.rotate_seeders and peer < race.seeders
+    done = conditions.apply_own(race.network, seeder=seeder, device=device)
+    click.echo(f"{entrant}-{peer}: {done}")
+
+
 def _read_token(file: Path | None) -> str | None:
     return file.read_text().strip() if file is not None else None
 

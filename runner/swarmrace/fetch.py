@@ -1,0 +1,207 @@
+"""Brings a race's results folder from a cluster, and waits for its verdict inside one.
+
+From outside, plain `kubectl` access is enough: the tracker's pod writes the folder as a tar stream,
+with a list of SHA-256 sums as its last member, so that a stream cut short shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import tenacity
+
+from swarmrace.clock import SystemClock
+from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
+from swarmrace.payload import file_sha256
+from swarmrace.rendezvous.client import RendezvousClient
+
+SUMS = "SHA256SUMS"
+"""The archive's last member: a line `SHA256  PATH` for each file, as sha256sum(1) reads it."""
+
+_PRIVATE = ("state.json",)
+_POLL_SECONDS = 2.0
+
+
+def archive(folder: Path, out: IO[bytes]) -> None:
+    """Write a results folder as a tar stream.
+
+    Raises:
+        ResultsError: there is no race in the folder.
+    """
+    if not (folder / "race.json").is_file():
+        raise ResultsError(f"{folder}: expected a results folder, found no race.json in it")
+    sums = []
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = path.relative_to(folder).as_posix()
+            if name in _PRIVATE or path.name.startswith("."):
+                continue
+            tar.add(path, arcname=name, recursive=False)
+            sums.append(f"{file_sha256(path)}  {name}\n")
+        data = "".join(sums).encode()
+        member = tarfile.TarInfo(SUMS)
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+
+
+def unpack(source: IO[bytes], folder: Path) -> None:
+    """Unpack what `archive` wrote, into a folder that must not exist, and check every sum.
+
+    Raises:
+        ResultsError: the stream is cut short or damaged; nothing is left then.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        whole = Path(temporary) / "results"
+        whole.mkdir()
+        try:
+            with tarfile.open(fileobj=source, mode="r|") as tar:
+                tar.extractall(whole, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ResultsError(f"{folder}: the archive is cut short or damaged: {error}") from error
+        _check_sums(whole, folder)
+        (whole / SUMS).unlink()
+        if folder.exists():
+            raise ResultsError(f"{folder}: exists already; remove it or name another with --output")
+        whole.rename(folder)
+
+
+def _check_sums(whole: Path, folder: Path) -> None:
+    if not (whole / SUMS).is_file():
+        raise ResultsError(f"{folder}: the archive is cut short: it has no {SUMS} at its end")
+    listed = set()
+    for line in (whole / SUMS).read_text().splitlines():
+        expected, _, name = line.partition("  ")
+        listed.add(name)
+        path = whole / PurePosixPath(name)
+        if not path.is_file() or file_sha256(path) != expected:
+            raise ResultsError(f"{folder}: {name} did not arrive whole; fetch again")
+    if "race.json" not in listed:
+        raise ResultsError(f"{folder}: the archive holds no race.json")
+
+
+def from_cluster(
+    release: str, output: Path | None, namespace: str | None, context: str | None
+) -> Path:
+    """Bring the results folder of a Helm release here and return its path.
+
+    Args:
+        release: the release's name.
+        output: the folder to make; `results/RELEASE-RACEID` when absent.
+        namespace: Kubernetes namespace; the context's own when absent.
+        context: kubeconfig context; the current one when absent.
+
+    Raises:
+        UnavailableError: no kubectl, or no tracker of such a release.
+        ResultsError: what came is not a whole results folder.
+    """
+    if shutil.which("kubectl") is None:
+        raise UnavailableError("kubectl: not found on PATH; install it (kubernetes.io/docs/tasks)")
+    kubectl = ["kubectl"]
+    kubectl += ["--namespace", namespace] if namespace else []
+    kubectl += ["--context", context] if context else []
+    pod = _tracker_pod(kubectl, release)
+    for attempt in tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(3),
+        retry=tenacity.retry_if_exception_type(ResultsError),
+        reraise=True,
+    ):
+        with attempt, tempfile.TemporaryFile() as stream:
+            _run([*kubectl, "exec", pod, "-c", "tracker", "--", "swarmrace", "archive"], stream)
+            stream.seek(0)
+            folder = output or Path("results") / f"{release}-{_race_id(stream)}"
+            stream.seek(0)
+            unpack(stream, folder)
+    return folder
+
+
+def _tracker_pod(kubectl: list[str], release: str) -> str:
+    labels = f"app.kubernetes.io/instance={release},app.kubernetes.io/component=tracker"
+    found = _run([*kubectl, "get", "pods", "-l", labels, "-o", "json"])
+    pods = [
+        item["metadata"]["name"]
+        for item in json.loads(found)["items"]
+        if item["status"].get("phase") == "Running"
+        and "helm.sh/hook" not in item["metadata"].get("annotations", {})
+    ]
+    if not pods:
+        raise UnavailableError(
+            f"release {release}: found no running tracker pod ({labels}); see "
+            "`helm list --all-namespaces` and give --namespace"
+        )
+    return pods[0]
+
+
+def _run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
+    done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        text = " ".join(done.stderr.decode(errors="replace").split())
+        raise UnavailableError(f"{' '.join(command[:3])}…: exit code {done.returncode}: {text}")
+    return done.stdout or b""
+
+
+def _race_id(stream: IO[bytes]) -> str:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                if member.name == "race.json":
+                    file = tar.extractfile(member)
+                    assert file is not None
+                    return str(json.load(file)["raceId"])
+    except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
+        raise ResultsError(f"the archive can't be read: {error}") from error
+    raise ResultsError("the archive holds no race.json")
+
+
+async def wait_and_download(
+    rendezvous: str,
+    race_id: str,
+    token: str | None,
+    folder: Path,
+    *,
+    timeout_seconds: float,
+    watch: Callable[[dict[str, Any]], None],
+) -> None:
+    """Wait until the race is over and download its results folder.
+
+    Raises:
+        RaceError: it is not over within `timeout_seconds`.
+        RendezvousError: the rendezvous is out of reach for long.
+    """
+    client = RendezvousClient(
+        rendezvous, race_id, "verdict", 0, SystemClock(), token=token, patience_seconds=300
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while not (status := await client.status())["over"]:
+                watch(status)
+                await asyncio.sleep(_POLL_SECONDS)
+        watch(status)
+        for file in await client.files():
+            data = await client.download(file["path"])
+            if hashlib.sha256(data).hexdigest() != file["sha256"]:
+                raise RendezvousError(f"{file['path']}: did not arrive whole")
+            path = folder / file["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except TimeoutError as error:
+        raise RaceError(f"race {race_id}: not over within {timeout_seconds:g} s") from error
+    finally:
+        await client.aclose()
+
+
+def write_archive(folder: Path) -> None:
+    """Write `folder` to standard output as a tar stream."""
+    archive(folder, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
