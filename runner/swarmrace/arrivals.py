@@ -11,19 +11,32 @@ transfer's start stamp.
 from __future__ import annotations
 
 import io
+import struct
 from bisect import bisect_left
 from os import PathLike
-from struct import Struct
 
 import numpy as np
 import numpy.typing as npt
 
 from swarmrace.errors import ResultsError
 
-_RECORD = Struct("=qqq")
+_RECORD = struct.Struct("=qqq")
 _COLUMNS = ("offset", "length", "t_ns")
 
 Int64s = npt.NDArray[np.int64]
+
+
+def bytes_of_percent(size_bytes: int, percent: float) -> int:
+    """Return how many bytes make `percent` % of the payload.
+
+    Rounded up: 50 % of 3 bytes is 2. 0 % is the first byte. Percents are taken to the millionth.
+
+    Raises:
+        ValueError: not within 0 to 100.
+    """
+    if not 0 <= percent <= 100:
+        raise ValueError(f"found {percent} %, expected 0 to 100")
+    return max(1, -(-size_bytes * round(percent * 1_000_000) // 100_000_000))
 
 
 class ByteLog:
@@ -53,20 +66,37 @@ class ByteLog:
         end = self._end
         try:
             _pack_into(self._buffer, end, offset, length, t_ns)
-        except Exception:
+        except struct.error:
             if end + _RECORD.size <= len(self._buffer):
                 raise
-            self._buffer.extend(bytes(len(self._buffer)))
-            _pack_into(self._buffer, end, offset, length, t_ns)
+            # A new one, not a longer one: another thread may be reading `columns` of the old.
+            grown = bytearray(2 * len(self._buffer))
+            grown[:end] = self._buffer
+            self._buffer = grown
+            _pack_into(grown, end, offset, length, t_ns)
         self._end = end + _RECORD.size
         self.bytes_recorded += length
         if t_ns > self.last_ns:
             self.last_ns = t_ns
 
     def columns(self) -> tuple[Int64s, Int64s, Int64s]:
-        """Return offsets, lengths and times as recorded, duplicates included."""
-        rows = np.frombuffer(self._buffer, dtype=np.int64, count=3 * len(self)).reshape(-1, 3)
+        """Return offsets, lengths and times as recorded, duplicates included.
+
+        May be called from another thread than the one that records.
+        """
+        count = len(self)  # before the buffer: one that grows meanwhile holds at least these
+        rows = np.frombuffer(self._buffer, dtype=np.int64, count=3 * count).reshape(-1, 3)
         return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy()
+
+    def since(self, first: int) -> tuple[Int64s, Int64s, Int64s]:
+        """Return offsets, lengths and times of the records from number `first` (from 0) on.
+
+        Safe while another thread records: the rows are copied, and no view is ever held that
+        would keep the memory from growing.
+        """
+        data = self._buffer[first * _RECORD.size : self._end]
+        rows = np.frombuffer(data, dtype=np.int64).reshape(-1, 3)
+        return rows[:, 0], rows[:, 1], rows[:, 2]
 
     def curve(self, start_ns: int, size_bytes: int) -> Curve:
         """Return the curve from `start_ns` on, each byte at its first record."""
@@ -97,6 +127,7 @@ class Curve:
         *,
         offsets_known: bool = True,
     ) -> None:
+        offset, length, t_ns = (np.asarray(c, dtype=np.int64) for c in (offset, length, t_ns))
         if not len(offset) == len(length) == len(t_ns):
             raise ValueError("columns differ in length")
         if len(offset) and (
@@ -129,10 +160,27 @@ class Curve:
     def time_to_percent(self, percent: float) -> int | None:
         """Return when `percent` % of the payload was there, in ns, or None if it never was.
 
-        0 % asks for the first byte. The count is rounded up: 50 % of 3 bytes is 2.
+        See `bytes_of_percent`: 0 % asks for the first byte, 50 % of 3 bytes is 2.
         """
-        count = max(1, -(-self.size_bytes * round(percent * 1_000_000) // 100_000_000))
-        return self.time_to_bytes(count)
+        return self.time_to_bytes(bytes_of_percent(self.size_bytes, percent))
+
+    def mark(self, percent: float) -> tuple[int, int] | None:
+        """Return `time_to_percent` with its resolution, both in ns, or None if it never was.
+
+        The resolution is the gap to the distinct record before: the true instant lies within it.
+        Before the first record nothing was looked at, so the gap to the next one stands in, at
+        most the time since the start. A system that is polled adds its interval
+        (`Observes.poll_seconds`).
+        """
+        t_ns = self.time_to_percent(percent)
+        if t_ns is None:
+            return None
+        before = int(np.searchsorted(self.t_ns, t_ns, side="left")) - 1
+        if before >= 0:
+            return t_ns, t_ns - int(self.t_ns[before])
+        after = int(np.searchsorted(self.t_ns, t_ns, side="right"))
+        gap_ns = int(self.t_ns[after]) - t_ns if after < len(self.t_ns) else t_ns
+        return t_ns, max(0, min(gap_ns, t_ns))
 
     def arrival_of(self, byte: int) -> int | None:
         """Return when the byte at offset `byte` came, in ns, or None if it never did.
@@ -196,7 +244,8 @@ class Curve:
         """
         if not len(self.t_ns):
             return None
-        first, last = -(-int(self.t_ns[0]) // width_ns), int(self.t_ns[-1]) // width_ns
+        first = max(0, -(-int(self.t_ns[0]) // width_ns))
+        last = max(0, int(self.t_ns[-1]) // width_ns)
         whole = self.bins(width_ns)[first:last]
         if len(whole) < 2:
             return None
@@ -206,7 +255,8 @@ class Curve:
         """Return the curve as a compressed npz (numpy's open format), exact and compact.
 
         Columns are stored as differences between neighbours, which compress well:
-        `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates, records.
+        `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates and
+        records.
         """
         buffer = io.BytesIO()
         meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
@@ -227,11 +277,15 @@ class Curve:
         try:
             with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
                 size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
-                columns = [np.cumsum(data[name], dtype=np.int64) for name in _COLUMNS]
-            curve = cls(*columns, size_bytes, offsets_known=bool(known))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+                steps = [data[name] for name in _COLUMNS]
+            if any(step.dtype != np.int64 or step.ndim != 1 for step in steps):
+                raise ValueError("columns that are not one-dimensional int64")
+            curve = cls(*map(np.cumsum, steps), size_bytes, offsets_known=bool(known))
+        except Exception as error:  # numpy, zipfile and zlib each have their own
             name = "the given bytes" if isinstance(source, bytes) else source
-            raise ResultsError(f"{name}: expected an arrivals npz, found: {error}") from error
+            raise ResultsError(
+                f"{name}: expected an arrivals npz, found: {error or type(error).__name__}"
+            ) from error
         curve.duplicate_bytes, curve.records = duplicates, records
         return curve
 
@@ -242,18 +296,28 @@ class Curve:
 
 def _first_only(offset: Int64s, length: Int64s, t_ns: Int64s) -> tuple[Int64s, Int64s, Int64s, int]:
     """Sort by time and drop what had come before; return the columns and the bytes dropped."""
-    order = np.lexsort((offset, t_ns))
-    offset, length, t_ns = offset[order], length[order], t_ns[order]
-    by_offset = np.lexsort((t_ns, offset))
-    ends = (offset + length)[by_offset]
-    if not np.any(ends[:-1] > offset[by_offset][1:]):
-        return offset, length, t_ns, 0
-    covered: list[tuple[int, int]] = []  # disjoint, sorted
-    kept: list[tuple[int, int, int]] = []
-    for start, size, when in zip(offset.tolist(), length.tolist(), t_ns.tolist(), strict=True):
-        kept.extend((a, b - a, when) for a, b in _add(covered, start, start + size))
-    rows = np.array(kept, dtype=np.int64).reshape(-1, 3)
-    return rows[:, 0], rows[:, 1], rows[:, 2], int(length.sum() - rows[:, 1].sum())
+    order = np.lexsort((t_ns, offset))
+    rows = np.stack((offset, length, t_ns), axis=1)[order]
+    # Records that share a byte, directly or by others, form a group; few do, and only those are
+    # gone through one by one.
+    reach = np.maximum.accumulate(rows[:, 0] + rows[:, 1])
+    joins = np.zeros(len(rows), dtype=bool)
+    joins[1:] = rows[1:, 0] < reach[:-1]
+    grouped = joins.copy()
+    grouped[:-1] |= joins[1:]
+    if joins.any():
+        shared = rows[grouped]
+        shared = shared[np.lexsort((shared[:, 0], shared[:, 2]))]
+        covered: list[tuple[int, int]] = []  # disjoint, sorted
+        kept = [
+            (a, b - a, when)
+            for start, size, when in shared.tolist()
+            for a, b in _add(covered, start, start + size)
+        ]
+        rows = np.concatenate((rows[~grouped], np.array(kept, dtype=np.int64).reshape(-1, 3)))
+    rows = rows[np.lexsort((rows[:, 0], rows[:, 2]))]
+    dropped = int(length.sum() - rows[:, 1].sum())
+    return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy(), dropped
 
 
 def _add(covered: list[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:

@@ -1,0 +1,47 @@
+"""`http`: the baseline. Each leecher reads the file from a seeder over one plain HTTP connection.
+
+It shows what this machine and this network give to the simplest program that moves a file, so it is
+served by sendfile(2) and received into one reused buffer: the machine is measured, not Python. The
+k-th leecher reads from the k-th seeder, modulo the seeders.
+"""
+
+from __future__ import annotations
+
+import os
+
+from swarmrace.entrants import HttpOptions
+from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+from swarmrace.units import format_size
+
+
+def _create(context: Context, options: HttpOptions) -> System:
+    from swarmrace.systems.http.system import HttpSystem
+
+    return HttpSystem(context, options)
+
+
+def _observes(options: HttpOptions) -> Observes:
+    return Observes(
+        arrival=True,
+        delivery=True,
+        unit=f"read of at most {format_size(options.read_size)}",
+        in_order=True,
+    )
+
+
+def _check(options: HttpOptions) -> list[str]:
+    if not hasattr(os, "sendfile"):
+        return ["sendfile(2): not offered by this operating system; run on Linux"]
+    return []
+
+
+SPEC = SystemSpec(
+    kind="http",
+    options=HttpOptions,
+    create=_create,
+    observes=_observes,
+    check=_check,
+    publish_definition="the HTTP server listens",
+    done_definition="the last byte is written to the leecher's file",
+    modules=("swarmrace.systems.http.system",),
+)
