@@ -1,0 +1,222 @@
+"""Fetching one dataset from those who have it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from typing import Any
+
+from codex_double import cid as cids
+from codex_double.discovery import Discovery, Record
+from codex_double.exchange import Exchange, Gone, Link
+from codex_double.store import QuotaFullError, Store
+
+BATCH = 32
+"""Blocks asked for at once; they land even when nobody wants them any more."""
+RETRY_SECONDS = 2.0
+SILENCE_SECONDS = 3.2
+
+
+class Network:
+    """What a download needs of its node."""
+
+    def __init__(
+        self,
+        store: Store,
+        discovery: Discovery,
+        exchange: Exchange,
+        time_scale: float,
+        silent_from_bytes: int,
+    ) -> None:
+        self.store, self.discovery, self.exchange = store, discovery, exchange
+        self.time_scale, self.silent_from_bytes = time_scale, silent_from_bytes
+
+    async def manifest(self, cid: str) -> dict[str, Any]:
+        """Return a manifest, looking for it until somebody has it: for ever, if nobody does."""
+        while cid not in self.store.manifests:
+            for record in await self.discovery.providers(cid):
+                try:
+                    link = await self.exchange.connect(record)
+                except Gone:
+                    continue
+                try:
+                    manifest = await link.manifest(cid)
+                except Gone:
+                    continue
+                finally:
+                    link.close()
+                if manifest is not None and self._keep(manifest) == cid:
+                    break
+            else:
+                await asyncio.sleep(RETRY_SECONDS * self.time_scale)
+        return self.store.manifests[cid]
+
+    def _keep(self, manifest: dict[str, Any]) -> str | None:
+        try:
+            return self.store.put_manifest(manifest)
+        except QuotaFullError:
+            return None
+
+
+class Download:
+    """One dataset on its way. `digests` and `landed` serve a reader in order.
+
+    Args:
+        network: the node's stores and connections.
+        cid: the manifest's CID, by which providers are found.
+        manifest: the manifest.
+    """
+
+    def __init__(self, network: Network, cid: str, manifest: dict[str, Any]) -> None:
+        self._network, self._cid, self.manifest = network, cid, manifest
+        size, block = manifest["datasetSize"], manifest["blockSize"]
+        self.total = -(-size // block)
+        self.digests: list[bytes] | None = None
+        self.received = 0
+        self.bytes = 0
+        self._pending: deque[int] = deque()
+        self._left = self.total
+        self._stopped = False
+        self._news = asyncio.Condition()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block is here."""
+        return self._left == 0
+
+    async def stop(self) -> None:
+        """Ask for no more; what is under way lands."""
+        self._stopped = True
+        async with self._news:
+            self._news.notify_all()
+
+    def kill(self) -> None:
+        """End at once."""
+        self._task.cancel()
+
+    async def landed(self, index: int) -> bytes:
+        """Return block `index` once it is here: maybe never."""
+        async with self._news:
+            await self._news.wait_for(
+                lambda: self.digests is not None and self._network.store.has(self.digests[index])
+            )
+        assert self.digests is not None
+        return self._network.store.get(self.digests[index])
+
+    async def _run(self) -> None:
+        tree = self.manifest["treeCid"]
+        self.digests = self._network.store.tree(tree)
+        while not self._stopped:
+            if self.digests is not None:
+                await self._take_stock()
+                if self.complete:
+                    return
+            links = await self._links()
+            try:
+                await self._from(links, tree)
+            except* Gone:
+                pass
+            finally:
+                for link in links:
+                    link.close()
+            if not self.complete:
+                await asyncio.sleep(RETRY_SECONDS * self._network.time_scale)
+
+    async def _take_stock(self) -> None:
+        assert self.digests is not None
+        missing = [i for i, d in enumerate(self.digests) if not self._network.store.has(d)]
+        async with self._news:
+            self._pending, self._left = deque(missing), len(missing)
+            self.received = self.total - len(missing)
+            self.bytes = min(
+                self.received * self.manifest["blockSize"], self.manifest["datasetSize"]
+            )
+            self._news.notify_all()
+
+    async def _links(self) -> list[Link]:
+        records: list[Record] = await self._network.discovery.providers(self._cid)
+        found = await asyncio.gather(
+            *(self._network.exchange.connect(record) for record in records),
+            return_exceptions=True,
+        )
+        return [link for link in found if isinstance(link, Link)]
+
+    async def _from(self, links: list[Link], tree: str) -> None:
+        if self.digests is None:
+            for link in links:
+                digests = await link.tree(tree)
+                if digests is None:
+                    continue
+                digest = hashlib.sha256(b"".join(digests)).digest()
+                if cids.encode(cids.ROOT, digest) == tree:
+                    self._network.store.put_tree(digests)
+                    self.digests = digests
+                    await self._take_stock()
+                    break
+            else:
+                return
+        if links and self._left == self.total and self._is_large():
+            await self._batch(links[0], [self._pending.popleft()])
+            await asyncio.sleep(SILENCE_SECONDS * self._network.time_scale)
+        async with asyncio.TaskGroup() as group:
+            for link in links:
+                group.create_task(self._work(link))
+
+    def _is_large(self) -> bool:
+        return self.manifest["datasetSize"] >= self._network.silent_from_bytes
+
+    async def _work(self, link: Link) -> None:
+        """Fetch from one node until nothing is left; give back what it did not deliver."""
+        while not self._stopped:
+            async with self._news:
+                await self._news.wait_for(self._may_work)
+                if self.complete or self._stopped:
+                    return
+                batch = [self._pending.popleft() for _ in range(min(BATCH, len(self._pending)))]
+            try:
+                missing = await self._batch(link, batch)
+            except Gone:
+                return
+            if missing:
+                return
+
+    def _may_work(self) -> bool:
+        return bool(self._pending) or self.complete or self._stopped
+
+    async def _batch(self, link: Link, batch: list[int]) -> bool:
+        """Fetch some blocks. True when the other node has not all of them."""
+        assert self.digests is not None
+        landed = 0
+        missing = []
+        try:
+            await link.want([self.digests[index] for index in batch])
+            for index in batch:
+                data = await link.block()
+                if data is None or hashlib.sha256(data).digest() != self.digests[index]:
+                    missing.append(index)
+                else:
+                    await self._keep(index, data)
+                landed += 1
+        finally:
+            lost = missing + batch[landed:]
+            if lost:
+                async with self._news:
+                    self._pending.extendleft(reversed(lost))
+                    self._news.notify_all()
+        return bool(missing)
+
+    async def _keep(self, index: int, data: bytes) -> None:
+        assert self.digests is not None
+        try:
+            self._network.store.put(data, self.digests[index])
+        except QuotaFullError as error:
+            print(f"ERR Failed to store block error={error}", flush=True)
+            await asyncio.Event().wait()  # a node at its quota says nothing and goes on waiting
+        async with self._news:
+            self._left -= 1
+            self.received += 1
+            size = self.manifest["datasetSize"] - index * self.manifest["blockSize"]
+            self.bytes += min(size, self.manifest["blockSize"])
+            self._news.notify_all()

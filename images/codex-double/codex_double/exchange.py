@@ -1,0 +1,189 @@
+"""Blocks over TCP, by the double's own protocol: a 4-byte length, a JSON head, then its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import struct
+from collections import Counter
+from typing import Any
+
+from codex_double.discovery import Record
+from codex_double.store import Store
+
+_LENGTH = struct.Struct(">I")
+
+
+class Gone(Exception):
+    """The other node closed, refused or outlived its timeout."""
+
+
+async def _send(writer: asyncio.StreamWriter, head: dict[str, Any], body: bytes = b"") -> int:
+    text = json.dumps({**head, "size": len(body)}).encode()
+    writer.write(_LENGTH.pack(len(text)) + text + body)
+    await writer.drain()
+    return _LENGTH.size + len(text) + len(body)
+
+
+async def _receive(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes, int]:
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    head = json.loads(await reader.readexactly(length))
+    body = await reader.readexactly(head["size"])
+    return head, body, _LENGTH.size + length + len(body)
+
+
+class Exchange:
+    """One node's server side and its connections to others.
+
+    Args:
+        store: what is served.
+        is_deaf: whether this node answers nobody at the moment.
+        timeout_seconds: how long it waits for a peer that does not go on.
+    """
+
+    def __init__(self, store: Store, is_deaf: Any, timeout_seconds: float) -> None:
+        self._store, self._is_deaf = store, is_deaf
+        self.timeout_seconds = timeout_seconds
+        self.counts: Counter[str] = Counter()
+        self.peers: Counter[str] = Counter()
+        """Open connections by the other side's id or address."""
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port.
+
+        Raises:
+            OSError: it is busy.
+        """
+        self._server = await asyncio.start_server(self._serve, host, port, limit=1 << 20)
+        return self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Close everything at once."""
+        if self._server is not None:
+            self._server.close()
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Close all connections."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = str(writer.get_extra_info("peername"))
+        self._writers.add(writer)
+        self.peers[name] += 1
+        try:
+            while True:
+                head, _, size = await _receive(reader)
+                self.counts["in"] += size
+                while self._is_deaf():
+                    await asyncio.sleep(0.02)
+                await self._answer(writer, head)
+        except (OSError, EOFError, ValueError, KeyError, asyncio.CancelledError):
+            pass
+        finally:
+            self.peers -= Counter([name])
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _answer(self, writer: asyncio.StreamWriter, head: dict[str, Any]) -> None:
+        match head["want"]:
+            case "manifest":
+                manifest = self._store.manifests.get(head["cid"])
+                await self._reply(writer, {"manifest": manifest})
+            case "tree":
+                digests = self._store.tree(head["tree"])
+                body = b"".join(digests or [])
+                await self._reply(writer, {"have": digests is not None}, body)
+            case "blocks":
+                self.counts["want_lists_received"] += 1
+                for text in head["digests"]:
+                    digest = bytes.fromhex(text)
+                    have = self._store.has(digest)
+                    body = self._store.get(digest) if have else b""
+                    self.counts["blocks_sent"] += have
+                    await self._reply(writer, {"have": have}, body)
+
+    async def _reply(
+        self, writer: asyncio.StreamWriter, head: dict[str, Any], body: bytes = b""
+    ) -> None:
+        self.counts["out"] += await _send(writer, head, body)
+
+    async def connect(self, record: Record) -> Link:
+        """Connect to a node.
+
+        Raises:
+            Gone: it can't be reached.
+        """
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                reader, writer = await asyncio.open_connection(
+                    record["ip"], record["tcp"], limit=1 << 20
+                )
+        except (OSError, TimeoutError) as error:
+            raise Gone(record["id"]) from error
+        self._writers.add(writer)
+        self.peers[record["id"]] += 1
+        return Link(self, record, reader, writer)
+
+
+class Link:
+    """A connection to another node, for one request at a time."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        record: Record,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.record = record
+        self._exchange, self._reader, self._writer = exchange, reader, writer
+
+    async def manifest(self, cid: str) -> dict[str, Any] | None:
+        """Ask for a manifest."""
+        await self._ask({"want": "manifest", "cid": cid})
+        head, _ = await self._next()
+        return head["manifest"]
+
+    async def tree(self, tree: str) -> list[bytes] | None:
+        """Ask for a dataset's block digests."""
+        await self._ask({"want": "tree", "tree": tree})
+        head, body = await self._next()
+        return [body[at : at + 32] for at in range(0, len(body), 32)] if head["have"] else None
+
+    async def want(self, digests: list[bytes]) -> None:
+        """Ask for blocks; `block` then returns them one by one."""
+        await self._ask({"want": "blocks", "digests": [digest.hex() for digest in digests]})
+        self._exchange.counts["want_lists_sent"] += 1
+
+    async def block(self) -> bytes | None:
+        """Return the next block asked for, or None where the other side does not have it."""
+        head, body = await self._next()
+        self._exchange.counts["blocks_received"] += head["have"]
+        return body if head["have"] else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._exchange.peers -= Counter([self.record["id"]])
+        self._exchange._writers.discard(self._writer)
+        with contextlib.suppress(RuntimeError):
+            self._writer.transport.abort()
+
+    async def _ask(self, head: dict[str, Any]) -> None:
+        try:
+            self._exchange.counts["out"] += await _send(self._writer, head)
+        except OSError as error:
+            raise Gone(self.record["id"]) from error
+
+    async def _next(self) -> tuple[dict[str, Any], bytes]:
+        try:
+            async with asyncio.timeout(self._exchange.timeout_seconds):
+                head, body, size = await _receive(self._reader)
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            raise Gone(self.record["id"]) from error
+        self._exchange.counts["in"] += size
+        return head, body

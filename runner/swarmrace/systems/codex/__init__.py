@@ -1,0 +1,79 @@
+"""Codex, since 2026 Logos Storage, by the REST interface of its node.
+
+Two API families are spoken, found by asking the node. The node's program is started and stopped
+here (`options.program`, or `codex` or `storage` on PATH), or a node that runs is used
+(`options.nodes`, or a pod's sidecar named by SWARMRACE_CODEX_NODE). docs/codex.md tells how.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from swarmrace.entrants import CodexOptions
+from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+from swarmrace.systems.codex.programs import find_program, is_storage
+
+NODE_VARIABLE = "SWARMRACE_CODEX_NODE"
+"""Base URL of the node beside this peer (`http://127.0.0.1:8080`): a pod's sidecar."""
+CONTROL_VARIABLE = "SWARMRACE_CODEX_CONTROL"
+"""Folder shared with that node's supervisor (images/codex-supervisor), for cold starts."""
+METRICS_VARIABLE = "SWARMRACE_CODEX_METRICS"
+"""URL of that node's metrics page; port 8008 of the node's host when absent."""
+
+__all__: Sequence[str] = ("SPEC",)
+
+
+def _create(context: Context, options: CodexOptions) -> System:
+    from swarmrace.systems.codex.system import CodexSystem
+
+    return CodexSystem(context, options)
+
+
+def _observes(options: CodexOptions) -> Observes:
+    if options.download == "stream":
+        return Observes(arrival=False, delivery=True, unit="read of the stream", in_order=True)
+    every = f"poll every {options.poll_seconds * 1000:g} ms"
+    reports = _may_report_progress(options)
+    unit = every if reports else f"{every} of the node's space (done only)"
+    return Observes(arrival=reports, delivery=False, unit=unit, poll_seconds=options.poll_seconds)
+
+
+def _may_report_progress(options: CodexOptions) -> bool:
+    """Only Logos Storage reports progress; of a node that was not asked yet, the name decides."""
+    if options.family != "auto":
+        return options.family == "storage"
+    program = None if _runs_elsewhere(options) else find_program(options)
+    return program is None or is_storage(program)
+
+
+def _runs_elsewhere(options: CodexOptions) -> bool:
+    return bool(options.nodes or os.environ.get(NODE_VARIABLE))
+
+
+def _check(options: CodexOptions) -> list[str]:
+    if _runs_elsewhere(options) or find_program(options) is not None:
+        return []
+    if options.program is not None:
+        wanted = f"expected a program at program: {options.program}, found none that can be run"
+    else:
+        names = "codex or storage" if options.family == "auto" else options.family
+        wanted = f"expected {names} on PATH, found none"
+    return [
+        f"codex: {wanted}; build it (github.com/logos-storage/logos-storage-nim, `make`) or copy "
+        "it from the image codexstorage/nim-codex or logosstorage/logos-storage-nim, then set "
+        "`program`; or name running nodes by `nodes`"
+    ]
+
+
+SPEC = SystemSpec(
+    kind="codex",
+    options=CodexOptions,
+    create=_create,
+    observes=_observes,
+    check=_check,
+    publish_definition="the node has returned the CID of the whole upload",
+    done_definition="stream: the last byte is read (the node keeps the data, the reader hashes and "
+    "drops it); background: progress says total, or on a node without progress its space does",
+    isolates_process=True,
+)

@@ -1,0 +1,139 @@
+"""The node's own counters from its metrics page, asked for in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from swarmrace.systems.abc import Counters
+
+POLL_SECONDS = 1.0
+_LIMIT_SECONDS = 3.0
+_IN = 'libp2p_network_bytes_total{direction="in"}'
+_OUT = 'libp2p_network_bytes_total{direction="out"}'
+_PEERS = "libp2p_peers"
+_KEPT = (
+    "api_downloads_total",
+    "api_uploads_total",
+    "block_exchange_blocks_received_total",
+    "block_exchange_blocks_sent_total",
+    "block_exchange_discovery_requests_total_total",
+    "block_exchange_want_block_lists_received_total",
+    "block_exchange_want_block_lists_sent_total",
+    "block_exchange_want_have_lists_received_total",
+    "block_exchange_want_have_lists_sent_total",
+    "repostore_blocks",
+    "repostore_bytes_used",
+)
+_PREFIXES = ("codex_", "storage_")
+_ALWAYS = (
+    "libp2p_network_bytes_total",
+    _PEERS,
+    "dht_transport_rx_bytes_total",
+    "dht_transport_tx_bytes_total",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+)
+WANTED = (*_ALWAYS, *(prefix + name for prefix in _PREFIXES for name in _KEPT))
+_GAUGES = ("libp2p_peers", "process_resident_memory_bytes", "repostore_blocks")
+
+
+async def fetch(url: str | None, names: Sequence[str] = WANTED) -> dict[str, float]:
+    """Return the samples whose names begin with one of `names`; none when the page is not there.
+
+    A sample is called as the page calls it, labels included. Only wanted lines are parsed: the
+    reader of a stream shares this thread.
+    """
+    if url is None:
+        return {}
+    try:
+        async with (
+            asyncio.timeout(_LIMIT_SECONDS),
+            httpx.AsyncClient(trust_env=False, timeout=_LIMIT_SECONDS) as client,
+        ):
+            response = await client.get(url)
+    except (httpx.HTTPError, TimeoutError):
+        return {}
+    if response.status_code != 200:
+        return {}
+    return parse(response.text, names)
+
+
+def parse(text: str, names: Sequence[str] = WANTED) -> dict[str, float]:
+    """Return the wanted samples of a page; a page that can't be read has none."""
+    lines = "\n".join(line for line in text.splitlines() if line.startswith(tuple(names)))
+    values = {}
+    try:
+        for family in text_string_to_metric_families(lines + "\n"):
+            for sample in family.samples:
+                labels = ",".join(f'{key}="{value}"' for key, value in sample.labels.items())
+                values[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    except ValueError:
+        return {}
+    return values
+
+
+class Watch:
+    """Asks for the metrics again and again; `counters` is what came last.
+
+    Args:
+        url: the page.
+    """
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._base: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take the figures counted from, and go on in the background."""
+        self._base = self._last = await fetch(self._url)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Ask once now."""
+        self._last = await fetch(self._url) or self._last
+
+    @property
+    def connections(self) -> int | None:
+        """Peers connected when last asked."""
+        value = self._last.get(_PEERS)
+        return None if value is None else int(value)
+
+    def counters(self) -> Counters:
+        """Return what was counted since `start`."""
+        extra = {}
+        for name, value in self._last.items():
+            short = name
+            for prefix in _PREFIXES:
+                short = short.removeprefix(prefix)
+            if name in (_IN, _OUT, _PEERS) or name.endswith("_created"):
+                continue
+            gauge = any(short.startswith(each) for each in _GAUGES) or "bytes_used" in short
+            extra[short] = value if gauge else value - self._base.get(name, 0.0)
+        return Counters(
+            sent_bytes=self._since(_OUT),
+            received_bytes=self._since(_IN),
+            connections=self.connections,
+            extra=extra,
+        )
+
+    def _since(self, name: str) -> int | None:
+        value = self._last.get(name)
+        return None if value is None else int(value - self._base.get(name, 0.0))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self.refresh()

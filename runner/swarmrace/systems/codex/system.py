@@ -1,0 +1,294 @@
+"""One peer's Codex: a node, and what `peer` asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from swarmrace.entrants import CodexOptions
+from swarmrace.errors import Reason, TransferError
+from swarmrace.schedule import Run
+from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
+from swarmrace.systems.codex import CONTROL_VARIABLE, METRICS_VARIABLE, NODE_VARIABLE
+from swarmrace.systems.codex.api import Api, Info, Space, UnreachableError
+from swarmrace.systems.codex.downloads import Background, Reading
+from swarmrace.systems.codex.local import LocalNode
+from swarmrace.systems.codex.metrics import Watch
+from swarmrace.systems.codex.node import Node, joined
+from swarmrace.systems.codex.programs import needed_bytes
+from swarmrace.systems.codex.remote import GivenNode, SupervisedNode
+
+T = TypeVar("T")
+_BOOTSTRAP = "bootstrap"
+_DEATH_SECONDS = 1.0
+"""How long a broken call waits for news of the node's death, which would explain it."""
+_LOOK_SECONDS = 0.05
+
+
+class CodexSystem(System):
+    """One peer's view of a Codex or Logos Storage swarm.
+
+    Args:
+        context: who and where this peer is.
+        options: the entrant's options.
+    """
+
+    options: CodexOptions
+
+    def __init__(self, context: Context, options: CodexOptions) -> None:
+        super().__init__(context, options)
+        self._node = _make_node(context, options)
+        self._watch: Watch | None = None
+        self._info: Info | None = None
+        self._space: Space | None = None
+        self._cid: str | None = None
+        self._reading: Reading | None = None
+        self._up = False
+
+    async def prepare(self, run: Run) -> None:
+        """Start the node cold and join it to the run's first seeder; or find a node that runs."""
+        self._cid = self._reading = self._space = None
+        if self.context.cold_start and not self._node.can_restart:
+            raise TransferError(
+                Reason.REFUSED,
+                "codex: nodes that run already can't be started cold; set coldStart: false, or "
+                "give the node's `program`",
+            )
+        first = run.seeders[0] == self.context.peer
+        try:
+            if self.context.cold_start or not self._node.running:
+                bootstrap = None if first else await self._bootstrap()
+                await self._node.start(bootstrap)
+            info = await self._alive(self._identify())
+        except TransferError as error:
+            if first:
+                await self.context.board.put(_BOOTSTRAP, {"failed": error.detail})
+            raise
+        if first:
+            await self.context.board.put(_BOOTSTRAP, {"spr": info.spr})
+        self._check_block_size()
+        await self._alive(self._join())
+        await self._stop_watch()
+        self._watch = Watch(self._node.metrics_url)
+        await self._watch.start()
+
+    async def publish(self, file: Path, first: Reference | None) -> Published:
+        """Upload the file; it can be served once the node has returned its CID."""
+        began = time.monotonic()
+        cid = await self._alive(self._api.upload(file, self.options.block_size))
+        steps = {"upload": time.monotonic() - began}
+        self._cid = cid
+        if first is not None and first.get("cid") != cid:
+            raise TransferError(
+                Reason.REFUSED,
+                f"codex: expected the first seeder's CID {first.get('cid')}, found {cid}: data, "
+                "block size or node version differ (builds of October 2024 to February 2025 put "
+                "the upload's time in the CID: use one seeder, or another version)",
+            )
+        return Published({"cid": cid}, steps)
+
+    async def settle(self) -> None:
+        """Wait until the node answers and knows others: after an upload it may be deaf a while."""
+        await self._alive(self._join())
+        if self._watch is not None:
+            await self._watch.refresh()
+
+    async def fetch(self, references: Sequence[Reference], record: Record) -> None:
+        """Fetch by stream or in the background, as the options say."""
+        cids = {str(reference.get("cid")) for reference in references}
+        if len(cids) != 1:
+            raise TransferError(
+                Reason.REFUSED,
+                f"codex: expected one CID, found {', '.join(sorted(cids)) or 'none'}",
+            )
+        self._cid = cids.pop()
+        if self._watch is not None:
+            record.connections_at_start = self._watch.connections
+        if self.options.download == "stream":
+            self._reading = Reading(record.size_bytes)
+            await self._alive(self._reading.stream(self._api, self._cid, record))
+            return
+        assert self._space is not None, "prepare() comes first"
+        background = Background(record.size_bytes, self.options.poll_seconds, self._space)
+        await self._alive(background.fetch(self._api, self._cid, record))
+
+    def counters(self) -> Counters:
+        """Return what the node's metrics page said last, counted since the run was prepared."""
+        return self._watch.counters() if self._watch is not None else Counters()
+
+    async def digest(self) -> Digest:
+        """Return the digest of what the stream gave, or of what the node holds, read back."""
+        if self._reading is not None:
+            return self._reading.digest
+        if self._cid is None:
+            raise TransferError(Reason.WRONG_BYTES, "codex: expected a content, found none fetched")
+        return await self._alive(Reading(self.context.size_bytes).read_back(self._api, self._cid))
+
+    async def remove(self) -> None:
+        """End the node and its data after a cold run; else delete the content.
+
+        Raises:
+            TransferError: the node had died while it served.
+        """
+        await self._stop_watch()
+        death = await self._death() if self._up else None
+        cid, self._cid = self._cid, None
+        if self.context.cold_start:
+            self._up = False
+            await self._node.stop()
+        elif cid is not None and death is None:
+            try:
+                await self._api.delete(cid)
+            except UnreachableError as error:
+                raise TransferError(Reason.REFUSED, str(error)) from error
+        if death is not None:
+            raise TransferError(Reason.NODE_DIED, death)
+
+    async def close(self) -> None:
+        """End the node, if it is ours, and every connection to it."""
+        await self._stop_watch()
+        self._up = False
+        await self._node.close()
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return version, command line and what was asked of the node."""
+        options, info, node = self.options, self._info, self._node
+        settings: dict[str, Any] = {
+            "download": options.download,
+            "coldStart": self.context.cold_start,
+            "command": node.command,
+            "node": type(node).__name__,
+        }
+        if options.download == "background":
+            settings["pollSeconds"] = options.poll_seconds
+        if options.block_size is not None:
+            settings["blockSize"] = options.block_size
+        if self._space is not None:
+            settings["storageQuota"] = self._space.quota_max_bytes
+        family = node.api.family if node.api is not None else None
+        return {
+            "family": family or options.family,
+            "version": info.version if info else "unknown",
+            "revision": info.revision if info else "unknown",
+            "api": {"url": node.api.url if node.api else None},
+            "settings": settings,
+            "reasons": dict(node.reasons),
+            "notes": list(node.notes),
+        }
+
+    def processes(self) -> list[int]:
+        """Return the node's pids, none where it runs in a container of its own."""
+        return self._node.pids()
+
+    @property
+    def _api(self) -> Api:
+        api = self._node.api
+        if api is None or api.family is None:
+            raise TransferError(Reason.REFUSED, "codex: expected a node that is up, found none")
+        return api
+
+    async def _bootstrap(self) -> str:
+        answer = await self.context.board.get(_BOOTSTRAP)
+        if "failed" in answer:
+            raise TransferError(
+                Reason.REFUSED, f"codex: the first seeder's node is not up: {answer['failed']}"
+            )
+        return answer["spr"]
+
+    async def _identify(self) -> Info:
+        assert self._node.api is not None
+        while True:
+            try:
+                self._info = await self._node.api.info()
+                self._up = True
+                return self._info
+            except UnreachableError:
+                await asyncio.sleep(0.05)
+
+    async def _join(self) -> None:
+        """Return when the node knows others and its space is known and enough."""
+        if self.context.swarm_size > 1:
+            await joined(self._api)
+        while True:
+            try:
+                self._space = await self._api.space()
+                break
+            except UnreachableError:
+                await asyncio.sleep(0.1)
+        needed = self.context.size_bytes if self._cid is None else 0
+        if self._space.free_bytes < needed:
+            raise TransferError(
+                Reason.REFUSED,
+                f"codex: expected room for {needed} bytes, found {self._space.free_bytes} of a "
+                f"quota of {self._space.quota_max_bytes}; set storageQuota to at least "
+                f"{needed_bytes(self.context.size_bytes)}",
+            )
+
+    def _check_block_size(self) -> None:
+        if self.options.block_size is not None and self._api.family != "storage":
+            raise TransferError(
+                Reason.REFUSED,
+                "codex: blockSize is taken by Logos Storage only, found a Codex node; leave it out",
+            )
+
+    async def _alive(self, work: Awaitable[T]) -> T:
+        """Return what `work` returns; end it as soon as the node has died.
+
+        Raises:
+            TransferError: NODE_DIED, or what `work` raised when the node lives.
+        """
+        task = asyncio.ensure_future(work)
+        watch = asyncio.create_task(self._node.died())
+        try:
+            await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise TransferError(Reason.NODE_DIED, watch.result())
+            try:
+                return task.result()
+            except TransferError as error:
+                await asyncio.wait((watch,), timeout=_DEATH_SECONDS)
+                if watch.done():
+                    raise TransferError(Reason.NODE_DIED, watch.result()) from error
+                raise _with_output(error, self._node.last_lines()) from error
+        finally:
+            for each in (task, watch):
+                each.cancel()
+            await asyncio.gather(task, watch, return_exceptions=True)
+
+    async def _death(self) -> str | None:
+        """Return how the node died while nobody looked, or None."""
+        watch = asyncio.create_task(self._node.died())
+        await asyncio.wait((watch,), timeout=_LOOK_SECONDS)
+        if watch.done():
+            return watch.result()
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        return None
+
+    async def _stop_watch(self) -> None:
+        if self._watch is not None:
+            await self._watch.stop()
+
+
+def _with_output(error: TransferError, lines: str) -> TransferError:
+    if not lines:
+        return error
+    reason = Reason.DISK_FULL if "no space left" in lines.lower() else error.reason
+    return TransferError(reason, f"{error.detail}; node's output: {lines}")
+
+
+def _make_node(context: Context, options: CodexOptions) -> Node:
+    beside = os.environ.get(NODE_VARIABLE)
+    metrics_url = os.environ.get(METRICS_VARIABLE)
+    if options.nodes:
+        return GivenNode(options.nodes[context.peer], options.family)
+    if not beside:
+        return LocalNode(context, options)
+    control = os.environ.get(CONTROL_VARIABLE)
+    if control:
+        return SupervisedNode(beside, Path(control), options.family, metrics_url)
+    return GivenNode(beside, options.family, metrics_url)
