@@ -91,8 +91,7 @@ class ByteLog:
     def since(self, first: int) -> tuple[Int64s, Int64s, Int64s]:
         """Return offsets, lengths and times of the records from number `first` (from 0) on.
 
-        Safe while another thread records: the rows are copied, and no view is ever held that
-        would keep the memory from growing.
+        May be called from another thread than the one that records; costs what is new, no more.
         """
         data = self._buffer[first * _RECORD.size : self._end]
         rows = np.frombuffer(data, dtype=np.int64).reshape(-1, 3)

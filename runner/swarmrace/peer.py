@@ -12,7 +12,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.network.counters import WireMeter
 from swarmrace.peer_run import PeerRun
-from swarmrace.records import PeerInfo, PeerResult, Waiting
+from swarmrace.records import PeerInfo, PeerResult, Usage, Waiting, Wire
 from swarmrace.rendezvous.client import RendezvousClient
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
@@ -62,6 +62,10 @@ class PeerState:
     start_ns: int | None = None
     """This leecher's start stamp in the current run."""
     system: System | None = None
+    wire: Callable[[], Wire | None] | None = None
+    """Returns the wire bytes of the current run so far; set from its common start on."""
+    usage: Callable[[], Usage] | None = None
+    """Returns CPU and memory of the current run so far; set from its common start on."""
     results: list[PeerResult] = field(default_factory=list)
     """Finished runs, oldest first."""
 
@@ -113,6 +117,13 @@ class Peer:
         )
         self.spec: SystemSpec = systems.load(config.scenario.entrants[config.entrant].kind)
         self.versions = machine.versions()
+        self.control: list[Callable[[], tuple[int, int]]] = [self.client.control_bytes]
+        """Whatever else of the runner uses the peer's interface (a scraper, say) adds itself."""
+
+    def control_bytes(self) -> tuple[int, int]:
+        """Return the wire bytes (sent, received) of the runner's own traffic so far."""
+        found = [source() for source in self.control]
+        return sum(sent for sent, _ in found), sum(received for _, received in found)
 
     async def live(self) -> None:
         """Take part in the whole race.
@@ -234,7 +245,7 @@ class _WaitingMeter:
             return sorted({os.getpid(), *(system.processes() if system is not None else ())})
 
         self._usage = UsageMeter(pids)
-        self._wire = WireMeter(peer.client.control_bytes) if peer.config.isolated else None
+        self._wire = WireMeter(peer.control_bytes) if peer.config.isolated else None
         self._usage.start()
         if self._wire is not None:
             self._wire.start()

@@ -67,7 +67,7 @@ class PeerRun:
             await self._clear_up()
         finally:
             beat.cancel()
-            self.state.record = None
+            self.state.record = self.state.wire = self.state.usage = None
         if self.failure is not None:
             await self.peer.close_system()  # whatever state it is in, the next run gets a new one
         self.state.stage = "wait"
@@ -98,10 +98,11 @@ class PeerRun:
         start_ns = self.offset.to_ours(release.start_ns)
         usage = UsageMeter(self.system.processes)
         own = UsageMeter(lambda: [os.getpid()]) if self.peer.spec.isolates_process else None
-        wire = WireMeter(self.client.control_bytes) if self.peer.config.isolated else None
+        wire = WireMeter(self.peer.control_bytes) if self.peer.config.isolated else None
         for meter in (usage, own, wire):
             if meter is not None:
                 meter.start()
+        self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
         if self.role == "leecher":
             await self._fetch(start_ns)
         self.state.stage = "serve"
@@ -110,8 +111,10 @@ class PeerRun:
         if not release.go and self.role == "seeder":
             self.failure = self.failure or release.failure
         if wire is not None:
-            self.facts["wire"] = wire.stop()
+            self.facts["wire"] = measured = wire.stop()
+            self.state.wire = lambda: measured
         figures = usage.stop()
+        self.state.usage = lambda: figures
         if own is not None:
             figures = figures.model_copy(update={"runner_cpu_seconds": own.stop().cpu_seconds})
         self.facts["usage"] = figures

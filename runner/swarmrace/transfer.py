@@ -62,6 +62,7 @@ async def race(
             await clock.sleep_until(start_ns)
             stamp_ns = clock.now_ns()
             woken()
+            record.start_ns = stamp_ns
             started.set_result(stamp_ns)
             await system.fetch(references, record)
 

@@ -66,15 +66,19 @@ class UsageMeter:
         """Return what was used since `start`. Safe to call again: then until now."""
         self._end_thread()
         self._look()
-        cpu_seconds = sum(total - self._base[key] for key, total in self._cpu.items())
-        return Usage(
-            cpu_seconds=cpu_seconds,
-            peak_memory_bytes=self._peak_bytes,
-            runner_cpu_seconds=(
-                None if self._includes_self else _own_cpu_seconds() - self._runner_base
-            ),
-            throttled_seconds=max(0.0, throttled_seconds() - self._throttled_base),
-        )
+        return self.so_far()
+
+    def so_far(self) -> Usage:
+        """Return what was used up to the last look, without looking again: cheap, for metrics."""
+        with self._lock:
+            return Usage(
+                cpu_seconds=sum(total - self._base[key] for key, total in self._cpu.items()),
+                peak_memory_bytes=self._peak_bytes,
+                runner_cpu_seconds=(
+                    None if self._includes_self else _own_cpu_seconds() - self._runner_base
+                ),
+                throttled_seconds=max(0.0, throttled_seconds() - self._throttled_base),
+            )
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._sample_seconds):

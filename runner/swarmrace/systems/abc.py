@@ -135,6 +135,8 @@ class Record:
         self.size_bytes = size_bytes
         self.arrivals: ByteLog | None = None
         self.deliverable: ByteLog | None = None
+        self.start_ns: int | None = None
+        """The leecher's start stamp, set by `transfer.race`."""
         self.discovered_ns: int | None = None
         self.done_ns: int | None = None
         self.connections_at_start: int | None = None

@@ -1,0 +1,162 @@
+"""The push: a run's whole arrival curve with its true times, in the text VictoriaMetrics takes.
+
+Lines of Prometheus' text format with Unix milliseconds, to `/api/v1/import/prometheus`. The series
+are those that `/metrics` serves, so the same queries work on either. Sending the same run twice
+sends the same samples, which change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Iterable, Mapping
+
+import httpx
+import numpy as np
+import tenacity
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from swarmrace.arrivals import Curve
+from swarmrace.metrics import table
+from swarmrace.metrics.sampler import Ended, Sampler
+from swarmrace.metrics.table import Sample
+from swarmrace.records import MARK_PERCENTS
+
+IMPORT_PATH = "/api/v1/import/prometheus"
+BUDGET_SECONDS = 10.0
+"""Longest time that a push keeps the peers waiting between two runs."""
+LATER_SECONDS = 3.0
+"""The same, while the last push had failed."""
+BIN_NS = 100_000_000
+MOST_BINS = 3000
+
+log = logging.getLogger(__name__)
+
+
+def curve_points(
+    curve: Curve, start_wall_ns: int, most_bins: int = MOST_BINS
+) -> list[tuple[int, int]]:
+    """Return a curve as (Unix milliseconds, bytes held by then), rising in time.
+
+    One point at the end of each bin of 100 ms from the start to the last byte, and one at each
+    mark, so that no mark lies between two points. Where there would be more than `most_bins` bins
+    they are as many times wider as it takes. Every point is true at its own millisecond; the first
+    says 0 at the start.
+    """
+    first_ms = start_wall_ns // 1_000_000
+    if not len(curve.t_ns):
+        return [(first_ms, 0)]
+    last_ns = int(curve.t_ns[-1])
+    width_ns = BIN_NS * max(1, -(-last_ns // (BIN_NS * most_bins)))
+    instants = [np.arange(width_ns, last_ns + width_ns, width_ns)]
+    instants += [[t] for p in MARK_PERCENTS if (t := curve.time_to_percent(p)) is not None]
+    wall_ns = start_wall_ns + np.concatenate(instants)
+    wall_ms = np.unique(-(-wall_ns // 1_000_000))
+    held = np.concatenate(([0], np.cumsum(curve.length)))
+    counts = held[np.searchsorted(curve.t_ns, wall_ms * 1_000_000 - start_wall_ns, side="right")]
+    points = zip(wall_ms.tolist(), counts.tolist(), strict=True)
+    return [(first_ms, 0), *(point for point in points if point[0] > first_ms)]
+
+
+def run_samples(sampler: Sampler, ended: Ended, curves: Mapping[str, Curve]) -> list[Sample]:
+    """Return everything to be sent of a run: the curves, and the final values at its end."""
+    result, state = ended.result, sampler.state.config
+    t_ms = -(-ended.ended_wall_ns // 1_000_000)
+    found = [*sampler.peer_samples(t_ms), *sampler.ended_samples(ended, t_ms)]
+    labels = (state.race_id, state.entrant, str(state.peer), result.run_id)
+    if ended.start_wall_ns is not None:
+        for of, metric in (("arrival", table.ARRIVED), ("delivery", table.DELIVERED)):
+            if of in curves:
+                points = curve_points(curves[of], ended.start_wall_ns)
+                found += [Sample(metric, labels, count, when) for when, count in points]
+    return found
+
+
+def text(samples: Iterable[Sample]) -> bytes:
+    """Return samples in Prometheus' text format, with their times."""
+
+    class _Once(Collector):
+        def collect(self):
+            return iter(table.families(samples))
+
+    registry = CollectorRegistry()
+    registry.register(_Once())
+    return generate_latest(registry)
+
+
+def import_url(base: str) -> str:
+    """Return where to send, for an address with or without the path of the import."""
+    base = base.rstrip("/")
+    return base if base.endswith(IMPORT_PATH) else base + IMPORT_PATH
+
+
+class _Refused(Exception):
+    """An answer that another try won't change."""
+
+
+class Pusher:
+    """Sends runs; what can't be sent is kept and sent with the next.
+
+    Args:
+        base_url: the address, with or without `/api/v1/import/prometheus`.
+        transport: instead of a network, for tests.
+    """
+
+    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = import_url(base_url)
+        self.pending: dict[str, bytes] = {}
+        self._failing = False
+        self._http = httpx.AsyncClient(
+            transport=transport, timeout=httpx.Timeout(5.0, connect=2.0), trust_env=False
+        )
+
+    async def send(self, run_id: str, data: bytes) -> bool:
+        """Send a run, and those kept before; return whether all are sent.
+
+        Bounded: after `BUDGET_SECONDS` (3 s when the last push had failed) it gives up for now.
+        """
+        self.pending[run_id] = await asyncio.to_thread(gzip.compress, data, 6)
+        return await self.flush(LATER_SECONDS if self._failing else BUDGET_SECONDS)
+
+    async def flush(self, seconds: float) -> bool:
+        """Send what is kept, within `seconds`; return whether all is sent."""
+        try:
+            async with asyncio.timeout(seconds):
+                for run_id in list(self.pending):
+                    await self._post(self.pending[run_id], seconds)
+                    del self.pending[run_id]
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, _Refused) as error:
+            self._failing = True
+            log.warning(
+                "push: expected %s to take %d run(s) within %g s, found %s; they are kept and sent "
+                "with the next run",
+                self.url,
+                len(self.pending),
+                seconds,
+                f"{type(error).__name__}: {error}".rstrip(": "),
+            )
+            return False
+        self._failing = False
+        return True
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._http.aclose()
+
+    async def _post(self, body: bytes, seconds: float) -> None:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_delay(seconds),
+            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            retry=tenacity.retry_if_exception_type((httpx.TransportError, httpx.HTTPStatusError)),
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        headers = {"content-type": "text/plain", "content-encoding": "gzip"}
+        async for attempt in retrying:
+            with attempt:
+                answer = await self._http.post(self.url, content=body, headers=headers)
+                if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+                    raise _Refused(f"status {answer.status_code}: {answer.text[:200].strip()}")
+                answer.raise_for_status()

@@ -1,0 +1,78 @@
+"""What ties metrics to a peer: told of every finished run, it serves and pushes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from swarmrace.arrivals import Curve
+from swarmrace.metrics import push
+from swarmrace.metrics.sampler import Sampler, observed
+from swarmrace.peer import PeerState, ResultSink
+from swarmrace.records import PeerResult
+
+log = logging.getLogger(__name__)
+
+
+class Reporter(ResultSink):
+    """Keeps finished runs for the exporter and pushes them, outside the measured window.
+
+    Nothing that goes wrong here touches the race: it is logged and counted.
+
+    Args:
+        pusher: where to; None to push nothing.
+    """
+
+    def __init__(self, pusher: push.Pusher | None = None) -> None:
+        self.pusher = pusher
+        self.sampler: Sampler | None = None
+
+    async def finished(
+        self, state: PeerState, result: PeerResult, curves: Mapping[str, Curve]
+    ) -> None:
+        """Serve the finished run's values from now on, and push the run."""
+        log.info("%s", summary(result))
+        try:
+            await self._report(result, curves)
+        except Exception:
+            log.exception("metrics: a finished run could not be reported (a defect)")
+
+    async def flush(self, seconds: float) -> None:
+        """Send what could not be sent before, within `seconds`."""
+        if self.pusher is not None and self.pusher.pending:
+            self._count(await self.pusher.flush(seconds))
+
+    async def aclose(self) -> None:
+        """Close the push's connection."""
+        if self.pusher is not None:
+            await self.pusher.aclose()
+
+    async def _report(self, result: PeerResult, curves: Mapping[str, Curve]) -> None:
+        if self.sampler is None:
+            return
+        seen = await asyncio.to_thread(observed, result, curves)
+        ended = self.sampler.ended(result, seen)
+        if self.pusher is not None:
+            data = await asyncio.to_thread(
+                lambda: push.text(push.run_samples(self.sampler, ended, seen))
+            )
+            self._count(await self.pusher.send(result.run_id, data))
+
+    def _count(self, sent: bool) -> None:
+        assert self.sampler is not None
+        self.sampler.pushes["sent" if sent else "failed"] += 1
+
+
+def summary(result: PeerResult) -> str:
+    """Return one line about a peer's part in a run."""
+    text = f"run {result.run_id}: {result.role} {result.peer} {result.outcome}"
+    if result.failure is not None:
+        failure = result.failure
+        text += f" in {failure.stage}: {failure.reason}"
+        return f"{text}: {failure.detail}" if failure.detail else text
+    if result.transfer is not None and result.transfer.done_seconds is not None:
+        text += f", done in {result.transfer.done_seconds:.3f} s"
+    if result.publish is not None:
+        text += f", published in {result.publish.seconds:.3f} s"
+    return text

@@ -1,0 +1,292 @@
+"""The one table of metrics. docs/metrics.md is written from it; every sample names a row of it.
+
+Names follow Prometheus' rules: base units (seconds, bytes), `_total` for counters, `_info` for
+facts in labels, `_timestamp_seconds` for Unix time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+
+PEER_LABELS: Final = ("race", "entrant", "peer")
+RUN_LABELS: Final = (*PEER_LABELS, "run")
+
+LABELS: Final[dict[str, str]] = {
+    "race": "the race id; without it two races in one database would be one series",
+    "entrant": "the entrant's name in the scenario",
+    "peer": "the peer's index in its entrant's swarm, from 0",
+    "run": "the run's id, its position in the race and its entrant (`003-codex`); empty between "
+    "runs",
+    "of": "`arrival` (a byte is held, in any order) or `delivery` (the verified prefix)",
+    "percent": "0 (the first byte), 1, 10, 50, 90 or 100 % of the payload",
+    "stage": "one of a peer's stages (docs/methodology.md)",
+    "reason": "why a run failed for this peer (docs/results-format.md)",
+    "role": "`seeder` or `leecher`",
+    "repetition": "the block of the run, from 0",
+    "rank": "0 published alone, the others after it",
+    "kind": "the entrant's kind: `bittorrent`, `codex`, `http`…",
+    "profile": "the entrant's profile: `stock` or `tuned`",
+    "version": "of swarmrace, or of the system that is raced",
+    "node": "the machine the peer runs on, where it is told",
+    "address": "the peer's own IP address",
+    "outcome": "`sent` or `failed`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric."""
+
+    name: str
+    type: Literal["counter", "gauge"]
+    unit: str
+    help: str
+    labels: tuple[str, ...] = RUN_LABELS
+    served: str = "run"
+    """When: `live` while the run is on, `end` once it has ended, `run` both, `peer` always."""
+
+
+class Sample(NamedTuple):
+    """One value of one metric."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    """Values, in the order of `metric.labels`."""
+    value: float
+    t_ms: int | None = None
+    """Unix time in milliseconds, where it isn't now."""
+
+
+_OF = (*RUN_LABELS, "of")
+
+ARRIVED = Metric(
+    "swarmrace_arrived_bytes_total",
+    "counter",
+    "bytes",
+    "Payload bytes that this leecher's node holds, each counted once.",
+)
+DELIVERED = Metric(
+    "swarmrace_delivered_bytes_total",
+    "counter",
+    "bytes",
+    "Length of the verified prefix that an application could read in order.",
+)
+VERIFIED = Metric(
+    "swarmrace_verified_bytes_total",
+    "counter",
+    "bytes",
+    "Payload bytes found right by length and SHA-256, checked after the run.",
+)
+DUPLICATE = Metric(
+    "swarmrace_duplicate_bytes_total",
+    "counter",
+    "bytes",
+    "Payload bytes that came again.",
+)
+PAYLOAD = Metric(
+    "swarmrace_payload_bytes",
+    "gauge",
+    "bytes",
+    "Payload that this leecher is to fetch. Seeders have none.",
+)
+WIRE_SENT = Metric(
+    "swarmrace_wire_sent_bytes_total",
+    "counter",
+    "bytes",
+    "Sent over the peer's own interface since the common start, the runner's own traffic and "
+    "scrapes taken off. Absent where the peer has no interface of its own.",
+)
+WIRE_RECEIVED = Metric(
+    "swarmrace_wire_received_bytes_total",
+    "counter",
+    "bytes",
+    "Received over the peer's own interface since the common start; see the sent bytes.",
+)
+SYSTEM_SENT = Metric(
+    "swarmrace_system_sent_bytes_total",
+    "counter",
+    "bytes",
+    "Sent by the system's own counter. Each system counts what it likes: never compare two.",
+)
+SYSTEM_RECEIVED = Metric(
+    "swarmrace_system_received_bytes_total",
+    "counter",
+    "bytes",
+    "Received by the system's own counter. Never compare two systems.",
+)
+CONNECTIONS = Metric(
+    "swarmrace_connections",
+    "gauge",
+    "connections",
+    "Peers that the system is connected to now.",
+    served="live",
+)
+START = Metric(
+    "swarmrace_start_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When this leecher began: its own start stamp.",
+)
+DISCOVERED = Metric(
+    "swarmrace_discovered_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When metadata or manifest were known.",
+)
+MARK = Metric(
+    "swarmrace_mark_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When so many percent of the payload were there. While the run is on it is read from the same "
+    "log as the result; once the run has ended it is the result's own.",
+    (*_OF, "percent"),
+)
+DONE = Metric(
+    "swarmrace_done_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When the transfer was done by the system's definition of done.",
+)
+START_LAG = Metric(
+    "swarmrace_start_lag_seconds",
+    "gauge",
+    "seconds",
+    "This leecher's start stamp minus the common instant, on its own clock.",
+    served="end",
+)
+PUBLISH = Metric(
+    "swarmrace_publish_seconds",
+    "gauge",
+    "seconds",
+    "How long this seeder's publish took.",
+    (*RUN_LABELS, "rank"),
+    served="end",
+)
+SINCE_BYTE = Metric(
+    "swarmrace_since_last_byte_seconds",
+    "gauge",
+    "seconds",
+    "Time since the last new byte, or since the start, of a transfer that is not done.",
+    served="live",
+)
+STALL = Metric(
+    "swarmrace_longest_stall_seconds",
+    "gauge",
+    "seconds",
+    "Longest time without a new byte, after the first.",
+    _OF,
+    served="end",
+)
+CPU = Metric(
+    "swarmrace_cpu_seconds_total",
+    "counter",
+    "seconds",
+    "CPU time of the system's processes since the common start.",
+)
+RUNNER_CPU = Metric(
+    "swarmrace_runner_cpu_seconds_total",
+    "counter",
+    "seconds",
+    "CPU time of the runner itself, where the system is a process apart.",
+)
+THROTTLED = Metric(
+    "swarmrace_cpu_throttled_seconds_total",
+    "counter",
+    "seconds",
+    "How long the cgroup's CPU limit kept the peer from running, summed over CPUs.",
+)
+MEMORY = Metric(
+    "swarmrace_peak_memory_bytes",
+    "gauge",
+    "bytes",
+    "Highest resident memory of the system's processes in this run.",
+)
+STAGE = Metric(
+    "swarmrace_stage",
+    "gauge",
+    "1 or 0",
+    "1 for the stage this peer is in, 0 for every other.",
+    (*RUN_LABELS, "stage"),
+    served="live",
+)
+COMPLETED = Metric(
+    "swarmrace_completed",
+    "gauge",
+    "1 or 0",
+    "Whether the run completed for this peer.",
+    served="end",
+)
+FAILURES = Metric(
+    "swarmrace_failures_total",
+    "counter",
+    "failures",
+    "1 when the run failed for this peer, with its reason and the stage.",
+    (*RUN_LABELS, "reason", "stage"),
+    served="end",
+)
+RUN_INFO = Metric(
+    "swarmrace_run_info",
+    "gauge",
+    "1",
+    "The run: this peer's role in it and its block.",
+    (*RUN_LABELS, "role", "repetition"),
+)
+PEER_INFO = Metric(
+    "swarmrace_peer_info",
+    "gauge",
+    "1",
+    "The peer: its entrant's kind and profile, swarmrace's version, where it runs.",
+    (*PEER_LABELS, "kind", "profile", "version", "node", "address"),
+    served="peer",
+)
+SYSTEM_INFO = Metric(
+    "swarmrace_system_info",
+    "gauge",
+    "1",
+    "The system that is raced and its version, known after the first run.",
+    (*PEER_LABELS, "version"),
+    served="peer",
+)
+PUSHES = Metric(
+    "swarmrace_pushes_total",
+    "counter",
+    "pushes",
+    "Runs that were sent to the push address, and attempts given up. Failed ones are kept and "
+    "sent with the next.",
+    (*PEER_LABELS, "outcome"),
+    served="peer",
+)
+
+METRICS: Final[tuple[Metric, ...]] = (
+    *(ARRIVED, DELIVERED, VERIFIED, DUPLICATE, PAYLOAD),
+    *(START, DISCOVERED, MARK, DONE, START_LAG, PUBLISH),
+    *(SINCE_BYTE, STALL),
+    *(WIRE_SENT, WIRE_RECEIVED, SYSTEM_SENT, SYSTEM_RECEIVED, CONNECTIONS),
+    *(CPU, RUNNER_CPU, THROTTLED, MEMORY),
+    *(STAGE, COMPLETED, FAILURES),
+    *(RUN_INFO, PEER_INFO, SYSTEM_INFO, PUSHES),
+)
+
+
+def families(samples: Iterable[Sample]) -> list[Family]:
+    """Return samples as prometheus-client's families, in the order of the table."""
+    by_metric: dict[Metric, list[Sample]] = {metric: [] for metric in METRICS}
+    for sample in samples:
+        by_metric[sample.metric].append(sample)
+    found: list[Family] = []
+    for metric, rows in by_metric.items():
+        if not rows:
+            continue
+        kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+        family = kind(metric.name, metric.help, labels=metric.labels)
+        for row in rows:
+            # The client cuts to whole milliseconds; half of one more keeps it from cutting one off.
+            t_seconds = None if row.t_ms is None else (row.t_ms + 0.5) / 1e3
+            family.add_metric(row.labels, row.value, timestamp=t_seconds)
+        found.append(family)
+    return found
