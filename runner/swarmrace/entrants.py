@@ -6,9 +6,10 @@ party's kind brings its own subclass of `EntrantOptions` (see `swarmrace.systems
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from swarmrace.model import Model
 from swarmrace.units import Size
@@ -55,14 +56,14 @@ class CodexOptions(EntrantOptions):
     program: str | None = None
     """Path of the node's program on one machine; `codex` or `storage` on PATH when absent."""
     nodes: list[str] = []
-    """Base URLs of nodes that already run, one a peer (`http://host:8080`); then none is started."""
+    """Base URLs of nodes that run already, one a peer (`http://host:8080`); none is started."""
     download: Literal["stream", "background"] = "stream"
     """`stream` reads the content in order (delivery); `background` lets the node fetch it and
     watches its progress (arrival, on a node that reports it)."""
     block_size: Annotated[Size, Field(gt=0)] | None = None
     """Upload block size, where the node takes one (power of two, 4 KiB to 512 KiB)."""
     storage_quota: Size | None = None
-    """The node's quota; when absent, stock keeps the node's own, raised only if the file needs it."""
+    """The node's quota; when absent, stock keeps the node's own, raised if the file needs it."""
     poll_seconds: Annotated[float, Field(ge=0.01, le=5)] = 0.1
     """Progress poll interval of background downloads: the resolution of their marks."""
     arguments: list[str] = []
@@ -92,6 +93,17 @@ class SyntheticOptions(EntrantOptions):
     """Times of repetition k are multiplied by entry k (modulo the length)."""
     faults: dict[int, Literal["stall", "wrongBytes", "refused", "publishHangs", "crash"]] = {}
     """Peer index to what goes wrong with it."""
+
+    @field_validator("curve")
+    @classmethod
+    def _rises(cls, curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        inside = all(seconds >= 0 and 0 <= fraction <= 1 for seconds, fraction in curve)
+        falls = any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(curve))
+        if not curve or not inside or falls:
+            raise ValueError(
+                f"found the curve {curve}, expected [seconds, fraction of 0 to 1], both rising"
+            )
+        return curve
 
 
 BUILTIN_OPTIONS: dict[str, type[EntrantOptions]] = {

@@ -10,7 +10,6 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -90,14 +89,6 @@ class SyntheticSystem(System):
 
     def __init__(self, context: Context, options: SyntheticOptions) -> None:
         super().__init__(context, options)
-        faults = [f"found ({t}, {f})" for t, f in options.curve if not (t >= 0 and 0 <= f <= 1)]
-        falls = [
-            f"found {a} before {b}" for a, b in pairwise(options.curve) if b < a or b[1] < a[1]
-        ]
-        if faults or falls or not options.curve:
-            raise ValueError(
-                f"curve: expected rising (seconds, fraction of 0 to 1), {(*faults, *falls)}"
-            )
         self._run: Run | None = None
         self._record: Record | None = None
         self._fault = options.faults.get(context.peer)
