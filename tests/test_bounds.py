@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmrace import bounds
+from swarmrace.records import PeerInfo
+from swarmrace.scenario import Network
+
+F = 100_000_000
+rates = st.floats(min_value=1e3, max_value=1e10)
+
+
+def test_each_term_by_hand():
+    # 100 MB, seeder 10 MB/s up; leechers 2 x 5 MB/s up, 100 MB/s down.
+    # F/u_s = 10 s; F/d_min = 1 s; N·F/(u_s + Σu_i) = 200/20 = 10 s
+    assert bounds.minimum_seconds(F, [10e6], [5e6, 5e6], [100e6, 100e6]) == 10
+    # slow downloader: F/d_min = 50 s
+    assert bounds.minimum_seconds(F, [10e6], [5e6, 5e6], [2e6, 100e6]) == 50
+    # leechers that hardly upload: 2·100/(10 + 0.2) s
+    assert bounds.minimum_seconds(F, [10e6], [1e5, 1e5], [100e6, 100e6]) == pytest.approx(
+        200 / 10.2
+    )
+    # two seeders are summed
+    assert bounds.minimum_seconds(F, [10e6, 30e6], [math.inf], [math.inf]) == 2.5
+    assert bounds.http_minimum_seconds(F, 3, [10e6, 20e6]) == 10
+
+
+def test_nothing_limited_bounds_nothing():
+    assert bounds.minimum_seconds(F, [math.inf], [math.inf], [math.inf]) == 0
+    assert bounds.http_minimum_seconds(F, 3, [math.inf]) == 0
+
+
+@pytest.mark.parametrize("bad", [([], [1.0], [1.0]), ([1.0], [], []), ([0.0], [1.0], [1.0])])
+def test_what_has_no_bound_is_refused(bad):
+    with pytest.raises(ValueError, match=r"expected (at least one|them all above 0)"):
+        bounds.minimum_seconds(F, *bad)
+
+
+@given(st.lists(rates, min_size=1, max_size=5), st.lists(st.tuples(rates, rates), min_size=1))
+def test_more_rate_never_takes_longer_and_http_is_never_faster_for_equal_seeders(seeders, leechers):
+    ups, downs = [up for up, _ in leechers], [down for _, down in leechers]
+    least = bounds.minimum_seconds(F, seeders, ups, downs)
+    assert bounds.minimum_seconds(F, seeders, [2 * up for up in ups], downs) <= least
+    assert bounds.minimum_seconds(F, [2 * up for up in seeders], ups, downs) <= least
+    http = bounds.http_minimum_seconds(F, len(leechers), seeders)
+    assert least <= max(http, F / min(downs)) * (1 + 1e-12)
+
+
+def test_a_run_takes_measured_rates_before_set_ones_and_only_where_set():
+    network = Network(upload=10_000_000)
+    infos = {
+        peer: PeerInfo(entrant="x", peer=peer, address="127.0.0.1", host="h", rates=measured)
+        for peer, measured in enumerate(
+            [{"upload": 8e6, "download": 1.0}, {"upload": 9e6, "download": 1.0}, {}]
+        )
+    }
+    found = bounds.of_run(network, infos, [0], 3, F)
+    # u_s = 8; Σu_i = 9 measured + 10 as set; downloads are not limited, so d_min (1 B/s) is not.
+    assert found.minimum_seconds == pytest.approx(max(100 / 8, 2 * 100 / 27))
+    assert found.http_seconds == pytest.approx(2 * 100 / 8)
+    assert not found.measured
+    assert bounds.of_run(network, dict(list(infos.items())[:2]), [0], 2, F).measured
+    assert bounds.of_run(Network(delay_milliseconds=5), infos, [0], 3, F) is None
+
+
+def test_seeders_may_have_rates_of_their_own():
+    network = Network(upload=1_000_000, seeders={"upload": 50_000_000})
+    found = bounds.of_run(network, {}, [0], 3, F)
+    assert found.minimum_seconds == pytest.approx(200 / 52)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from swarmrace import results
+from swarmrace.errors import ResultsError
+from swarmrace.schedule import schedule
+from verdict.folder import build, curve, scenario_of
+
+SCENARIO = scenario_of(
+    {"a": {"kind": "synthetic"}, "b": {"kind": "synthetic"}}, repetitions=2, seed=5
+)
+TIMES = {"a": [[1, 2, 3], [1, math.inf, 3]], "b": [[2, 2, 2], [2, 2, 2]]}
+FIRST = schedule(SCENARIO)[0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return build(tmp_path / "results", SCENARIO, TIMES)
+
+
+def test_a_whole_folder(folder):
+    found = results.load(folder)
+    assert found.faults == ()
+    assert found.scenario == SCENARIO
+    assert [record.run for record in found.runs] == schedule(SCENARIO)
+    assert all(record.result.run_id == record.run.id for record in found.runs)
+    assert all(sorted(record.peers) == [0, 1, 2, 3] for record in found.runs)
+    assert sorted(found.peer_infos("b")) == [0, 1, 2, 3]
+    record = found.runs[0]
+    assert record.leechers == tuple(p for p in range(4) if p not in record.run.seeders)
+
+
+def test_curves_are_read_when_asked_for(folder):
+    found = results.load(folder)
+    record = next(r for r in found.runs if r.run.entrant == "a" and r.run.repetition == 0)
+    loaded = found.curve(record.run.id, record.leechers[1])
+    assert loaded.time_to_percent(100) == curve(2, 10_000_000).time_to_percent(100) == 2_000_000_000
+    with pytest.raises(ResultsError, match="recorded no deliveries"):
+        found.curve(record.run.id, record.leechers[1], "deliveries")
+    with pytest.raises(ResultsError, match="no transfer of peer"):
+        found.curve(record.run.id, record.run.seeders[0])
+    with pytest.raises(ResultsError, match="no transfer of peer"):
+        found.curve("999-nobody", 0)
+
+
+def test_an_absent_run_is_a_fact_and_no_fault(tmp_path):
+    found = results.load(build(tmp_path, SCENARIO, TIMES | {"b": [None, TIMES["b"][1]]}))
+    assert found.faults == ()
+    [absent] = [record for record in found.runs if record.result is None]
+    assert (absent.run.entrant, absent.run.repetition, absent.peers) == ("b", 0, {})
+
+
+def test_an_absent_run_json_keeps_its_peers(folder):
+    (folder / "runs" / FIRST.id / "run.json").unlink()
+    found = results.load(folder)
+    assert found.faults == ()
+    assert found.runs[0].result is None
+    assert len(found.runs[0].peers) == 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda text: text[: len(text) // 2], "not whole JSON"),
+        (lambda text: "", "empty"),
+        (lambda text: "[1, 2]", "found list, expected a JSON object"),
+        (lambda text: text.replace('"peer": 0', '"peer": "zero"'), "peer: found 'zero'"),
+        (
+            lambda text: text.replace('"role"', '"rolle": 1, "role"'),
+            "rolle: unknown key (did you mean 'role'",
+        ),
+        (lambda text: text.replace('"format": 1', '"format": null'), "format: found None"),
+        (lambda text: text.replace(SCENARIO.race_id(), "0123456789"), "belongs to race 0123456789"),
+        (lambda text: text.replace(f'"{FIRST.id}"', '"077-x"'), "belongs to run 077-x"),
+        (lambda text: text.replace('"peer": 0', '"peer": 3'), f"holds {FIRST.entrant}-3"),
+    ],
+)
+def test_a_broken_file_is_named_and_the_rest_is_read(folder, damage, fault):
+    path = folder / "runs" / FIRST.id / f"{FIRST.entrant}-0.json"
+    before = path.read_text()
+    after = damage(before)
+    assert after != before
+    path.write_text(after)
+    found = results.load(folder)
+    [line] = found.faults
+    assert line.startswith(f"runs/{FIRST.id}/{FIRST.entrant}-0.json: ")
+    assert fault in line
+    assert sorted(found.runs[0].peers) == [1, 2, 3]
+    assert sorted(found.runs[1].peers) == [0, 1, 2, 3]
+
+
+def test_missing_and_torn_arrivals_are_named(folder):
+    record = results.load(folder).runs[0]
+    one, other, _ = (
+        folder / "runs" / FIRST.id / f"{FIRST.entrant}-{peer}.arrivals.npz"
+        for peer in record.leechers
+    )
+    one.unlink()
+    other.write_bytes(other.read_bytes()[:-30])
+    found = results.load(folder)
+    assert [line.partition(": ")[2].split(";")[0] for line in found.faults] == [
+        "missing",
+        "not a whole npz",
+    ]
+    assert len(found.runs[0].peers) == 4
+    with pytest.raises(ResultsError, match=r"arrivals\.npz"):
+        found.curve(FIRST.id, record.leechers[0])
+    with pytest.raises(ResultsError, match="expected an arrivals npz"):
+        found.curve(FIRST.id, record.leechers[1])
+
+
+def test_foreign_folders_are_named_and_unfinished_files_are_not(folder):
+    (folder / "runs" / "099-stranger").mkdir()
+    (folder / "runs" / FIRST.id / ".part-abc").write_text("{")
+    (folder / "runs" / FIRST.id / ".part-abc.json").write_text("{")
+    assert results.load(folder).faults == ("runs/099-stranger: not a run of this race; left out",)
+
+
+def test_a_file_that_names_another_folder_is_not_followed(folder):
+    record = results.load(folder).runs[0]
+    path = folder / "runs" / FIRST.id / f"{FIRST.entrant}-{record.leechers[0]}.json"
+    data = json.loads(path.read_text())
+    data["transfer"]["arrivalsFile"] = "../../../secret.npz"
+    path.write_text(json.dumps(data))
+    [fault] = results.load(folder).faults
+    assert fault.startswith(f"runs/{FIRST.id}/secret.npz: missing")
+
+
+def test_what_is_no_results_folder(tmp_path, folder):
+    with pytest.raises(ResultsError, match="no such folder"):
+        results.load(tmp_path / "nowhere")
+    with pytest.raises(ResultsError, match=r"no race\.json"):
+        results.load(tmp_path)
+    (folder / "race.json").write_text('{"format": 1, "raceId"')
+    with pytest.raises(ResultsError, match="not whole JSON"):
+        results.load(folder)
+
+
+def test_an_unknown_kind_in_the_scenario_is_said(folder):
+    text = (folder / "race.json").read_text().replace('"synthetic"', '"gnutella"')
+    (folder / "race.json").write_text(text)
+    with pytest.raises(ResultsError, match=r"scenario can't be read.*'gnutella'"):
+        results.load(folder)
+
+
+@pytest.mark.parametrize("name", ["race.json", f"runs/{FIRST.id}/run.json"])
+def test_newer_formats_are_refused(folder, name):
+    path = folder / name
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2', 1))
+    with pytest.raises(ResultsError, match=r"results format 2, this swarmrace reads up to 1"):
+        results.load(folder)
+
+
+def _age(data, kind):
+    """Return a file as a made-up format 0 had it."""
+    data = data | {"format": 0}
+    if kind == "run":
+        data["wallMilliseconds"] = round(1000 * data.pop("wallSeconds"))
+    return data
+
+
+def test_older_formats_are_brought_up_step_by_step(folder, monkeypatch):
+    now = results.load(folder)
+    for path in folder.rglob("*.json"):
+        kind = path.stem if path.stem in ("race", "run") else "peer"
+        path.write_text(json.dumps(_age(json.loads(path.read_text()), kind)))
+    with pytest.raises(ResultsError, match="results format 0, this swarmrace reads from 1 up to 1"):
+        results.load(folder)
+
+    def step(kind, data):
+        if kind == "run":
+            return {k: v for k, v in data.items() if k != "wallMilliseconds"} | {
+                "wallSeconds": data["wallMilliseconds"] / 1000
+            }
+        return data
+
+    monkeypatch.setitem(results.MIGRATIONS, 0, step)
+    found = results.load(folder)
+    assert found.faults == ()
+    assert found.runs == now.runs
+    assert found.info == now.info

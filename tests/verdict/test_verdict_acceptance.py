@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from folder import build, scenario_of
+
+from swarmrace import results
+from swarmrace.errors import Exit
+from swarmrace.verdict import compute
+
+INF = math.inf
+HTTP = {"kind": "http"}
+
+
+def flat(*numbers):
+    return [[n, n, n] for n in numbers]
+
+
+def verdict_of(tmp_path, x, y, within, *, more=(), **folder):
+    acceptance = [{"entrant": "x", "within": within, "of": "y"}, *more]
+    scenario = scenario_of({"x": HTTP, "y": HTTP}, acceptance=acceptance)
+    return compute(results.load(build(tmp_path, scenario, {"x": x, "y": y}, **folder)))
+
+
+# Ratios 2, 2.1, 2.2: 2.099 [1.864, 2.362].
+ONE, OTHER = flat(2, 2.1, 2.2), flat(1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("within", "verdict", "code"),
+    [
+        (2.4, "met", Exit.OK),
+        (2.2, "undecided", Exit.ACCEPTANCE_UNDECIDED),
+        (1.9, "undecided", Exit.ACCEPTANCE_UNDECIDED),
+        (1.8, "missed", Exit.ACCEPTANCE_MISSED),
+    ],
+)
+def test_three_ways(tmp_path, within, verdict, code):
+    found = verdict_of(tmp_path, ONE, OTHER, within)
+    [item] = found.acceptance
+    assert (item.verdict, found.exit) == (verdict, code)
+    assert item.ratio.estimate == pytest.approx((2 * 2.1 * 2.2) ** (1 / 3))
+    assert "2.10 [1.86, 2.36]" in item.text
+    assert item.text.startswith(f"{verdict}: x (stock) within {within:g} × ")
+
+
+def test_the_bound_itself_is_met(tmp_path):
+    assert verdict_of(tmp_path, flat(2, 2, 2), OTHER, 2).acceptance[0].verdict == "met"
+
+
+def test_it_runs_the_way_the_scenario_says_and_not_the_headline(tmp_path):
+    scenario = scenario_of(
+        {"x": HTTP, "y": HTTP}, acceptance=[{"entrant": "y", "within": 0.6, "of": "x"}]
+    )
+    found = compute(results.load(build(tmp_path, scenario, {"x": ONE, "y": OTHER})))
+    assert found.comparisons[0].entrant == "x"
+    assert found.acceptance[0].verdict == "met"
+    assert found.acceptance[0].ratio.estimate < 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "verdict", "why"),
+    [
+        (flat(1, INF, 1), flat(1, 1, 1), "undecided", "no interval: failed transfers"),
+        (flat(INF, INF, INF), flat(1, 1, 1), "missed", "failed in every block"),
+        (flat(1, 1, 1), flat(INF, INF, INF), "met", "the other failed in every block"),
+        ([*flat(INF, INF), None], flat(1, 1, 1), "undecided", "below 3 blocks nothing is decided"),
+        ([*flat(1, 1), None], flat(1, 1, 1), "undecided", "1.00 [no interval below 3 blocks]"),
+        ([None] * 3, flat(1, 1, 1), "undecided", "no block has a number of both"),
+    ],
+)
+def test_failures_and_too_few_blocks(tmp_path, x, y, verdict, why):
+    [item] = verdict_of(tmp_path, x, y, 1.2).acceptance
+    assert item.verdict == verdict
+    assert why in item.text
+
+
+@pytest.mark.parametrize(("resolution", "verdict"), [(0.001, "missed"), (0.1, "undecided")])
+def test_what_exceeds_by_less_than_the_resolution_is_not_missed(tmp_path, resolution, verdict):
+    found = verdict_of(
+        tmp_path, flat(1.05, 1.05, 1.05), flat(1, 1, 1), 1.0, resolution_seconds=resolution
+    )
+    assert found.acceptance[0].verdict == verdict
+
+
+def test_equal_times_and_a_bound_below_one(tmp_path):
+    found = verdict_of(tmp_path, OTHER, OTHER, 0.9, resolution_seconds=0.01)
+    assert found.acceptance[0].verdict == "missed"
+
+
+def test_the_worst_of_several_decides_the_exit(tmp_path):
+    more = [{"entrant": "x", "within": 2.2, "of": "y"}]
+    assert verdict_of(tmp_path / "1", ONE, OTHER, 9, more=more).exit is Exit.ACCEPTANCE_UNDECIDED
+    assert verdict_of(tmp_path / "2", ONE, OTHER, 1, more=more).exit is Exit.ACCEPTANCE_MISSED
+
+
+def test_without_acceptance_the_exit_says_whether_anything_came_out(tmp_path):
+    scenario = scenario_of({"x": HTTP, "y": HTTP})
+    times = {"x": [None] * 3, "y": flat(1, 1, 1)}
+    assert compute(results.load(build(tmp_path / "1", scenario, times))).exit is Exit.OK
+    times["y"] = flat(INF, INF, INF)
+    assert compute(results.load(build(tmp_path / "2", scenario, times))).exit is Exit.RACE

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from folder import build, scenario_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmrace import results
+from swarmrace.verdict import compute
+from swarmrace.verdict.compare import number, ratio
+
+INF = math.inf
+BT = {"kind": "bittorrent"}
+CODEX = {"kind": "codex"}
+HTTP = {"kind": "http"}
+
+
+def verdict_of(tmp_path, entrants, times, *, folder=None, **race):
+    scenario = scenario_of(entrants, **race)
+    return compute(results.load(build(tmp_path / "results", scenario, times, **(folder or {}))))
+
+
+def flat(*numbers):
+    """Return runs whose leechers all take the same."""
+    return [[n, n, n] for n in numbers]
+
+
+def test_the_ratio_by_hand(tmp_path):
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": flat(2, 4, 8), "y": flat(1, 2, 2)})
+    [pair] = found.comparisons
+    assert (pair.entrant, pair.of, pair.headline, pair.paired) == ("x", "y", True, True)
+    assert math.log2(pair.t100.estimate) == pytest.approx(4 / 3)
+    assert math.log2(pair.t100.high) == pytest.approx(4 / 3 + 4.302653 / 3, rel=1e-6)
+    assert (pair.t100.slower, pair.t100.faster, pair.t100.ties) == (3, 0, 0)
+    assert pair.t100.method == "paired t on logarithms"
+    assert found.headline == [
+        "x (stock) took 2.52 × y's (stock) time [0.932, 6.81] over 3 blocks; "
+        "neither is shown to be faster"
+    ]
+
+
+def test_only_blocks_with_both_are_paired(tmp_path):
+    found = verdict_of(
+        tmp_path,
+        {"x": HTTP, "y": HTTP},
+        {"x": [*flat(2, 2, 2), None], "y": [None, *flat(1, 1, 1)]},
+        repetitions=4,
+    )
+    [pair] = found.comparisons
+    assert pair.t100.blocks == 2
+    assert pair.t100.estimate == pytest.approx(2)
+    assert pair.t100.low is None
+    assert "[no interval below 3 blocks] over 2 blocks" in pair.text
+
+
+def test_sequential_order_is_not_paired_and_says_so(tmp_path):
+    times = {"x": flat(2, 4, 8), "y": flat(1, 1, 8)}
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
+    [pair] = found.comparisons
+    assert not pair.paired
+    assert pair.t100.method == "Welch's t on logarithms"
+    assert pair.t100.estimate == pytest.approx(2)
+    assert pair.t100.sign_p is None
+    assert "over 3 and 3 runs; " in pair.text
+    assert "; not paired: the order was sequential" in pair.text
+
+
+def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
+    times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
+    entrants = {"x": HTTP, "y": HTTP}
+    apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
+    [pair] = verdict_of(tmp_path / "1", entrants, times, folder=apart).comparisons
+    assert not pair.paired
+    assert pair.why_not_paired == "peer 1 ran on n1 for x and on n2 for y"
+    together = {"nodes": lambda entrant, peer: f"n{peer}"}
+    [pair] = verdict_of(tmp_path / "2", entrants, times, folder=together).comparisons
+    assert pair.paired
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "estimate", "counts", "text"),
+    [
+        (flat(2, INF, 2), flat(1, 1, 3), None, (2, 1, 0), "no ratio, because transfers failed"),
+        (
+            flat(INF, INF, INF),
+            flat(1, 1, 1),
+            "failed",
+            (3, 0, 0),
+            "x failed in every one, y in none",
+        ),
+        (flat(1, 1, 1), flat(INF, INF, INF), 0.0, (0, 3, 0), "y failed in every one, x in none"),
+        (flat(INF, 1, 1), flat(INF, 2, 2), None, (0, 2, 1), "slower in 0, faster in 2, equal in 1"),
+    ],
+)
+def test_failures_leave_counts_and_no_interval(tmp_path, x, y, estimate, counts, text):
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": x, "y": y})
+    [pair] = found.comparisons
+    assert pair.t100.estimate == estimate
+    assert (pair.t100.low, pair.t100.high) == (None, None)
+    assert (pair.t100.slower, pair.t100.faster, pair.t100.ties) == counts
+    assert pair.t100.method == "counts"
+    assert text in pair.text
+
+
+def test_nothing_in_common(tmp_path):
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": [None] * 3, "y": flat(1, 1, 1)})
+    assert found.comparisons[0].t100.blocks == 0
+    assert "nothing to compare, no block gave a number of both" in found.headline[0]
+
+
+@pytest.mark.parametrize(("resolution", "below"), [(0.1, True), (0.04, False)])
+def test_a_difference_below_the_resolution_is_none(tmp_path, resolution, below):
+    found = verdict_of(
+        tmp_path,
+        {"x": HTTP, "y": HTTP},
+        {"x": flat(1.05, 1.06, 1.05), "y": flat(1, 1, 1)},
+        folder={"resolution_seconds": resolution},
+    )
+    [pair] = found.comparisons
+    assert pair.t100.below_resolution is below
+    assert pair.t100.ties == (3 if below else 0)
+    if below:
+        assert pair.text.startswith(
+            "x (stock) and y (stock): no difference at the resolution of 100 ms over 3 blocks"
+        )
+    else:
+        assert "took 1.05 ×" in pair.text
+
+
+def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
+    entrants = {
+        "bt": BT,
+        "fast": BT | {"profile": "tuned"},
+        "web": HTTP,
+        "codex": CODEX,
+    }
+    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
+    pairs = {(p.entrant, p.of): p for p in found.comparisons}
+    assert len(pairs) == 6
+    assert {key for key, pair in pairs.items() if pair.headline} == {
+        ("codex", "bt"),
+        ("bt", "web"),
+        ("fast", "web"),
+        ("codex", "web"),
+    }
+    assert {key for key, pair in pairs.items() if pair.reference} == {
+        ("bt", "web"),
+        ("fast", "web"),
+        ("codex", "web"),
+    }
+    assert found.headline[0] == pairs["codex", "bt"].text
+    assert all("web is a reference" in line for line in found.headline[1:])
+    assert pairs["bt", "fast"].text not in found.headline
+
+
+def test_a_torrent_file_is_never_set_against_codex(tmp_path):
+    entrants = {"bt": BT | {"reference": "torrent"}, "codex": CODEX, "web": HTTP}
+    found = verdict_of(
+        tmp_path,
+        entrants,
+        dict.fromkeys(entrants, flat(1, 2, 3)),
+        acceptance=[{"entrant": "codex", "within": 10, "of": "bt"}],
+    )
+    pairs = {(p.entrant, p.of): p for p in found.comparisons}
+    barred = pairs["codex", "bt"]
+    assert (barred.t100, barred.last, barred.marks, barred.headline) == (None, None, [], False)
+    assert "bt's leechers held the .torrent file" in barred.why_not
+    assert pairs["bt", "web"].t100 is not None
+    [item] = found.acceptance
+    assert item.verdict == "undecided"
+    assert ".torrent file" in item.text
+
+
+def marks(found, entrant, of):
+    [pair] = [p for p in found.comparisons if (p.entrant, p.of) == (entrant, of)]
+    return {kind: [m for m in pair.marks if m.kind == kind] for kind in ("arrival", "delivery")}
+
+
+@pytest.mark.parametrize(("order", "compared"), [("rarestFirst", False), ("sequential", True)])
+def test_delivery_is_set_against_a_stream_only_when_fetched_in_order(tmp_path, order, compared):
+    entrants = {"bt": BT | {"pieceOrder": order}, "codex": CODEX, "web": HTTP}
+    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
+    for pair in (("codex", "bt"), ("bt", "web")):
+        delivery = marks(found, *pair)["delivery"]
+        assert len(delivery) == 6
+        assert all((mark.ratio is not None) is compared for mark in delivery)
+        if not compared:
+            assert all("pieceOrder: sequential" in mark.why_not for mark in delivery)
+    # A stream is a stream; arrival is compared where both observe it and nowhere else.
+    assert all(mark.ratio for mark in marks(found, "codex", "web")["delivery"])
+    assert all(mark.ratio for mark in marks(found, "bt", "web")["arrival"])
+    assert all(
+        mark.why_not == "codex doesn't observe arrival"
+        for mark in marks(found, "codex", "bt")["arrival"]
+    )
+
+
+def test_two_of_a_kind_compare_their_deliveries(tmp_path):
+    entrants = {"utp": BT | {"utp": True}, "tcp": BT | {"utp": False}}
+    found = verdict_of(tmp_path, entrants, {"utp": flat(2, 2, 2), "tcp": flat(1, 1, 1)})
+    delivery = {m.percent: m.ratio for m in marks(found, "utp", "tcp")["delivery"]}
+    assert delivery[50].estimate == pytest.approx(2)
+
+
+blocks = st.dictionaries(
+    st.integers(0, 6),
+    st.tuples(st.floats(1e-3, 1e3) | st.just(INF), st.floats(0, 0.1)),
+    max_size=7,
+)
+
+
+@given(blocks, blocks, st.booleans())
+def test_whatever_comes_a_ratio_never_looks_like_more_than_it_is(a, b, paired):
+    found = ratio(a, b, paired=paired)
+    common = a.keys() & b.keys()
+    if paired:
+        assert found.blocks == len(common) == found.slower + found.faster + found.ties
+        used = [side[block][0] for block in common for side in (a, b)]
+    else:
+        assert found.blocks == min(len(a), len(b))
+        used = [value for value, _ in (*a.values(), *b.values())]
+    if found.blocks < 3 or INF in used:
+        assert found.low is None
+        assert found.high is None
+    else:
+        assert found.low <= found.estimate <= found.high
+    back = ratio(b, a, paired=paired)
+    assert (found.slower, found.faster) == (back.faster, back.slower)
+    assert found.below_resolution == back.below_resolution
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.9, "1.90"),
+        (0.2749, "0.275"),
+        (123.4, "123"),
+        (99.96, "100"),
+        (54321, "54321"),
+        (0, "0.00"),
+    ],
+)
+def test_ratios_have_three_digits(value, text):
+    assert number(value) == text

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from folder import build, scenario_of
+
+from swarmrace import results
+from swarmrace.definitions import DEFINITIONS
+from swarmrace.errors import Reason
+from swarmrace.records import Failure
+from swarmrace.verdict import compute, render
+
+INF = math.inf
+ENTRANTS = {
+    "codex": {"kind": "codex"},
+    "bittorrent": {"kind": "bittorrent"},
+    "bt-tuned": {"kind": "bittorrent", "profile": "tuned"},
+    "http": {"kind": "http"},
+}
+TIMES = {
+    "codex": [[6.2, 6.3, INF], [INF, 6, INF], [5.1, 5.2, 5.6]],
+    "bittorrent": [[1.2, 1.3, 1.5], [1.25, 1.31, 1.4], [1.1, 1.2, 1.6]],
+    "bt-tuned": [[1, 1.1, 1.5], [1.05, 1.1, 1.4], None],
+    "http": [[0.6, 0.61, 0.7], [0.65, 0.7, 0.71], [0.6, 0.66, 0.7]],
+}
+
+
+def verdict_of(tmp_path, names, *, race=None, **folder):
+    scenario = scenario_of({name: ENTRANTS[name] for name in names}, **(race or {}))
+    return compute(results.load(build(tmp_path, scenario, TIMES, **folder)))
+
+
+@pytest.fixture
+def two(tmp_path):
+    return verdict_of(tmp_path, ["bittorrent", "http"])
+
+
+@pytest.fixture
+def four(tmp_path):
+    acceptance = [{"entrant": "codex", "within": 1.2, "of": "bittorrent"}]
+    race = {"acceptance": acceptance, "network": {"upload": "100Mbit", "lossPercent": 0.5}}
+    return verdict_of(tmp_path, list(ENTRANTS), race=race)
+
+
+def test_the_headline_comes_first(two):
+    lines = render.text(two).splitlines()
+    head = next(n for n, line in enumerate(lines) if "took" in line)
+    assert head <= 3
+    assert lines[head].strip().startswith("bittorrent (stock) took 1.94 × http's time [1.57, 2.39]")
+    assert head < next(n for n, line in enumerate(lines) if "done (t100)" in line)
+
+
+@pytest.mark.parametrize("which", ["two", "four"])
+def test_it_fits_100_columns_and_cuts_nothing(which, request):
+    text = render.text(request.getfixturevalue(which))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text.replace("[…]", "")
+    assert "\x1b" not in text
+    assert not re.search(r"[ \t]$", text, re.MULTILINE)
+
+
+def row(text, label):
+    [line] = [line for line in text.splitlines() if line.strip().startswith(label)]
+    return re.split(r"\s{2,}", line.strip())
+
+
+def test_rows_of_the_table(two):
+    text = render.text(two)
+    assert row(text, "done (t100), median leecher") == [
+        "done (t100), median leecher",
+        "1.30 s (1.20–1.31)",
+        "660 ms (610–700)",
+        "1.94 [1.57, 2.39]",
+    ]
+    assert row(text, "transfers completed")[1:] == ["9 of 9 started", "9 of 9 started"]
+    assert row(text, "wire sent")[1:] == ["wire not measured", "wire not measured"]
+    assert row(text, "block 1")[1:] == ["1.31 s (1.40 s)", "700 ms (710 ms)"]
+    assert "¹ delivery side by side, not compared: bittorrent doesn't fetch in order" in text
+
+
+def test_failures_missing_runs_and_their_reasons_are_listed(four):
+    text = " ".join(render.text(four).split())
+    assert re.search(r"\d{3}-bt-tuned: missing: no record of the run", text)
+    assert re.search(r"\d{3}-codex: failed: peer \d: stall in race \(no byte for 120 s\)", text)
+    assert re.search(r"\d{3}-codex: counted: peer \d: stall in race", text)
+    assert "failure: stall in race" in text
+    assert "Acceptance undecided: codex (stock) within 1.2 ×" in text
+    assert "not observed" in text
+    assert "network: upload 12.5 MB/s, loss 0.5 %" in text
+
+
+def test_every_definition_seed_version_and_setting_is_printed(four):
+    text = " ".join(render.text(four).split())
+    for word in DEFINITIONS:
+        assert re.search(rf"(^|\s){re.escape(word)} ", text), word
+    for part in ("master seed 1", "swarmrace 0.1.0", "a CPU", four.race_id, "a=1"):
+        assert part in text
+    assert "codex: codex, profile stock; made up 1" in text
+
+
+def test_infrastructure_is_told_from_slowness(tmp_path):
+    failure = Failure(reason=Reason.TRACKER_LOST, stage="race", detail="gone at 3 s")
+
+    def lost(run):
+        if run.repetition != 1:
+            return run
+        return run.model_copy(update={"status": "aborted", "failure": failure})
+
+    text = render.text(verdict_of(tmp_path, ["http", "bittorrent"], run=lost))
+    assert row(text, "block 1")[1:] == ["missing (3 of 3 done)", "missing (3 of 3 done)"]
+    assert "missing: tracker lost in race (gone at 3 s)" in text
+    assert "over 2 blocks" in text
+
+
+def test_broken_files_are_named(tmp_path):
+    scenario = scenario_of({"http": ENTRANTS["http"]})
+    folder = build(tmp_path, scenario, TIMES)
+    (folder / "runs" / "000-http" / "http-0.json").write_text("{")
+    text = render.text(compute(results.load(folder)))
+    assert "Broken or foreign files in the folder" in text
+    assert "runs/000-http/http-0.json: not whole JSON" in text
+
+
+def test_many_blocks_are_cut_but_for_the_odd_ones(tmp_path):
+    times = {"http": [[1, 1, 1]] * 29 + [[INF, INF, INF]]}
+    scenario = scenario_of({"http": ENTRANTS["http"]}, repetitions=30)
+    text = render.text(compute(results.load(build(tmp_path, scenario, times))))
+    assert row(text, "block 29")[1:] == ["failed"]
+    assert "block 3 " not in text
+    assert "29 further blocks in verdict.json" in text
+
+
+def test_the_picture_is_whole_svg_without_addresses(two):
+    picture = render.svg(two)
+    root = ET.fromstring(picture)
+    shown = "".join(root.itertext()).replace("\xa0", " ")
+    assert "took 1.94 × http's time" in shown
+    assert "Definitions" not in shown
+    assert set(re.findall(r"https?://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert render.svg(two) == picture
+
+
+def test_markup_in_names_and_reasons_is_printed_as_it_is(tmp_path):
+    def note(result):
+        return result.model_copy(update={"notes": ["[bold]x[/bold] [red"]})
+
+    text = render.text(verdict_of(tmp_path, ["http"], peer=note))
+    assert "[bold]x[/bold] [red" in text
