@@ -21,6 +21,8 @@ METRICS_PORT = 9200
 NODE_API_PORT = 8080
 NODE_DISCOVERY_PORT = 8090
 NODE_LISTEN_PORT = 8070
+NODE_QUOTA_BYTES = 20 * 1024**3
+"""A node's own quota since v0.2."""
 USER_ID = 65_532
 MIB = 1024**2
 
@@ -95,8 +97,8 @@ class Amounts(Model):
 class Resources(Model):
     """What a pod asks for and what it is limited to."""
 
-    requests: Amounts = Amounts(cpu=0.02, memory=128 * MIB)
-    limits: Amounts = Amounts(cpu=2, memory=1024 * MIB)
+    requests: Amounts = Amounts(cpu="20m", memory=128 * MIB)
+    limits: Amounts = Amounts(cpu="2", memory=1024 * MIB)
 
 
 class PeerStorage(Model):
@@ -145,8 +147,10 @@ class Family(Model):
 
     image: Annotated[str, Field(min_length=1)]
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    command: Annotated[str, Field(min_length=1)]
-    """The node's program in the image."""
+    command: Annotated[list[str], Field(min_length=1)]
+    """The image's entrypoint and the node's program."""
+    alone: str = ""
+    """The argument for a node that has none to join yet."""
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
     api_path: Annotated[str, Field(pattern=r"^/")]
     metrics_port: Port = 8008
@@ -157,13 +161,14 @@ class Families(Model):
 
     codex: Family = Family(
         image="codexstorage/nim-codex:0.2.5",
-        command="codex",
+        command=["/docker-entrypoint.sh", "codex"],
         environment_prefix="CODEX_",
         api_path="/api/codex/v1",
     )
     storage: Family = Family(
         image="logosstorage/logos-storage-nim:latest",
-        command="storage",
+        command=["/docker-entrypoint.sh", "storage"],
+        alone="--no-bootstrap-node",
         environment_prefix="STORAGE_",
         api_path="/api/storage/v1",
     )
@@ -211,7 +216,7 @@ class TrackerValues(Model):
     """Values of the `tracker` chart."""
 
     resources: Resources = Resources(
-        requests=Amounts(cpu=0.05, memory=128 * MIB), limits=Amounts(memory=1024 * MIB)
+        requests=Amounts(cpu="50m", memory=128 * MIB), limits=Amounts(memory=1024 * MIB)
     )
     storage: TrackerStorage = TrackerStorage()
     node_selector: Labels = {}
@@ -266,7 +271,7 @@ class MonitoringValues(Model):
     scrape: Literal["none", "annotations", "podMonitor", "serviceMonitor", "vmPodScrape"] = (
         "annotations"
     )
-    """How the scraper finds the peers; `annotations` are put on the peers' Services."""
+    """How the scraper finds the peers; `annotations` stand on a Service of their own."""
     interval_seconds: Annotated[int, Field(ge=1, le=300)] = 2
     labels: Labels = {}
     """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""

@@ -45,7 +45,7 @@ def schedule(scenario: Scenario) -> list[Run]:
     if race.order == "interleaved":
         slots.sort(key=lambda slot: (slot[0], _draw(race.seed, "order", *slot)))
     else:
-        names = list(scenario.entrants)
+        names = sorted(scenario.entrants)
         slots.sort(key=lambda slot: (names.index(slot[1]), slot[0]))
     return [
         Run(

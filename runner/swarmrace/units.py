@@ -3,7 +3,7 @@
 Sizes are bytes (`100MB`, `100MiB`, a bare number). Rates are bits per second when the unit says
 `bit` (`100Mbit`) and bytes per second when it says `B` (`12.5MB`); both parse to **bytes per
 second**. The grammar is deliberately small, because the Helm library chart speaks it as well:
-up to 16 digits, an optional decimal fraction of up to 15, an optional unit, case as written here.
+up to 16 digits, an optional decimal fraction of up to 6, an optional unit, case as written here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SCALE = {
     "Gi": 1024**3,
     "Ti": 1024**4,
 }
-_NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,15})?)"
+_NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,6})?)"
 _SIZE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?B)?")
 _RATE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?(B|bit)(?:/s)?)?")
 

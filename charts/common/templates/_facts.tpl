@@ -1,0 +1,74 @@
+{{/*
+Each of these takes what common.scenario returned and says what swarmrace.pods says.
+*/}}
+
+{{/* common.timeouts: the sum of all the race's timeouts in seconds. */}}
+{{- define "common.timeouts" -}}
+{{- $model := include "common.model" . | fromJson -}}
+{{- $t := .race.timeouts -}}
+{{- $run := addf $t.prepareSeconds $t.publishSeconds $t.publishSeconds $t.settleSeconds $t.transferSeconds $t.verifySeconds (mulf $model.constants.barriersARun $t.heartbeatSeconds) -}}
+{{- addf $t.assembleSeconds (mulf .race.repetitions (len .entrants) $run) | toJson -}}
+{{- end -}}
+
+{{/* common.deadline: a Job's activeDeadlineSeconds, above the sum. */}}
+{{- define "common.deadline" -}}
+{{- $model := include "common.model" . | fromJson -}}
+{{- add (include "common.timeouts" . | float64 | ceil | int64) (int64 $model.constants.slackSeconds) -}}
+{{- end -}}
+
+{{/* common.storage: what a peer's volume holds, in bytes. */}}
+{{- define "common.storage" -}}
+{{- $model := include "common.model" . | fromJson -}}
+{{- if .peers.storage.size -}}
+{{- int64 .peers.storage.size -}}
+{{- else -}}
+{{- add (div (mul (int64 .race.fileSize) 9) 4) (int64 $model.constants.storageOverheadBytes) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* common.ephemeral: a peer's ephemeral-storage, summed over its containers, in bytes. */}}
+{{- define "common.ephemeral" -}}
+{{- $model := include "common.model" . | fromJson -}}
+{{- $storage := ternary 0 (include "common.storage" . | int64) (eq .peers.storage.kind "persistentVolumeClaim") -}}
+{{- add (int64 $model.constants.ephemeralOverheadBytes) $storage -}}
+{{- end -}}
+
+{{/* common.base: what stands for a release in names, a DNS label. Takes the release's name. */}}
+{{- define "common.base" -}}
+{{- $most := (include "common.model" . | fromJson).constants.baseLength | int -}}
+{{- $name := replace "." "-" . -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}{{- $name = printf "r%s" $name -}}{{- end -}}
+{{- if gt (len $name) $most -}}
+  {{- $name = printf "%s-%s" (trunc (int (sub $most 7)) $name | trimAll "-") (sha256sum . | trunc 6) -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* common.raced: what is raced as canonical JSON: swarmrace.scenario.Scenario.canonical. */}}
+{{- define "common.raced" -}}
+{{- dict "race" .race "entrants" .entrants | toJson -}}
+{{- end -}}
+
+{{/*
+common.raceId: 10 hex digits of a hash of what is raced and of every entrant's pod template. The
+templates are rendered with fixed names: neither release nor id are in them.
+*/}}
+{{- define "common.raceId" -}}
+{{- $scenario := . -}}
+{{- $text := include "common.raced" . -}}
+{{- range $name, $_ := .entrants -}}
+  {{- $text = printf "%s\n%s" $text (include "common.pod" (dict "scenario" $scenario "entrant" $name "release" "x" "raceId" "x")) -}}
+{{- end -}}
+{{- $text = printf "%s\n%s" $text (include "common.codex.supervise" . | sha256sum) -}}
+{{- $text | sha256sum | trunc 10 -}}
+{{- end -}}
+
+{{/* common.job: name of an entrant's Job and Service. Takes a dict: release, entrant, raceId. */}}
+{{- define "common.job" -}}
+{{- printf "%s-%s-%s" (include "common.base" .release) .entrant .raceId -}}
+{{- end -}}
+
+{{/* common.tracker: name of the tracker's Deployment, Service and claim. Takes the release's name. */}}
+{{- define "common.tracker" -}}
+{{- printf "%s-tracker" (include "common.base" .) -}}
+{{- end -}}

@@ -1,0 +1,153 @@
+"""What the charts derive from a scenario, in the model's own words.
+
+Helm's templates can't call Python, so the library chart `common` derives the same; a test renders
+hundreds of scenarios and demands what these functions say. Nothing else may derive them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from decimal import Decimal
+
+from swarmrace.cluster import MIB, NODE_QUOTA_BYTES, Amounts
+from swarmrace.entrants import CodexOptions
+from swarmrace.scenario import Scenario
+from swarmrace.schema import CHART_KINDS
+
+BASE_LENGTH = 27
+"""Most characters of the release in a name: with an entrant (20), a race id (10) and an index (3)
+and the dashes between it makes 63."""
+BARRIERS_A_RUN = 7
+SLACK_SECONDS = 900
+"""Pulling images, lingering for a scraper, pushing: what the scenario's timeouts don't bound."""
+STORAGE_OVERHEAD_BYTES = 256 * MIB
+EPHEMERAL_OVERHEAD_BYTES = 192 * MIB
+"""Logs and /tmp."""
+
+
+def timeouts_seconds(scenario: Scenario) -> Decimal:
+    """Return the sum of all the race's timeouts: no peer can have work for longer.
+
+    A lost peer is noticed up to a heartbeat's timeout late at each of a run's barriers.
+    """
+    times = {key: Decimal(repr(value)) for key, value in scenario.race.timeouts}
+    run = (
+        times["prepare_seconds"]
+        + 2 * times["publish_seconds"]
+        + times["settle_seconds"]
+        + times["transfer_seconds"]
+        + times["verify_seconds"]
+        + BARRIERS_A_RUN * times["heartbeat_seconds"]
+    )
+    return times["assemble_seconds"] + scenario.race.repetitions * len(scenario.entrants) * run
+
+
+def deadline_seconds(scenario: Scenario) -> int:
+    """Return the Job's `activeDeadlineSeconds`: above the sum, so that peers always end first."""
+    return math.ceil(timeouts_seconds(scenario)) + SLACK_SECONDS
+
+
+def storage_bytes(scenario: Scenario) -> int:
+    """Return what a peer's volume holds: payload, the node's copy, and room."""
+    given = scenario.global_.peers.storage.size
+    if given is not None:
+        return given
+    return scenario.race.file_size * 9 // 4 + STORAGE_OVERHEAD_BYTES
+
+
+def ephemeral_bytes(scenario: Scenario) -> int:
+    """Return a peer's ephemeral-storage, summed over its containers."""
+    claimed = scenario.global_.peers.storage.kind == "persistentVolumeClaim"
+    return EPHEMERAL_OVERHEAD_BYTES + (0 if claimed else storage_bytes(scenario))
+
+
+def node_quota_bytes(scenario: Scenario, options: CodexOptions) -> int | None:
+    """Return the quota a pod's node is given, or None where its own will do."""
+    from swarmrace.systems.codex.programs import quota_bytes
+
+    return quota_bytes(NODE_QUOTA_BYTES, options, scenario.race.file_size)
+
+
+def split(total: int, percent: int) -> tuple[int, int]:
+    """Return the node's and the runner's share of `total`; they add up exactly."""
+    node = total * percent // 100
+    return node, total - node
+
+
+def shares(amounts: Amounts, percent: int) -> dict[str, tuple[int, int]]:
+    """Return the node's and the runner's share of CPU (thousandths) and memory (bytes)."""
+    return {"cpu": split(amounts.cpu, percent), "memory": split(amounts.memory, percent)}
+
+
+def base_name(release: str) -> str:
+    """Return what stands for a release in names: a DNS label of at most `BASE_LENGTH`."""
+    name = release.replace(".", "-")
+    if not name[:1].isalpha():
+        name = f"r{name}"
+    if len(name) > BASE_LENGTH:
+        digest = hashlib.sha256(release.encode()).hexdigest()[:6]
+        name = f"{name[: BASE_LENGTH - 7].rstrip('-')}-{digest}"
+    return name
+
+
+def job_name(release: str, entrant: str, race_id: str) -> str:
+    """Return the name of an entrant's Job and headless Service."""
+    return f"{base_name(release)}-{entrant}-{race_id}"
+
+
+def tracker_name(release: str) -> str:
+    """Return the name of the tracker's Deployment, Service and claim."""
+    return f"{base_name(release)}-tracker"
+
+
+def single_cell(scenario: Scenario) -> Scenario:
+    """Return the scenario with its only cell in the race's own keys, and no matrix."""
+    (cell,) = scenario.race.cells()
+    race = scenario.race.model_copy(update={**cell, "matrix": None})
+    shared = scenario.global_.model_copy(update={"race": race})
+    return scenario.model_copy(update={"global_": shared})
+
+
+def cluster_faults(scenario: Scenario) -> list[str]:
+    """Return what a cluster can't race of a valid scenario."""
+    race, faults = scenario.race, []
+    found = len(race.cells())
+    if found > 1:
+        faults.append(
+            f"global.race.matrix: found {found} cells, expected one: a release is one scenario; "
+            "`swarmrace plan FILE --format json` lists the cells, install one release for each"
+        )
+    for name, options in scenario.entrants.items():
+        key = f"global.entrants.{name}"
+        if options.kind not in CHART_KINDS:
+            faults.append(
+                f"{key}.kind: found '{options.kind}', expected one of {', '.join(CHART_KINDS)}: "
+                "no chart races it"
+            )
+        if isinstance(options, CodexOptions) and options.nodes:
+            faults.append(
+                f"{key}.nodes: found {len(options.nodes)}, expected none: every pod has a node of "
+                "its own"
+            )
+    network, how = race.network, scenario.global_.peers.conditions
+    networks = (race.matrix.network if race.matrix else []) or [network]
+    if how != "tc":
+        if any(n.seeders for n in networks):
+            faults.append(
+                "global.race.network.seeders: needs global.peers.conditions: tc, because all pods "
+                "of a Job have the same annotations"
+            )
+        if any(n.delay_milliseconds or n.loss_percent for n in networks):
+            faults.append(
+                "global.race.network: delay and loss need global.peers.conditions: tc, because "
+                "the annotations know rates alone"
+            )
+    if how == "kubeOvn" and any(
+        r and r % 125_000 for n in networks for r in (n.upload, n.download)
+    ):
+        faults.append(
+            "global.race.network: Kube-OVN knows whole Mbit/s alone; expected rates that are, "
+            "such as 100Mbit"
+        )
+    return faults
