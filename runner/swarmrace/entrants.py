@@ -116,7 +116,7 @@ BUILTIN_OPTIONS: dict[str, type[EntrantOptions]] = {
 
 def options_type(kind: Any) -> type[EntrantOptions] | None:
     """Return the options model of a kind, built-in or third-party, or None if there is no such."""
-    if kind in BUILTIN_OPTIONS:
+    if isinstance(kind, str) and kind in BUILTIN_OPTIONS:
         return BUILTIN_OPTIONS[kind]
     from swarmrace import systems
 

@@ -53,9 +53,7 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
         "architecture": platform.machine(),
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(),
-        "clock_source": _line(
-            Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-        ),
+        "clock_source": clock_source(),
         "virtualisation": virtualisation(),
         "container": in_container(),
     }
@@ -95,6 +93,28 @@ def memory_limit_bytes() -> int | None:
             if limit.isdigit() and int(limit) < physical:
                 found.append(int(limit))
     return min(found, default=None)
+
+
+def memory_used_bytes() -> int:
+    """Return what the own cgroup uses of its memory limit, page cache that can go left out."""
+    for folder in cgroup_folders("memory"):
+        for name, key in (
+            ("memory.current", "inactive_file"),
+            ("memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            used = _line(folder / name)
+            if used.isdigit():
+                stat = dict(
+                    line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines()
+                )
+                return max(0, int(used) - int(stat.get(key, 0)))
+    return 0
+
+
+def clock_source() -> str:
+    """Return what the kernel's clocks read, such as `tsc`; empty where it isn't told."""
+    folder = Path("/sys/devices/system/clocksource/clocksource0")
+    return _line(folder / "current_clocksource")
 
 
 def filesystem_of(folder: Path) -> str:

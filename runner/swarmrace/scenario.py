@@ -38,7 +38,7 @@ class Timeouts(Model):
     publish_seconds: Seconds = 300
     """One seeder's publish."""
     settle_seconds: Seconds = 10
-    """The bounded pause between the last publish and the start, in which connections are checked."""
+    """Bounds the pause between the last publish and the start, in which connections are checked."""
     discovery_seconds: Seconds = 60
     """From the start until metadata or manifest are known."""
     stall_seconds: Seconds = 120
@@ -133,6 +133,22 @@ class Race(Model):
     def leechers(self) -> int:
         """Peers that are not seeders."""
         return self.swarm_size - self.seeders
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Return the matrix's combinations by field name, those without a leecher left out.
+
+        Without a matrix it is one combination that changes nothing.
+        """
+        if self.matrix is None:
+            return [{}]
+        return [
+            {"swarm_size": size, "seeders": seeders, "file_size": bytes_, "network": network}
+            for size in self.matrix.swarm_size or [self.swarm_size]
+            for seeders in self.matrix.seeders or [self.seeders]
+            for bytes_ in self.matrix.file_size or [self.file_size]
+            for network in self.matrix.network or [self.network]
+            if seeders < size
+        ]
 
 
 class Global(Model):
@@ -239,19 +255,28 @@ def cross_faults(scenario: Scenario) -> list[str]:
             f"global.race.seeders: found {race.seeders}, expected less than "
             f"global.race.swarmSize ({race.swarm_size}), so that somebody leeches"
         )
-    network = race.network
-    if network.seeders is not None and race.rotate_seeders:
+    if race.matrix is not None and not race.cells():
         faults.append(
-            "global.race.network.seeders: needs global.race.rotateSeeders: false, because a "
-            "peer's link is set once for all runs"
+            "global.race.matrix: found no combination with fewer seeders than swarmSize, expected "
+            "at least one, so that somebody leeches"
         )
+    networks = {"global.race.network": race.network}
+    for number, network in enumerate(race.matrix.network if race.matrix else []):
+        networks[f"global.race.matrix.network.{number}"] = network
+    for key, network in networks.items():
+        if network.seeders is not None and race.rotate_seeders:
+            faults.append(
+                f"{key}.seeders: needs global.race.rotateSeeders: false, because a peer's link is "
+                "set once for all runs"
+            )
+    known = ", ".join(sorted(entrants)) or "none"
     for number, acceptance in enumerate(race.acceptance):
         for key in ("entrant", "of"):
             name = getattr(acceptance, key)
             if name not in entrants:
                 faults.append(
                     f"global.race.acceptance.{number}.{key}: found {name!r}"
-                    f"{nearest(name, entrants)}, expected one of {', '.join(entrants) or 'none'}"
+                    f"{nearest(name, entrants)}, expected one of {known}"
                 )
     sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
     for name, options in entrants.items():
