@@ -43,9 +43,9 @@ def curve_points(
     One point at the end of each bin of 100 ms from the start to the last byte, and one at each
     mark, so that no mark lies between two points. Where there would be more than `most_bins` bins
     they are as many times wider as it takes. Every point is true at its own millisecond; the first
-    says 0 at the start.
+    says 0 at the last one before the start.
     """
-    first_ms = start_wall_ns // 1_000_000
+    first_ms = (start_wall_ns - 1) // 1_000_000
     if not len(curve.t_ns):
         return [(first_ms, 0)]
     last_ns = int(curve.t_ns[-1])
@@ -56,8 +56,7 @@ def curve_points(
     wall_ms = np.unique(-(-wall_ns // 1_000_000))
     held = np.concatenate(([0], np.cumsum(curve.length)))
     counts = held[np.searchsorted(curve.t_ns, wall_ms * 1_000_000 - start_wall_ns, side="right")]
-    points = zip(wall_ms.tolist(), counts.tolist(), strict=True)
-    return [(first_ms, 0), *(point for point in points if point[0] > first_ms)]
+    return [(first_ms, 0), *zip(wall_ms.tolist(), counts.tolist(), strict=True)]
 
 
 def run_samples(sampler: Sampler, ended: Ended, curves: Mapping[str, Curve]) -> list[Sample]:
@@ -148,7 +147,7 @@ class Pusher:
     async def _post(self, body: bytes, seconds: float) -> None:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(seconds),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
             retry=tenacity.retry_if_exception_type((httpx.TransportError, httpx.HTTPStatusError)),
             sleep=asyncio.sleep,
             reraise=True,

@@ -1,0 +1,104 @@
+"""Writes docs/metrics.md from the table: `python -m swarmrace.metrics.docs docs/metrics.md`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from swarmrace.metrics import linger, push, table
+from swarmrace.metrics.table import Metric
+
+_HEAD = """\
+# Metrics
+
+<!-- Written from runner/swarmrace/metrics by `python -m swarmrace.metrics.docs docs/metrics.md`;
+don't edit. -->
+
+Each peer serves `/metrics` in Prometheus' text format (`swarmrace peer --metrics-port`, port 9200
+in the charts), and `/healthz` for probes. A peer's state is read when it is scraped, in a thread of
+its own; nothing of it runs in the hot path of a transfer. A run's values stay served, as its result
+says them, until the peer exits. Scrapes' own bytes are taken off the wire bytes.
+
+"""
+
+_TIMES = """\
+## Times
+
+A `_timestamp_seconds` is Unix time of the peer's host. A run's start stamp is placed on the wall
+clock once; every other instant of the run is this start plus a duration of the same host's
+monotonic clock. So within one peer and run the difference of two timestamps is the result's own
+duration:
+
+    swarmrace_mark_timestamp_seconds{{of="arrival",percent="50"}}
+      - on (race, entrant, peer, run) group_left swarmrace_start_timestamp_seconds
+
+Never subtract timestamps of two peers: two hosts' clocks differ. How far a mark may be off (its
+resolution) stands in the results folder, which remains the measurement; metrics are for watching.
+
+While a run is on, bytes and marks are read from the log that the result is made of. A mark that is
+crossed just as bytes come again may appear only at the run's end.
+
+## Nothing is lost at the end
+
+After its last run a peer stays until one scraper has had two complete answers at least
+{apart:g} s apart, at most `--linger-seconds` (70 s in the charts), and then exits at once. Requests
+that began before the last run's end don't count, nor do those of `kube-probe`.
+
+With `--push-url` a peer also sends each finished run, after its results are accepted and before
+the peers meet for the next: all its final values, and the arrival and delivery curves with a point
+at the end of each 100 ms (wider where that would be more than {bins} points) and at each mark, each
+true at its own millisecond. The format is Prometheus' text with times, to `{path}`
+of VictoriaMetrics or whatever takes it; the address may end before that path. A push is repeated
+until it is taken, for at most {budget:g} s; a run that could not be sent is kept and sent with the
+next one, and at the end. Sending again sends the same samples. A failed push never fails a race.
+
+The pushed series have the names and labels of the served ones, without those that a scraper adds
+(`job`, `instance`, `pod`). So aggregate before you compare, as the dashboard does:
+`max by (race, entrant, peer, run) (…)` is right for scraped series, pushed series, and both.
+"""
+
+_HEADINGS = {
+    "run": "while the run is on and after it",
+    "live": "while the run is on",
+    "end": "once the run has ended",
+    "peer": "always",
+}
+
+
+def render() -> str:
+    """Return docs/metrics.md."""
+    rows = "\n".join(_row(metric) for metric in table.METRICS)
+    labels = "\n".join(f"| `{name}` | {text} |" for name, text in table.LABELS.items())
+    times = _TIMES.format(
+        apart=linger.APART_SECONDS,
+        bins=push.MOST_BINS,
+        path=push.IMPORT_PATH,
+        budget=push.BUDGET_SECONDS,
+    )
+    run_labels = ", ".join(f"`{name}`" for name in table.RUN_LABELS)
+    return (
+        f"{_HEAD}## The metrics\n\nThe labels {run_labels} are on every metric of a run and not "
+        "repeated below.\n\n| metric | type | unit | further labels | served | meaning |\n"
+        f"|---|---|---|---|---|---|\n{rows}\n\n## The labels\n\n| label | meaning |\n|---|---|\n"
+        f"{labels}\n\n{times}"
+    )
+
+
+def _row(metric: Metric) -> str:
+    known = table.RUN_LABELS if metric.labels[:4] == table.RUN_LABELS else table.PEER_LABELS
+    further = ", ".join(f"`{name}`" for name in metric.labels[len(known) :])
+    if known == table.PEER_LABELS:
+        further = f"(no `run`) {further}"
+    cells = (
+        f"`{metric.name}`",
+        metric.type,
+        metric.unit,
+        further,
+        _HEADINGS[metric.served],
+        metric.help,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render(), encoding="utf-8")
