@@ -134,7 +134,8 @@ def _write_run(
             seconds = next(left)
             failure = STALL if math.isinf(seconds) else None
             name = f"{each.entrant}-{index}.arrivals.npz"
-            facts["transfer"] = transfer(seconds, resolution_seconds, scenario.race.file_size, name)
+            whole = transfer(seconds, resolution_seconds, scenario.race.file_size, name)
+            facts["transfer"] = whole.model_copy(update=_unseen(scenario, each.entrant))
             (home / name).write_bytes(curve(seconds, scenario.race.file_size).to_npz())
         record = PeerResult(
             race_id=race_id,
@@ -154,6 +155,16 @@ def _write_run(
             **facts,
         )
         _write(home / f"{each.entrant}-{index}.json", peer(record))
+
+
+def _unseen(scenario: Scenario, entrant: str) -> dict[str, Any]:
+    """Return what a Codex node leaves out."""
+    options = scenario.entrants[entrant]
+    if options.kind != "codex":
+        return {}
+    if options.download == "stream":
+        return {"arrival": []}
+    return {"delivery": [], "longest_delivery_stall_seconds": None}
 
 
 def transfer(seconds: float, resolution_seconds: float, size_bytes: int, file: str) -> Transfer:

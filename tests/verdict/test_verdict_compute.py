@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import pytest
 from folder import build, scenario_of
 
 from swarmrace import results
-from swarmrace.errors import Reason
+from swarmrace.errors import Reason, UnavailableError
 from swarmrace.records import Failure, Usage, Waiting, Wire
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.command import to_json
@@ -88,6 +89,24 @@ def test_a_publish_that_failed_is_slower_than_any(tmp_path):
     assert figure(found, "t100")[0] == "failed"
     assert found.entrants["x"].reliability.failures == {"timeout in publish": 3}
     assert found.entrants["x"].reliability.transfers_started == 0
+    assert [run.status for run in found.runs] == ["failed"] * 3
+
+
+def test_of_a_run_not_raced_only_the_cause_is_counted(tmp_path):
+    def change(result):
+        cause = result.peer == 3
+        reason, stage = (Reason.REFUSED, "publish") if cause else (Reason.NOT_RUN, "wait")
+        return result.model_copy(
+            update={
+                "outcome": "failed",
+                "failure": Failure(reason=reason, stage=stage),
+                "transfer": None,
+            }
+        )
+
+    failure = Failure(reason=Reason.NOT_RUN, stage="publish", detail="peer 3 failed in publish")
+    found = verdict_of(tmp_path, run=updated(status="not raced", failure=failure), peer=change)
+    assert found.entrants["x"].reliability.failures == {"refused in publish": 3}
     assert [run.status for run in found.runs] == ["failed"] * 3
 
 
@@ -218,6 +237,40 @@ def test_what_a_system_observes_and_defines_stands_with_it(tmp_path):
     assert codex.done_definition != bt.done_definition != ""
     assert "arrival50" not in codex.figures
     assert "arrival50" in bt.figures
+
+
+def test_what_was_recorded_counts_wherever_it_is_shown(tmp_path, monkeypatch):
+    entrants = {"codex": {"kind": "codex", "download": "background"}}
+    scenario = scenario_of(entrants)
+
+    def without_progress(result):
+        if result.transfer is None:
+            return result
+        transfer = result.transfer.model_copy(update={"arrival": []})
+        return result.model_copy(update={"transfer": transfer})
+
+    times = {"codex": [[1, 2, 3]] * 3}
+    with_progress = results.load(build(tmp_path / "1", scenario, times))
+    without = results.load(build(tmp_path / "2", scenario, times, peer=without_progress))
+    for folder, arrival in ((with_progress, True), (without, False)):
+        shown = compute(folder)
+        assert shown.entrants["codex"].arrival is arrival
+        assert not shown.entrants["codex"].delivery
+        monkeypatch.setattr("swarmrace.systems.codex.find_program", lambda options: "/bin/codex")
+        assert compute(folder) == shown
+        monkeypatch.undo()
+
+
+def test_a_kind_that_cannot_be_loaded_here_is_judged_by_its_records(tmp_path, monkeypatch):
+    def refuse(kind):
+        raise UnavailableError(f"{kind}: not installed")
+
+    module = import_module("swarmrace.verdict.compute")  # the package exports the function
+    monkeypatch.setattr(module, "load_system", refuse)
+    found = verdict_of(tmp_path)
+    assert found.entrants["x"].arrival
+    assert figure(found, "arrival50")[0] == 1.25
+    assert found.entrants["x"].unit == "block of 16 KiB"
 
 
 def test_options_that_differ_and_settings_with_reasons(tmp_path):

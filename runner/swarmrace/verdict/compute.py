@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -86,7 +88,7 @@ def _headline(
 
 def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:
     spec = _spec(options.kind)
-    observes = spec.observes(options) if spec else _observed(views)
+    observes = _observed(views, spec.observes(options) if spec else None)
     return Side(name, options, observes, views, results.peer_infos(name))
 
 
@@ -97,13 +99,23 @@ def _spec(kind: str) -> SystemSpec | None:
         return None
 
 
-def _observed(views: Sequence[RunView]) -> Observes:
-    """Return what a system that isn't installed here was seen to record."""
-    transfers = [p.transfer for view in views for p in view.leechers() if p.transfer]
-    return Observes(
+def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
+    """Return what the system recorded in its completed transfers.
+
+    What it tells of itself (`told`) may depend on the machine that is asked, or it may not be
+    installed here; a verdict must not depend on where it is shown. It counts where nothing
+    completed, and for what no record says.
+    """
+    told = told or Observes(arrival=False, delivery=False, unit="")
+    done = [p.transfer for v in views for p in v.leechers() if transfer_seconds(p) < math.inf]
+    transfers = [transfer for transfer in done if transfer is not None]
+    if not transfers:
+        return told
+    return replace(
+        told,
         arrival=any(transfer.arrival for transfer in transfers),
         delivery=any(transfer.delivery for transfer in transfers),
-        unit=next((transfer.unit for transfer in transfers), ""),
+        unit=next((transfer.unit for transfer in transfers if transfer.unit), told.unit),
     )
 
 
@@ -167,7 +179,7 @@ def _run(each: RunView) -> RunVerdict:
         t100=to_value(each.number),
         last=to_value(each.last),
         leechers=max(len(each.times), len(leechers)),
-        completed=sum(transfer_seconds(peer) < float("inf") for peer in leechers),
+        completed=sum(transfer_seconds(peer) < math.inf for peer in leechers),
         reason=each.reason,
         wall_seconds=result.wall_seconds if result else None,
     )

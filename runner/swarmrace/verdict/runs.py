@@ -120,6 +120,8 @@ def _not_raced(record: RunRecord, failures: list[tuple[int, Failure]]) -> RunVie
     result = record.result
     assert result is not None
     lost = INFRASTRUCTURE | {Reason.PEER_LOST}
+    # Bystanders record that the run was not run; who caused it comes first.
+    failures = sorted(failures, key=lambda each: each[1].reason is Reason.NOT_RUN)
     own = [failure for _, failure in failures if failure.reason not in lost]
     if result.failure is not None and result.failure.reason not in lost:
         own.insert(0, result.failure)

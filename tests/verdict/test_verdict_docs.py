@@ -1,0 +1,92 @@
+"""The two pages say what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from folder import build, curve, scenario_of
+
+from swarmrace import records, results
+from swarmrace.definitions import DEFINITIONS, STAGES
+from swarmrace.errors import Reason
+from swarmrace.model import Model
+from swarmrace.verdict import flags, stats
+from swarmrace.verdict.model import FIGURES
+from swarmrace.verdict.runs import INFRASTRUCTURE
+
+TOP = Path(__file__).parents[2]
+METHODOLOGY = (TOP / "docs" / "methodology.md").read_text()
+FORMAT = (TOP / "docs" / "results-format.md").read_text()
+MODELS = [
+    each
+    for each in vars(records).values()
+    if isinstance(each, type) and issubclass(each, Model) and each is not Model
+]
+
+
+@pytest.mark.parametrize("word", DEFINITIONS)
+def test_every_definition_stands_in_the_methodology_word_for_word(word):
+    assert f"| **{word}** | {DEFINITIONS[word]} |" in METHODOLOGY
+
+
+def test_the_methodology_defines_nothing_else():
+    table = METHODOLOGY.split("## Definitions")[1].split("\n\n")[1]
+    assert re.findall(r"^\| \*\*(.+?)\*\* \|", table, re.MULTILINE) == list(DEFINITIONS)
+
+
+def test_the_methodology_names_the_rules_as_they_are_coded():
+    assert f"fewer than {stats.LEAST_BLOCKS} complete blocks" in METHODOLOGY
+    assert f"interval of {stats.CONFIDENCE:.0%}".replace("%", " %") in METHODOLOGY
+    assert f"above {flags.WAITING_SHARE:.0%} of a core".replace("%", " %") in METHODOLOGY
+    assert f"above {flags.START_LAG_SECONDS * 1000:g} ms" in METHODOLOGY
+    assert {str(reason) for reason in INFRASTRUCTURE} == {
+        "tracker lost",
+        "interrupted",
+        "not run",
+        "conditions",
+        "internal error",
+    }
+
+
+def test_figures_from_elsewhere_are_marked_as_such():
+    for figure in ("8.8 MB/s", "21 to 36 ms", "1 to 4 µs", "4.6 to 5.0 s"):
+        assert figure in METHODOLOGY
+    assert METHODOLOGY.count("../shared/libtorrent.md") >= 3
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_of_every_file_is_explained(model):
+    for name, field in model.model_fields.items():
+        rows = re.findall(rf"^\| `{field.alias or name}` \| .+ \| (.+) \|$", FORMAT, re.MULTILINE)
+        assert rows, f"{model.__name__}.{name} is missing in docs/results-format.md"
+        assert "–" not in rows
+
+
+def test_every_figure_reason_and_stage_is_listed():
+    for name, figure in FIGURES.items():
+        assert f"| `{name}` | {figure.unit} | " in FORMAT
+    assert ", ".join(f"`{reason}`" for reason in Reason) in FORMAT
+    assert ", ".join(f"`{stage}`" for stage in STAGES) in FORMAT
+    assert f"| {records.FORMAT} | " in FORMAT
+
+
+def test_the_five_lines_of_numpy_read_an_npz(tmp_path):
+    [code] = re.findall(r"```python\n(.+?)```", FORMAT, re.DOTALL)
+    assert len(code.strip().splitlines()) == 5
+    scenario = scenario_of({"bittorrent": {"kind": "bittorrent"}}, repetitions=1)
+    loaded = results.load(build(tmp_path, scenario, {"bittorrent": [[2, 2, 2]]}))
+    [record] = loaded.runs
+    file = record.peers[record.leechers[0]].transfer.arrivals_file
+    ran = subprocess.run(
+        [sys.executable, "-c", code.replace("bittorrent-1.arrivals.npz", file)],
+        cwd=tmp_path / "runs" / record.run.id,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    half = curve(2, 10_000_000).time_to_percent(50) / 1e9
+    assert ran.stdout.strip() == f"half of it after {half} s"
