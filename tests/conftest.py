@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from loopback import MemoryBoard, new_address
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.systems.abc import Context
+
+# The machine is shared: how long one example takes says nothing.
+settings.register_profile("swarmrace", deadline=None)
+settings.load_profile("swarmrace")
 
 
 @pytest.fixture
@@ -43,3 +48,13 @@ def make_context(tmp_path: Path) -> Callable[..., Context]:
         return Context(**values | changes)
 
     return make
+
+
+@pytest.fixture
+def run_cli() -> Callable[..., Any]:
+    """Return a function that calls the command line in this process."""
+    from click.testing import CliRunner
+
+    from swarmrace.cli import main
+
+    return lambda *arguments, **options: CliRunner().invoke(main, list(arguments), **options)

@@ -97,7 +97,12 @@ async def estimate_offset(
         clock: our clock.
         ask: returns the other clock's reading in nanoseconds.
         samples: exchanges to make; the one with the least delay counts.
+
+    Raises:
+        ValueError: fewer than one sample.
     """
+    if samples < 1:
+        raise ValueError(f"found {samples} samples, expected at least 1")
     best: Offset | None = None
     for _ in range(samples):
         sent_ns = clock.now_ns()

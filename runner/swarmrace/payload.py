@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 _BLOCK = 16
 _CHUNK = 1 << 20
+_RING = 4
+_ZEROS = bytes(_CHUNK)
 
 
 class Payload:
@@ -43,25 +48,37 @@ class Payload:
         skip = offset % _BLOCK
         return self._encryptor(offset // _BLOCK).update(bytes(skip + length))[skip:]
 
-    def chunks(self) -> Iterator[memoryview]:
-        """Yield the payload from its start in chunks of 1 MiB; a chunk is valid until the next."""
-        zeros, out = bytes(_CHUNK), bytearray(_CHUNK + _BLOCK)
-        encryptor, view, left = self._encryptor(0), memoryview(out), self.size_bytes
-        while left:
-            size = min(_CHUNK, left)
-            encryptor.update_into(memoryview(zeros)[:size], out)
-            yield view[:size]
-            left -= size
+    def chunks(self, ring: int = 1) -> Iterator[memoryview]:
+        """Yield the payload from its start in chunks of 1 MiB, in `ring` buffers by turns.
+
+        A chunk is valid until `ring` more have been asked for.
+        """
+        zeros, encryptor = memoryview(_ZEROS), self._encryptor(0)
+        buffers = cycle([bytearray(_CHUNK + _BLOCK) for _ in range(ring)])
+        for offset in range(0, self.size_bytes, _CHUNK):
+            size, out = min(_CHUNK, self.size_bytes - offset), next(buffers)
+            encryptor.update_into(zeros[:size], out)
+            yield memoryview(out)[:size]
 
     def write(self, path: Path) -> str:
-        """Write the payload to `path`, ready on disk; return its SHA-256 in hex."""
-        digest = hashlib.sha256()
-        with path.open("wb", buffering=0) as file:
+        """Write the payload to `path`, ready on disk; return its SHA-256 in hex.
+
+        Two threads share the work, one encrypts and writes, one hashes; all three leave Python's
+        lock to the other.
+
+        Raises:
+            OSError: the file can't be written, for example ENOSPC; what was written stays.
+        """
+        digest, hashing = hashlib.sha256(), deque[Future[None]]()
+        with path.open("wb", buffering=0) as file, ThreadPoolExecutor(1, "payload") as hasher:
             if self.size_bytes:
                 os.posix_fallocate(file.fileno(), 0, self.size_bytes)
-            for chunk in self.chunks():
-                file.write(chunk)
-                digest.update(chunk)
+            for chunk in self.chunks(_RING):
+                hashing.append(hasher.submit(digest.update, chunk))
+                if len(hashing) == _RING:
+                    hashing.popleft().result()
+                while chunk:
+                    chunk = chunk[file.write(chunk) :]
         return digest.hexdigest()
 
     def sha256(self) -> str:

@@ -51,6 +51,7 @@ def test_get_by_two_foreign_clients(server):
     connection.request("GET", "/a")
     assert connection.getresponse().read() == BODY
     connection.close()
+    server.close()
     assert server.sent_bytes == 2 * len(BODY)
     assert server.accepted == 2
 
@@ -97,9 +98,7 @@ def test_every_request_gets_its_status(server, request_bytes, status):
         assert b"\r\nAllow: GET, HEAD\r\n" in answer
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=st.binary(min_size=1, max_size=300))
 def test_no_garbage_ends_it(server, garbage):
     found, _ = ask(server, garbage + b"\r\n\r\n")
