@@ -80,7 +80,8 @@ def format_size(size_bytes: float) -> str:
     """Return a size for people, decimal units, three significant digits: `1.05 GB`."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(size_bytes) >= scale * 0.9995:
-            return f"{size_bytes / scale:.3g} {unit}"
+            amount = size_bytes / scale
+            return f"{amount:.0f} {unit}" if abs(amount) >= 999.5 else f"{amount:.3g} {unit}"
     return f"{size_bytes:.0f} B"
 
 
