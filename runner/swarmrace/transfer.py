@@ -122,7 +122,8 @@ class _Watch:
             return self._failure(
                 Reason.TIMEOUT, f"no metadata or manifest within {limits.discovery_seconds:g} s"
             )
-        if discovered and (now_ns - self._changed_ns) / 1e9 > limits.stall_seconds:
+        watched = self._record.arrivals is not None or self._record.deliverable is not None
+        if watched and discovered and (now_ns - self._changed_ns) / 1e9 > limits.stall_seconds:
             return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
         if elapsed > limits.transfer_seconds:
             return self._failure(Reason.TIMEOUT, f"not done within {limits.transfer_seconds:g} s")

@@ -8,11 +8,12 @@ import signal
 import sys
 
 from codex_double.config import Config, Exit, OptionError, parse
-from codex_double.node import Node
 from codex_double.personality import PERSONALITIES
 
 
 async def _run(config: Config) -> int:
+    from codex_double.node import Node  # not needed for --help and --version
+
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

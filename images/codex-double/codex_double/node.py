@@ -103,6 +103,11 @@ class Node:
 
     async def stop(self) -> None:
         """Go down at once; what lies in the data directory stays."""
+        for server, _, _ in self._servers:
+            for listening in getattr(server, "servers", ()):
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
         self._closing.set()
         self.discovery.stop()
         self.exchange.stop()

@@ -37,6 +37,10 @@ class UnreachableError(Exception):
     """The node does not answer: refused, reset or silent beyond the call's limit."""
 
 
+class BrokenError(TransferError):
+    """A call whose connection broke: the node may have died, which would explain it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """What `/debug/info` says."""
@@ -139,7 +143,7 @@ class Api:
                 self._path("/data"), content=_read(file), headers=headers, params=params
             )
         except httpx.TransportError as error:
-            raise broken("POST /data", error) from error
+            raise _broken("POST /data", error) from error
         cid = self._expect(response, "POST /data").text.strip()
         if not cid.isalnum():
             raise TransferError(Reason.REFUSED, f"POST /data: expected a CID, found {cid[:80]!r}")
@@ -158,14 +162,18 @@ class Api:
         """
         path = f"/data/{cid}" if local else f"/data/{cid}/network/stream"
         timeout = httpx.Timeout(IDLE_SECONDS if local else None, connect=CONNECT_SECONDS)
+        answered = False
         try:
             async with self._client.stream("GET", self._path(path), timeout=timeout) as response:
                 if response.status_code != 200:
                     await response.aread()
                     self._expect(response, f"GET {path}")
+                answered = True
                 yield response
         except httpx.RemoteProtocolError as error:
-            raise TransferError(
+            if not answered:
+                raise _broken(f"GET {path}", error) from error
+            raise BrokenError(
                 Reason.WRONG_BYTES, f"GET {path}: expected the whole body, found {error}"
             ) from error
         except httpx.ReadTimeout as error:
@@ -173,7 +181,7 @@ class Api:
                 Reason.STALL, f"GET {path}: expected bytes, found silence for {IDLE_SECONDS:g} s"
             ) from error
         except httpx.TransportError as error:
-            raise broken(f"GET {path}", error) from error
+            raise _broken(f"GET {path}", error) from error
 
     async def fetch(self, cid: str) -> Manifest:
         """Let the node fetch a content in the background; return once it knows the manifest."""
@@ -181,7 +189,7 @@ class Api:
         try:
             response = await self._client.post(self._path(path))
         except httpx.TransportError as error:
-            raise broken(f"POST {path}", error) from error
+            raise _broken(f"POST {path}", error) from error
         answer = _json(self._expect(response, f"POST {path}"))
         try:
             manifest, number = answer["manifest"], answer.get("downloadId")
@@ -237,9 +245,8 @@ class Api:
         )
 
 
-def broken(call: str, error: httpx.TransportError) -> TransferError:
-    """Return the failure that a broken call is, unless the node's death explains it."""
-    return TransferError(
+def _broken(call: str, error: httpx.TransportError) -> BrokenError:
+    return BrokenError(
         Reason.REFUSED, f"{call}: expected an answer, found the connection {_describe(error)}"
     )
 

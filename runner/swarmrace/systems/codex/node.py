@@ -59,6 +59,16 @@ class Node(abc.ABC):
     async def died(self) -> str:
         """Return, with the way it ended, once the node has ended or started again unasked."""
 
+    async def autopsy(self, seconds: float = 1.0) -> str | None:
+        """Return how the node died, if it has, or None: asked after a call that broke."""
+        watch = asyncio.create_task(self.died())
+        try:
+            await asyncio.wait((watch,), timeout=seconds)
+            return watch.result() if watch.done() else None
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
     @abc.abstractmethod
     def pids(self) -> list[int]:
         """Return the node's processes, where they can be seen from here."""

@@ -17,8 +17,6 @@ from swarmrace.systems.codex.node import Node, answering, identity
 
 _WATCH_SECONDS = 0.25
 _ASK_SECONDS = 2.0
-_GONE_SECONDS = 1.5
-"""An API that does not answer for so long belongs to a node that has ended or is deaf."""
 
 
 def default_metrics_url(url: str) -> str:
@@ -63,25 +61,30 @@ class GivenNode(Node):
         self._id = None
 
     async def died(self) -> str:
-        """Watch its id and its process' start time; refusing connections is its end."""
-        assert self.api is not None
+        """Watch its process' start time, or else its id; refusing connections is its end."""
         while True:
             await asyncio.sleep(_ASK_SECONDS)
-            began = await self._process_start()
-            if began is not None and self._began is not None:
-                if began != self._began:
-                    return f"the node at {self.url} started again unasked"
-                continue
-            try:
-                found = (await self.api.info()).id
-            except UnreachableError as error:
-                if not isinstance(error.__cause__, httpx.ConnectError):
-                    continue  # slow or deaf, which is no end
-                found = await identity(self.api, _GONE_SECONDS)
-                if found is None:
-                    return f"the node at {self.url} refuses connections"
-            if found != self._id:
-                return f"the node at {self.url} is another one: {found}, expected {self._id}"
+            if (death := await self.autopsy()) is not None:
+                return death
+
+    async def autopsy(self, seconds: float = 1.0) -> str | None:
+        """Ask once."""
+        assert self.api is not None
+        began = await self._process_start()
+        if began is not None and self._began is not None:
+            again = began != self._began
+            return f"the node at {self.url} started again unasked" if again else None
+        try:
+            found: str | None = (await self.api.info()).id
+        except UnreachableError as error:
+            if not isinstance(error.__cause__, httpx.NetworkError | httpx.ProtocolError):
+                return None  # slow or deaf, which is no end
+            found = await identity(self.api, seconds)
+        if found is None:
+            return f"the node at {self.url} refuses connections"
+        if found != self._id:
+            return f"the node at {self.url} is another one: {found}, expected {self._id}"
+        return None
 
     def pids(self) -> list[int]:
         """Not known."""

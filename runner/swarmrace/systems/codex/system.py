@@ -14,7 +14,7 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.codex import CONTROL_VARIABLE, METRICS_VARIABLE, NODE_VARIABLE
-from swarmrace.systems.codex.api import Api, Info, Space, UnreachableError
+from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
 from swarmrace.systems.codex.downloads import Background, Reading
 from swarmrace.systems.codex.local import LocalNode
 from swarmrace.systems.codex.metrics import Watch
@@ -24,9 +24,8 @@ from swarmrace.systems.codex.remote import GivenNode, SupervisedNode
 
 T = TypeVar("T")
 _BOOTSTRAP = "bootstrap"
-_DEATH_SECONDS = 1.0
-"""How long a broken call waits for news of the node's death, which would explain it."""
 _LOOK_SECONDS = 0.05
+"""How long `remove` looks whether the node has died while it served."""
 
 
 class CodexSystem(System):
@@ -135,7 +134,7 @@ class CodexSystem(System):
             TransferError: the node had died while it served.
         """
         await self._stop_watch()
-        death = await self._death() if self._up else None
+        death = await self._node.autopsy(_LOOK_SECONDS) if self._up else None
         cid, self._cid = self._cid, None
         if self.context.cold_start:
             self._up = False
@@ -247,27 +246,16 @@ class CodexSystem(System):
             await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise TransferError(Reason.NODE_DIED, watch.result())
-            try:
-                return task.result()
-            except TransferError as error:
-                await asyncio.wait((watch,), timeout=_DEATH_SECONDS)
-                if watch.done():
-                    raise TransferError(Reason.NODE_DIED, watch.result()) from error
-                raise _with_output(error, self._node.last_lines()) from error
+            return task.result()
+        except BrokenError as error:
+            death = await self._node.autopsy()
+            if death is not None:
+                raise TransferError(Reason.NODE_DIED, death) from error
+            raise _with_output(error, self._node.last_lines()) from error
         finally:
             for each in (task, watch):
                 each.cancel()
             await asyncio.gather(task, watch, return_exceptions=True)
-
-    async def _death(self) -> str | None:
-        """Return how the node died while nobody looked, or None."""
-        watch = asyncio.create_task(self._node.died())
-        await asyncio.wait((watch,), timeout=_LOOK_SECONDS)
-        if watch.done():
-            return watch.result()
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-        return None
 
     async def _stop_watch(self) -> None:
         if self._watch is not None:

@@ -1,0 +1,131 @@
+"""Codex systems for tests: contexts, a board in memory, and a swarm's whole life."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "images/codex-double"))
+
+from codex_double import cid as cids  # noqa: E402
+from codex_double.config import parse as parse_as_node  # noqa: E402
+from codex_double.personality import PERSONALITIES  # noqa: E402
+from codex_double.testing import QUICK, program  # noqa: E402
+from codex_double.testing import swarm as doubles  # noqa: E402
+
+from swarmrace.clock import SystemClock  # noqa: E402
+from swarmrace.entrants import CodexOptions  # noqa: E402
+from swarmrace.payload import Payload  # noqa: E402
+from swarmrace.schedule import Run  # noqa: E402
+from swarmrace.systems.abc import Context, Record  # noqa: E402
+from swarmrace.systems.codex.system import CodexSystem  # noqa: E402
+
+__all__ = [
+    "BLOCK",
+    "PERSONALITIES",
+    "QUICK",
+    "ROOT",
+    "Swarm",
+    "cids",
+    "codex_swarm",
+    "doubles",
+    "parse_as_node",
+    "program",
+]
+
+BLOCK = 65_536
+
+
+class MemoryBoard:
+    """The rendezvous' board without the rendezvous."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._news = asyncio.Condition()
+
+    async def put(self, key: str, value: Any) -> None:
+        async with self._news:
+            self._values[key] = value
+            self._news.notify_all()
+
+    async def get(self, key: str) -> Any:
+        async with self._news:
+            await self._news.wait_for(lambda: key in self._values)
+            return self._values[key]
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+class Swarm:
+    """Systems of one entrant, and the file of one run."""
+
+    def __init__(
+        self, folder: Path, size_bytes: int, options: CodexOptions, peers: int, cold: bool
+    ):
+        self.board = MemoryBoard()
+        self.folder, self.size_bytes = folder, size_bytes
+        self.file = folder / "ready.bin"
+        self.sha256 = Payload("codex", size_bytes).write(self.file)
+        self.systems = [self._system(peer, peers, options, cold) for peer in range(peers)]
+
+    def _system(self, peer: int, peers: int, options: CodexOptions, cold: bool) -> CodexSystem:
+        work_dir = self.folder / f"peer-{peer}"
+        work_dir.mkdir()
+        context = Context(
+            entrant="codex",
+            peer=peer,
+            swarm_size=peers,
+            race_id="0123456789",
+            address=f"127.0.5.{peer + 1}",
+            work_dir=work_dir,
+            announce_url="",
+            size_bytes=self.size_bytes,
+            board=self.board,
+            clock=SystemClock(),
+            cold_start=cold,
+        )
+        return CodexSystem(context, options)
+
+    def run(self, seeders: int = 1, index: int = 0) -> Run:
+        return Run(index, f"{index:03d}-codex", "codex", index, tuple(range(seeders)), "codex",
+                   self.size_bytes)  # fmt: skip
+
+    async def prepare(self, seeders: int = 1, index: int = 0) -> None:
+        self.board.clear()
+        run = self.run(seeders, index)
+        await asyncio.gather(*(system.prepare(run) for system in self.systems))
+
+    async def publish(self, seeders: int = 1) -> list[dict[str, Any]]:
+        references: list[dict[str, Any]] = []
+        for system in self.systems[:seeders]:
+            published = await system.publish(self.file, references[0] if references else None)
+            references.append(dict(published.reference))
+        await asyncio.gather(*(system.settle() for system in self.systems))
+        return references
+
+    def record(self) -> Record:
+        return Record(SystemClock(), self.size_bytes)
+
+
+@asynccontextmanager
+async def codex_swarm(
+    folder: Path,
+    size_bytes: int,
+    peers: int = 2,
+    *,
+    cold: bool = True,
+    options: CodexOptions | None = None,
+    **more: Any,
+) -> AsyncIterator[Swarm]:
+    """Make a swarm and close it, whatever happened."""
+    swarm = Swarm(folder, size_bytes, options or CodexOptions(**more), peers, cold)
+    try:
+        yield swarm
+    finally:
+        await asyncio.gather(*(system.close() for system in swarm.systems))

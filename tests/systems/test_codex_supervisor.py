@@ -1,0 +1,189 @@
+"""The sidecar's supervisor, run for real by two shells, and the system on the other side of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from codex_swarm import ROOT, codex_swarm, program
+
+from swarmrace.errors import Reason, TransferError
+from swarmrace.systems.codex.local import free_ports
+from swarmrace.systems.codex.remote import SupervisedNode
+
+SCRIPT = ROOT / "images/codex-supervisor/supervise.sh"
+SHELLS = [["dash"], ["busybox", "sh"], ["bash", "--posix"]]
+
+
+def shell(words: list[str]) -> list[str]:
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return words
+
+
+@contextmanager
+def supervised(folder: Path, words: list[str], *, storage: bool = False, command=None):
+    """Run the supervisor; yield its process, how to start another, control folder and URL."""
+    kind = "storage-2026" if storage else "v0.2.5"
+    ports = free_ports("127.0.0.1")
+    if command is None:
+        listen = (
+            ["--listen-ip=127.0.0.1", f"--listen-port={ports.listen}"]
+            if storage
+            else [
+                f"--listen-addrs=/ip4/127.0.0.1/tcp/{ports.listen}",
+                f"--disc-port={ports.discovery}",
+            ]
+        )
+        command = [
+            str(program(folder / "bin", kind)),
+            f"--data-dir={folder / 'volume/data'}",
+            f"--api-port={ports.api}",
+            "--nat=extip:127.0.0.1",
+            *listen,
+        ]
+    environment = {
+        **os.environ,
+        "SUPERVISE_CONTROL": str(folder / "control"),
+        "SUPERVISE_DATA": str(folder / "volume/data"),
+        **({"SUPERVISE_ALONE": "--no-bootstrap-node"} if storage else {}),
+    }
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen([*words, str(SCRIPT), *command], env=environment)
+
+    process = start()
+    try:
+        yield process, start, folder / "control", f"http://127.0.0.1:{ports.api}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
+
+
+async def until(condition) -> None:
+    while not condition():
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("words", SHELLS, ids=lambda words: words[0])
+def test_cold_starts_stops_and_unasked_ends(tmp_path, words):
+    with supervised(tmp_path, shell(words)) as (process, _, control, url):
+
+        async def main():
+            node = SupervisedNode(url, control, "auto")
+            await until(lambda: node.read_status().state == "running")
+            assert node.read_status().generation == 0  # before anybody asked
+            await node.start(None)
+            first = await node.api.info()
+            (tmp_path / "volume/data/left").write_text("from the run before")
+            pid = node.pids()[0]
+            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+            await node.start(first.spr)  # a record with `=` or spaces would have to survive too
+            second = await node.api.info()
+            assert second.id != first.id
+            assert not (tmp_path / "volume/data/left").exists()
+            assert not psutil.pid_exists(pid)
+            pid = node.pids()[0]
+            assert f"--bootstrap-node={first.spr}" in psutil.Process(pid).cmdline()
+            assert node.read_status().unasked == 0
+
+            os.kill(pid, signal.SIGKILL)
+            assert "exit code 137" in await node.died()
+            await until(lambda: node.read_status().note and node.read_status().pid != pid)
+            assert (await asyncio.to_thread(_id_of, url)) == second.id  # on the data as they were
+
+            await node.stop()
+            assert node.read_status().state == "stopped"
+            assert node.pids() == []
+            assert not (tmp_path / "volume/data").exists()
+            await node.close()
+
+        asyncio.run(main())
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def _id_of(url: str) -> str:
+    async def ask() -> str:
+        from swarmrace.systems.codex.api import Api
+        from swarmrace.systems.codex.node import identity
+
+        api = Api(url)
+        try:
+            return await identity(api, 20)
+        finally:
+            await api.close()
+
+    return asyncio.run(ask())
+
+
+def test_a_container_that_starts_again_counts_as_unasked(tmp_path):
+    with supervised(tmp_path, ["sh"], storage=True) as (process, start, control, url):
+
+        async def main():
+            node = SupervisedNode(url, control, "storage")
+            await node.start(None)
+            assert "--no-bootstrap-node" in psutil.Process(node.pids()[0]).cmdline()
+            died = asyncio.create_task(node.died())
+            pid = node.pids()[0]
+            process.kill()  # as the kubelet or the kernel would
+            process.wait()
+            os.kill(pid, signal.SIGKILL)
+            again = start()
+            try:
+                assert "container started again" in await died
+                assert node.read_status().generation == 1
+            finally:
+                again.terminate()
+                again.wait(timeout=30)
+            await node.api.close()
+
+        asyncio.run(main())
+
+
+def test_a_node_that_cannot_start_is_refused(tmp_path):
+    with supervised(tmp_path, ["sh"], command=["false"]) as (_, _, control, url):
+
+        async def main():
+            node = SupervisedNode(url, control, "auto")
+            with pytest.raises(TransferError, match="exit code 1") as caught:
+                await node.start(None)
+            assert caught.value.reason is Reason.REFUSED
+            await node.api.close()
+
+        asyncio.run(main())
+
+
+def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch):
+    """A pod's peer: the node beside it by environment variables, alone in its swarm here."""
+    with supervised(tmp_path, ["sh"]) as (_, _, control, url):
+        monkeypatch.setenv("SWARMRACE_CODEX_NODE", url)
+        monkeypatch.setenv("SWARMRACE_CODEX_CONTROL", str(control))
+
+        async def main():
+            ids = []
+            async with codex_swarm(tmp_path, 100_000, 1) as swarm:
+                system = swarm.systems[0]
+                for index in range(2):
+                    await swarm.prepare(index=index)
+                    ids.append(system._info.id)
+                    assert system.processes()
+                    references = await swarm.publish()
+                    record = swarm.record()
+                    await system.fetch(references, record)
+                    assert (await system.digest()).sha256 == swarm.sha256
+                    await system.remove()
+                    assert not system.processes()
+            assert ids[0] != ids[1]
+
+        asyncio.run(main())
