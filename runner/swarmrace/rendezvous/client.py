@@ -16,7 +16,7 @@ import httpx
 import tenacity
 
 from swarmrace.clock import Clock, Offset, SystemClock, estimate_offset
-from swarmrace.errors import RendezvousError, WrongRaceError
+from swarmrace.errors import RendezvousError, TransferError, WrongRaceError
 from swarmrace.records import Failure, PeerInfo, PeerResult
 from swarmrace.rendezvous.messages import (
     INSTANCE_HEADER,
@@ -338,6 +338,9 @@ class _Board:
             answer = await self._client._json("GET", self._path(key))
             if "value" in answer:
                 return answer["value"]
+            if "ended" in answer:
+                failure = Failure.model_validate(answer["ended"])
+                raise TransferError(failure.reason, failure.detail)
 
     def _path(self, key: str) -> str:
         return f"runs/{self._run_id}/board/{quote(key, safe='')}"

@@ -1,0 +1,407 @@
+"""The conductor: opens the runs of the schedule one after another and knows who is there.
+
+No I/O but the store's small files, no waiting but by those who ask `wait`. Deadlines and silence
+count on `now` (the event loop's time), phases and the start on `clock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from swarmrace.clock import Clock
+from swarmrace.definitions import BARRIERS
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, PeerInfo, PeerResult, RunResult
+from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.messages import STAGE_OF, Heartbeat, Release
+from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
+from swarmrace.rendezvous.store import Store
+from swarmrace.scenario import Scenario
+from swarmrace.schedule import Run, schedule
+
+BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
+"""Note in such a result; the peer's own, should it come, takes its place."""
+
+_RETURN_SECONDS = 30.0
+"""Grace for peers to find a rendezvous that has restarted."""
+
+
+class Conductor:
+    """The state of one race.
+
+    Args:
+        scenario: what is raced.
+        store: where it is kept; a store with state is a restart.
+        clock: the rendezvous' clock.
+        now: seconds that deadlines and silence count on.
+        margin_seconds: added to every deadline of a barrier.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        store: Store,
+        clock: Clock,
+        now: Callable[[], float],
+        *,
+        margin_seconds: float = 10.0,
+    ) -> None:
+        self.race = scenario.race
+        self.clock, self.store = clock, store
+        self.runs = {run.id: run for run in schedule(scenario)}
+        self.roster = Roster(scenario, now)
+        self.closed: dict[str, RunResult] = {}
+        self.flight: Flight | None = None
+        self.interrupted = False
+        self.boot = 1
+        self.over_event = asyncio.Event()
+        self._now, self._margin_seconds = now, margin_seconds
+        self._early: dict[tuple[str, int], Failure] = {}
+        self._waiters: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
+        self._stopping = False
+        self._last_run = {run.entrant: run.id for run in self.runs.values()}
+        if store.state:
+            self._resume(store.state)
+        else:
+            store.write_info()
+        self._save()
+        self._advance()
+
+    @property
+    def over(self) -> bool:
+        """Whether every run is closed."""
+        return len(self.closed) == len(self.runs)
+
+    def hello(self, info: PeerInfo, instance: str | None) -> Peer:
+        """Take a peer in. Once runs have been opened nobody can take another's place.
+
+        Raises:
+            RefusedError: 404 no such peer, 410 it is lost.
+        """
+        peer = self.roster.known(info.entrant, info.peer)
+        begun = self.flight is not None or bool(self.closed)
+        if begun and peer.lost is None and self.roster.another_process(info, instance):
+            self.lose(info.entrant, info.peer, "its process ended and another one took its place")
+        refuse_lost(peer)
+        self.roster.take_in(info, instance)
+        self._advance()
+        return peer
+
+    def arrive(
+        self, peer: Peer, run_id: str, barrier: str, failure: Failure | None
+    ) -> Release | None:
+        """Note an arrival; return the release, or None while the barrier is not released.
+
+        Raises:
+            RefusedError: 404 no such run or barrier, 409 a barrier of a run that is not open.
+        """
+        run = self.run(run_id)
+        if barrier not in BARRIERS or run.entrant != peer.entrant:
+            raise RefusedError(404, f"no barrier {barrier!r} of {run_id} for {peer.entrant}")
+        if barrier in ("open", "cleared"):
+            peer.run_id, peer.stage = run_id, "wait"
+            peer.progress_bytes = 0 if barrier == "open" else peer.progress_bytes
+        flight = self.flight
+        if flight is not None and flight.run is run:
+            flight.arrive(peer.index, barrier, failure)
+            self._advance()
+        elif run_id not in self.closed:
+            if barrier != "open":
+                raise RefusedError(409, f"run {run_id} is not open, so nobody can be at {barrier}")
+            if failure is not None:
+                self._early[run_id, peer.index] = failure
+        return self.release(peer.entrant, run_id, barrier)
+
+    def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
+        """Return a barrier's release, or None while it is not released."""
+        over = self.entrant_over(entrant)
+        closed = self.closed.get(run_id)
+        if closed is not None:
+            return Release(barrier, barrier == "cleared", closed.failure, over=over)
+        if self.flight is None or self.flight.run.id != run_id:
+            return None
+        release = self.flight.releases.get(barrier)
+        if release is None or not over:
+            return release
+        return Release(barrier, release.go, release.failure, release.start_ns, over)
+
+    async def wait(
+        self,
+        peer: Peer,
+        run_id: str,
+        barrier: str,
+        seconds: float,
+        away: asyncio.Future[None] | None = None,
+    ) -> Release | None:
+        """Wait for a barrier's release, for `seconds` at most, or until `away` is done.
+
+        Meanwhile the peer counts as present.
+        """
+        if self._stopping:
+            return None
+        loop = asyncio.get_running_loop()
+        key, future = (run_id, barrier), loop.create_future()
+        waiters = self._waiters.setdefault(key, set())
+        waiters.add(future)
+        timer = loop.call_later(seconds, _wake, future)
+        if away is not None:
+            away.add_done_callback(lambda _: _wake(future))
+        peer.polls += 1
+        try:
+            await future
+        finally:
+            timer.cancel()
+            waiters.discard(future)
+            peer.polls -= 1
+            peer.heard = self._now()
+        return self.release(peer.entrant, run_id, barrier)
+
+    def stop_waiting(self) -> None:
+        """Send everybody who waits away: this process ends."""
+        self._stopping = True
+        for run_id, barrier in list(self._waiters):
+            self._released(run_id, barrier)
+
+    def heartbeat(
+        self, peer: Peer, run_id: str | None, stage: str, progress_bytes: int
+    ) -> Heartbeat:
+        """Note what a peer is at."""
+        peer.run_id, peer.stage, peer.progress_bytes = run_id, stage, progress_bytes
+        return Heartbeat(self.failure_of(run_id), self.entrant_over(peer.entrant))
+
+    def failure_of(self, run_id: str | None) -> Failure | None:
+        """Return why a run goes on no more, or None if it does or is yet to come."""
+        if run_id in self.closed:
+            return self.closed[run_id].failure
+        if self.flight is not None and self.flight.run.id == run_id:
+            return self.flight.failure
+        return None
+
+    def goodbye(self, peer: Peer, reason: str | None) -> None:
+        """Let a peer go: as done, or with a reason, or before its runs are over, as lost."""
+        racing = self.flight is not None and self.flight.run.entrant == peer.entrant
+        done = self.interrupted or (self.entrant_over(peer.entrant) and not racing)
+        if reason is None and done:
+            peer.gone = True
+            if self.flight is not None and racing:
+                self.flight.leave(peer.index)
+            self._advance()
+        else:
+            self.lose(peer.entrant, peer.index, reason or "said goodbye before its last run")
+
+    def lose(self, entrant: str, index: int, how: str) -> None:
+        """Give a peer up: the run in flight is told, later runs of its entrant are not raced.
+
+        Raises:
+            RefusedError: 404 no such peer.
+        """
+        peer = self.roster.known(entrant, index)
+        if peer.lost is not None or peer.gone:
+            return
+        peer.lost = how
+        flight = self.flight
+        if flight is not None and flight.run.entrant == entrant:
+            flight.lose(index, peer.stage, how)
+        for run in self.runs.values():
+            if run.entrant == entrant and run.id not in self.closed:
+                if flight is not None and flight.run is run:
+                    continue
+                self._skip(run, Reason.NOT_RUN, f"peer {index} lost: {how}")
+        self._save()
+        self._advance()
+
+    def interrupt(self) -> None:
+        """End the race."""
+        if self.over or self.interrupted:
+            return
+        self.interrupted = True
+        detail = "the race was interrupted"
+        if self.flight is not None:
+            self.flight.abort(
+                Failure(reason=Reason.INTERRUPTED, stage=self._stage(), detail=detail)
+            )
+        for run in self.runs.values():
+            if run.id not in self.closed and (self.flight is None or self.flight.run is not run):
+                self._skip(run, Reason.INTERRUPTED, detail)
+        if self.flight is not None:
+            self.store.write_run(self.flight.result(self.store.info.race_id))
+        self._save()
+        self._advance()
+
+    def tick(self) -> None:
+        """Look at the time: give up who is silent, end what has outlived its deadline."""
+        if not self.over:
+            for peer, how in self.roster.overdue():
+                self.lose(peer.entrant, peer.index, how)
+        if self.flight is not None:
+            self.flight.check_deadline()
+        self._advance()
+
+    def run(self, run_id: str) -> Run:
+        """Return a run of the schedule.
+
+        Raises:
+            RefusedError: 404 no such run.
+        """
+        run = self.runs.get(run_id)
+        if run is None:
+            raise RefusedError(404, f"no run {run_id!r} in this race")
+        return run
+
+    def is_open(self, run_id: str) -> bool:
+        """Return whether a run is in flight."""
+        return self.flight is not None and self.flight.run.id == run_id
+
+    def entrant_over(self, entrant: str) -> bool:
+        """Return whether no run of an entrant will come any more."""
+        return self.interrupted or self._last_run[entrant] in self.closed
+
+    def _advance(self) -> None:
+        """Close the run in flight when it has ended, and open the next one when all are there."""
+        while True:
+            if self.flight is not None:
+                if not self.flight.ended:
+                    return
+                self._close(self.flight)
+                continue
+            if self.over:
+                self._finish()
+                return
+            if not self.roster.assembled:
+                return
+            self._open(next(run for run in self.runs.values() if run.id not in self.closed))
+
+    def _open(self, run: Run) -> None:
+        self.flight = self._flight(run)
+        self._save()  # on disk before anybody hears of it: a restart must know what it missed
+        for (run_id, index), failure in list(self._early.items()):
+            if run_id == run.id:
+                self.flight.arrive(index, "open", failure)
+        self._released(run.id, "open")
+
+    def _flight(self, run: Run) -> Flight:
+        worst = max((info.clock_error_seconds for info in self.roster.infos()), default=0.0)
+        lead_seconds = min(2.0, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
+        return Flight(
+            run,
+            set(range(self.race.swarm_size)),
+            self.race.timeouts,
+            self.clock,
+            self._now,
+            lead_seconds=lead_seconds,
+            margin_seconds=self._margin_seconds,
+            released=lambda barrier: self._released(run.id, barrier),
+        )
+
+    def _close(self, flight: Flight) -> None:
+        """Write what the run leaves, then let the next one come."""
+        run = flight.run
+        for index in sorted({*flight.lost, *flight.late}):
+            if not self.store.has_result(run.id, run.entrant, index):
+                self.store.write_result(self._missing_result(flight, index))
+        self.closed[run.id] = flight.result(self.store.info.race_id)
+        self.store.write_run(self.closed[run.id])
+        self.flight = None
+        self._save()
+        self._released_all(run.id)
+
+    def _missing_result(self, flight: Flight, index: int) -> PeerResult:
+        run, peer = flight.run, self.roster.known(flight.run.entrant, index)
+        how = flight.lost.get(index)
+        here = peer.run_id == run.id
+        notes = [BY_RENDEZVOUS]
+        if here and run.role(index) == "leecher":
+            notes.append(f"last reported {peer.progress_bytes} of {run.size_bytes} bytes")
+        return PeerResult(
+            race_id=self.store.info.race_id,
+            run_id=run.id,
+            entrant=run.entrant,
+            peer=index,
+            role=run.role(index),
+            repetition=run.repetition,
+            seed=self.race.seed,
+            payload_seed=run.payload_seed,
+            size_bytes=run.size_bytes,
+            outcome="failed",
+            failure=Failure(
+                reason=Reason.TIMEOUT if how is None else Reason.PEER_LOST,
+                stage=peer.stage if here else "wait",
+                detail=how or "not cleared up in time",
+            ),
+            notes=notes,
+        )
+
+    def _skip(self, run: Run, reason: Reason, detail: str) -> None:
+        """Close a run that will not be raced."""
+        self.closed[run.id] = RunResult(
+            race_id=self.store.info.race_id,
+            run_id=run.id,
+            index=run.index,
+            entrant=run.entrant,
+            repetition=run.repetition,
+            seeders=list(run.seeders),
+            status="not raced",
+            failure=Failure(reason=reason, stage="wait", detail=detail),
+        )
+        self.store.write_run(self.closed[run.id])
+        self._released_all(run.id)
+
+    def _finish(self) -> None:
+        if not self.over_event.is_set():
+            self.over_event.set()
+            self.store.write_info(
+                peers=self.roster.infos(), status="interrupted" if self.interrupted else "finished"
+            )
+
+    def _stage(self) -> str:
+        return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
+
+    def _released(self, run_id: str, barrier: str) -> None:
+        for future in self._waiters.pop((run_id, barrier), ()):
+            _wake(future)
+
+    def _released_all(self, run_id: str) -> None:
+        for barrier in BARRIERS:
+            self._released(run_id, barrier)
+
+    def _save(self) -> None:
+        self.store.write_state(
+            {
+                "boot": self.boot,
+                "interrupted": self.interrupted,
+                "closed": list(self.closed),
+                "flight": None if self.flight is None else self.flight.to_state(),
+                "peers": self.roster.to_state(),
+            }
+        )
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Go on where another process was ended: the run it had in flight is lost."""
+        self.boot, self.interrupted = state["boot"] + 1, state["interrupted"]
+        self.roster.resume(self.store.info.peers, state["peers"], _RETURN_SECONDS)
+        for run_id in state["closed"]:
+            result = self.store.read_run(run_id)
+            if result is not None:
+                self.closed[run_id] = result
+        kept = state["flight"]
+        written = self.store.read_run(kept["run_id"]) if kept and not self.interrupted else None
+        if written is not None:  # it was being closed
+            self.closed[written.run_id] = written
+        elif kept:
+            flight = self.flight = self._flight(self.run(kept["run_id"]))
+            flight.resume(kept)
+            detail = f"the rendezvous restarted (start {self.boot}) while the run was in flight"
+            flight.abort(
+                Failure(reason=Reason.TRACKER_LOST, stage="wait", detail=detail), _RETURN_SECONDS
+            )
+        changes: dict[str, Any] = {"rendezvous_restarts": self.boot - 1}
+        if not self.over:
+            changes["status"] = "running"
+        self.store.write_info(**changes)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,221 @@
+"""One run in flight: who has arrived at which barrier, and what is released when.
+
+No I/O and no waiting: `Conductor` tells it what happened and asks it what holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from swarmrace.clock import Clock
+from swarmrace.definitions import BARRIERS
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, RunResult
+from swarmrace.rendezvous.messages import LAST_BEFORE_START, STAGE_OF, Release
+from swarmrace.scenario import Timeouts
+from swarmrace.schedule import Run
+
+_BEFORE_START = frozenset(BARRIERS[: BARRIERS.index(LAST_BEFORE_START) + 1])
+
+
+class Flight:
+    """The run in flight.
+
+    Args:
+        run: the run, just opened.
+        peers: its participants' indexes.
+        timeouts: the scenario's.
+        clock: stamps the phases and the start.
+        now: seconds that deadlines count on; never the clock, which may be virtual.
+        lead_seconds: from the release of `ready` to the start instant.
+        margin_seconds: added to every deadline, so that a peer's own timeout fires first.
+        released: called with each barrier's name once it is released.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        peers: set[int],
+        timeouts: Timeouts,
+        clock: Clock,
+        now: Callable[[], float],
+        *,
+        lead_seconds: float,
+        margin_seconds: float,
+        released: Callable[[str], None],
+    ) -> None:
+        self.run = run
+        self.opened_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.status: Literal["raced", "not raced", "aborted"] = "not raced"
+        self.failure: Failure | None = None
+        self.lost: dict[int, str] = {}
+        self.late: set[int] = set()
+        """Peers that were not lost and yet missed the deadline of `cleared`."""
+        self.phases: dict[str, float] = {}
+        self.releases: dict[str, Release] = {"open": Release("open", True)}
+        self._present = set(peers)
+        self._arrived: dict[str, set[int]] = {barrier: set() for barrier in BARRIERS}
+        self._clock, self._now, self._notify = clock, now, released
+        self._lead_seconds, self._margin_seconds = lead_seconds, margin_seconds
+        self._timeouts = timeouts
+        self._opened_ns = self._released_ns = clock.now_ns()
+        self._ended_ns: int | None = None
+        self._await("prepared")
+
+    @property
+    def ended(self) -> bool:
+        """Whether `cleared` is released and the run can be closed."""
+        return "cleared" in self.releases
+
+    @property
+    def started(self) -> bool:
+        """Whether the start was given."""
+        release = self.releases.get(LAST_BEFORE_START)
+        return release is not None and release.go
+
+    def arrive(self, peer: int, barrier: str, failure: Failure | None) -> None:
+        """Note a peer's arrival. Arriving again changes nothing."""
+        if failure is not None and barrier in _BEFORE_START and peer not in self._arrived[barrier]:
+            self._arrived[barrier].add(peer)
+            self._not_run(
+                failure.stage,
+                f"peer {peer} failed in {failure.stage}: {failure.reason}"
+                + (f": {failure.detail}" if failure.detail else ""),
+            )
+            return
+        self._arrived[barrier].add(peer)
+        if barrier == self.barrier:
+            self._missing.discard(peer)
+            self._advance()
+
+    def leave(self, peer: int) -> None:
+        """Note that a peer has gone for good, without being lost: nobody waits for it."""
+        self._present.discard(peer)
+        self._missing.discard(peer)
+        self._advance()
+
+    def lose(self, peer: int, stage: str, how: str) -> None:
+        """Note that a peer is lost: before the start that ends the run, afterwards it goes on."""
+        if self.ended or peer in self.lost or peer not in self._present:
+            return
+        self.lost[peer] = how
+        self._present.discard(peer)
+        self._missing.discard(peer)
+        if self.failure is None and not self.started:
+            self._not_run(stage, f"peer {peer} lost in {stage}: {how}")
+        self._advance()
+
+    def abort(self, failure: Failure, extra_seconds: float = 0.0) -> None:
+        """End the run from outside; only `cleared` remains, `extra_seconds` later at most.
+
+        A run that has failed already, or whose last leecher has ended, stays what it is.
+        """
+        if self.failure is None and self.barrier != "cleared":
+            self.status = "aborted"
+            self._fail(failure, extra_seconds)
+
+    def check_deadline(self) -> None:
+        """End what has outlived its deadline."""
+        if self.ended or self._now() < self.deadline:
+            return
+        stage, missing = STAGE_OF[self.barrier], _listing(self._missing)
+        if self.barrier in _BEFORE_START:
+            self._not_run(stage, f"{missing} not at `{self.barrier}` in time (stage {stage})")
+            return
+        if self.barrier == "cleared":
+            self.late = set(self._missing)
+        self._missing.clear()
+        self._advance()
+
+    def result(self, race_id: str) -> RunResult:
+        """Return the run's record as it stands."""
+        end_ns = self._clock.now_ns() if self._ended_ns is None else self._ended_ns
+        return RunResult(
+            race_id=race_id,
+            run_id=self.run.id,
+            index=self.run.index,
+            entrant=self.run.entrant,
+            repetition=self.run.repetition,
+            seeders=list(self.run.seeders),
+            status=self.status,
+            failure=self.failure,
+            opened_utc=self.opened_utc,
+            wall_seconds=(end_ns - self._opened_ns) / 1e9,
+            phases=self.phases,
+            lost=self.lost,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what a restarted rendezvous needs to know of this run."""
+        return {
+            "run_id": self.run.id,
+            "opened_utc": self.opened_utc,
+            "lost": {str(peer): how for peer, how in self.lost.items()},
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Take over what `to_state` wrote before a restart."""
+        self.opened_utc = state["opened_utc"]
+        self.lost = {int(peer): how for peer, how in state["lost"].items()}
+        self._present -= self.lost.keys()
+        self._missing -= self.lost.keys()
+
+    def _not_run(self, stage: str, detail: str) -> None:
+        if self.failure is None:
+            self._fail(Failure(reason=Reason.NOT_RUN, stage=stage, detail=detail))
+
+    def _fail(self, failure: Failure, extra_seconds: float = 0.0) -> None:
+        self.failure = failure
+        if self.barrier != "cleared":
+            begun, left = BARRIERS.index(self.barrier), max(0.0, self.deadline - self._now())
+            # Who is still at its stage may end it by its own timeout before it hears of this.
+            extra_seconds = max(extra_seconds, 0.0 if self.started else left)
+            for barrier in BARRIERS[begun : BARRIERS.index("cleared")]:
+                self._release(Release(barrier, False, failure))
+        self._await("cleared", extra_seconds)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Release every barrier that nobody is missing at any more."""
+        while not self.ended and not self._missing:
+            barrier = self.barrier
+            if barrier == LAST_BEFORE_START:
+                self.status = "raced"
+                start_ns = self._clock.now_ns() + round(self._lead_seconds * 1e9)
+                self._release(Release(barrier, True, start_ns=start_ns))
+            else:
+                self._release(Release(barrier, True, self.failure))
+            if not self.ended:
+                self._await(BARRIERS[BARRIERS.index(barrier) + 1])
+        if self.ended and self._ended_ns is None:
+            self._ended_ns = self._clock.now_ns()
+
+    def _release(self, release: Release) -> None:
+        now_ns = self._clock.now_ns()
+        if release.go:
+            self.phases[release.barrier] = (now_ns - self._released_ns) / 1e9
+            self._released_ns = now_ns
+        self.releases[release.barrier] = release
+        self._notify(release.barrier)
+
+    def _await(self, barrier: str, extra_seconds: float = 0.0) -> None:
+        self.barrier = barrier
+        self._missing = self._present - self._arrived[barrier]
+        bounds = self._timeouts
+        seconds = {
+            "prepared": 2 * bounds.prepare_seconds,  # the file, then the system
+            "first": bounds.publish_seconds,
+            "published": bounds.publish_seconds,
+            "ready": bounds.settle_seconds,
+            "raced": self._lead_seconds + bounds.transfer_seconds,
+            "cleared": 2 * bounds.verify_seconds,  # verification, then removal
+        }[barrier]
+        self.deadline = self._now() + seconds + self._margin_seconds + extra_seconds
+
+
+def _listing(peers: set[int]) -> str:
+    shown = sorted(peers)[:8]
+    more = f" and {len(peers) - len(shown)} more" if len(peers) > len(shown) else ""
+    return f"peer{'s' if len(peers) > 1 else ''} {', '.join(map(str, shown))}{more}"

@@ -1,0 +1,248 @@
+"""Serving the rendezvous: one process, on TCP and, beside it, on a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from swarmrace import machine
+from swarmrace.clock import Clock, SystemClock
+from swarmrace.errors import RendezvousError
+from swarmrace.records import RaceInfo
+from swarmrace.rendezvous.app import App
+from swarmrace.rendezvous.bittorrent import Tracker
+from swarmrace.rendezvous.conductor import Conductor
+from swarmrace.rendezvous.routes import Routes
+from swarmrace.rendezvous.store import Store
+from swarmrace.rendezvous.swarms import Swarms
+from swarmrace.scenario import Scenario
+
+_log = logging.getLogger(__name__)
+_TICK_SECONDS = 0.2
+_BACKLOG = 4096
+_LEAVE_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What the rendezvous serves, and where."""
+
+    scenario: Scenario
+    race_id: str
+    data_dir: Path
+    """The results folder, which holds the rendezvous' own state too."""
+    host: str = "0.0.0.0"
+    """IP address or name; empty or `::` listens on IPv6 and IPv4."""
+    port: int = 0
+    """0 takes a free one."""
+    uds: Path | None = None
+    """A unix socket to listen on as well: it is reached from any network namespace."""
+    name: str = "race"
+    backend: str = "local"
+    token: str | None = None
+    """Bearer token that guards whatever changes the race's state; announces need none."""
+    open_announce: bool = False
+    """Whether `/announce` and `/scrape` are served beside `/{race_id}/announce`."""
+    announce_interval_seconds: int = 30
+    announce_min_interval_seconds: int = 1
+    poll_seconds: float = 10.0
+    """Longest wait for a barrier before a peer is asked to ask again."""
+    margin_seconds: float = 10.0
+    """Added to every barrier's deadline, so that a peer's own timeout fires first."""
+
+
+class Rendezvous:
+    """One race's rendezvous, not yet listening: an ASGI application and its clockwork.
+
+    Made on a running event loop.
+
+    Args:
+        config: what is raced; addresses play no part here.
+        clock: the rendezvous' clock.
+        now: seconds that deadlines and silence count on; the event loop's when absent.
+
+    Raises:
+        ResultsError: the data folder holds another race.
+        OSError: the data folder can't be written.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        clock: Clock | None = None,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        now = now or asyncio.get_running_loop().time
+        info = RaceInfo(
+            race_id=config.race_id,
+            name=config.name,
+            scenario=config.scenario.model_dump(mode="json"),
+            backend=config.backend,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=machine.versions(),
+            machine=machine.machine(config.data_dir),
+        )
+        self.store = Store(config.data_dir, info)
+        self.conductor = Conductor(
+            config.scenario,
+            self.store,
+            clock or SystemClock(),
+            now,
+            margin_seconds=config.margin_seconds,
+        )
+        tracker = Tracker(
+            Swarms(now),
+            interval_seconds=config.announce_interval_seconds,
+            min_interval_seconds=config.announce_min_interval_seconds,
+        )
+        self.app = App(
+            config.race_id,
+            self.conductor,
+            tracker,
+            Routes(self.conductor, self.store, config.poll_seconds).app(),
+            token=config.token,
+            poll_seconds=config.poll_seconds,
+            open_announce=config.open_announce,
+        )
+
+    async def tick(self) -> None:
+        """Look at the time five times a second, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            try:
+                self.conductor.tick()
+            except OSError:  # a full disk may have room again: what failed is tried again
+                _log.exception("the rendezvous can't write its folder")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A rendezvous that answers."""
+
+    host: str
+    port: int
+    conductor: Conductor
+    clockwork: asyncio.Future[None]
+    """Runs for ever; its end is the rendezvous' end."""
+
+
+async def serve(config: ServerConfig, clock: Clock | None = None) -> None:
+    """Serve until cancelled; then answer what waits, close all connections and return.
+
+    Raises:
+        RendezvousError: the address or the unix socket can't be listened on.
+        ResultsError: the data folder holds another race.
+    """
+    async with listening(config, clock) as running:
+        await running.clockwork
+
+
+@contextlib.asynccontextmanager
+async def listening(config: ServerConfig, clock: Clock | None = None) -> AsyncIterator[Listening]:
+    """Serve within the block, in this event loop.
+
+    Raises:
+        RendezvousError: the address or the unix socket can't be listened on.
+        ResultsError: the data folder holds another race.
+    """
+    _allow_many_connections()
+    bound = _bind(config.host, config.port)
+    try:
+        rendezvous = Rendezvous(config, clock)
+    except BaseException:
+        bound.close()
+        raise
+    servers = [_Server(rendezvous.app, sockets=[bound])]
+    if config.uds is not None:
+        servers.append(_Server(rendezvous.app, uds=config.uds))
+    tasks = [asyncio.ensure_future(server.run_until_told()) for server in servers]
+    ticks = asyncio.ensure_future(rendezvous.tick())
+    try:
+        for server, task in zip(servers, tasks, strict=True):
+            await server.started_or_failed(task)
+        host, port = bound.getsockname()[:2]
+        yield Listening(host, port, rendezvous.conductor, ticks)
+    finally:
+        ticks.cancel()
+        for server in servers:
+            server.should_exit = True
+        rendezvous.conductor.stop_waiting()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        bound.close()
+        if config.uds is not None:
+            config.uds.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: who runs the event loop says when to end."""
+
+    def __init__(
+        self, app: App, *, sockets: list[socket.socket] | None = None, uds: Path | None = None
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                uds=None if uds is None else str(uds),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=90,  # longer than the clients' own, who close first
+                timeout_graceful_shutdown=_LEAVE_SECONDS,
+            )
+        )
+        self._sockets = sockets
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def run_until_told(self) -> None:
+        try:
+            await self.serve(sockets=self._sockets)
+        except SystemExit as error:
+            where = self.config.uds or "the bound socket"
+            raise RendezvousError(f"{where}: can't be listened on") from error
+
+    async def started_or_failed(self, task: asyncio.Future[None]) -> None:
+        while not self.started and not task.done():
+            await asyncio.sleep(0.005)
+        if task.done():
+            task.result()
+            raise RendezvousError("the server ended before it had begun")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        if host in ("", "::", "*") and socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+            )
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise RendezvousError(
+            f"{host}:{port}: expected an address to listen on, found: {error.strerror or error}; "
+            "give another one"
+        ) from error
+
+
+def _allow_many_connections() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,139 @@
+"""What the rendezvous keeps on disk: the results folder, and its own state beside it.
+
+Layout below the data folder: `race.json` (RaceInfo), `runs/{run}/run.json` (RunResult),
+`runs/{run}/{entrant}-{peer}.json` and `.npz` (written by `intake`), and `state.json`, which only a
+restarted rendezvous reads. Every file is replaced whole; after a crash at any instant the folder
+is readable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from swarmrace import atomic
+from swarmrace.errors import ResultsError
+from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
+from swarmrace.rendezvous.messages import result_name
+
+STATE_FILE = "state.json"
+_STATE_FORMAT = 1
+
+
+class Store:
+    """The folder of one race.
+
+    Args:
+        folder: the data folder; made if it isn't there.
+        info: the head of the race, without its peers.
+
+    Raises:
+        ResultsError: the folder holds another race, or something that can't be read.
+    """
+
+    def __init__(self, folder: Path, info: RaceInfo) -> None:
+        self.folder = folder
+        self.info = info
+        self.state: dict[str, Any] = {}
+        """As read at the start; empty for a new race."""
+        self._lock = threading.Lock()
+        self._dirty = False
+        self._flushed: asyncio.Future[None] | None = None
+        self._load()
+
+    def run_folder(self, run_id: str) -> Path:
+        """Return the folder of a run."""
+        return self.folder / "runs" / run_id
+
+    def has_result(self, run_id: str, entrant: str, peer: int) -> bool:
+        """Return whether a peer's result of a run is there."""
+        return (self.run_folder(run_id) / result_name(entrant, peer)).exists()
+
+    def read_run(self, run_id: str) -> RunResult | None:
+        """Return a closed run's record, or None if there is none that can be read."""
+        try:
+            return RunResult.model_validate_json(
+                (self.run_folder(run_id) / "run.json").read_bytes()
+            )
+        except (OSError, ValueError):
+            return None
+
+    def write_run(self, result: RunResult) -> None:
+        """Write a run's record."""
+        self._write(f"runs/{result.run_id}/run.json", _text(result))
+
+    def write_result(self, result: PeerResult) -> None:
+        """Write a peer's result in its place."""
+        name = result_name(result.entrant, result.peer)
+        self._write(f"runs/{result.run_id}/{name}", _text(result))
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Write the rendezvous' own state."""
+        data = {"format": _STATE_FORMAT, "race_id": self.info.race_id, **state}
+        self._write(STATE_FILE, json.dumps(data, indent=1).encode())
+
+    def write_info(self, peers: list[PeerInfo] | None = None, **changes: Any) -> None:
+        """Write race.json, changed."""
+        if peers is not None:
+            changes["peers"] = peers
+        self.info = self.info.model_copy(update=changes)
+        self._write_info()
+
+    async def write_info_soon(self, peers: list[PeerInfo]) -> None:
+        """Write race.json in a thread; return when it is on disk.
+
+        Whoever comes while one write runs shares the next: thousands of peers that report at once
+        cost a handful of writes.
+        """
+        self.info = self.info.model_copy(update={"peers": peers})
+        self._dirty = True
+        if self._flushed is None:
+            self._flushed = asyncio.ensure_future(self._flush())
+        await asyncio.shield(self._flushed)
+
+    async def _flush(self) -> None:
+        try:
+            while self._dirty:
+                self._dirty = False
+                await asyncio.to_thread(self._write_info)
+        finally:
+            self._flushed = None
+
+    def _write_info(self) -> None:
+        with self._lock:  # so that the newest is written last
+            self._write("race.json", _text(self.info))
+
+    def _write(self, name: str, data: bytes) -> None:
+        atomic.write_bytes(self.folder / name, data)
+
+    def _load(self) -> None:
+        race, state = self.folder / "race.json", self.folder / STATE_FILE
+        if not state.exists():
+            if race.exists():
+                raise ResultsError(
+                    f"{self.folder}: expected an empty folder or a rendezvous' own, found the "
+                    "results of a race; give another folder"
+                )
+            return
+        try:
+            self.state = json.loads(state.read_bytes())
+            old = RaceInfo.model_validate_json(race.read_bytes())
+            race_id, version = self.state["race_id"], self.state["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ResultsError(
+                f"{self.folder}: expected a rendezvous' state, found: "
+                f"{' '.join(str(error).split())}; give another folder"
+            ) from error
+        if race_id != self.info.race_id or version != _STATE_FORMAT:
+            raise ResultsError(
+                f"{self.folder}: expected race {self.info.race_id} (state format {_STATE_FORMAT}), "
+                f"found race {race_id} (state format {version}); give another folder"
+            )
+        self.info = old
+
+
+def _text(record: RaceInfo | RunResult | PeerResult) -> bytes:
+    return record.model_dump_json(indent=1).encode()

@@ -1,0 +1,161 @@
+"""Who is in which BitTorrent swarm: in memory, forgotten by a restart, expiring by silence."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_SWEEP_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One endpoint of one client in a swarm."""
+
+    endpoint: bytes
+    """Compact form: 4 or 16 address bytes and 2 port bytes, network order."""
+    peer_id: bytes
+    complete: bool
+    heard: float
+
+
+class Swarm:
+    """The members of one info-hash.
+
+    A client that announces from several addresses (BEP 7) has several endpoints and counts once.
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[bytes, Member] = {}
+        self.downloaded = 0
+        self._lists: dict[int, list[bytes]] = {6: [], 18: []}
+        self._places: dict[bytes, int] = {}
+        self._clients: dict[bytes, list[int]] = {}  # peer id: endpoints, complete ones among them
+        self._complete_clients = 0
+
+    @property
+    def complete(self) -> int:
+        """Clients that have everything."""
+        return self._complete_clients
+
+    @property
+    def incomplete(self) -> int:
+        """Clients that still fetch."""
+        return len(self._clients) - self._complete_clients
+
+    def put(self, endpoint: bytes, peer_id: bytes, complete: bool, heard: float) -> None:
+        """Take a member in, or note what it says of itself now."""
+        member = self.members.get(endpoint)
+        if member is not None and member.peer_id == peer_id and member.complete == complete:
+            member.heard = heard
+            return
+        if member is not None:
+            self._count(member, -1)
+            member.peer_id, member.complete, member.heard = peer_id, complete, heard
+        else:
+            member = self.members[endpoint] = Member(endpoint, peer_id, complete, heard)
+            ordered = self._lists[len(endpoint)]
+            self._places[endpoint] = len(ordered)
+            ordered.append(endpoint)
+        self._count(member, 1)
+
+    def remove(self, endpoint: bytes) -> None:
+        """Forget a member, if it is there."""
+        member = self.members.pop(endpoint, None)
+        if member is None:
+            return
+        self._count(member, -1)
+        ordered, place = self._lists[len(endpoint)], self._places.pop(endpoint)
+        last = ordered.pop()
+        if last is not endpoint and last != endpoint:
+            ordered[place] = last
+            self._places[last] = place
+
+    def sample(self, endpoint_bytes: int, count: int, without: bytes) -> list[bytes]:
+        """Return up to `count` endpoints of one family, drawn at random, never `without`."""
+        ordered = self._lists[endpoint_bytes]
+        drawn = random.sample(ordered, count + 1) if len(ordered) > count + 1 else ordered
+        return [endpoint for endpoint in drawn if endpoint != without][:count]
+
+    def expire(self, heard_before: float) -> None:
+        """Forget members not heard from since."""
+        for endpoint in [m.endpoint for m in self.members.values() if m.heard < heard_before]:
+            self.remove(endpoint)
+
+    def _count(self, member: Member, step: int) -> None:
+        entry = self._clients.setdefault(member.peer_id, [0, 0])
+        was_complete = entry[1] > 0
+        entry[0] += step
+        entry[1] += step * member.complete
+        self._complete_clients += (entry[1] > 0) - was_complete
+        if not entry[0]:
+            del self._clients[member.peer_id]
+
+
+class Swarms:
+    """All swarms, bounded in number and in members.
+
+    Args:
+        now: seconds that silence counts on.
+        expire_seconds: a member silent for so long is forgotten.
+        most_members: over all swarms; beyond it newcomers get peers but are not listed.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        expire_seconds: float = 1800.0,
+        most_members: int = 100_000,
+    ) -> None:
+        self._now, self._expire_seconds, self._most_members = now, expire_seconds, most_members
+        self._swarms: dict[bytes, Swarm] = {}
+        self._members = 0
+        self._swept = now()
+
+    def get(self, info_hash: bytes) -> Swarm | None:
+        """Return a swarm that somebody has announced to."""
+        return self._swarms.get(info_hash)
+
+    def items(self) -> list[tuple[bytes, Swarm]]:
+        """Return all swarms."""
+        return list(self._swarms.items())
+
+    def announce(
+        self,
+        info_hash: bytes,
+        endpoint: bytes,
+        peer_id: bytes,
+        *,
+        complete: bool,
+        stopped: bool,
+        completed: bool,
+    ) -> Swarm:
+        """Note an announce and return the swarm as it is then."""
+        now = self._now()
+        if now - self._swept > _SWEEP_SECONDS:
+            self._sweep(now)
+        swarm = self._swarms.get(info_hash)
+        if swarm is None:
+            swarm = Swarm()
+            if stopped or self._members >= self._most_members:
+                return swarm
+            self._swarms[info_hash] = swarm
+        before, old = len(swarm.members), swarm.members.get(endpoint)
+        if stopped:
+            swarm.remove(endpoint)
+        elif old is not None or self._members < self._most_members:
+            if completed and complete and not (old is not None and old.complete):
+                swarm.downloaded += 1
+            swarm.put(endpoint, peer_id, complete, now)
+        self._members += len(swarm.members) - before
+        return swarm
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        for info_hash, swarm in list(self._swarms.items()):
+            swarm.expire(now - self._expire_seconds)
+            if not swarm.members:
+                del self._swarms[info_hash]
+        self._members = sum(len(swarm.members) for swarm in self._swarms.values())
