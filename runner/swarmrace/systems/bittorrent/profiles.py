@@ -104,6 +104,20 @@ DISK_IO = "pread_disk_io_constructor"
 mmap, 40 % with posix."""
 
 
+CHOKE_LOCAL: Mapping[str, Setting] = {
+    "stock": Setting(
+        True,
+        "isolated network: its private addresses stand for public ones; libtorrent exempts private "
+        "addresses from unchoke slots, so its choking would never be seen at work",
+    ),
+    "tuned": Setting(False, "every leecher is served at once, like `unchoke_slots_limit`"),
+}
+"""libtorrent's class of peers at private addresses: do they wait for an unchoke slot?"""
+
+CHOKE_LOCAL_NAME = "local_peer_class.ignore_unchoke_slots"
+"""How that is called in results; it is no entry of the settings_pack."""
+
+
 def table(options: BitTorrentOptions) -> dict[str, Setting]:
     """Return every setting that the options ask for, with its reason."""
     result = dict(NEEDED)

@@ -91,9 +91,17 @@ class Session:
     Args:
         settings: libtorrent settings, complete with addresses; the alert mask is added.
         disk_io: libtorrent's name of the disk backend.
+        choke_local: whether peers at private and loopback addresses wait for an unchoke slot like
+            any other.
     """
 
-    def __init__(self, settings: Mapping[str, Any], disk_io: str = profiles.DISK_IO) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        disk_io: str = profiles.DISK_IO,
+        *,
+        choke_local: bool = False,
+    ) -> None:
         params = lt.session_params()
         params.disk_io_constructor = disk_io
         params.settings = {**settings, "alert_mask": int(ALERT_MASK)}
@@ -115,6 +123,11 @@ class Session:
         """How far the wall clock was stepped while alerts waited, summed."""
         self.alerts_dropped = False
         self.handle: lt.session | None = lt.session(params)
+        if choke_local:
+            local = self.handle.get_peer_class(lt.session.local_peer_class_id)
+            self.handle.set_peer_class(
+                lt.session.local_peer_class_id, {**local, "ignore_unchoke_slots": False}
+            )
         self.handle.set_alert_fd(self._writable)
         self._task = self._loop.create_task(self._read())
 
@@ -268,10 +281,19 @@ class Session:
         """Have the counters brought up to date; return when they are."""
         if self.handle is None:
             return
-        with self.expecting([lt.session_stats_alert], lambda alert, t_ns: t_ns) as seen:
+        # Not one that was asked for before; stamps are truncated to microseconds.
+        asked_ns = time.monotonic_ns() - 5_000
+        with self.expecting(
+            [lt.session_stats_alert], lambda alert, t_ns: t_ns if t_ns >= asked_ns else None
+        ) as seen:
             self.handle.post_session_stats()
             self.read_now()
             await seen
+
+    @property
+    def queued_write_bytes(self) -> int:
+        """Received but not yet written, as last read."""
+        return self._stats.get("disk.queued_write_bytes", 0)
 
     def counters(self) -> Counters:
         """Return the counters as last read, at most about a second old."""

@@ -195,6 +195,10 @@ class BitTorrent(System):
         defaults = lt.default_settings()
         changed = {n: v for n, v in effective.items() if v != defaults.get(n, "")}
         reasons = {**profiles.OWNED, **{n: setting.why for n, setting in table.items()}}
+        choke = profiles.CHOKE_LOCAL[self.options.profile]
+        if choke.value:
+            changed[profiles.CHOKE_LOCAL_NAME] = False
+            reasons[profiles.CHOKE_LOCAL_NAME] = choke.why
         return {
             "version": f"libtorrent {lt.__version__}",
             "profile": self.options.profile,
@@ -222,7 +226,9 @@ class BitTorrent(System):
         }
         gc.collect()
         try:
-            session = Session(settings)
+            session = Session(
+                settings, choke_local=profiles.CHOKE_LOCAL[self.options.profile].value
+            )
         except (RuntimeError, KeyError, TypeError) as error:
             raise TransferError(
                 Reason.REFUSED, f"libtorrent refused its settings: {error}"
@@ -265,18 +271,22 @@ class BitTorrent(System):
         }
 
     async def _flush(self, session: Session, recorder: Recorder) -> None:
-        """Wait for the records of blocks that are still being written, within a bound."""
-        session.read_now()
-        if recorder.complete or self._handle is None:
-            return
-        with (
-            session.expecting([lt.cache_flushed_alert], _stamp) as flushed,
-            contextlib.suppress(TimeoutError),
-        ):
+        """Wait until no write is outstanding, within a bound: a block's alert comes with its write.
+
+        Pieces can all be verified (from memory) before the last blocks are written.
+        """
+        flushing = False
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
-                self._handle.flush_cache()
-                session.read_now()
-                await flushed
+                while not recorder.complete:
+                    # Alerts come in order: what was written before the count has been recorded.
+                    await session.refresh()
+                    if recorder.complete or not session.queued_write_bytes:
+                        return
+                    if not flushing and self._handle is not None:
+                        flushing = True
+                        self._handle.flush_cache()
+                    await asyncio.sleep(0.01)
 
     def _forget(self) -> None:
         """Have a torrent that failed taken out at once, so that it takes part no longer."""
