@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from swarmrace.model import Model
+from swarmrace.model import Flag, Model, NoText
 from swarmrace.units import Size
 
 Profile = Literal["stock", "tuned"]
@@ -39,9 +39,9 @@ class BitTorrentOptions(EntrantOptions):
     """`sequential` makes delivery marks comparable with a stream's."""
     piece_size: Annotated[Size, Field(gt=0)] | None = None
     """A power of two of at least 16 KiB; libtorrent's choice for the file size when absent."""
-    utp: bool | None = None
+    utp: Flag | None = None
     """uTP (BEP 29) on or off; the profile's choice when absent (stock on, tuned off)."""
-    encryption: bool | None = None
+    encryption: Flag | None = None
     """Protocol encryption; the profile's choice when absent (stock enabled, tuned off)."""
     settings: dict[str, bool | int | str] = {}
     """libtorrent settings_pack entries, applied last; each lands in the result."""
@@ -64,7 +64,7 @@ class CodexOptions(EntrantOptions):
     """Upload block size, where the node takes one (power of two, 4 KiB to 512 KiB)."""
     storage_quota: Size | None = None
     """The node's quota; when absent, stock keeps the node's own, raised if the file needs it."""
-    poll_seconds: Annotated[float, Field(ge=0.01, le=5)] = 0.1
+    poll_seconds: Annotated[float, Field(ge=0.01, le=5), NoText] = 0.1
     """Progress poll interval of background downloads: the resolution of their marks."""
     arguments: list[str] = []
     """Further arguments for a node that swarmrace starts; they land in the result."""
@@ -85,11 +85,11 @@ class SyntheticOptions(EntrantOptions):
     curve: list[tuple[float, float]] = [(0.0, 0.0), (1.0, 1.0)]
     """(seconds since the start, fraction of the file held), rising; straight lines between."""
     record_size: Annotated[Size, Field(gt=0)] = 16_384
-    publish_seconds: Annotated[float, Field(ge=0)] = 0.1
-    discovery_seconds: Annotated[float, Field(ge=0)] = 0.01
-    peer_factor: dict[int, Annotated[float, Field(gt=0)]] = {}
+    publish_seconds: Annotated[float, Field(ge=0), NoText] = 0.1
+    discovery_seconds: Annotated[float, Field(ge=0), NoText] = 0.01
+    peer_factor: dict[int, Annotated[float, Field(gt=0), NoText]] = {}
     """A leecher's times are multiplied by its factor."""
-    run_factor: list[Annotated[float, Field(gt=0)]] = []
+    run_factor: list[Annotated[float, Field(gt=0), NoText]] = []
     """Times of repetition k are multiplied by entry k (modulo the length)."""
     faults: dict[int, Literal["stall", "wrongBytes", "refused", "publishHangs", "crash"]] = {}
     """Peer index to what goes wrong with it."""

@@ -10,12 +10,21 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+_SCALARS = ("bool", "int", "str")
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` was probably meant to be, or None."""
+    by_lower = {name.lower(): name for name in known}
+    plain = word.lower().replace("_", "")
+    close = difflib.get_close_matches(plain, by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the nearest known word, or nothing."""
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
+    """Return ` (did you mean 'x'?)` for the closest known word, or nothing."""
+    close = closest(word, known)
+    return f" (did you mean {close!r}?)" if close is not None else ""
 
 
 def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -28,11 +37,16 @@ def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> li
     """
     if not isinstance(error, ValidationError):
         return [f"{prefix or 'scenario'}: {error}"]
-    return [_line(fault, model, prefix) for fault in error.errors(include_url=False)]
+    lines: dict[str, None] = {}
+    for fault in error.errors(include_url=False):
+        lines.setdefault(_line(fault, model, prefix))
+    return list(lines)
 
 
 def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
     loc = [str(part) for part in fault["loc"]]
+    scalar = bool(loc) and loc[-1] in _SCALARS and _is_union(model, loc[:-1])
+    loc = loc[:-1] if scalar else loc
     key = ".".join([*([prefix] if prefix else []), *loc]) or "scenario"
     found, kind, context = fault.get("input"), fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
@@ -44,7 +58,9 @@ def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
     if kind == "value_error":
         text = str(context.get("error", fault["msg"]))
         return f"{key}: {text}"
-    if kind == "model_type" or kind == "model_attributes_type":
+    if scalar:
+        return f"{key}: found {_short(found)}, expected true, false, a whole number or a text"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key}: found {_short(found)}, expected a map of keys"
     message = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{key}: found {_short(found)}, expected {message[:1].lower()}{message[1:]}"
@@ -53,6 +69,14 @@ def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_union(model: type[BaseModel], loc: list[str]) -> bool:
+    """Whether any scalar is allowed at `loc`; pydantic then says one fault for each kind."""
+    at: Any = model
+    for part in loc:
+        at = _step(at, part)
+    return set(_alternatives(at)) == {bool, int, str}
 
 
 def keys_at(model: type[BaseModel], loc: list[str]) -> list[str]:

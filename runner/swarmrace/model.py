@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict
 from pydantic.alias_generators import to_camel
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError(f"found {value!r}, expected a number")
+    return value
+
+
+NoText = BeforeValidator(_number)
+"""For numbers: refuses a text or a truth value that could be read as one; JSON Schema takes none.
+It stands after `Field`, or the schema would lose the bounds."""
+Flag = Annotated[bool, Strict()]
+"""true or false, nothing that could be read as one."""
 
 
 class Model(BaseModel):

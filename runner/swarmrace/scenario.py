@@ -6,26 +6,24 @@ races under `global.entrants`. Keys that only a cluster needs stand under their 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from swarmrace import cluster
+from swarmrace.crossfaults import cross_faults
 from swarmrace.entrants import EntrantOptions, known_kinds, options_type
 from swarmrace.errors import ScenarioError
-from swarmrace.faults import faults_of, nearest
-from swarmrace.model import Model
+from swarmrace.faults import closest, faults_of, keys_at, nearest
+from swarmrace.model import Flag, Model, NoText
 from swarmrace.units import MOST_EXACT, Rate, Size
 
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
-_BLOCK_BYTES = 16_384
-
-Seconds = Annotated[float, Field(gt=0, le=604_800)]
+Seconds = Annotated[float, Field(gt=0, le=604_800), NoText]
 
 
 class Timeouts(Model):
@@ -61,9 +59,9 @@ class Link(Model):
 class Network(Link):
     """Network conditions of every peer, applied where the backend can, refused where it can't."""
 
-    delay_milliseconds: Annotated[float, Field(ge=0, le=60_000)] = 0
+    delay_milliseconds: Annotated[float, Field(ge=0, le=60_000), NoText] = 0
     """Added to every packet a peer sends (needs netem)."""
-    loss_percent: Annotated[float, Field(ge=0, lt=100)] = 0
+    loss_percent: Annotated[float, Field(ge=0, lt=100), NoText] = 0
     """Of the packets a peer sends (needs netem)."""
     seeders: Link | None = None
     """Rates of the seeders where they differ. Needs `rotateSeeders: false`."""
@@ -90,7 +88,7 @@ class Acceptance(Model):
     """`entrant` must be within `within` times the time of `of`, on the t100 of the runs."""
 
     entrant: str
-    within: Annotated[float, Field(gt=0)]
+    within: Annotated[float, Field(gt=0), NoText]
     of: str
 
 
@@ -98,8 +96,8 @@ class Matrix(Model):
     """Axes to sweep; an absent axis keeps the race's own value. Seeders must be < swarm size, so
     combinations where they are not are left out."""
 
-    swarm_size: list[Annotated[int, Field(ge=2, le=1000)]] = []
-    seeders: list[Annotated[int, Field(ge=1)]] = []
+    swarm_size: list[Annotated[int, Field(ge=2, le=1000), NoText]] = []
+    seeders: list[Annotated[int, Field(ge=1), NoText]] = []
     file_size: list[Annotated[Size, Field(ge=1)]] = []
     network: list[Network] = []
 
@@ -107,22 +105,22 @@ class Matrix(Model):
 class Race(Model):
     """What is raced."""
 
-    swarm_size: Annotated[int, Field(ge=2, le=1000)] = 4
+    swarm_size: Annotated[int, Field(ge=2, le=1000), NoText] = 4
     """Peers of each entrant, seeders included."""
-    seeders: Annotated[int, Field(ge=1)] = 1
+    seeders: Annotated[int, Field(ge=1), NoText] = 1
     file_size: Annotated[Size, Field(ge=1)] = 100_000_000
-    repetitions: Annotated[int, Field(ge=1, le=1000)] = 3
+    repetitions: Annotated[int, Field(ge=1, le=1000), NoText] = 3
     """Blocks; each holds every entrant once."""
-    seed: Annotated[int, Field(ge=0, le=MOST_EXACT)] = 1
+    seed: Annotated[int, Field(ge=0, le=MOST_EXACT), NoText] = 1
     """Master seed of order, seeders and payloads; at most what JSON, and so Helm, holds exactly."""
-    attempt: Annotated[int, Field(ge=1)] = 1
+    attempt: Annotated[int, Field(ge=1), NoText] = 1
     """Raise it to race the same scenario again under another race id."""
     order: Literal["interleaved", "sequential"] = "interleaved"
     """`interleaved`: every repetition holds each entrant once, in random order; `sequential`: all
     of one entrant's runs, then the next one's (then nothing is paired)."""
-    rotate_seeders: bool = True
+    rotate_seeders: Flag = True
     """Whether each repetition has other seeders (the same for all entrants)."""
-    cold_start: bool = True
+    cold_start: Flag = True
     """Whether every run begins with a fresh session and an empty node."""
     timeouts: Timeouts = Timeouts()
     network: Network = Network()
@@ -203,6 +201,21 @@ class Scenario(Model):
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one map; YAML would drop the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, key_node.value)
+            if isinstance(key_node, yaml.ScalarNode) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"found the key {key_node.value!r} twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key_node, yaml.ScalarNode) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Scenario:
     """Read and check a scenario file.
 
@@ -210,7 +223,7 @@ def load(path: Path) -> Scenario:
         ScenarioError: the file can't be read or is wrong; it lists all faults at once.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise ScenarioError([f"can't be read: {error.strerror}"], str(path)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -225,92 +238,42 @@ def parse(data: Any, source: str = "scenario") -> Scenario:
         ScenarioError: with every fault, each naming its key, what was found and what is allowed.
     """
     faults: list[str] = []
-    scenario = None
+    typed = _with_entrants(data, faults)
+    scenario, unsound = None, set[str]()
     try:
-        scenario = Scenario.model_validate(_with_entrants(data, faults))
+        scenario = Scenario.model_validate(typed, by_alias=True, by_name=False)
     except ValueError as error:
         faults.extend(faults_of(error, Scenario))
-    if scenario is not None and not faults:
-        faults.extend(cross_faults(scenario))
-    if faults:
+        scenario, unsound = _sound_part(typed, error)
+    if scenario is not None:
+        raw = data["global"]["entrants"]
+        faults.extend(cross_faults(scenario, names=list(map(str, raw)), unsound=unsound))
+    if faults or scenario is None:
         raise ScenarioError(faults, source)
-    assert scenario is not None
     return scenario
 
 
-def cross_faults(scenario: Scenario) -> list[str]:
-    """Return the faults between keys. The Helm library chart `common` says the same of each."""
-    race, entrants = scenario.race, scenario.entrants
-    faults = []
-    if not entrants:
-        faults.append("global.entrants: found none, expected at least one")
-    for name in entrants:
-        if not _NAME.fullmatch(name):
-            faults.append(
-                f"global.entrants.{name}: a name is 1 to 20 of a-z, 0-9 and -, begins with a "
-                "letter and does not end with -"
-            )
-    if race.matrix is None and race.seeders >= race.swarm_size:
-        faults.append(
-            f"global.race.seeders: found {race.seeders}, expected less than "
-            f"global.race.swarmSize ({race.swarm_size}), so that somebody leeches"
-        )
-    if race.matrix is not None and not race.cells():
-        faults.append(
-            "global.race.matrix: found no combination with fewer seeders than swarmSize, expected "
-            "at least one, so that somebody leeches"
-        )
-    networks = {"global.race.network": race.network}
-    for number, network in enumerate(race.matrix.network if race.matrix else []):
-        networks[f"global.race.matrix.network.{number}"] = network
-    for key, network in networks.items():
-        if network.seeders is not None and race.rotate_seeders:
-            faults.append(
-                f"{key}.seeders: needs global.race.rotateSeeders: false, because a peer's link is "
-                "set once for all runs"
-            )
-    known = ", ".join(sorted(entrants)) or "none"
-    for number, acceptance in enumerate(race.acceptance):
-        for key in ("entrant", "of"):
-            name = getattr(acceptance, key)
-            if name not in entrants:
-                faults.append(
-                    f"global.race.acceptance.{number}.{key}: found {name!r}"
-                    f"{nearest(name, entrants)}, expected one of {known}"
-                )
-    sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
-    for name, options in entrants.items():
-        faults.extend(_entrant_faults(f"global.entrants.{name}", options, min(sizes), race))
-    return faults
-
-
-def _entrant_faults(
-    key: str, options: EntrantOptions, smallest_bytes: int, race: Race
-) -> list[str]:
-    faults = []
-    piece = getattr(options, "piece_size", None)
-    if piece is not None:
-        if piece & (piece - 1) or piece < _BLOCK_BYTES:
-            faults.append(
-                f"{key}.pieceSize: found {piece}, expected a power of two of at least 16KiB"
-            )
-        elif piece > smallest_bytes:
-            faults.append(
-                f"{key}.pieceSize: found {piece}, expected at most the file size "
-                f"({smallest_bytes}): less than one piece can't be shared"
-            )
-    block = getattr(options, "block_size", None)
-    if block is not None and (block & (block - 1) or not 4096 <= block <= 524_288):
-        faults.append(
-            f"{key}.blockSize: found {block}, expected a power of two from 4KiB to 512KiB"
-        )
-    nodes = getattr(options, "nodes", None)
-    sizes = (race.matrix.swarm_size if race.matrix else []) or [race.swarm_size]
-    if nodes and len(nodes) < max(sizes):
-        faults.append(
-            f"{key}.nodes: found {len(nodes)}, expected one for each of {max(sizes)} peers"
-        )
-    return faults
+def _sound_part(typed: Any, error: ValueError) -> tuple[Scenario | None, set[str]]:
+    """Return the scenario without its faulty keys, and these: the rest can still be checked."""
+    if not isinstance(error, ValidationError) or not isinstance(typed, dict):
+        return None, set()
+    pruned, unsound = copy.deepcopy(typed), set[str]()
+    for fault in error.errors(include_url=False):
+        at, path = pruned, []
+        for number, part in enumerate(fault["loc"], 1):
+            path.append(str(part))
+            if number == len(fault["loc"]) or not isinstance(at.get(part), dict):
+                at.pop(part, None)
+                break
+            at = at[part]
+        unsound.add(".".join(path))
+        meant = closest(path[-1], keys_at(Scenario, path[:-1]))
+        if meant is not None:
+            unsound.add(".".join([*path[:-1], meant]))
+    try:
+        return Scenario.model_validate(pruned, by_alias=True, by_name=False), unsound
+    except ValueError:
+        return None, unsound
 
 
 def _with_entrants(data: Any, faults: list[str]) -> Any:
@@ -332,7 +295,7 @@ def _with_entrants(data: Any, faults: list[str]) -> Any:
             )
             continue
         try:
-            parsed[name] = model.model_validate(value)
+            parsed[name] = model.model_validate(value, by_alias=True, by_name=False)
         except ValueError as error:
             faults.extend(faults_of(error, model, key))
     return {**data, "global": {**shared, "entrants": parsed}}
