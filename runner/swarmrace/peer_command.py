@@ -50,6 +50,7 @@ def run(
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stdout,
+        force=True,
         format=f"%(asctime)s {config.entrant}-{config.peer} %(levelname)s %(message)s",
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)

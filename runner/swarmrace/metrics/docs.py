@@ -32,8 +32,10 @@ duration:
     swarmrace_mark_timestamp_seconds{{of="arrival",percent="50"}}
       - on (race, entrant, peer, run) group_left swarmrace_start_timestamp_seconds
 
-Never subtract timestamps of two peers: two hosts' clocks differ. How far a mark may be off (its
-resolution) stands in the results folder, which remains the measurement; metrics are for watching.
+VictoriaMetrics keeps about 15 digits of a number, so there the difference is good to some
+microseconds. Never subtract timestamps of two peers: two hosts' clocks differ. How far a mark may
+be off (its resolution) stands in the results folder, which remains the measurement; metrics are for
+watching.
 
 While a run is on, bytes and marks are read from the log that the result is made of. A mark that is
 crossed just as bytes come again may appear only at the run's end.

@@ -1,0 +1,38 @@
+{{/* monitoring.context: what this chart's templates work with, as JSON; {} when disabled. */}}
+{{- define "monitoring.context" -}}
+{{- if and .Values.enabled (.Values.global).entrants -}}
+{{- $scenario := include "common.checked" .Values.global | fromJson -}}
+{{- $raceId := include "common.raceId" $scenario -}}
+{{- dict "release" .Release.Name "raceId" $raceId "base" (include "common.base" .Release.Name) "namespace" .Release.Namespace "constants" (include "common.constants" . | fromJson) | toJson -}}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* monitoring.metadata: name and labels of an object. Takes a dict: root, context, suffix, labels. */}}
+{{- define "monitoring.metadata" -}}
+name: {{ .context.base }}-{{ .suffix }}
+{{- $own := include "common.metadata" (merge (dict "root" .root "name" "swarmrace" "component" "monitoring") .context) | fromYaml }}
+labels:
+  {{- merge $own.labels (.labels | default dict) | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* monitoring.peers: labels that all peers of the race have, and their Services. */}}
+{{- define "monitoring.peers" -}}
+app.kubernetes.io/instance: {{ .release | quote }}
+app.kubernetes.io/component: peer
+app.kubernetes.io/part-of: swarmrace-{{ .raceId }}
+{{- end -}}
+
+{{/*
+monitoring.node: relabelings of a Codex node's own metrics, so that they say whose they are; the
+runner's metrics say it themselves. Takes monitoring.context.
+*/}}
+{{- define "monitoring.node" -}}
+- sourceLabels: [__meta_kubernetes_pod_label_swarmrace_entrant]
+  targetLabel: entrant
+- sourceLabels: [__meta_kubernetes_pod_label_batch_kubernetes_io_job_completion_index]
+  targetLabel: peer
+- targetLabel: race
+  replacement: {{ .raceId | quote }}
+{{- end -}}

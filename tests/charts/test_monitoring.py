@@ -1,0 +1,155 @@
+"""The chart `monitoring`, rendered by Helm."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from live_race import CHART, dashboard
+
+from swarmrace.cluster import METRICS_PORT
+
+RACE = {
+    "global": {
+        "race": {"swarmSize": 3, "fileSize": "1MB"},
+        "entrants": {"bt": {"kind": "bittorrent"}, "base": {"kind": "http"}},
+    }
+}
+PUSH_URL = "http://victoria:8428"
+SCRAPES = {
+    "annotations": "Service",
+    "podMonitor": "PodMonitor",
+    "serviceMonitor": "ServiceMonitor",
+    "vmPodScrape": "VMPodScrape",
+}
+
+
+def values(**monitoring: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(RACE), "monitoring": {"enabled": True, **monitoring}}
+
+
+def own(objects) -> list[dict[str, Any]]:
+    """What the chart itself renders."""
+    chart = "helm.sh/chart"
+    return [o for o in objects if o["metadata"]["labels"].get(chart, "").startswith("monitoring-")]
+
+
+@pytest.fixture(scope="module")
+def plain(render):
+    """The race without monitoring."""
+    return render(RACE)
+
+
+@pytest.fixture(scope="module")
+def by_default(render):
+    return render(values())
+
+
+@pytest.fixture(scope="module")
+def everything(render):
+    """Return a function that renders all there is, with one way to scrape; each once."""
+
+    @cache
+    def rendered(scrape: str):
+        return render(
+            values(
+                scrape=scrape,
+                labels={"release": "stack"},
+                rules={"enabled": True, "labels": {"team": "p2p"}},
+                push={"url": PUSH_URL},
+            )
+        )
+
+    return rendered
+
+
+def test_renders_nothing_when_disabled(plain):
+    assert own(plain) == []
+
+
+def test_by_default_nothing_needs_a_definition_of_its_own(by_default):
+    found = {o["kind"]: o["apiVersion"] for o in own(by_default)}
+    assert found == {"Service": "v1", "ConfigMap": "v1"}
+
+
+@pytest.mark.parametrize("scrape", [*SCRAPES, "none"])
+def test_one_value_chooses_how_peers_are_found(everything, scrape):
+    objects = everything(scrape)
+    found = [o for o in own(objects) if o["kind"] in SCRAPES.values()]
+    if scrape == "none":
+        assert found == []
+        return
+    (only,) = found
+    assert only["kind"] == SCRAPES[scrape]
+    spec, selector = only["spec"], only["spec"]["selector"]
+    selector = selector.get("matchLabels", selector)
+    services = [o for o in objects.of("Service") if o not in found]
+    headless = [o for o in services if o["spec"].get("clusterIP") == "None"]
+    if scrape == "serviceMonitor":
+        chosen = headless
+        others = [o for o in services if o not in headless]
+    else:
+        chosen = [o["spec"]["template"] for o in objects.of("Job") if o not in verdicts(objects)]
+        others = [o["spec"]["template"] for o in (*objects.of("Deployment"), *verdicts(objects))]
+    assert (len(headless), len(chosen)) == (2, 2)
+    assert others
+    assert all(selector.items() <= o["metadata"]["labels"].items() for o in chosen)
+    assert not any(selector.items() <= o["metadata"]["labels"].items() for o in others)
+    assert objects.race_id in selector["app.kubernetes.io/part-of"]
+    if scrape == "annotations":
+        annotations = only["metadata"]["annotations"]
+        assert annotations["prometheus.io/port"] == str(METRICS_PORT)
+        assert annotations["prometheus.io/scrape"] == "true"
+        return
+    assert only["metadata"]["labels"]["release"] == "stack"
+    endpoint = spec.get("podMetricsEndpoints", spec.get("endpoints"))[0]
+    assert endpoint == {"port": "metrics", "path": "/metrics", "interval": "2s"}
+    ports = [port for o in chosen for port in ports_of(o)]
+    assert [port["name"] for port in ports] == ["metrics", "metrics"]
+
+
+def ports_of(o: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ports of a Service or of a pod template's first container."""
+    return o["spec"]["ports"] if "ports" in o["spec"] else o["spec"]["containers"][0]["ports"]
+
+
+def verdicts(objects) -> list[dict[str, Any]]:
+    return objects.of("Job", "verdict")
+
+
+@pytest.mark.parametrize(
+    ("scrape", "kind"), [("podMonitor", "PrometheusRule"), ("vmPodScrape", "VMRule")]
+)
+def test_rules_are_the_file(everything, scrape, kind):
+    rule = everything(scrape).one(kind)
+    assert rule["spec"] == yaml.safe_load((CHART / "files/rules.yaml").read_text(encoding="utf-8"))
+    assert rule["metadata"]["labels"]["team"] == "p2p"
+
+
+def test_the_dashboard_is_the_file_with_the_sidecars_label(by_default):
+    found = by_default.one("ConfigMap", "dashboard")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (text,) = found["data"].values()
+    assert json.loads(text) == dashboard()
+
+
+def test_monitoring_changes_neither_race_id_nor_any_pod(plain, everything):
+    def pods(objects):
+        return [o["spec"]["template"] for o in (*objects.of("Job"), *objects.of("Deployment"))]
+
+    toggled = everything("podMonitor")
+    assert plain.race_id == toggled.race_id
+    assert pods(plain) == pods(toggled)
+    environment = toggled.one("ConfigMap", "environment")["data"]
+    assert environment["SWARMRACE_PUSH_URL"] == PUSH_URL
+    assert environment["SWARMRACE_LINGER_SECONDS"] == "70"
+
+
+def test_a_long_release_name_still_fits(render):
+    objects = own(render(values(scrape="podMonitor", rules={"enabled": True}), release="a" * 53))
+    assert len(objects) == 3
+    assert all(len(o["metadata"]["name"]) <= 63 for o in objects)
