@@ -20,7 +20,15 @@ from swarmrace import __version__, cluster, pods
 from swarmrace.entrants import BUILTIN_OPTIONS, EntrantOptions
 from swarmrace.errors import ResultsError
 from swarmrace.scenario import Global, Scenario
-from swarmrace.schema import CHART_KINDS, CHART_VALUES, LIBRARY, UMBRELLA, chart_schema, text_of
+from swarmrace.schema import (
+    CHART_KINDS,
+    CHART_VALUES,
+    LIBRARY,
+    UMBRELLA,
+    chart_schema,
+    library_schema,
+    text_of,
+)
 from swarmrace.units import canonical_size, parse_rate, parse_size
 
 SUPERVISOR = Path("images/codex-supervisor/supervise.sh")
@@ -43,6 +51,7 @@ def generated(folder: Path) -> dict[str, str]:
         f"{LIBRARY}/templates/_model.tpl": model_template(),
         f"{LIBRARY}/templates/_supervise.tpl": supervise_template(folder.parent / SUPERVISOR),
         f"{LIBRARY}/values.yaml": _HEAD + "{}\n",
+        f"{LIBRARY}/values.schema.json": text_of(library_schema()),
         f"{UMBRELLA}/values.yaml": umbrella_values(),
     }
     for chart, model in CHART_VALUES.items():
@@ -57,31 +66,34 @@ def generated(folder: Path) -> dict[str, str]:
 
 
 def model_template() -> str:
-    """Return the template `common.model`: defaults, amounts with their limits, and constants."""
+    """Return the templates `common.model` (defaults, amounts, limits) and `common.constants`."""
     model = {
-        "version": __version__,
         "global": _spec(Global),
         "kinds": {kind: _spec(BUILTIN_OPTIONS[kind]) for kind in CHART_KINDS},
         "charts": {name: _spec(model) for name, model in CHART_VALUES.items()},
         "verdict": _spec(cluster.VerdictValues),
         "networkPolicy": _spec(cluster.NetworkPolicyValues),
-        "constants": {
-            "trackerPort": cluster.TRACKER_PORT,
-            "metricsPort": cluster.METRICS_PORT,
-            "nodeApiPort": cluster.NODE_API_PORT,
-            "nodeDiscoveryPort": cluster.NODE_DISCOVERY_PORT,
-            "nodeListenPort": cluster.NODE_LISTEN_PORT,
-            "nodeQuotaBytes": cluster.NODE_QUOTA_BYTES,
-            "userId": cluster.USER_ID,
-            "baseLength": pods.BASE_LENGTH,
-            "barriersARun": pods.BARRIERS_A_RUN,
-            "slackSeconds": pods.SLACK_SECONDS,
-            "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
-            "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
-        },
     }
-    text = json.dumps(model, indent=1)
-    return f'{_TEMPLATE_HEAD}{{{{- define "common.model" -}}}}\n{text}\n{{{{- end -}}}}\n'
+    constants = {
+        "version": __version__,
+        "trackerPort": cluster.TRACKER_PORT,
+        "metricsPort": cluster.METRICS_PORT,
+        "nodeApiPort": cluster.NODE_API_PORT,
+        "nodeDiscoveryPort": cluster.NODE_DISCOVERY_PORT,
+        "nodeListenPort": cluster.NODE_LISTEN_PORT,
+        "nodeQuotaBytes": cluster.NODE_QUOTA_BYTES,
+        "userId": cluster.USER_ID,
+        "baseLength": pods.BASE_LENGTH,
+        "barriersARun": pods.BARRIERS_A_RUN,
+        "slackSeconds": pods.SLACK_SECONDS,
+        "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
+        "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
+        "resultsDivisor": pods.RESULTS_DIVISOR,
+        "resultsOverheadBytes": pods.RESULTS_OVERHEAD_BYTES,
+    }
+    texts = {"common.model": json.dumps(model), "common.constants": json.dumps(constants, indent=1)}
+    defines = [f'{{{{- define "{k}" -}}}}\n{v}\n{{{{- end -}}}}\n' for k, v in texts.items()]
+    return _TEMPLATE_HEAD + "\n".join(defines)
 
 
 def supervise_template(script: Path) -> str:

@@ -156,22 +156,30 @@ class Family(Model):
     metrics_port: Port = 8008
 
 
+class CodexFamily(Family):
+    """Codex up to 0.2."""
+
+    image: Annotated[str, Field(min_length=1)] = "codexstorage/nim-codex:0.2.5"
+    command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "codex"]
+    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "CODEX_"
+    api_path: Annotated[str, Field(pattern=r"^/")] = "/api/codex/v1"
+
+
+class StorageFamily(Family):
+    """Logos Storage, as Codex is called since 2026."""
+
+    image: Annotated[str, Field(min_length=1)] = "logosstorage/logos-storage-nim:latest"
+    command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "storage"]
+    alone: str = "--no-bootstrap-node"
+    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "STORAGE_"
+    api_path: Annotated[str, Field(pattern=r"^/")] = "/api/storage/v1"
+
+
 class Families(Model):
     """The families of Codex nodes that an entrant's `family` chooses from."""
 
-    codex: Family = Family(
-        image="codexstorage/nim-codex:0.2.5",
-        command=["/docker-entrypoint.sh", "codex"],
-        environment_prefix="CODEX_",
-        api_path="/api/codex/v1",
-    )
-    storage: Family = Family(
-        image="logosstorage/logos-storage-nim:latest",
-        command=["/docker-entrypoint.sh", "storage"],
-        alone="--no-bootstrap-node",
-        environment_prefix="STORAGE_",
-        api_path="/api/storage/v1",
-    )
+    codex: CodexFamily = CodexFamily()
+    storage: StorageFamily = StorageFamily()
 
 
 class CodexNode(Model):
@@ -207,7 +215,8 @@ class TrackerStorage(Model):
 
     kind: Literal["persistentVolumeClaim", "emptyDir"] = "persistentVolumeClaim"
     """With `emptyDir` a deleted tracker pod loses all results."""
-    size: Annotated[Size, Field(gt=0)] = 2048 * MIB
+    size: Annotated[Size, Field(gt=0)] = 4096 * MIB
+    """Refused when the results may come to more. A claim can't shrink: keep it over races."""
     storage_class_name: str = ""
     """The cluster's default when empty."""
 

@@ -24,6 +24,9 @@ SLACK_SECONDS = 900
 STORAGE_OVERHEAD_BYTES = 256 * MIB
 EPHEMERAL_OVERHEAD_BYTES = 192 * MIB
 """Logs and /tmp."""
+RESULTS_DIVISOR = 250
+"""A leecher's results against its payload: two logs of 24 bytes for a block of 16 KiB, and room."""
+RESULTS_OVERHEAD_BYTES = 256 * MIB
 
 
 def timeouts_seconds(scenario: Scenario) -> Decimal:
@@ -60,6 +63,13 @@ def ephemeral_bytes(scenario: Scenario) -> int:
     """Return a peer's ephemeral-storage, summed over its containers."""
     claimed = scenario.global_.peers.storage.kind == "persistentVolumeClaim"
     return EPHEMERAL_OVERHEAD_BYTES + (0 if claimed else storage_bytes(scenario))
+
+
+def results_bytes(scenario: Scenario) -> int:
+    """Return what the results folder may come to: arrivals and deliveries of every leecher."""
+    race = scenario.race
+    runs = race.repetitions * len(scenario.entrants)
+    return race.file_size // RESULTS_DIVISOR * race.leechers * runs + RESULTS_OVERHEAD_BYTES
 
 
 def node_quota_bytes(scenario: Scenario, options: CodexOptions) -> int | None:
@@ -150,4 +160,7 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             "global.race.network: Kube-OVN knows whole Mbit/s alone; expected rates that are, "
             "such as 100Mbit"
         )
+    held, needed = scenario.tracker.storage.size, results_bytes(scenario)
+    if found == 1 and held < needed:
+        faults.append(f"tracker.storage.size: found {held}, expected at least {needed}: the results")
     return faults

@@ -67,6 +67,17 @@ def chart_schema(chart: str) -> dict[str, Any]:
     return {**own, "$defs": definitions}
 
 
+def library_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the library chart: it has no values but what Helm hands down."""
+    properties = {"global": _ANY_MAP}
+    return {
+        "$schema": DIALECT,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
 def write(folder: Path, *, check: bool = False) -> list[Path]:
     """Write every generated file of the charts below `folder`; return those that changed.
 

@@ -11,7 +11,7 @@ none. Takes a dict: root (the chart's own `.`), kind.
 {{- if $mine -}}
 {{- $scenario := include "common.checked" $root.Values.global | fromJson -}}
 {{- $raceId := include "common.raceId" $scenario -}}
-{{- $constants := (include "common.model" . | fromJson).constants -}}
+{{- $constants := (include "common.constants" . | fromJson) -}}
 {{- range $entrant := $mine }}
 {{- $context := dict "scenario" $scenario "entrant" $entrant "release" $root.Release.Name "raceId" $raceId }}
 {{- $about := merge (dict "root" $root "name" $kind "component" "peer") $context }}
@@ -66,6 +66,7 @@ spec:
       - action: FailIndex
         onPodConditions:
           - type: DisruptionTarget
+            status: "True"
   template:
     {{- include "common.pod" $context | nindent 4 }}
 {{- end }}

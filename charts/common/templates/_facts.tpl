@@ -4,38 +4,46 @@ Each of these takes what common.scenario returned and says what swarmrace.pods s
 
 {{/* common.timeouts: the sum of all the race's timeouts in seconds. */}}
 {{- define "common.timeouts" -}}
-{{- $model := include "common.model" . | fromJson -}}
+{{- $constants := include "common.constants" . | fromJson -}}
 {{- $t := .race.timeouts -}}
-{{- $run := addf $t.prepareSeconds $t.publishSeconds $t.publishSeconds $t.settleSeconds $t.transferSeconds $t.verifySeconds (mulf $model.constants.barriersARun $t.heartbeatSeconds) -}}
+{{- $run := addf $t.prepareSeconds $t.publishSeconds $t.publishSeconds $t.settleSeconds $t.transferSeconds $t.verifySeconds (mulf $constants.barriersARun $t.heartbeatSeconds) -}}
 {{- addf $t.assembleSeconds (mulf .race.repetitions (len .entrants) $run) | toJson -}}
 {{- end -}}
 
 {{/* common.deadline: a Job's activeDeadlineSeconds, above the sum. */}}
 {{- define "common.deadline" -}}
-{{- $model := include "common.model" . | fromJson -}}
-{{- add (include "common.timeouts" . | float64 | ceil | int64) (int64 $model.constants.slackSeconds) -}}
+{{- $constants := include "common.constants" . | fromJson -}}
+{{- add (include "common.timeouts" . | float64 | ceil | int64) (int64 $constants.slackSeconds) -}}
 {{- end -}}
 
 {{/* common.storage: what a peer's volume holds, in bytes. */}}
 {{- define "common.storage" -}}
-{{- $model := include "common.model" . | fromJson -}}
+{{- $constants := include "common.constants" . | fromJson -}}
 {{- if .peers.storage.size -}}
 {{- int64 .peers.storage.size -}}
 {{- else -}}
-{{- add (div (mul (int64 .race.fileSize) 9) 4) (int64 $model.constants.storageOverheadBytes) -}}
+{{- add (div (mul (int64 .race.fileSize) 9) 4) (int64 $constants.storageOverheadBytes) -}}
 {{- end -}}
 {{- end -}}
 
 {{/* common.ephemeral: a peer's ephemeral-storage, summed over its containers, in bytes. */}}
 {{- define "common.ephemeral" -}}
-{{- $model := include "common.model" . | fromJson -}}
+{{- $constants := include "common.constants" . | fromJson -}}
 {{- $storage := ternary 0 (include "common.storage" . | int64) (eq .peers.storage.kind "persistentVolumeClaim") -}}
-{{- add (int64 $model.constants.ephemeralOverheadBytes) $storage -}}
+{{- add (int64 $constants.ephemeralOverheadBytes) $storage -}}
+{{- end -}}
+
+{{/* common.results: what the results folder may come to, in bytes. */}}
+{{- define "common.results" -}}
+{{- $constants := (include "common.constants" . | fromJson) -}}
+{{- $leechers := sub (int64 .race.swarmSize) (int64 .race.seeders) -}}
+{{- $runs := mul (int64 .race.repetitions) (len .entrants) -}}
+{{- add (mul (div (int64 .race.fileSize) (int64 $constants.resultsDivisor)) $leechers $runs) (int64 $constants.resultsOverheadBytes) -}}
 {{- end -}}
 
 {{/* common.base: what stands for a release in names, a DNS label. Takes the release's name. */}}
 {{- define "common.base" -}}
-{{- $most := (include "common.model" . | fromJson).constants.baseLength | int -}}
+{{- $most := (include "common.constants" . | fromJson).baseLength | int -}}
 {{- $name := replace "." "-" . -}}
 {{- if not (regexMatch "^[a-z]" $name) -}}{{- $name = printf "r%s" $name -}}{{- end -}}
 {{- if gt (len $name) $most -}}
@@ -56,10 +64,12 @@ templates are rendered with fixed names: neither release nor id are in them.
 {{- define "common.raceId" -}}
 {{- $scenario := . -}}
 {{- $text := include "common.raced" . -}}
-{{- range $name, $_ := .entrants -}}
+{{- range $name, $options := .entrants -}}
+  {{- if eq $options.kind "codex" -}}
+    {{- $text = printf "%s\n%s" $text (include "common.codex.supervise" . | sha256sum) -}}
+  {{- end -}}
   {{- $text = printf "%s\n%s" $text (include "common.pod" (dict "scenario" $scenario "entrant" $name "release" "x" "raceId" "x")) -}}
 {{- end -}}
-{{- $text = printf "%s\n%s" $text (include "common.codex.supervise" . | sha256sum) -}}
 {{- $text | sha256sum | trunc 10 -}}
 {{- end -}}
 

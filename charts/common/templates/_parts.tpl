@@ -1,13 +1,13 @@
 {{/* common.image: the runner's image of a container. Takes common.scenario. */}}
 {{- define "common.image" -}}
-{{- $tag := .image.tag | default (include "common.model" . | fromJson).version -}}
+{{- $tag := .image.tag | default (include "common.constants" . | fromJson).version -}}
 image: {{ printf "%s:%s%s" .image.repository $tag (ternary (printf "@%s" .image.digest) "" (ne .image.digest "")) | quote }}
 imagePullPolicy: {{ .image.pullPolicy }}
 {{- end -}}
 
 {{/* common.security.pod: of the pod security level "restricted". */}}
 {{- define "common.security.pod" -}}
-{{- $user := (include "common.model" . | fromJson).constants.userId -}}
+{{- $user := (include "common.constants" . | fromJson).userId -}}
 runAsNonRoot: true
 runAsUser: {{ $user }}
 runAsGroup: {{ $user }}

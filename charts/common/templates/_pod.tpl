@@ -5,8 +5,8 @@ covers all of it, so nothing of the monitoring and nothing random may enter.
 Takes a dict: scenario (common.scenario), entrant (its name), release, raceId.
 */}}
 {{- define "common.pod" -}}
-{{- $model := include "common.model" . | fromJson -}}
-{{- $scenario := .scenario -}}{{- $constants := $model.constants -}}
+{{- $constants := include "common.constants" . | fromJson -}}
+{{- $scenario := .scenario -}}
 {{- $options := get $scenario.entrants .entrant -}}
 {{- $peers := $scenario.peers -}}{{- $network := $scenario.race.network -}}
 {{- $codex := eq $options.kind "codex" -}}
@@ -19,7 +19,7 @@ Takes a dict: scenario (common.scenario), entrant (its name), release, raceId.
 {{- $annotations := merge (include "common.conditions.annotations" $scenario | fromYaml) (dict "kubectl.kubernetes.io/default-container" "runner") $peers.annotations -}}
 metadata:
   labels:
-    {{- merge (dict) $labels (dict "app.kubernetes.io/version" $model.version) $peers.labels | toYaml | nindent 4 }}
+    {{- merge (dict) $labels (dict "app.kubernetes.io/version" $constants.version) $peers.labels | toYaml | nindent 4 }}
   annotations:
     {{- toYaml $annotations | nindent 4 }}
 spec:
@@ -185,7 +185,7 @@ spec:
 
 {{/* common.container.node: the Codex node, a native sidecar under its supervising loop. */}}
 {{- define "common.container.node" -}}
-{{- $constants := (include "common.model" . | fromJson).constants -}}
+{{- $constants := (include "common.constants" . | fromJson) -}}
 - name: node
   image: {{ .family.image | quote }}
   imagePullPolicy: {{ .family.pullPolicy }}
@@ -223,7 +223,7 @@ spec:
 
 {{/* common.environment.node: what the supervising loop and the node read. */}}
 {{- define "common.environment.node" -}}
-{{- $constants := (include "common.model" . | fromJson).constants -}}
+{{- $constants := (include "common.constants" . | fromJson) -}}
 {{- $prefix := .family.environmentPrefix -}}{{- $options := get .scenario.entrants .entrant -}}
 - name: POD_IP
   valueFrom:
@@ -290,7 +290,7 @@ spec:
 {{- $needed := add $size (div $size 100) 16777216 -}}
 {{- if not (kindIs "invalid" $options.storageQuota) -}}
 {{- int64 $options.storageQuota -}}
-{{- else if gt $needed (int64 (include "common.model" . | fromJson).constants.nodeQuotaBytes) -}}
+{{- else if gt $needed (int64 (include "common.constants" . | fromJson).nodeQuotaBytes) -}}
 {{- $needed -}}
 {{- end -}}
 {{- end -}}
