@@ -86,9 +86,10 @@ class PeerRun:
             if not await self._meet(barrier):
                 return None
         references = await self.client.references(self.run.id)
-        self.references = [dict(entry["reference"]) for entry in references]
-        self.sha256 = references[0]["sha256"]
-        await self._settle()
+        if references:  # a rendezvous that has restarted has none, and says so at the barrier
+            self.references = [dict(entry["reference"]) for entry in references]
+            self.sha256 = references[0]["sha256"]
+            await self._settle()
         self.offset: Offset = await self.client.estimate_offset()
         return await self._meet("ready")
 
@@ -217,7 +218,10 @@ class PeerRun:
         assert self.rank is not None
         system, first = self.system, None
         if self.rank > 0:
-            first = (await self.client.references(self.run.id))[0]["reference"]
+            references = await self.client.references(self.run.id)
+            if not references:
+                return  # the rendezvous has restarted meanwhile: the next barrier says so
+            first = references[0]["reference"]
         began_ns = self.clock.now_ns()
         published = await self._stage(
             "publish", self.timeouts.publish_seconds, lambda: system.publish(self.file, first)
@@ -285,6 +289,7 @@ class PeerRun:
         """Say what this peer is at, and hear whether the run was given up."""
         # Few enough a second that a large swarm's heartbeats cost no visible CPU.
         interval = max(0.5, self.peer.config.scenario.race.swarm_size / 16)
+        interval = min(interval, self.timeouts.heartbeat_seconds / 4)
         while True:
             await asyncio.sleep(interval)
             with contextlib.suppress(Exception):

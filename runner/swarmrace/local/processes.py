@@ -85,9 +85,11 @@ def run_peer(config: Any) -> int:
 
 def run_tracker(config: Any) -> int:
     """Serve the rendezvous until SIGTERM; return its exit code."""
+    import uvloop
+
     from swarmrace.rendezvous.server import serve
 
-    return asyncio.run(_ended_by_sigterm(serve(config)))
+    return uvloop.run(_ended_by_sigterm(serve(config)))
 
 
 async def _ended_by_sigterm(work: Any) -> int:
