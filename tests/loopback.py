@@ -29,6 +29,11 @@ class MemoryBoard:
         await self._posted[key].wait()
         return self._values[key]
 
+    def clear(self) -> None:
+        """Begin another run: keys are private to it."""
+        self._values.clear()
+        self._posted.clear()
+
 
 def new_address() -> str:
     """Return a loopback address that no other test of this session has, nor another worker's."""
