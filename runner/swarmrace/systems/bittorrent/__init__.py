@@ -47,4 +47,5 @@ SPEC = SystemSpec(
     publish_definition="until the tracker has answered the announce of a complete seeder; making "
     "the torrent and checking the file are in it, each also timed apart",
     done_definition="the last piece is verified and its last block written",
+    modules=("swarmrace.systems.bittorrent.system",),
 )

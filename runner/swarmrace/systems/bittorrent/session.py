@@ -339,7 +339,7 @@ class Session:
             return await port
 
     async def close(self) -> None:
-        """End the session. Takes no longer than `stop_tracker_timeout`; safe to call twice."""
+        """End the session, which takes some milliseconds. Safe to call twice."""
         if self.handle is None:
             return
         self._task.cancel()
