@@ -1,0 +1,129 @@
+"""What a scrape costs the peer it reads: time in the peer's thread, in its own, and hold-ups.
+
+    python benchmarks/scrape.py [--size 1GiB] [--scrapes 20]
+
+One thread records 16 KiB blocks of a payload in random order, as fast as a program at 1 GB/s would
+(the hardest log to follow: no prefix, no neighbours), while `/metrics` is rendered again and again.
+A hold-up is the longest time between two of the recording thread's stamps: what a scrape could add
+to a mark. The same is measured without scrapes in alternation, because other things hold up too.
+
+Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from swarmrace.arrivals import ByteLog
+from swarmrace.clock import SystemClock
+from swarmrace.metrics import table
+from swarmrace.metrics.sampler import Sampler
+from swarmrace.peer import PeerConfig, PeerState
+from swarmrace.scenario import parse
+from swarmrace.schedule import schedule
+from swarmrace.systems.abc import Record
+from swarmrace.units import parse_size
+
+BLOCK = 16_384
+BYTES_PER_SECOND = 1e9
+AIM_SNAPSHOT_MILLISECONDS = 1.0
+
+
+def sampler_of(size: int) -> tuple[Sampler, Record]:
+    """Return the sampler of a leecher at its start."""
+    race = {"swarmSize": 2, "fileSize": size, "repetitions": 1, "rotateSeeders": False}
+    scenario = parse({"global": {"race": race, "entrants": {"one": {"kind": "synthetic"}}}})
+    config = PeerConfig(
+        scenario=scenario,
+        race_id=scenario.race_id(),
+        entrant="one",
+        peer=1,
+        rendezvous="http://127.0.0.1:1",
+        address="127.0.0.1",
+        work_dir=Path(),
+    )
+    clock, state = SystemClock(), PeerState(config)
+    record = Record(clock, size)
+    record.arrivals, record.deliverable = ByteLog(size // BLOCK), ByteLog(size // BLOCK)
+    record.start_ns = clock.now_ns()
+    state.run, state.record, state.stage = schedule(scenario)[0], record, "race"
+    return Sampler(state, clock), record
+
+
+def one(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
+    """Record a whole payload; return the longest hold-up, and per scrape the time in the peer's
+    thread and altogether, all in milliseconds."""
+    sampler, record = sampler_of(size)
+    blocks = list(range(size // BLOCK))
+    random.Random(size).shuffle(blocks)
+    longest_ns, step_ns = 0, BLOCK / BYTES_PER_SECOND * 1e9
+
+    def write() -> None:
+        nonlocal longest_ns
+        began = before = time.monotonic_ns()
+        assert record.arrivals is not None
+        assert record.deliverable is not None
+        for number, block in enumerate(blocks):
+            while (now := time.monotonic_ns()) < began + number * step_ns:
+                longest_ns, before = max(longest_ns, now - before), now
+            longest_ns, before = max(longest_ns, now - before), now
+            record.arrivals.record(block * BLOCK, BLOCK, now)
+            record.deliverable.record(block * BLOCK, BLOCK, now)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    inside, whole = [], []
+    while scrapes and writer.is_alive():
+        writer.join(len(blocks) * step_ns / 1e9 / scrapes)
+        began = time.perf_counter()
+        snapshot = sampler.snapshot()
+        inside.append((time.perf_counter() - began) * 1e3)
+        table.families(sampler.samples(snapshot))
+        whole.append((time.perf_counter() - began) * 1e3)
+    writer.join()
+    return longest_ns / 1e6, inside, whole
+
+
+@click.command(help=__doc__)
+@click.option("--size", default="1GiB", show_default=True)
+@click.option("--scrapes", default=20, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+def main(size: str, scrapes: int, runs: int) -> None:
+    held: dict[bool, list[float]] = {True: [], False: []}
+    inside: list[float] = []
+    whole: list[float] = []
+    for _ in range(runs):
+        for scraped in (True, False):
+            longest, *times = one(parse_size(size), scrapes if scraped else 0)
+            held[scraped].append(longest)
+            inside += times[0]
+            whole += times[1]
+    _print("scrape, in the peer's thread", inside, AIM_SNAPSHOT_MILLISECONDS)
+    _print("scrape, altogether", whole)
+    _print("longest hold-up with scrapes", held[True])
+    _print("longest hold-up without", held[False])
+
+
+def _print(name: str, values: list[float], aim: float | None = None) -> None:
+    value = statistics.median(values)
+    row = {
+        "name": name,
+        "value": round(value, 3),
+        "unit": "ms (median)",
+        "spread": round(statistics.stdev(values), 3) if len(values) > 1 else None,
+        "n": len(values),
+        "aim": aim,
+        "met": None if aim is None else value <= aim,
+    }
+    print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
