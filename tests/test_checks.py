@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import resource
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from swarmrace import checks, machine, needs
+from swarmrace.errors import ConditionError, Exit, UnavailableError
+from swarmrace.network import conditions, namespaces
+from swarmrace.scenario import load, parse
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+Disk = namedtuple("Disk", "total used free")
+
+
+def scenario(race=None, **entrants):
+    return parse(
+        {"global": {"race": race or {}, "entrants": entrants or {"web": {"kind": "http"}}}}
+    )
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """Pretend how much disk and memory there is; plenty unless told."""
+
+    def pretend(disk=10**13, memory=10**13, filesystem="ext4"):
+        monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: Disk(disk, 0, disk))
+        monkeypatch.setattr(checks, "available_memory_bytes", lambda: memory)
+        monkeypatch.setattr(machine, "filesystem_of", lambda _: filesystem)
+
+    pretend()
+    return pretend
+
+
+def test_the_quick_scenario_can_be_raced_here(tmp_path):
+    checks.require(load(SCENARIOS / "quick.yaml"), work_dir=tmp_path)
+
+
+def test_a_missing_program_is_named_with_how_to_get_it(room, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnavailableError) as caught:
+        checks.require(scenario(c={"kind": "codex"}), work_dir=tmp_path)
+    assert "global.entrants.c: codex: expected codex or storage on PATH" in str(caught.value)
+    assert "build it" in str(caught.value)
+    assert caught.value.exit_code == Exit.UNAVAILABLE
+
+
+def test_a_program_that_is_given_is_found(room, monkeypatch, tmp_path):
+    program = tmp_path / "codex"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    codex = {"kind": "codex", "program": str(program)}
+    checks.require(scenario(c=codex), work_dir=tmp_path)
+    program.unlink()
+    with pytest.raises(UnavailableError, match=r"expected a program at program: .*codex"):
+        checks.require(scenario(c=codex), work_dir=tmp_path)
+
+
+def test_too_little_disk_is_told_with_the_figures(room, tmp_path):
+    of = scenario({"fileSize": "1GB", "swarmSize": 10})
+    room(disk=needs.disk_bytes(of))
+    checks.require(of, work_dir=tmp_path)
+    room(disk=needs.disk_bytes(of) - 1)
+    with pytest.raises(UnavailableError, match=r"disk: 10 peers of 1GB need 10.* GB in .*, found"):
+        checks.require(of, work_dir=tmp_path)
+
+
+def test_too_little_memory_is_told_with_the_figures(room, tmp_path):
+    of = scenario({"swarmSize": 10}, a={"kind": "bittorrent"}, b={"kind": "http"})
+    room(memory=needs.memory_bytes(of))
+    checks.require(of, work_dir=tmp_path)
+    room(memory=needs.memory_bytes(of) - 1)
+    with pytest.raises(UnavailableError, match=r"memory: 2 x 10 peers of 100MB need 1\.\d+ GB"):
+        checks.require(of, work_dir=tmp_path)
+
+
+def test_a_folder_in_memory_takes_memory(room, tmp_path):
+    of = scenario({"fileSize": "1GB"})
+    enough = needs.memory_bytes(of)
+    room(memory=enough, filesystem="tmpfs")
+    with pytest.raises(UnavailableError, match=r"payloads lie in memory \(.* is on tmpfs\)"):
+        checks.require(of, work_dir=tmp_path)
+    room(memory=enough + needs.disk_bytes(of), filesystem="tmpfs")
+    checks.require(of, work_dir=tmp_path)
+
+
+def test_conditions_without_namespaces_are_refused(room, tmp_path):
+    shaped = load(SCENARIOS / "shaped.yaml")
+    with pytest.raises(ConditionError, match=r"global\.race\.network: .*--no-namespaces"):
+        checks.require(shaped, work_dir=tmp_path)
+
+
+def test_namespaces_that_are_not_permitted_are_told_without_conditions_too(
+    room, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(namespaces, "refusals", lambda: ["network namespaces: not permitted"])
+    monkeypatch.setattr(conditions, "refusals", lambda: ["network namespaces: not permitted"])
+    for of in (scenario(), load(SCENARIOS / "shaped.yaml")):
+        with pytest.raises(ConditionError, match=r"network namespaces: not permitted"):
+            checks.require(of, work_dir=tmp_path, namespaces=True)
+    checks.require(scenario(), work_dir=tmp_path)
+
+
+def test_what_the_kernel_lacks_is_told(room, tmp_path, monkeypatch):
+    monkeypatch.setattr(conditions, "refusals", list)
+    lacks = dict.fromkeys(("tbf", "netem", "ifb", "police"), "needs CONFIG_X")
+    monkeypatch.setattr(conditions, "probe", lambda: lacks)
+    delayed = scenario({"network": {"upload": "8Mbit", "delayMilliseconds": 5, "lossPercent": 1}})
+    with pytest.raises(ConditionError) as caught:
+        checks.require(delayed, work_dir=tmp_path, namespaces=True)
+    assert [line.split(": ")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
+        "global.race.network",
+        "global.race.network.delayMilliseconds",
+        "global.race.network.lossPercent",
+    ]
+
+
+def test_too_few_open_files_are_told(room, tmp_path, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    with pytest.raises(UnavailableError) as caught:
+        checks.require(scenario(), work_dir=tmp_path)
+    assert "open files: a process of this race needs" in str(caught.value)
+    assert "found a limit of 64; raise it: `ulimit -Hn" in str(caught.value)
+    assert "processes: this race needs about" in str(caught.value)
+
+
+def test_no_limit_is_enough(room, tmp_path, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    checks.require(scenario({"swarmSize": 1000}), work_dir=tmp_path)
+
+
+def test_more_peers_than_namespaces_are_refused(room, tmp_path):
+    lines = checks.limit_faults(scenario({"swarmSize": 1000}), with_namespaces=True)
+    assert not any("swarmSize" in line for line in lines)
+    two = scenario({"swarmSize": 501}, a={"kind": "http"}, b={"kind": "http"})
+    lines = checks.limit_faults(two, with_namespaces=True)
+    assert any(line.startswith("global.race.swarmSize: found 501 peers of 2") for line in lines)
+
+
+def test_everything_that_is_missing_comes_at_once(room, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    room(disk=1, memory=1)
+    of = scenario({"network": {"upload": "8Mbit"}}, c={"kind": "codex"})
+    with pytest.raises(UnavailableError) as caught:
+        checks.require(of, work_dir=tmp_path)
+    head, *lines = str(caught.value).splitlines()
+    assert head == "this machine can't race the scenario: 4 things missing"
+    assert [line.split(": ")[0].strip() for line in lines] == [
+        "global.entrants.c",
+        "disk",
+        "memory",
+        "global.race.network",
+    ]
+    assert not isinstance(caught.value, ConditionError)
+
+
+def test_a_cgroups_limit_counts_as_memory(monkeypatch):
+    monkeypatch.setattr(machine, "memory_limit_bytes", lambda: 3_000_000)
+    monkeypatch.setattr(machine, "memory_used_bytes", lambda: 1_000_000)
+    assert checks.available_memory_bytes() == 2_000_000
+    monkeypatch.setattr(machine, "memory_used_bytes", lambda: 4_000_000)
+    assert checks.available_memory_bytes() == 0
+    monkeypatch.setattr(machine, "memory_limit_bytes", lambda: None)
+    assert checks.available_memory_bytes() > 4_000_000

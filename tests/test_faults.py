@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from swarmrace.entrants import BitTorrentOptions, SyntheticOptions
+from swarmrace.faults import closest, faults_of, keys_at, nearest
+from swarmrace.scenario import Race, Scenario
+
+
+def lines(model, data, prefix=""):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(data)
+    return faults_of(caught.value, model, prefix)
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("fileSzie", ["fileSize", "seed"], "fileSize"),
+        ("FILESIZE", ["fileSize"], "fileSize"),
+        ("file_size", ["fileSize"], "fileSize"),
+        ("xyz", ["fileSize"], None),
+        ("", ["a"], None),
+        ("a", [], None),
+    ],
+)
+def test_the_closest_known_word(word, known, expected):
+    assert closest(word, known) == expected
+    assert nearest(word, known) == (f" (did you mean {expected!r}?)" if expected else "")
+
+
+def test_keys_are_listed_through_maps_lists_and_alternatives():
+    assert keys_at(Scenario, ["global", "race", "network", "seeders"]) == ["download", "upload"]
+    assert "uplaod" not in keys_at(Scenario, ["global", "race", "matrix", "network", "0"])
+    assert "upload" in keys_at(Scenario, ["global", "race", "matrix", "network", "0"])
+    assert keys_at(Scenario, ["global", "race", "seed"]) == []
+    assert keys_at(Scenario, ["nowhere", "at", "all"]) == []
+
+
+def test_an_alternative_of_scalars_is_one_fault():
+    assert lines(BitTorrentOptions, {"settings": {"a": None, "b": 1.5}}) == [
+        "settings.a: found None, expected true, false, a whole number or a text",
+        "settings.b: found 1.5, expected true, false, a whole number or a text",
+    ]
+
+
+def test_a_prefix_stands_before_every_key():
+    (line,) = lines(Race, {"seed": -1}, "global.race")
+    assert line == "global.race.seed: found -1, expected greater than or equal to 0"
+
+
+def test_a_long_value_is_cut():
+    (line,) = lines(Race, {"order": "x" * 500})
+    assert len(line) < 150
+    assert "..." in line
+
+
+def test_an_own_check_speaks_for_itself():
+    (line,) = lines(SyntheticOptions, {"curve": [[0, 1], [1, 0]]})
+    assert line.startswith("curve: found the curve")
+
+
+def test_another_value_error_is_told_as_it_is():
+    assert faults_of(ValueError("odd"), Race) == ["scenario: odd"]
+    assert faults_of(ValueError("odd"), Race, "global.race") == ["global.race: odd"]

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from swarmrace import needs, plan
+from swarmrace.scenario import Network, load, parse
+from swarmrace.schedule import schedule
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+
+
+def scenario(race=None, **kinds):
+    entrants = {name: {"kind": kind} for name, kind in (kinds or {"web": "http"}).items()}
+    return parse({"global": {"race": race or {}, "entrants": entrants}})
+
+
+def text(planned) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(plan.render(planned))
+    return console.export_text()
+
+
+def test_the_full_matrix_is_39_cells_a_system():
+    matrix = load(SCENARIOS / "matrix.yaml")
+    cells = plan.expand(matrix)
+    assert len(cells) == len({cell.name for cell in cells}) == 39
+    assert {options.kind for options in matrix.entrants.values()} >= {"bittorrent", "codex"}
+    sizes = {cell.scenario.race.swarm_size for cell in cells}
+    assert sizes == {2, 8, 16, 32}
+    assert all(cell.scenario.race.seeders < cell.scenario.race.swarm_size for cell in cells)
+    # nothing of the default timeouts may cut the largest cell short on two cores
+    assert plan.plan(matrix, cores=2).warnings == []
+
+
+def test_a_cell_is_a_scenario_of_its_own():
+    cells = plan.expand(scenario({"matrix": {"swarmSize": [2, 4], "fileSize": ["1MB"]}}))
+    assert [cell.name for cell in cells] == ["2x1-1MB", "4x1-1MB"]
+    assert len({cell.scenario.race_id() for cell in cells}) == 2
+    for cell in cells:
+        assert cell.scenario.race.matrix is None
+        again = parse(cell.scenario.model_dump(mode="json"))
+        assert again.race_id() == cell.scenario.race_id()
+        assert len(schedule(again)) == 3
+
+
+def test_without_a_matrix_the_scenario_is_its_own_cell():
+    (cell,) = plan.expand(scenario({"swarmSize": 6, "seeders": 2}))
+    assert cell.name == "6x2-100MB"
+    assert cell.scenario.race_id() == scenario({"swarmSize": 6, "seeders": 2}).race_id()
+
+
+def test_networks_and_repeated_values_have_names_of_their_own():
+    axes = {"network": [{}, {"upload": "8Mbit"}], "swarmSize": [4, 4]}
+    names = [cell.name for cell in plan.expand(scenario({"matrix": axes}))]
+    assert names == [
+        "4x1-100MB-net0",
+        "4x1-100MB-net1",
+        "4x1-100MB-net0-again1",
+        "4x1-100MB-net1-again1",
+    ]
+
+
+def test_the_figures_of_a_cell():
+    planned = plan.plan(
+        scenario(
+            {"swarmSize": 8, "seeders": 2, "fileSize": 10**9, "repetitions": 5},
+            a="bittorrent",
+            b="codex",
+        )
+    )
+    (cell,) = planned.cells
+    assert cell.runs == planned.runs == 10
+    assert cell.moved_bytes == 10 * 6 * 10**9
+    assert cell.pods == 2 * 8 + 2
+    # a Codex seeder holds the file and the node's copy of it
+    assert cell.disk_bytes >= (2 * 2 + 6) * 10**9
+    assert cell.memory_bytes >= 8 * (90_000_000 + 180_000_000)
+
+
+def test_all_cells_together_take_time_one_after_another_and_room_once():
+    planned = plan.plan(scenario({"matrix": {"swarmSize": [2, 16], "fileSize": ["1MB", "1GB"]}}))
+    for name in ("moved_bytes", "runs"):
+        assert getattr(planned, name) == sum(getattr(cell, name) for cell in planned.cells)
+    for name in ("disk_bytes", "memory_bytes", "pods"):
+        assert getattr(planned, name) == max(getattr(cell, name) for cell in planned.cells)
+    assert planned.expected_seconds == pytest.approx(
+        sum(cell.expected_seconds for cell in planned.cells)
+    )
+
+
+def test_json_and_table_say_the_same():
+    planned = plan.plan(load(SCENARIOS / "matrix.yaml"), cores=2)
+    data = json.loads(json.dumps(planned.model_dump(mode="json")))
+    assert plan.Plan.model_validate(data) == planned
+    shown = text(planned)
+    assert "39 cells" in shown
+    for cell in data["cells"]:
+        assert cell["name"] in shown
+    assert "estimate" in shown
+
+
+def test_rates_that_are_set_bound_the_expected_time():
+    network = {"upload": "8Mbit"}
+    free = needs.run_seconds(scenario().race, scenario().entrants["web"], 2)
+    shaped = scenario({"network": network})
+    # plain HTTP: three copies of 100 MB leave a seeder at 1 MB/s; a swarm shares the uploads
+    web = needs.run_seconds(shaped.race, shaped.entrants["web"], 2)
+    swarm = scenario({"network": network}, bt="bittorrent")
+    bittorrent = needs.run_seconds(swarm.race, swarm.entrants["bt"], 2)
+    assert free < 20 < 100 <= bittorrent < 300 <= web < 400
+    assert "theoretical minimum" in text(plan.plan(shaped))
+
+
+def test_more_cores_take_less_time_and_more_bytes_more():
+    race = {"swarmSize": 16, "fileSize": "1GB"}
+    bt = scenario(race, bt="bittorrent")
+    assert needs.expected_seconds(bt, 8) < needs.expected_seconds(bt, 2)
+    larger = scenario({**race, "fileSize": "2GB"}, bt="bittorrent")
+    assert needs.expected_seconds(larger, 2) > 1.5 * needs.expected_seconds(bt, 2)
+
+
+def test_utp_is_planned_as_the_profile_has_it():
+    def rate(**options):
+        bt = {"kind": "bittorrent", **options}
+        made = parse({"global": {"entrants": {"bt": bt}}})
+        return needs.figures(made.entrants["bt"]).rate
+
+    assert rate(profile="stock") == rate(profile="tuned", utp=True)
+    assert rate(profile="tuned") == rate(profile="stock", utp=False) > 10 * rate(profile="stock")
+
+
+def test_a_transfer_that_would_outlive_its_timeout_is_warned_of():
+    slow = scenario(
+        {"network": {"upload": "1Mbit"}, "matrix": {"fileSize": ["1GB", "1MB"]}}, web="http"
+    )
+    (line,) = plan.plan(slow).warnings
+    assert line.startswith("web: 1 of 2 cells (4x1-1GB) may take longer than global.race.timeouts.")
+    assert line in text(plan.plan(slow)).replace("\n", " ") or "! web: 1 of 2" in text(
+        plan.plan(slow)
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (Network(), ""),
+        (Network(upload=12_500_000), "up 12.5 MB/s"),
+        (
+            Network.model_validate(
+                {"download": "8Mbit", "delayMilliseconds": 20, "seeders": {"upload": "80Mbit"}}
+            ),
+            "down 1 MB/s, seeders up 10 MB/s, delay 20 ms",
+        ),
+    ],
+)
+def test_a_network_is_described(network, said):
+    assert plan.describe(network) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 s"), (25.4, "25 s"), (240, "4 min"), (9000, "2.5 h")]
+)
+def test_an_estimate_has_few_figures(seconds, said):
+    assert plan.format_duration(seconds) == said
+
+
+def test_the_command_prints_json(run_cli):
+    done = run_cli("plan", str(SCENARIOS / "shaped.yaml"), "--format", "json")
+    assert done.exit_code == 0
+    (cell,) = json.loads(done.output)["cells"]
+    assert cell["fileSizeBytes"] == 30_000_000
+    assert cell["network"] == "up 6.25 MB/s, down 25 MB/s"

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarmrace import usage
+from swarmrace.usage import UsageMeter
+
+_BURNS = """
+import os, sys, time
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+"""
+
+
+def child(code: str) -> subprocess.Popen:
+    """Start a Python process that waits for a line, runs `code`, says so and waits for its end."""
+    program = f"{_BURNS}\nsys.stdin.readline()\n{code}\nprint('done', flush=True)\nsys.stdin.read()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def tell(process: subprocess.Popen) -> None:
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def work(process: subprocess.Popen) -> None:
+    tell(process)
+    assert process.stdout.readline() == "done\n"
+
+
+def burn(seconds: float) -> None:
+    before = sum(os.times()[:2])
+    while sum(os.times()[:2]) - before < seconds:
+        pass
+
+
+def test_only_what_is_used_between_start_and_stop_counts():
+    burn(0.2)
+    meter = UsageMeter(lambda: [os.getpid()])
+    meter.start()
+    burn(0.15)
+    used = meter.stop()
+    assert 0.13 <= used.cpu_seconds < 0.6
+    assert used.runner_cpu_seconds is None
+    meter.start()
+    assert meter.stop().cpu_seconds < 0.13
+
+
+def test_a_process_apart_counts_without_the_runner():
+    with child("burn(0.2)") as process:
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        burn(0.1)
+        used = meter.stop()
+        process.stdin.close()
+    assert used.cpu_seconds >= 0.18
+    assert used.runner_cpu_seconds >= 0.09
+
+
+def test_children_count_while_they_live_and_when_they_have_ended():
+    code = "for _ in range(2):\n  if os.fork() == 0:\n    burn(0.15)\n    os._exit(0)\n  os.wait()"
+    with child(code) as process:
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    assert used.cpu_seconds >= 0.28
+    forks = (
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "  burn(0.2)\n  print('done', flush=True)\n  sys.stdin.read()\n  os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    )
+    with child(forks) as process:
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    assert used.cpu_seconds >= 0.18
+
+
+def test_a_process_that_died_keeps_what_was_last_seen():
+    with child("burn(0.2)") as process:
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        meter._look()
+        process.kill()
+        process.wait()
+        used = meter.stop()
+    assert used.cpu_seconds >= 0.18
+    assert used.peak_memory_bytes > 1_000_000
+
+
+def test_a_process_that_began_in_the_run_counts_from_its_beginning():
+    pids: list[int] = []
+    meter = UsageMeter(lambda: pids)
+    meter.start()
+    with child("burn(0.2)") as process:
+        pids.append(process.pid)
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    assert used.cpu_seconds >= 0.18
+
+
+@pytest.mark.parametrize("resettable", [True, False])
+def test_the_peak_is_that_of_the_run(resettable, monkeypatch):
+    if not resettable:
+        monkeypatch.setattr(usage, "_reset_peak", lambda pid: False)
+    code = "b = bytearray(os.urandom(1)) * {}\ndel b"
+    big, small = code.format(120_000_000), code.format(30_000_000)
+    with child(f"{big}\nprint('done', flush=True)\nsys.stdin.readline()\n{small}") as process:
+        work(process)
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    # what came before the run, 120 MB, is not in it
+    assert used.peak_memory_bytes < 100_000_000
+    if resettable and usage._reset_peak(os.getpid()):
+        assert used.peak_memory_bytes > 30_000_000
+
+
+def test_a_peak_between_two_looks_is_seen_without_a_reset(monkeypatch):
+    monkeypatch.setattr(usage, "_reset_peak", lambda pid: False)
+    with child("b = bytearray(b'x') * 150_000_000\ndel b") as process:
+        meter = UsageMeter(lambda: [process.pid])
+        meter.start()
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    assert used.peak_memory_bytes > 150_000_000
+
+
+def test_no_process_is_no_usage():
+    meter = UsageMeter(list)
+    meter.start()
+    used = meter.stop()
+    assert (used.cpu_seconds, used.peak_memory_bytes) == (0, 0)
+
+
+def test_so_far_can_be_asked_while_it_runs():
+    meter = UsageMeter(lambda: [os.getpid()])
+    meter.start()
+    burn(0.1)
+    meter._look()
+    assert meter.so_far().cpu_seconds >= 0.08
+    assert meter.stop().cpu_seconds >= meter.so_far().cpu_seconds - 0.01
+
+
+@pytest.fixture
+def cgroups(tmp_path, monkeypatch):
+    """Pretend what /proc/self says; `{root}` stands for a folder of the test's own."""
+    read = Path.read_text
+
+    def pretend(groups: str, mounts: str) -> Path:
+        def told(path, *args, **kwargs):
+            answers = {"/proc/self/cgroup": groups, "/proc/self/mountinfo": mounts}
+            if str(path) in answers:
+                return answers[str(path)].format(root=tmp_path)
+            return read(path, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "read_text", told)
+        return tmp_path
+
+    return pretend
+
+
+def test_throttling_of_version_2_is_that_of_the_own_cgroup_or_one_above(cgroups):
+    root = cgroups("0::/pod/runner\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
+    (root / "pod" / "runner").mkdir(parents=True)
+    (root / "pod" / "runner" / "cpu.stat").write_text("usage_usec 5\nthrottled_usec 1500000\n")
+    assert usage.throttled_seconds() == 1.5
+    (root / "pod" / "cpu.stat").write_text("throttled_usec 2500000\n")
+    assert usage.throttled_seconds() == 2.5
+
+
+def test_throttling_of_version_1_in_a_container(cgroups):
+    # the container sees the host's path, and a mount whose root is its own cgroup
+    root = cgroups(
+        "4:memory:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/\n",
+        "31 1 0:3 /docker/abc {root} rw - cgroup cgroup rw,cpu,cpuacct\n",
+    )
+    (root / "cpu.stat").write_text("nr_throttled 3\nthrottled_time 250000000\n")
+    assert usage.throttled_seconds() == 0.25
+    assert usage.cgroup_folders("cpu") == [root]
+    assert usage.cgroup_folders("memory") == []
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "throttled_usec\n"])
+def test_no_throttling_figure_is_none_at_all(cgroups, text):
+    root = cgroups("0::/\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
+    (root / "cpu.stat").write_text(text)
+    assert usage.throttled_seconds() == 0.0
