@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def _write_run(
             name = f"{each.entrant}-{index}.arrivals.npz"
             whole = transfer(seconds, resolution_seconds, scenario.race.file_size, name)
             facts["transfer"] = whole.model_copy(update=_unseen(scenario, each.entrant))
-            (home / name).write_bytes(curve(seconds, scenario.race.file_size).to_npz())
+            (home / name).write_bytes(_npz(seconds, scenario.race.file_size))
         record = PeerResult(
             race_id=race_id,
             run_id=each.id,
@@ -206,6 +207,11 @@ def curve(seconds: float, size_bytes: int) -> Curve:
     end = 1.0 if math.isinf(seconds) else seconds
     t_ns = np.round(np.linspace(end / steps, end, steps) * 1e9).astype(np.int64)
     return Curve(offset, length, t_ns, size_bytes)
+
+
+@cache
+def _npz(seconds: float, size_bytes: int) -> bytes:
+    return curve(seconds, size_bytes).to_npz()
 
 
 def _write(path: Path, model: Any) -> None:

@@ -165,7 +165,7 @@ def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
     [
         (
             {"waiting": Waiting(seconds=10, cpu_seconds=0.3)},
-            "above 2% of a core while others raced, 12 times (most 3.0%",
+            "above 2 % of a core while others raced, 12 times (most 3.0 %",
         ),
         (
             {"usage": Usage(cpu_seconds=1, peak_memory_bytes=1, throttled_seconds=0.5)},

@@ -33,6 +33,6 @@ def test_every_case_meets_the_aim_and_says_so(benchmark):
 def test_an_interval_that_is_too_narrow_is_noticed(benchmark, monkeypatch):
     right = benchmark.t_half_widths
     monkeypatch.setattr(benchmark, "t_half_widths", lambda ratios: right(ratios, 0.9))
-    ran = CliRunner().invoke(benchmark.main, ["--replicates", "20000"], catch_exceptions=False)
+    ran = CliRunner().invoke(benchmark.main, ["--replicates", "5000"], catch_exceptions=False)
     met = {line["name"]: line["met"] for line in map(json.loads, ran.output.splitlines())}
     assert not any(value for name, value in met.items() if "log-normal" in name)

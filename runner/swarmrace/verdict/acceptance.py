@@ -33,7 +33,8 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
         verdict=verdict,
         ratio=compared.t100,
         text=(
-            f"{verdict}: {entrant.label} within {wanted.within:g} × {of.label}'s time"
+            f"{verdict}: {entrant.label} within {wanted.within:g} × "
+            f"{of.owner(reference=False)} time"
             f"{f' ({why})' if why else ''}{profiles}"
         ),
     )

@@ -26,7 +26,8 @@ def race_flags(results: Results) -> list[Flag]:
     if info.status != "finished":
         texts.append(f"the race is {info.status}: what is missing below may only be unfinished")
     if info.rendezvous_restarts:
-        texts.append(f"the rendezvous restarted {info.rendezvous_restarts} times")
+        times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"
+        texts.append(f"the rendezvous restarted {times}")
     if not race.cold_start:
         texts.append("warm starts (coldStart: false): not comparable with cold ones")
     return [Flag(entrant="", text=text) for text in texts]
@@ -80,8 +81,9 @@ def _machine(side: Side) -> Iterator[str]:
     if above:
         share, where = max(above)
         yield (
-            f"waiting peers used above {WAITING_SHARE:.0%} of a core while others raced, "
-            f"{len(above)} times (most {share:.1%}, before {where})"
+            f"waiting peers used above {WAITING_SHARE * 100:.0f} % of a core while others raced, "
+            f"{'once' if len(above) == 1 else f'{len(above)} times'} "
+            f"(most {share * 100:.1f} %, before {where})"
         )
     throttled = [
         (peer.usage.throttled_seconds, where)

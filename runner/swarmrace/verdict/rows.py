@@ -41,9 +41,10 @@ def rows(
     notes: list[str] = []
     result: list[Row] = []
     for title, figures in _BEFORE:
-        result.extend(_group(title, figures, entrants, comparison))
+        group = list(_group(title, figures, entrants, comparison))
         if title == "Upload":
-            result.extend(_steps(entrants, comparison))
+            group[2:2] = _steps(entrants, comparison)  # below the publish
+        result.extend(group)
     for kind in ("arrival", "delivery"):
         result.extend(_marks(kind, entrants, comparison, notes))
     for title, figures in _AFTER:
