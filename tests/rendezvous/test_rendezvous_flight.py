@@ -1,0 +1,137 @@
+"""The barriers of one run: who is waited for, what is released, and what ends a run."""
+
+from __future__ import annotations
+
+import pytest
+from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, scenario
+
+from swarmrace.definitions import BARRIERS
+from swarmrace.errors import Reason
+
+
+@pytest.fixture
+def race(tmp_path):
+    made = Meeting(tmp_path, scenario(repetitions=2))
+    made.assemble()
+    return made
+
+
+@pytest.mark.parametrize("barrier", BARRIERS[1:])
+def test_a_barrier_waits_for_the_last_and_then_lets_everybody_go(race, barrier):
+    race.all_pass(*BARRIERS[1 : BARRIERS.index(barrier)])
+    assert race.arrive(2, barrier) is None
+    assert race.arrive(0, barrier) is None
+    assert race.arrive(0, barrier) is None, "arriving twice is arriving once"
+    assert race.arrive(1, barrier).go
+    assert race.arrive(0, barrier).go
+    assert race.arrive(2, barrier).go
+
+
+def test_a_race_without_faults_leaves_raced_runs_with_their_phases(race):
+    for barrier in BARRIERS[1:]:
+        race.clock._now_ns += 500_000_000
+        race.all_pass(barrier)
+    written = race.written()
+    assert (written.status, written.failure, written.lost) == ("raced", None, {})
+    assert written.phases == dict.fromkeys(BARRIERS[1:], 0.5)
+    assert written.wall_seconds == 3.0
+    assert race.conductor.flight.run == race.runs[1]
+
+
+@pytest.mark.parametrize("barrier", BARRIERS[1:5])
+def test_a_failure_before_the_start_means_not_raced_for_all(race, barrier):
+    race.all_pass(*BARRIERS[1 : BARRIERS.index(barrier)])
+    assert race.arrive(0, barrier) is None
+    release = race.arrive(2, barrier, failure("publish"))
+    for answer in (release, race.arrive(0, barrier), race.arrive(1, barrier)):
+        assert not answer.go
+        assert answer.failure.reason is Reason.NOT_RUN
+        assert answer.failure.detail == "peer 2 failed in publish: timeout: not within 5 s"
+        assert answer.failure.stage == "publish"
+        assert answer.start_ns is None
+    for later in UP_TO_RACED[UP_TO_RACED.index(barrier) :]:
+        assert not race.arrive(1, later).go, "nobody is kept waiting for a run that has failed"
+    race.all_pass("cleared")
+    assert race.written().status == "not raced"
+    assert race.written().failure == release.failure
+    assert race.conductor.flight.run == race.runs[1], "one bad run does not end the race"
+
+
+def test_a_failure_at_open_counts_too_before_the_run_is_open(race):
+    assert race.arrive(1, "open", failure("wait", "no disk"), run=1) is None
+    race.all_pass(*BARRIERS[1:])
+    assert race.conductor.flight.failure.detail == "peer 1 failed in wait: timeout: no disk"
+    assert not race.arrive(0, "prepared", run=1).go
+
+
+def test_a_failed_transfer_is_an_arrival_like_any_other(race):
+    race.all_pass(*BARRIERS[1:5])
+    assert race.arrive(0, "raced") is None
+    assert race.arrive(1, "raced", failure("race")) is None
+    assert race.arrive(2, "raced").go
+    race.all_pass("cleared")
+    assert race.written().status == "raced"
+    assert race.written().failure is None
+
+
+@pytest.mark.parametrize(
+    ("barrier", "seconds"),
+    [("prepared", 2 * 20), ("first", 30), ("published", 30), ("ready", 5)],
+)
+def test_a_deadline_missed_before_the_start_means_not_raced(tmp_path, barrier, seconds):
+    bounds = {"prepareSeconds": 20, "publishSeconds": 30, "settleSeconds": 5}
+    race = Meeting(tmp_path, scenario(**bounds))
+    race.assemble()
+    race.all_pass(*BARRIERS[1 : BARRIERS.index(barrier)])
+    assert race.arrive(0, barrier) is None
+    race.wait(seconds + MARGIN_SECONDS - 1)
+    assert race.arrive(0, barrier) is None, "a peer's own timeout comes first"
+    race.wait(1)
+    release = race.arrive(0, barrier)
+    assert not release.go
+    assert release.failure.reason is Reason.NOT_RUN
+    assert "peers 1, 2" in release.failure.detail
+    assert barrier in release.failure.detail
+
+
+def test_nobody_waits_longer_for_a_leecher_than_a_transfer_may_take(tmp_path):
+    race = Meeting(tmp_path, scenario(transferSeconds=60, verifySeconds=30))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    assert race.arrive(0, "raced") is None
+    assert race.arrive(1, "raced") is None
+    race.wait(60 + MARGIN_SECONDS)
+    assert race.arrive(0, "raced") is None, "the start itself comes a moment after the release"
+    race.wait(1)
+    assert race.arrive(0, "raced").go
+    assert race.arrive(0, "cleared") is None
+    assert race.arrive(1, "cleared") is None
+    race.wait(2 * 30 + MARGIN_SECONDS)
+    assert race.written().status == "raced"
+    late = race.written_peer(2)
+    assert late.outcome == "failed"
+    assert late.failure.reason is Reason.TIMEOUT
+    assert race.written().lost == {}, "it was heard from all the time"
+
+
+def test_the_start_lies_ahead_by_size_and_by_the_worst_clock(tmp_path):
+    race = Meeting(tmp_path, scenario(size=10))
+    for peer in range(10):
+        race.hello("a", peer, clock_error_seconds=0.05 if peer == 4 else 0.001)
+    race.all_pass(*BARRIERS[1:5])
+    start_ns = race.arrive(0, "ready").start_ns
+    assert start_ns == race.clock.now_ns() + round((0.1 + 10 * 0.002 + 2 * 0.05) * 1e9)
+
+
+def test_the_start_never_lies_more_than_two_seconds_ahead(tmp_path):
+    race = Meeting(tmp_path, scenario())
+    for peer in range(3):
+        race.hello("a", peer, clock_error_seconds=30)
+    race.all_pass(*BARRIERS[1:5])
+    assert race.arrive(0, "ready").start_ns == race.clock.now_ns() + 2_000_000_000
+
+
+def test_only_the_release_of_ready_carries_a_start(race):
+    for barrier in BARRIERS[1:-1]:
+        race.all_pass(barrier)
+        assert (race.arrive(0, barrier).start_ns is not None) == (barrier == "ready")
