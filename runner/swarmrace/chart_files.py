@@ -35,10 +35,13 @@ SUPERVISOR = Path("images/codex-supervisor/supervise.sh")
 """The Codex sidecar's command, beside the charts; Helm reads only what lies inside a chart."""
 
 _AMOUNTS = {parse_size: "size", parse_rate: "rate", cluster.parse_cpu: "cpu"}
+_AMOUNT_WORDS = {
+    "size": "Bytes, or 100MB (10^8), 100MiB (104,857,600).",
+    "rate": "Bytes per second, or 100Mbit, 12.5MB.",
+    "cpu": "Cores, or thousandths of one: 2, 0.5, 500m.",
+}
 _HEAD = "# Written from the model by `swarmrace schema --write charts`; don't edit.\n"
-_TEMPLATE_HEAD = (
-    "{{/* Written from the model by `swarmrace schema --write charts`; don't edit. */}}\n"
-)
+_TEMPLATE_HEAD = "{{/* Written from the model by `swarmrace schema --write charts`; don't edit. */}}\n"
 
 
 def generated(folder: Path) -> dict[str, str]:
@@ -133,15 +136,30 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
     for name, field in type(model).model_fields.items():
         value, key = getattr(model, name), field.alias or name
         nested = isinstance(value, BaseModel)
-        described = field.description or (inspect.getdoc(type(value)) if nested else "")
-        words = " ".join((described or "").split())
-        for number, line in enumerate(textwrap.wrap(words, 96 - len(indent))):
-            lines.append(f"{indent}{mark if number == 0 else '#'} {line}")
+        first = "#" if nested else mark  # helm-docs lists what is marked; leaves say it all
+        for number, line in enumerate(textwrap.wrap(_about(field, value), 96 - len(indent))):
+            lines.append(f"{indent}{first if number == 0 else '#'} {line}")
         if nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
         else:
             lines.append(f"{indent}{key}: {_scalar(field, value)}")
     return lines or [f"{indent}{{}}"]
+
+
+def _about(field: FieldInfo, value: Any) -> str:
+    """Return what a key means: its own words, else its type's."""
+    words = field.description
+    if not words and isinstance(value, BaseModel):
+        words = inspect.getdoc(type(value))
+    if not words and (amount := _amount(field)):
+        words = _AMOUNT_WORDS[amount["amount"]]
+    if not words:
+        for option in _options(field.annotation):
+            inner = [option, *typing.get_args(option)]
+            for kind in inner:
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    words = inspect.getdoc(kind)
+    return " ".join((words or "").split())
 
 
 def _scalar(field: FieldInfo, value: Any) -> str:

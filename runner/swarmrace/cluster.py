@@ -69,11 +69,13 @@ class Image(Model):
     """The runner's image: tracker, peers and verdict are one."""
 
     repository: Annotated[str, Field(min_length=1)] = "localhost/swarmrace"
+    """Without the tag; there is no public image: build it and load it or push it to yours."""
     tag: str = ""
     """The version of swarmrace when empty."""
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
     """`sha256:…`; then the tag only tells people."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When nodes fetch it."""
     pull_secrets: list[str] = []
     """Names of Secrets for the registries of all images."""
 
@@ -116,8 +118,11 @@ class Spread(Model):
     """How the peers of one entrant spread over the nodes (a topology spread constraint)."""
 
     topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
+    """Label of the nodes over which to spread."""
     max_skew: Annotated[int, Field(ge=1)] = 1
+    """Most that two of them may differ by."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
+    """Whether a peer that would break it starts all the same."""
     one_per_node: bool = False
     """Hard anti-affinity: no two peers of an entrant on one node."""
 
@@ -134,26 +139,36 @@ class Peers(Model):
     `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have large
     bursts, know rates alone, and are ignored without their plugin: the preflight measures."""
     node_selector: Labels = {}
+    """Labels a node must have."""
     tolerations: list[Free] = []
+    """Taints of nodes that don't matter, as Kubernetes has them."""
     affinity: Free = {}
     """Node affinity, pod affinity and pod anti-affinity as Kubernetes has them."""
     priority_class_name: str = ""
+    """Name of a PriorityClass."""
     labels: Labels = {}
+    """Further labels of the pods."""
     annotations: Labels = {}
+    """Further annotations of the pods."""
 
 
 class Family(Model):
     """What tells one family of Codex nodes from another."""
 
     image: Annotated[str, Field(min_length=1)]
+    """Name with tag or digest."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When nodes fetch it."""
     command: Annotated[list[str], Field(min_length=1)]
     """The image's entrypoint and the node's program."""
     alone: str = ""
     """The argument for a node that has none to join yet."""
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
+    """Of the environment variables that are its options."""
     api_path: Annotated[str, Field(pattern=r"^/")]
+    """Under which its REST interface answers."""
     metrics_port: Port = 8008
+    """Where it serves its own metrics."""
 
 
 class CodexFamily(Family):
@@ -229,9 +244,13 @@ class TrackerValues(Model):
     )
     storage: TrackerStorage = TrackerStorage()
     node_selector: Labels = {}
+    """Labels a node must have."""
     tolerations: list[Free] = []
+    """Taints of nodes that don't matter, as Kubernetes has them."""
     affinity: Free = {}
+    """Node affinity, pod affinity and pod anti-affinity as Kubernetes has them."""
     priority_class_name: str = ""
+    """Name of a PriorityClass."""
     annotations: Labels = {}
     """Annotations of the Deployment."""
 
@@ -240,6 +259,7 @@ class VerdictValues(Model):
     """The Job that waits for all results and prints the verdict in its log."""
 
     enabled: bool = True
+    """Whether it is part of the release."""
 
 
 class NetworkPolicyValues(Model):
@@ -253,6 +273,7 @@ class Toggle(Model):
     """A part that can be left out."""
 
     enabled: bool = True
+    """Whether it is made."""
     labels: Labels = {}
     """Labels by which the operator or the sidecar finds it."""
 
@@ -261,6 +282,7 @@ class Dashboard(Toggle):
     """The Grafana dashboard, as a ConfigMap."""
 
     labels: Labels = {"grafana_dashboard": "1"}
+    """Labels by which Grafana's sidecar finds it."""
 
 
 class Push(Model):
@@ -277,11 +299,13 @@ class MonitoringValues(Model):
     """Values of the `monitoring` chart. None of them changes the race id or a pod template."""
 
     enabled: bool = False
+    """Whether the monitoring chart is part of the release."""
     scrape: Literal["none", "annotations", "podMonitor", "serviceMonitor", "vmPodScrape"] = (
         "annotations"
     )
     """How the scraper finds the peers; `annotations` stand on a Service of their own."""
     interval_seconds: Annotated[int, Field(ge=1, le=300)] = 2
+    """Between two scrapes."""
     labels: Labels = {}
     """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""
     from_: Annotated[list[Free], Field(alias="from")] = [{"namespaceSelector": {}}]

@@ -1,0 +1,43 @@
+"""Runs the charts' own unit tests (helm-unittest), and sees that every template has some."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from helm_charts import ROOT, call, need_tool
+
+CHARTS = ["tracker", "bittorrent", "codex", "http", "monitoring", "swarmrace"]
+
+
+def test_every_template_has_unit_tests_and_the_first_is_of_the_disabled_one() -> None:
+    for chart in CHARTS:
+        folder = ROOT / "charts" / chart
+        suites = [yaml.safe_load(f.read_text()) for f in sorted((folder / "tests").glob("*.yaml"))]
+        first = {suite["templates"][0]: suite["tests"][0]["it"] for suite in suites}
+        for template in sorted((folder / "templates").rglob("*.yaml")):
+            name = template.relative_to(folder).as_posix()
+            assert first.get(name, "").startswith("renders nothing"), f"{chart}/{name}"
+
+
+@pytest.mark.parametrize("chart", [*CHARTS, "consumer"])
+def test_unit_tests(helm: str, checkout: Path, tmp_path: Path, chart: str) -> None:
+    unittest = need_tool("helm-unittest")
+    source = checkout / ("tests/charts" if chart == "consumer" else "charts") / chart
+    copy = tmp_path / "charts" / chart
+    copy.parent.mkdir()
+    call("cp", "-r", source, copy)
+    if chart == "consumer":
+        (copy / "values.schema.json").unlink(missing_ok=True)  # test_model.py writes one
+    if chart != "swarmrace":
+        call("rm", "-rf", copy / "charts")
+        (copy / "charts").mkdir()
+        call("cp", "-r", checkout / "charts" / "common", copy / "charts" / "common")
+    done = subprocess.run([unittest, copy], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"Tests:\s+(\d+) passed", done.stdout)
+    assert passed, done.stdout
+    assert int(passed[1]) >= 3
