@@ -21,7 +21,7 @@ from swarmrace.payload import Payload
 from swarmrace.rendezvous.bittorrent import Tracker
 from swarmrace.rendezvous.swarms import Swarms
 from swarmrace.schedule import Run
-from swarmrace.systems import load
+from swarmrace.systems import load, names
 from swarmrace.systems.abc import Context, Published, Record, System
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images/codex-double"))
@@ -35,8 +35,8 @@ class Kind:
 
     name: str
     options: Mapping[str, Any]
-    names_content: bool = True
-    """Whether a reference names the content, so that another one can be refused."""
+    names_content: bool | None = True
+    """Whether a reference names the content, so that another one can be refused; None: unknown."""
     codex_double: str | None = None
     """Personality of the double that stands in for the node."""
     keeps: tuple[str, ...] = ()
@@ -67,6 +67,10 @@ KINDS = {
         keeps=("codex.log",),
     ),
 }
+
+OTHERS = tuple(set(names()) - {kind.name for kind in KINDS.values()})
+"""Kinds of third parties that are installed: the suite is theirs too."""
+KINDS |= {name: Kind(name, {}, names_content=None) for name in OTHERS}
 
 
 class Swarm:
