@@ -108,7 +108,9 @@ class Race(Model):
     swarm_size: Annotated[int, Field(ge=2, le=1000), NoText] = 4
     """Peers of each entrant, seeders included."""
     seeders: Annotated[int, Field(ge=1), NoText] = 1
+    """Peers of each entrant that hold the file at the start; fewer than the swarm's size."""
     file_size: Annotated[Size, Field(ge=1)] = 100_000_000
+    """Of the payload: bytes, or 100MB (10^8), 100MiB (104,857,600)."""
     repetitions: Annotated[int, Field(ge=1, le=1000), NoText] = 3
     """Blocks; each holds every entrant once."""
     seed: Annotated[int, Field(ge=0, le=MOST_EXACT), NoText] = 1
