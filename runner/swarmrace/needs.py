@@ -20,9 +20,11 @@ DISK_SLACK_BYTES = 50_000_000
 """Logs, results, and what a file system keeps for itself."""
 ARRIVALS_SHARE = 1 / 500
 """Results of a leecher, against its payload: 24 bytes a block of 16 KiB, before compression."""
-RUN_SECONDS, RUN_SECONDS_A_PEER = 0.5, 0.08
+RUN_SECONDS, RUN_SECONDS_A_PEER = 1.5, 0.08
 """What a run takes beside publish, race and hashing: barriers, settling, removal."""
 START_SECONDS, START_SECONDS_A_PEER = 1.5, 0.03
+PREFLIGHT_SECONDS = 0.6
+"""Measuring one rate of one peer; they are measured one after another."""
 HASH_BYTES_PER_SECOND = 1.2e9
 """Writing or hashing a payload, on one core."""
 
@@ -134,4 +136,10 @@ def expected_seconds(scenario: Scenario, cores: float) -> float:
     race = scenario.race
     runs = sum(run_seconds(race, options, cores) for options in scenario.entrants.values())
     peers = race.swarm_size * len(scenario.entrants)
-    return START_SECONDS + START_SECONDS_A_PEER * peers + race.repetitions * runs
+    links = [
+        race.network.link(seeder=not race.rotate_seeders and peer < race.seeders)
+        for peer in range(race.swarm_size)
+    ]
+    rates = sum(bool(link.upload) + bool(link.download) for link in links) * len(scenario.entrants)
+    start = START_SECONDS + START_SECONDS_A_PEER * peers + PREFLIGHT_SECONDS * rates
+    return start + race.repetitions * runs

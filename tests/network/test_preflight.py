@@ -38,7 +38,7 @@ def test_more_than_the_burst_is_moved(rate):
 
 
 def test_only_what_is_set_is_measured():
-    mover = Answers(RATE * 0.95, pace=RATE * 0.8)
+    mover = Answers(RATE * 0.95, pace=RATE * 0.9)
     rates = asyncio.run(preflight.measure(mover, Link(download=RATE)))
     assert [direction for direction, _ in mover.asked] == ["d"]
     assert rates == {"download": RATE * 0.95}
@@ -63,6 +63,17 @@ def test_a_limit_with_a_huge_burst_is_refused(network):
     line = str(caught.value)
     assert line.startswith("global.race.network.upload: set 25 MB/s, measured ")
     assert "\n" not in line
+
+
+def test_what_came_out_low_is_measured_again_and_the_highest_counts(monkeypatch):
+    found = iter([0.3, 0.6, 0.5, 0.4, 0.9])
+
+    async def once(*_):
+        return RATE * next(found)
+
+    monkeypatch.setattr(preflight, "_once", once)
+    rates = asyncio.run(preflight.measure(Answers(0, 1), Link(upload=RATE, download=RATE)))
+    assert rates == {"upload": RATE * 0.6, "download": RATE * 0.9}
 
 
 @pytest.mark.parametrize("factor", [1.11, 2])

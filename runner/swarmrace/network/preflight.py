@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -27,8 +28,10 @@ from swarmrace.units import format_rate
 
 MOST_RATIO = 1.10
 """Measured over set: above it the race is refused."""
-LEAST_RATIO = 0.80
-"""Below it the log says that something else than the limit holds the link back."""
+LEAST_RATIO = 0.85
+"""Below it a measurement is made again, because a busy machine can make one too low, and the
+highest counts; when none is above, the log says that something else holds the link back."""
+TRIES = 3
 SECONDS = 0.5
 """How long a measurement takes at the rate set, at least."""
 
@@ -85,13 +88,23 @@ async def measure(mover: Mover, link: Link, burst: int | None = None) -> dict[st
         ):
             if rate is None:
                 continue
-            size, allowance, skip = amounts(rate, burst)
-            began = time.monotonic()
-            steady = await move(size, skip)
-            whole = (size - allowance) / max(time.monotonic() - began, 1e-9)
-            rates[name] = max(whole, min(steady, rate))
+            rates[name] = 0.0
+            for _ in range(TRIES):
+                rates[name] = max(rates[name], await _once(move, rate, burst))
+                if rates[name] >= LEAST_RATIO * rate:
+                    break
             judge(name, rate, rates[name])
     return rates
+
+
+async def _once(
+    move: Callable[[int, int], Awaitable[float]], rate: int, burst: int | None
+) -> float:
+    size, allowance, skip = amounts(rate, burst)
+    began = time.monotonic()
+    steady = await move(size, skip)
+    whole = (size - allowance) / max(time.monotonic() - began, 1e-9)
+    return max(whole, min(steady, rate))
 
 
 def judge(name: str, rate: int, measured: float) -> None:
