@@ -61,6 +61,16 @@ def test_only_the_seeder_that_published_alone_gives_the_upload_speed(tmp_path):
     assert figure(found, "publish") == (0.5, 0.5, 0.5, 3)  # the second took 1.5 s
 
 
+def test_the_second_seeders_publish_never_stands_in_for_the_first(tmp_path):
+    def change(result):
+        first = result.publish is not None and result.publish.rank == 0
+        return result.model_copy(update={"publish": None}) if first else result
+
+    found = verdict_of(tmp_path, {"x": [[1, 2]] * 3}, race={"seeders": 2}, peer=change)
+    assert figure(found, "publish") is None
+    assert figure(found, "uploadSpeed") is None
+
+
 def test_failed_runs_count_and_missing_ones_do_not(tmp_path):
     found = verdict_of(tmp_path, {"x": [[1, 2, 3], [INF, INF, 4], None]})
     assert figure(found, "t100") == ("failed", 2, "failed", 2)
