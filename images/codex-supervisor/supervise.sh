@@ -9,15 +9,15 @@
 #
 # The runner writes `request` (by renaming): generation=N, action=start or stop, bootstrap=RECORD or
 # nothing. This writes `status` (by renaming): generation, state, pid, start_ticks (field 22 of
-# /proc/PID/stat), starts, unasked, note. Before the first request the node runs as generation 0, so
+# /proc/PID/stat), starts, unasked, note, command; and `environment`, the node's own variables. Before the first request the node runs as generation 0, so
 # that the sidecar's startup probe has an API to ask. A node that ends by itself, or a container that
 # starts again, counts as `unasked` and is started again on the data as they are.
 set -u
-umask 077
+umask 022
 : "${SUPERVISE_CONTROL:?expected the folder shared with the runner}"
 : "${SUPERVISE_DATA:?expected the data directory of the node}"
 
-generation=0 action=start bootstrap='' starts=0 unasked=0 note='' pid='' state=stopped
+generation=0 action=start bootstrap='' starts=0 unasked=0 note='' pid='' state=stopped command=''
 
 # Sets generation, action and bootstrap from the request, if there is one.
 read_request() {
@@ -45,8 +45,8 @@ write_status() {
     # shellcheck disable=SC2086  # the fields after the name, split on purpose
     { set -- ${line##*)}; ticks=${20:-}; }
   fi
-  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\n' \
-    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" \
+  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\ncommand=%s\n' \
+    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" "$command" \
     >"$SUPERVISE_CONTROL/status.part" &&
     mv "$SUPERVISE_CONTROL/status.part" "$SUPERVISE_CONTROL/status"
 }
@@ -74,20 +74,30 @@ stop_node() {
 }
 
 start_node() {
-  mkdir -p "$SUPERVISE_DATA"
+  mkdir -p -m 700 "$SUPERVISE_DATA"
   if [ -n "$bootstrap" ]; then
-    "$@" "--bootstrap-node=$bootstrap" &
+    set -- "$@" "--bootstrap-node=$bootstrap"
   elif [ -n "${SUPERVISE_ALONE:-}" ]; then
-    "$@" "$SUPERVISE_ALONE" &
-  else
-    "$@" &
+    set -- "$@" "$SUPERVISE_ALONE"
   fi
-  pid=$! state=running starts=$((starts + 1))
+  "$@" &
+  pid=$! state=running starts=$((starts + 1)) command=$*
+}
+
+# What the node reads from its environment, for the result; nothing that sounds like a secret.
+write_environment() {
+  env | while read -r line; do
+    case $line in
+      *KEY* | *TOKEN* | *PASSWORD* | *SECRET*) ;;
+      CODEX_* | STORAGE_*) printf '%s\n' "$line" ;;
+    esac
+  done >"$SUPERVISE_CONTROL/environment"
 }
 
 trap 'stop_node; write_status; exit 0' TERM INT
 
 mkdir -p "$SUPERVISE_CONTROL"
+write_environment
 if [ -r "$SUPERVISE_CONTROL/status" ]; then
   while read -r line || [ -n "$line" ]; do
     case $line in

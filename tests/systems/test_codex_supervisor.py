@@ -53,6 +53,8 @@ def supervised(folder: Path, words: list[str], *, storage: bool = False, command
         **os.environ,
         "SUPERVISE_CONTROL": str(folder / "control"),
         "SUPERVISE_DATA": str(folder / "volume/data"),
+        "CODEX_LOG_LEVEL": "INFO",
+        "CODEX_ETH_PRIVATE_KEY": "none of our business",
         **({"SUPERVISE_ALONE": "--no-bootstrap-node"} if storage else {}),
     }
 
@@ -77,54 +79,44 @@ async def until(condition) -> None:
 
 @pytest.mark.parametrize("words", SHELLS, ids=lambda words: words[0])
 def test_cold_starts_stops_and_unasked_ends(tmp_path, words):
-    with supervised(tmp_path, shell(words)) as (process, _, control, url):
+    """In every shell, with a stand-in that only shows its arguments and waits."""
+    stand_in = tmp_path / "node"
+    stand_in.write_text('#!/bin/sh\ntouch "$SUPERVISE_DATA/used"\nexec sleep 1000 # "$@"\n')
+    stand_in.chmod(0o755)
+    with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (process, _, control, url):
 
         async def main():
             node = SupervisedNode(url, control, "auto")
             await until(lambda: node.read_status().state == "running")
             assert node.read_status().generation == 0  # before anybody asked
-            await node.start(None)
-            first = await node.api.info()
+            used = tmp_path / "volume/data/used"
+            await until(used.exists)
             (tmp_path / "volume/data/left").write_text("from the run before")
-            pid = node.pids()[0]
-            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-            await node.start(first.spr)  # a record with `=` or spaces would have to survive too
-            second = await node.api.info()
-            assert second.id != first.id
+            old = node.read_status().pid
+            node._status = status = await node._request("start", "spr:a=b==")
+            assert status.command == f"{stand_in} --bootstrap-node=spr:a=b=="
+            assert (status.generation, status.state, status.unasked) == (1, "running", 0)
+            assert node.pids() == [status.pid]
+            assert not psutil.pid_exists(old)
+            await until(used.exists)
             assert not (tmp_path / "volume/data/left").exists()
-            assert not psutil.pid_exists(pid)
-            pid = node.pids()[0]
-            assert f"--bootstrap-node={first.spr}" in psutil.Process(pid).cmdline()
-            assert node.read_status().unasked == 0
 
-            os.kill(pid, signal.SIGKILL)
+            os.kill(status.pid, signal.SIGKILL)
             assert "exit code 137" in await node.died()
-            await until(lambda: node.read_status().note and node.read_status().pid != pid)
-            assert (await asyncio.to_thread(_id_of, url)) == second.id  # on the data as they were
+            await until(lambda: node.read_status().pid != status.pid)
+            assert used.exists()  # on the data as they were
+            assert node.read_status().command == status.command
+            assert node.read_status().generation == 1
 
+            node._active = True
             await node.stop()
-            assert node.read_status().state == "stopped"
-            assert node.pids() == []
-            assert not (tmp_path / "volume/data").exists()
+            assert (node.read_status().state, node.read_status().pid) == ("stopped", 0)
+            assert not used.parent.exists()
             await node.close()
 
         asyncio.run(main())
         process.terminate()
         assert process.wait(timeout=30) == 0
-
-
-def _id_of(url: str) -> str:
-    async def ask() -> str:
-        from swarmrace.systems.codex.api import Api
-        from swarmrace.systems.codex.node import identity
-
-        api = Api(url)
-        try:
-            return await identity(api, 20)
-        finally:
-            await api.close()
-
-    return asyncio.run(ask())
 
 
 def test_a_container_that_starts_again_counts_as_unasked(tmp_path):
@@ -178,6 +170,10 @@ def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch
                     await swarm.prepare(index=index)
                     ids.append(system._info.id)
                     assert system.processes()
+                    settings = system.describe()["settings"]
+                    assert any(each.startswith("--api-port=") for each in settings["command"])
+                    assert settings["environment"]["CODEX_LOG_LEVEL"] == "INFO"
+                    assert "CODEX_ETH_PRIVATE_KEY" not in settings["environment"]
                     references = await swarm.publish()
                     record = swarm.record()
                     await system.fetch(references, record)

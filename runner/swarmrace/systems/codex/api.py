@@ -98,6 +98,7 @@ class Api:
             base_url=self.url,
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             trust_env=False,
+            verify=self.url.startswith("https:"),  # reading the certificates costs 20 ms of CPU
         )
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ from swarmrace.systems.codex.node import STOP_SECONDS, Node, answering
 from swarmrace.systems.codex.programs import Ports, Program, command_line, find_program, inspect
 
 _START_TRIES = 4
-_DISCOVERY_SECONDS = 5.0
+_DISCOVERY_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import httpx
@@ -52,7 +53,9 @@ async def fetch(url: str | None, names: Sequence[str] = WANTED) -> dict[str, flo
     try:
         async with (
             asyncio.timeout(_LIMIT_SECONDS),
-            httpx.AsyncClient(trust_env=False, timeout=_LIMIT_SECONDS) as client,
+            httpx.AsyncClient(
+                trust_env=False, timeout=_LIMIT_SECONDS, verify=url.startswith("https:")
+            ) as client,
         ):
             response = await client.get(url)
     except (httpx.HTTPError, TimeoutError):
@@ -88,6 +91,7 @@ class Watch:
         self._base: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
 
     async def start(self) -> None:
         """Take the figures counted from, and go on in the background."""
@@ -100,6 +104,10 @@ class Watch:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def ask_now(self) -> None:
+        """Have the next figures at once, without waiting for them."""
+        self._now.set()
 
     async def refresh(self) -> None:
         """Ask once now."""
@@ -135,5 +143,8 @@ class Watch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for may swallow a cancellation
+                    await self._now.wait()
+            self._now.clear()
             await self.refresh()

@@ -21,6 +21,7 @@ class Node(abc.ABC):
         api: its REST interface, once it is up.
         metrics_url: its metrics page.
         command: its command line, as far as it is known.
+        environment: the variables it reads, where they are known.
         reasons: why each argument of it stands there.
         notes: oddities seen while starting it.
     """
@@ -32,6 +33,7 @@ class Node(abc.ABC):
         self.api: Api | None = None
         self.metrics_url: str | None = None
         self.command: list[str] = []
+        self.environment: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
         self.notes: list[str] = []
 

@@ -56,12 +56,27 @@ class Program:
         return (8 if re.match(r"v?0\.1\.", self.version) else 20) * _GIB
 
 
+_inspected: dict[tuple[str, int], Program] = {}
+
+
 async def inspect(path: str) -> Program:
-    """Ask a program for its version and options.
+    """Ask a program for its version and options, once in a process unless the file changes.
 
     Raises:
         TransferError: it can't be run or answers neither.
     """
+    try:
+        key = (path, Path(path).stat().st_mtime_ns)
+    except OSError as error:
+        raise TransferError(
+            Reason.REFUSED, f"{path}: can't be run ({error.strerror}); set `program` to the node's"
+        ) from error
+    if key not in _inspected:
+        _inspected[key] = await _inspect(path)
+    return _inspected[key]
+
+
+async def _inspect(path: str) -> Program:
     version_text, help_text = await asyncio.gather(_ask(path, "--version"), _ask(path, "--help"))
     version = re.search(r"version:\s*(\S+)", version_text)
     revision = re.search(r"revision:\s*(\S+)", version_text)

@@ -108,6 +108,7 @@ class Status:
     unasked: int = 0
     """Starts nobody asked for: after an exit of the node or of its container."""
     note: str = ""
+    command: str = ""
 
 
 class SupervisedNode(Node):
@@ -140,6 +141,8 @@ class SupervisedNode(Node):
         assert self.api is not None
         self._status = await self._request("start", bootstrap or "")
         self._active = True
+        self.command = self._status.command.split()
+        self.environment = self._read_pairs("environment")
         watch = asyncio.create_task(self.died())
         ready = asyncio.create_task(answering(self.api))
         try:
@@ -183,11 +186,7 @@ class SupervisedNode(Node):
 
     def read_status(self) -> Status:
         """Return what the supervisor last wrote."""
-        lines = {}
-        with contextlib.suppress(OSError):
-            for line in (self._control / "status").read_text(errors="replace").splitlines():
-                key, _, value = line.partition("=")
-                lines[key] = value
+        lines = self._read_pairs("status")
         try:
             return Status(
                 generation=int(lines.get("generation", -1)),
@@ -196,9 +195,17 @@ class SupervisedNode(Node):
                 start_ticks=lines.get("start_ticks", ""),
                 unasked=int(lines.get("unasked", 0)),
                 note=lines.get("note", ""),
+                command=lines.get("command", ""),
             )
         except ValueError:
             return Status()
+
+    def _read_pairs(self, name: str) -> dict[str, str]:
+        try:
+            text = (self._control / name).read_text(errors="replace")
+        except OSError:
+            return {}
+        return {key: value for key, _, value in (row.partition("=") for row in text.splitlines())}
 
     async def _request(self, action: str, bootstrap: str) -> Status:
         while (status := self.read_status()).generation < 0:

@@ -110,10 +110,12 @@ class CodexSystem(System):
         if self.options.download == "stream":
             self._reading = Reading(record.size_bytes)
             await self._alive(self._reading.stream(self._api, self._cid, record))
-            return
-        assert self._space is not None, "prepare() comes first"
-        background = Background(record.size_bytes, self.options.poll_seconds, self._space)
-        await self._alive(background.fetch(self._api, self._cid, record))
+        else:
+            assert self._space is not None, "prepare() comes first"
+            background = Background(record.size_bytes, self.options.poll_seconds, self._space)
+            await self._alive(background.fetch(self._api, self._cid, record))
+        if self._watch is not None:
+            self._watch.ask_now()
 
     def counters(self) -> Counters:
         """Return what the node's metrics page said last, counted since the run was prepared."""
@@ -160,6 +162,7 @@ class CodexSystem(System):
             "download": options.download,
             "coldStart": self.context.cold_start,
             "command": node.command,
+            "environment": node.environment,
             "node": type(node).__name__,
         }
         if options.download == "background":
