@@ -1,0 +1,72 @@
+"""Swarm membership against a plain model, under any sequence of announces."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from swarmrace.rendezvous.swarms import Swarms
+
+ENDPOINTS = [bytes([10, 0, 0, k, 0, 1]) for k in range(5)]
+ENDPOINTS += [bytes(15) + bytes([k, 0, 1]) for k in range(3)]
+HASH = b"h" * 20
+
+
+class SwarmMachine(RuleBasedStateMachine):
+    """Announces, stops and expiry; the model is a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.swarms = Swarms(lambda: self.seconds, expire_seconds=100)
+        self.model: dict[bytes, tuple[bytes, bool, float]] = {}
+
+    @rule(
+        endpoint=st.sampled_from(ENDPOINTS),
+        peer_id=st.sampled_from([b"a", b"b", b"c"]),
+        complete=st.booleans(),
+    )
+    def announce(self, endpoint, peer_id, complete):
+        self.expire()
+        self.swarms.announce(
+            HASH, endpoint, peer_id, complete=complete, stopped=False, completed=False
+        )
+        self.model[endpoint] = (peer_id, complete, self.seconds)
+
+    @rule(endpoint=st.sampled_from(ENDPOINTS))
+    def stop(self, endpoint):
+        self.expire()
+        self.swarms.announce(HASH, endpoint, b"a", complete=False, stopped=True, completed=False)
+        self.model.pop(endpoint, None)
+
+    @rule(seconds=st.floats(6, 60))
+    def wait(self, seconds):
+        self.seconds += seconds
+
+    def expire(self):
+        self.seconds += 6  # a sweep is due at every announce more than 5 s after the last
+        old = [e for e, (_, _, heard) in self.model.items() if heard < self.seconds - 100]
+        for endpoint in old:
+            del self.model[endpoint]
+
+    @invariant()
+    def the_counts_and_the_members_are_the_models(self):
+        swarm = self.swarms.get(HASH)
+        if swarm is None:
+            assert not self.model
+            return
+        assert set(swarm.members) == set(self.model)
+        ids = {peer_id for peer_id, _, _ in self.model.values()}
+        complete = {peer_id for peer_id, done, _ in self.model.values() if done}
+        assert (swarm.complete, swarm.incomplete) == (len(complete), len(ids - complete))
+        for size in (6, 18):
+            listed = swarm.sample(size, 100, b"")
+            assert sorted(listed) == sorted(e for e in swarm.members if len(e) == size)
+        drawn = swarm.sample(6, 2, ENDPOINTS[0])
+        assert len(set(drawn)) == len(drawn) <= 2
+        assert ENDPOINTS[0] not in drawn
+
+
+SwarmMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSwarms = SwarmMachine.TestCase
