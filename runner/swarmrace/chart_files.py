@@ -41,7 +41,9 @@ _AMOUNT_WORDS = {
     "cpu": "Cores, or thousandths of one: 2, 0.5, 500m.",
 }
 _HEAD = "# Written from the model by `swarmrace schema --write charts`; don't edit.\n"
-_TEMPLATE_HEAD = "{{/* Written from the model by `swarmrace schema --write charts`; don't edit. */}}\n"
+_TEMPLATE_HEAD = (
+    "{{/* Written from the model by `swarmrace schema --write charts`; don't edit. */}}\n"
+)
 
 
 def generated(folder: Path) -> dict[str, str]:
@@ -137,7 +139,9 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
         value, key = getattr(model, name), field.alias or name
         nested = isinstance(value, BaseModel)
         first = "#" if nested else mark  # helm-docs lists what is marked; leaves say it all
-        for number, line in enumerate(textwrap.wrap(_about(field, value), 96 - len(indent))):
+        for number, line in enumerate(
+            textwrap.wrap(_about(type(model), name, value), 96 - len(indent))
+        ):
             lines.append(f"{indent}{first if number == 0 else '#'} {line}")
         if nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
@@ -146,9 +150,11 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
     return lines or [f"{indent}{{}}"]
 
 
-def _about(field: FieldInfo, value: Any) -> str:
-    """Return what a key means: its own words, else its type's."""
-    words = field.description
+def _about(model: type[BaseModel], name: str, value: Any) -> str:
+    """Return what a key means: its own words, else its base's, else its type's."""
+    field = model.model_fields[name]
+    bases = [b for b in model.__mro__ if issubclass(b, BaseModel) and name in b.model_fields]
+    words = next((d for b in bases if (d := b.model_fields[name].description)), None)
     if not words and isinstance(value, BaseModel):
         words = inspect.getdoc(type(value))
     if not words and (amount := _amount(field)):
