@@ -189,13 +189,16 @@ def test_behaviour_4_one_of_two_seeders_frozen_stalls_and_then_ends_well(tmp_pat
 
 
 @FAMILIES
-def test_entrypoint_prepares_the_environment(personality, tmp_path):
+def test_entrypoint_prepares_the_environment(personality, monkeypatch):
     kind = PERSONALITIES[personality]
     environment = {"NAT_IP_AUTO": "true"}
     entrypoint.prepare(environment, kind)
     value = environment[f"{kind.prefix}NAT"]
     assert value.startswith("extip:") == (personality != "v0.1.9")
     socket.inet_aton(value.removeprefix("extip:"))
+    monkeypatch.setattr(socket, "gethostname", lambda: "no-such-host.invalid")
+    with pytest.raises(SystemExit, match="Private IP"):
+        entrypoint.prepare({"NAT_IP_AUTO": "true"}, kind)
     gone = {"BOOTSTRAP_NODE_URL": f"http://127.0.0.1:{free_port()}", "BOOTSTRAP_NODE_URL_WAIT": "0"}
     with pytest.raises(SystemExit, match="Unable to get SPR"):
         entrypoint.prepare(gone, kind)

@@ -21,7 +21,7 @@ def prepare(environment: MutableMapping[str, str], personality: Personality) -> 
     """Set the variables that the node reads.
 
     Raises:
-        SystemExit: no record could be had within the time.
+        SystemExit: no record could be had within the time, or the host's name has no address.
     """
     url = environment.get("BOOTSTRAP_NODE_URL")
     if url:
@@ -31,7 +31,10 @@ def prepare(environment: MutableMapping[str, str], personality: Personality) -> 
             raise SystemExit(f"Unable to get SPR from {url} in {wait:.0f} seconds - Stop")
         environment[personality.prefix + "BOOTSTRAP_NODE"] = record
     if environment.get("NAT_IP_AUTO") == "true" and not environment.get(personality.prefix + "NAT"):
-        ip = socket.gethostbyname(socket.gethostname())
+        try:
+            ip = socket.gethostbyname(socket.gethostname())
+        except OSError as error:
+            raise SystemExit("Can't get Private IP - Stop") from error
         extip = "extip:" if "extip" in personality.nat else ""
         environment[personality.prefix + "NAT"] = extip + ip
 
