@@ -78,7 +78,6 @@ def test_no_metadata_ends_by_the_discovery_timeout():
 def test_silence_after_bytes_is_a_stall():
     async def fetch(record):
         some_bytes(record)
-        await asyncio.sleep(0.25)  # until the watch has seen them
         await hang(record)
 
     _, failure, _, system = race(fetch, stall_seconds=9)
@@ -89,12 +88,22 @@ def test_silence_after_bytes_is_a_stall():
 
 def test_silence_after_the_manifest_is_a_stall_too():
     async def fetch(record):
+        record.arrivals = ByteLog(4)
         record.discovered()
-        await asyncio.sleep(0.25)
         await hang(record, 20)
 
     _, failure, _, _ = race(fetch, stall_seconds=9, discovery_seconds=1)
     assert failure.reason is Reason.STALL
+
+
+def test_a_system_that_observes_no_bytes_can_not_stall():
+    async def fetch(record):
+        record.discovered()
+        await hang(record, 20)
+
+    _, failure, _, _ = race(fetch, stall_seconds=9, transfer_seconds=19)
+    assert failure.reason is Reason.TIMEOUT
+    assert "not done within 19 s" in failure.detail
 
 
 def test_bytes_that_keep_coming_too_slowly_end_by_the_transfer_timeout():

@@ -119,6 +119,9 @@ class PeerRun:
         if own is not None:
             figures = figures.model_copy(update={"runner_cpu_seconds": own.stop().cpu_seconds})
         self.facts["usage"] = figures
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(1):
+                await self.system.refresh()
         counters = self.system.counters()
         named = {
             "sent_bytes": counters.sent_bytes,

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
@@ -58,16 +58,13 @@ async def race(
     started = asyncio.get_running_loop().create_future()
 
     async def fetch_from_start() -> None:
-        with _prompt_wakeup() as woken:
+        with _prompt_wakeup():
             await clock.sleep_until(start_ns)
-            stamp_ns = clock.now_ns()
-            woken()
-            record.start_ns = stamp_ns
-            started.set_result(stamp_ns)
-            await system.fetch(references, record)
+            started.set_result(clock.now_ns())
+        await system.fetch(references, record)
 
     fetch = asyncio.ensure_future(fetch_from_start())
-    stamp_ns = await started
+    record.start_ns = stamp_ns = await started
     watch = _Watch(record, timeouts, stamp_ns)
     failure: Failure | None = None
     try:
@@ -100,61 +97,55 @@ def _outcome(fetch: asyncio.Future[None], record: Record) -> Failure | None:
 
 
 class _Watch:
-    """Discovery, stall and transfer timeouts, judged from a record alone."""
+    """Discovery, stall and transfer timeouts, judged from a record alone.
+
+    A system that observes no bytes (it writes no log) can't stall: only the other two bound it.
+    """
 
     def __init__(self, record: Record, timeouts: Timeouts, stamp_ns: int) -> None:
         self._record = record
         self._timeouts = timeouts
         self._stamp_ns = stamp_ns
-        self._changed_ns = stamp_ns
-        self._seen: tuple[int, bool] = (0, False)
 
     def judge(self, clock: Clock) -> Failure | None:
-        now_ns = clock.now_ns()
-        progress = self._record.progress_bytes
-        discovered = progress > 0 or self._record.discovered_ns is not None
-        if (progress, discovered) != self._seen:
-            self._seen = (progress, discovered)
-            self._changed_ns = now_ns
+        record, limits, now_ns = self._record, self._timeouts, clock.now_ns()
+        log = record.arrivals if record.arrivals is not None else record.deliverable
+        discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
         elapsed = (now_ns - self._stamp_ns) / 1e9
-        limits = self._timeouts
-        if not discovered and elapsed > limits.discovery_seconds:
-            return self._failure(
-                Reason.TIMEOUT, f"no metadata or manifest within {limits.discovery_seconds:g} s"
-            )
-        watched = self._record.arrivals is not None or self._record.deliverable is not None
-        if watched and discovered and (now_ns - self._changed_ns) / 1e9 > limits.stall_seconds:
-            return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
+        if not discovered:
+            if elapsed > limits.discovery_seconds:
+                limit = limits.discovery_seconds
+                return self._failure(Reason.TIMEOUT, f"no metadata or manifest within {limit:g} s")
+        elif log is not None:
+            last_ns = max(self._stamp_ns, record.discovered_ns or 0, log.last_ns)
+            if (now_ns - last_ns) / 1e9 > limits.stall_seconds:
+                return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
         if elapsed > limits.transfer_seconds:
             return self._failure(Reason.TIMEOUT, f"not done within {limits.transfer_seconds:g} s")
         return None
 
     def _failure(self, reason: Reason, text: str) -> Failure:
-        held, size = self._seen[0], self._record.size_bytes
+        held, size = self._record.progress_bytes, self._record.size_bytes
         return Failure(reason=reason, stage="race", detail=f"{text}; {held} of {size} bytes came")
 
 
 @contextlib.contextmanager
-def _prompt_wakeup():
+def _prompt_wakeup() -> Iterator[None]:
     """Wake first among equals at the start instant, where the machine permits it.
 
     Many peers of one machine wake at the same instant; by round-robin priority each gets to take
     its stamp before the first of them begins to work. It is given back right after the stamp.
     """
+    raised = False
+    with contextlib.suppress(AttributeError, OSError):
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+            raised = True
     try:
-        before = os.sched_getscheduler(0)
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except (AttributeError, OSError):
-        yield lambda: None
-        return
-
-    def woken() -> None:
-        os.sched_setscheduler(0, before, os.sched_param(0))
-
-    try:
-        yield woken
+        yield
     finally:
-        woken()
+        if raised:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def summarize(

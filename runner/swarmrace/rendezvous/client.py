@@ -276,7 +276,7 @@ class RendezvousClient:
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(patience),
-            wait=tenacity.wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
             retry=tenacity.retry_if_exception_type((httpx.TransportError, _Unavailable)),
             sleep=asyncio.sleep,
         )

@@ -196,7 +196,7 @@ class System(abc.ABC):
             TransferError: it can't be published.
         """
 
-    async def settle(self) -> None:
+    async def settle(self) -> None:  # noqa: B027
         """Return when the system is ready for the start (bounded by `settleSeconds`).
 
         Raises:
@@ -219,6 +219,10 @@ class System(abc.ABC):
     @abc.abstractmethod
     def counters(self) -> Counters:
         """Return the system's own counters of this run so far. Must not block."""
+
+    async def refresh(self) -> None:  # noqa: B027
+        """Bring the counters up to date, where that takes a moment. Called once a run, after the
+        last leecher has ended; bounded by a second."""
 
     @abc.abstractmethod
     async def digest(self) -> Digest:

@@ -140,6 +140,7 @@ class BitTorrent(System):
                 finished_ns = await watch.first(finished)
                 await self._flush(session, recorder)
                 record.done(recorder.finish(finished_ns))
+                await session.refresh()
         except BaseException:
             self._forget()
             raise
@@ -154,8 +155,13 @@ class BitTorrent(System):
                 f"the wall clock was stepped by {stepped:.1f} ms; stamps may be off"
             )
 
+    async def refresh(self) -> None:
+        """Have libtorrent report its counters once more."""
+        if self._session is not None:
+            await self._session.refresh()
+
     def counters(self) -> Counters:
-        """Return libtorrent's session counters, at most about a second old."""
+        """Return libtorrent's session counters, at most about half a second old."""
         if self._session is not None:
             self._counters = self._session.counters()
         return self._counters

@@ -1,0 +1,146 @@
+"""Starts real races by the command line and looks at them from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+PATIENCE_SECONDS = 60.0
+
+
+def scenario_file(folder: Path, entrants: dict[str, Any], **race: Any) -> Path:
+    """Write a scenario and return its path."""
+    race = {"swarmSize": 3, "seeders": 1, "fileSize": "1MB", "repetitions": 1, **race}
+    path = folder / "scenario.yaml"
+    path.write_text(yaml.safe_dump({"global": {"race": race, "entrants": entrants}}))
+    return path
+
+
+def wait_for(condition: Any, what: str) -> Any:
+    """Return the first true result of `condition`, asked often."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
+
+
+class Race:
+    """A `swarmrace run` in a process of its own.
+
+    Args:
+        folder: everything of the race lies below it.
+        scenario: the scenario file.
+        arguments: further ones of `run`.
+    """
+
+    def __init__(self, folder: Path, scenario: Path, *arguments: str) -> None:
+        self.results = folder / "results"
+        self.work = folder / "work"
+        self.work.mkdir()
+        self.log = folder / "output.txt"
+        command = [sys.executable, "-m", "swarmrace", "run", str(scenario)]
+        command += ["--results", str(self.results), "--work-dir", str(self.work), *arguments]
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        self.family: set[psutil.Process] = set()
+
+    @property
+    def folder(self) -> Path:
+        """The results folder."""
+        return wait_for(lambda: next(iter(self.results.glob("*-*")), None), "a results folder")
+
+    def member(self, name: str) -> psutil.Process:
+        """Return one of the race's processes (`rendezvous`, `http-1`)."""
+
+        def look() -> psutil.Process | None:
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                self.family.add(process)
+                with contextlib.suppress(psutil.Error):
+                    if process.name() == name[:15]:
+                        return process
+            return None
+
+        return wait_for(look, f"process {name}")
+
+    def status(self) -> dict[str, Any] | None:
+        """Return the rendezvous' status, or None when it doesn't answer."""
+        socket = next(iter(self.work.glob("swarmrace-*/rendezvous.sock")), None)
+        race = next(iter(self.results.glob("*-*")), None)
+        if socket is None or race is None:
+            return None
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:
+                race_id = race.name.rpartition("-")[2]
+                return client.get(f"http://rendezvous/{race_id}/status", timeout=5).json()
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    def wait_until(self, stage: str, *peers: str, progress: bool = False) -> None:
+        """Wait until each of `peers` (`http-1`) is in `stage`, with bytes when `progress`."""
+
+        def there() -> bool:
+            status = self.status()
+            if status is None:
+                return False
+            found = [
+                f"{p['entrant']}-{p['peer']}"
+                for p in status["peers"]
+                if p["stage"] == stage and (not progress or p["progress_bytes"])
+            ]
+            return set(peers) <= set(found)
+
+        wait_for(there, f"{peers} in stage {stage}")
+
+    def end(self) -> int:
+        """Wait for the command to end; return its exit code."""
+        with contextlib.suppress(psutil.Error):
+            self.family.update(psutil.Process(self.process.pid).children(recursive=True))
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def output(self) -> str:
+        """Return what it printed."""
+        return self.log.read_text()
+
+    def left(self) -> list[str]:
+        """Return what is still there of it: processes and work folders."""
+        return [str(p) for p in self.family if p.is_running() and p.status() != "zombie"] + [
+            str(path) for path in self.work.iterdir()
+        ]
+
+    def wait_until_nothing_is_left(self) -> None:
+        """Wait for the last helpers of multiprocessing, which go when they see the race gone."""
+        wait_for(lambda: not self.left(), f"the end of {self.left()}")
+
+    def record(self, run_id: str, name: str = "run") -> dict[str, Any]:
+        """Return one JSON of a run's folder (`run`, `http-1`)."""
+        return json.loads((self.folder / "runs" / run_id / f"{name}.json").read_text())
+
+
+@contextlib.contextmanager
+def race(folder: Path, scenario: Path, *arguments: str) -> Iterator[Race]:
+    """Yield a running race; whatever is left of it afterwards is ended."""
+    running = Race(folder, scenario, *arguments)
+    try:
+        yield running
+    finally:
+        with contextlib.suppress(psutil.Error):
+            running.family.update(psutil.Process(running.process.pid).children(recursive=True))
+        if running.process.poll() is None:
+            os.kill(running.process.pid, 9)
+            running.process.wait()
+        for process in running.family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
