@@ -31,11 +31,12 @@ read_request() {
   done <"$SUPERVISE_CONTROL/request"
 }
 
-# The generation asked for, without taking it over.
-requested() {
+# Sets `wanted` to the generation asked for, without taking it over.
+look() {
+  wanted=$generation
   [ -r "$SUPERVISE_CONTROL/request" ] || return 0
   while read -r line || [ -n "$line" ]; do
-    case $line in generation=*) echo "${line#generation=}" ;; esac
+    case $line in generation=*) wanted=${line#generation=} ;; esac
   done <"$SUPERVISE_CONTROL/request"
 }
 
@@ -57,12 +58,13 @@ alive() {
   case ${line##*)} in ' Z'*) return 1 ;; esac
 }
 
-pause() { sleep 0.1 2>/dev/null || sleep 1; }
+# Four looks a second: the loop runs beside the race and must not be felt in it.
+pause() { sleep 0.25 2>/dev/null || sleep 1; }
 
 stop_node() {
   if [ -n "$pid" ]; then
     kill -TERM "$pid" 2>/dev/null
-    tries=50
+    tries=20
     while [ $tries -gt 0 ] && alive; do
       pause
       tries=$((tries - 1))
@@ -113,8 +115,8 @@ write_status
 
 while :; do
   pause
-  wanted=$(requested)
-  if [ -n "$wanted" ] && [ "$wanted" != "$generation" ]; then
+  look
+  if [ "$wanted" != "$generation" ]; then
     stop_node
     rm -rf "$SUPERVISE_DATA"
     read_request
