@@ -238,9 +238,19 @@ def tracker(
 )
 @click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
 @click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
-@click.option("--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT")
+@click.option(
+    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
+)
 @click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
-@click.option("--linger-seconds", type=float, default=0, envvar="SWARMRACE_LINGER_SECONDS")
+@click.option(
+    "--linger-seconds",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    envvar="SWARMRACE_LINGER_SECONDS",
+    help="How long to stay at most after the last run, until a scraper has had two answers at "
+    "least 5 s apart.",
+)
 @_token
 def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     """Live one peer's life: seed or leech in every run of its entrant."""
