@@ -12,6 +12,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -62,6 +63,8 @@ def _child(
     libc.prctl(_PR_SET_NAME, name.encode()[:15])
     if os.getppid() == 1:
         os._exit(1)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

@@ -15,6 +15,9 @@ from swarmrace.verdict.model import EntrantVerdict, Flag
 
 WAITING_SHARE = 0.02
 """Of one core: what a waiting peer may use while others race."""
+
+WAITING_SECONDS = 1.0
+"""Shorter waits are not judged: going to the barrier takes milliseconds of CPU by itself."""
 START_LAG_SECONDS = 0.005
 _MOST_NOTES = 5
 
@@ -75,7 +78,7 @@ def _machine(side: Side) -> Iterator[str]:
     busy = [
         (peer.waiting.cpu_seconds / peer.waiting.seconds, where)
         for where, peer in _peers(side)
-        if peer.waiting and peer.waiting.seconds > 0
+        if peer.waiting and peer.waiting.seconds >= WAITING_SECONDS
     ]
     above = [(share, where) for share, where in busy if share > WAITING_SHARE]
     if above:

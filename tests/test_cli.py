@@ -1,0 +1,105 @@
+"""The command line: one line of error, a distinct exit code, nothing started on bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from swarmrace.errors import Exit
+
+REPOSITORY = Path(__file__).parents[1]
+BAD = """
+global:
+  race: {swarmSise: 4, fileSize: 10XB}
+  entrants: {a: {kind: bitorrent}}
+"""
+
+
+@pytest.fixture
+def bad(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD)
+    return path
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_bad_scenario_names_every_fault_and_exits_3(run_cli, bad, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run_cli(command, str(bad))
+    assert result.exit_code == Exit.SCENARIO == 3
+    assert "3 faults" in result.stderr
+    for text in ("swarmSise: unknown key (did you mean 'swarmSize'?)", "10XB", "'bittorrent'?"):
+        assert text in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_debug_adds_the_traceback(run_cli, bad):
+    result = run_cli("--debug", "plan", str(bad))
+    assert result.exception is not None
+    assert type(result.exception).__name__ == "ScenarioError"
+
+
+def test_a_missing_program_is_said_with_how_to_get_it(run_cli, tmp_path):
+    path = tmp_path / "codex.yaml"
+    path.write_text(
+        "global: {race: {fileSize: 1MB}, entrants: {c: {kind: codex, program: /nowhere/codex}}}"
+    )
+    result = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert result.exit_code == Exit.UNAVAILABLE == 4
+    assert "global.entrants.c" in result.stderr
+    assert "/nowhere/codex" in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_show_of_no_results_exits_8(run_cli, tmp_path):
+    result = run_cli("show", str(tmp_path))
+    assert result.exit_code == Exit.RESULTS == 8
+    assert result.stderr.count("\n") == 1
+    assert "race.json" in result.stderr
+
+
+def test_plan_for_programs(run_cli):
+    result = run_cli("plan", str(REPOSITORY / "scenarios" / "matrix.yaml"), "--format", "json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["cells"]) == 39
+
+
+def test_schema_is_a_json_schema_that_takes_the_scenarios(run_cli):
+    import jsonschema
+    import yaml
+
+    schema = json.loads(run_cli("schema").stdout)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in sorted((REPOSITORY / "scenarios").glob("*.yaml")):
+        validator.validate(yaml.safe_load(path.read_text()))
+    assert list(validator.iter_errors(yaml.safe_load(BAD)))
+
+
+def test_doctor_for_programs(run_cli):
+    result = run_cli("doctor", "--format", "json")
+    rows = json.loads(result.stdout)
+    assert result.exit_code == (4 if any(r["state"] == "missing" for r in rows) else 0)
+    assert {"name", "state", "found"} <= set(rows[0])
+
+
+def test_the_documented_exit_codes_are_the_real_ones():
+    text = (REPOSITORY / "docs" / "cli.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert documented == {int(code) for code in Exit}
+
+
+def test_every_command_is_documented():
+    from swarmrace.cli import main
+
+    text = (REPOSITORY / "docs" / "cli.md").read_text()
+    assert [name for name in main.commands if f"`{name}" not in text] == []
+
+
+def test_version(run_cli):
+    from swarmrace import __version__
+
+    assert __version__ in run_cli("--version").stdout
