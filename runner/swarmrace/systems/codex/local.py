@@ -43,6 +43,7 @@ class LocalNode(Node):
         self._process: asyncio.subprocess.Process | None = None
         self._data_dir = context.work_dir / "codex-data"
         self._log = context.work_dir / "codex.log"
+        self._family: list[int] = []
         self.program: Program | None = None
 
     @property
@@ -108,6 +109,7 @@ class LocalNode(Node):
             for task in (answers, ended):
                 task.cancel()
             await asyncio.gather(answers, ended, return_exceptions=True)
+        self._look_for_family()
         if "disc-port" in program.options and not await self._has_udp(ports.discovery):
             return f"the discovery port {ports.discovery} was busy, which the node does not say"
         return None
@@ -154,14 +156,16 @@ class LocalNode(Node):
         return f"the node (pid {process.pid}) ended {how}; output: {self._tail()}"
 
     def pids(self) -> list[int]:
-        """Return the process and its children (a program may be a script that starts it)."""
-        if not self.running:
-            return []
+        """Return the process and the children it had when it was up (it may be a script)."""
+        return list(self._family) if self.running else []
+
+    def _look_for_family(self) -> None:
+        """Note the processes: once, because it reads the table of all processes."""
         assert self._process is not None
-        pid = self._process.pid
+        self._family = [self._process.pid]
         with contextlib.suppress(psutil.Error):
-            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-        return [pid]
+            children = psutil.Process(self._process.pid).children(recursive=True)
+            self._family += [child.pid for child in children]
 
     def last_lines(self) -> str:
         """Return the last lines of the log in the work directory."""
