@@ -75,6 +75,8 @@ class Recorder:
             finished_ns: when libtorrent said that all pieces are there.
         """
         if self._broken:
+            for piece in self._broken:
+                self._stand_again(piece)
             self._drop_broken()
         unheard = 0
         for piece in range(self.pieces):
@@ -145,8 +147,6 @@ class Recorder:
             return
         self._verified_ns[piece] = t_ns
         self._unverified -= 1
-        if piece in self._broken:
-            self._stand_again(piece)
         if self._left[piece] == 0:
             self._deliver(piece)
 
@@ -172,7 +172,9 @@ class Recorder:
 
     def _stand_again(self, piece: int) -> None:
         """Let blocks that were not sent again count: the piece passed with them (BEP 52 verifies
-        single blocks, so after a failure only the wrong ones are fetched again)."""
+        single blocks, so after a failure only the wrong ones are fetched again). Not before all
+        writes have ended: a piece can pass before its blocks are written."""
+        delivered = self._left[piece] == 0
         offset, _, t_ns = self._arrivals.columns()
         first = piece * self._per_piece
         for index in range(first, first + self._blocks_in(piece)):
@@ -182,6 +184,8 @@ class Recorder:
                 self._missing -= 1
                 self._left[piece] -= 1
                 self._written_ns[piece] = max(self._written_ns[piece], int(times[-1]))
+        if self._left[piece] == 0 and not delivered and self._verified_ns[piece]:
+            self._deliver(piece)
 
     def _drop_broken(self) -> None:
         """Replace the arrivals by those without the blocks that failed."""

@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 import libtorrent as lt
@@ -20,6 +19,7 @@ import libtorrent as lt
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Counters
 from swarmrace.systems.bittorrent import profiles
+from swarmrace.systems.bittorrent.stamps import Stamps, clock_offset_ns
 
 T = TypeVar("T")
 
@@ -30,7 +30,8 @@ sooner, so that a small transfer returns soon after its end."""
 SLICE = 2_000
 """Alerts handled at a time (about 5 ms); then other tasks of the loop get their turn."""
 
-STATS_SECONDS = 1.0
+STATS_SECONDS = 0.5
+"""How often the counters are asked for."""
 
 ALERT_MASK = (
     lt.alert_category.status
@@ -40,45 +41,6 @@ ALERT_MASK = (
     | lt.alert_category.block_progress
     | lt.alert_category.piece_progress
 )
-
-
-class Stamps:
-    """Turns alerts' wall-clock stamps into monotonic nanoseconds.
-
-    Args:
-        offset_ns: wall clock minus monotonic clock.
-        wall_ns: about now; alerts posted within hours of it can be converted.
-    """
-
-    __slots__ = ("_base", "_base_ns")
-
-    def __init__(self, offset_ns: int, wall_ns: int) -> None:
-        seconds = wall_ns // 1_000_000_000
-        # libtorrent gives local time without a zone, and so does this.
-        self._base = datetime.fromtimestamp(seconds)
-        self._base_ns = seconds * 1_000_000_000 - offset_ns
-
-    def __call__(self, alert: lt.alert) -> int:
-        """Return when `alert` was posted."""
-        delta = alert.timestamp() - self._base
-        return (
-            self._base_ns
-            + (delta.days * 86_400 + delta.seconds) * 1_000_000_000
-            + delta.microseconds * 1_000
-        )
-
-
-def clock_offset_ns() -> int:
-    """Return wall clock minus monotonic clock, read within a fraction of a microsecond."""
-    best: tuple[int, int] | None = None
-    for _ in range(3):
-        before = time.monotonic_ns()
-        wall = time.time_ns()
-        after = time.monotonic_ns()
-        if best is None or after - before < best[0]:
-            best = (after - before, wall - (before + after) // 2)
-    assert best is not None
-    return best[1]
 
 
 Handler = Callable[[Any, int], None]
@@ -130,6 +92,7 @@ class Session:
             )
         self.handle.set_alert_fd(self._writable)
         self._task = self._loop.create_task(self._read())
+        self._closing: asyncio.Task[None] | None = None
 
     # Alerts
 
@@ -296,7 +259,7 @@ class Session:
         return self._stats.get("disk.queued_write_bytes", 0)
 
     def counters(self) -> Counters:
-        """Return the counters as last read, at most about a second old."""
+        """Return the counters as last read, at most about half a second old."""
         stats = self._stats
         if not stats:
             return Counters()
@@ -340,19 +303,19 @@ class Session:
 
     async def close(self) -> None:
         """End the session, which takes some milliseconds. Safe to call twice."""
-        if self.handle is None:
-            return
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        box, self.handle = [self.handle], None
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(asyncio.gather(self._task, return_exceptions=True))
-        handle, self.handle = self.handle, None
+        await asyncio.gather(self._task, return_exceptions=True)
         self._loop.remove_reader(self._readable)
-        box = [handle]
-        del handle
 
         def end() -> None:
             box.clear()  # the destructor waits for libtorrent's threads
             os.close(self._readable)
             os.close(self._writable)
 
-        await asyncio.shield(self._loop.run_in_executor(None, end))
+        await self._loop.run_in_executor(None, end)

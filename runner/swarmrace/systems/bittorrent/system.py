@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import ipaddress
 import shutil
@@ -19,11 +18,9 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.payload import file_sha256
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
-from swarmrace.systems.bittorrent import BLOCK_BYTES, profiles, torrent
+from swarmrace.systems.bittorrent import BLOCK_BYTES, profiles, torrent, watch
 from swarmrace.systems.bittorrent.recorder import Recorder
-from swarmrace.systems.bittorrent.session import Handler, Session
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from swarmrace.systems.bittorrent.session import Session
 
 FLUSH_SECONDS = 10.0
 """How long to wait for the records of the last writes once all pieces are verified."""
@@ -89,8 +86,8 @@ class BitTorrent(System):
         params.save_path = str(directory)
         self._note_torrent(params.ti)
         with (
-            session.expecting(_CHECKED, _checked) as checked,
-            session.expecting(_ANNOUNCED, _announced) as announced,
+            session.expecting(watch.CHECKED, watch.checked) as checked,
+            session.expecting(watch.ANNOUNCED, watch.announced) as announced,
         ):
             self._handle = session.add(params)
             checked_ns = await checked
@@ -120,24 +117,24 @@ class BitTorrent(System):
         recorder = Recorder(record)
         steps_ns = session.clock_steps_ns
         gc.freeze()
-        watch = _Watch(record)
+        watcher = watch.Watch(record)
         try:
             with (
-                session.listening(watch.handlers),
+                session.listening(watcher.handlers),
                 session.listening(recorder.handlers, recording=True),
-                session.expecting([lt.torrent_finished_alert], _stamp) as finished,
-                session.expecting([lt.metadata_received_alert], _stamp) as metadata,
+                session.expecting([lt.torrent_finished_alert], watch.stamp) as finished,
+                session.expecting([lt.metadata_received_alert], watch.stamp) as metadata,
             ):
                 self._handle = session.add(params)
                 if params.ti is not None:
                     record.discovered()
                 else:
-                    record.discovered(await watch.first(metadata))
+                    record.discovered(await watcher.first(metadata))
                 info = await asyncio.to_thread(self._handle.torrent_file)
                 self._note_torrent(info)
-                _check_size(info, record.size_bytes)
+                watch.check_size(info, record.size_bytes)
                 recorder.set_piece_bytes(info.piece_length())
-                finished_ns = await watch.first(finished)
+                finished_ns = await watcher.first(finished)
                 await self._flush(session, recorder)
                 record.done(recorder.finish(finished_ns))
                 await session.refresh()
@@ -310,88 +307,3 @@ class BitTorrent(System):
         directory, self._directory = self._directory, None
         if directory is not None:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-
-
-class _Watch:
-    """What may go wrong in a fetch: a failure ends it, the rest is noted."""
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._failed.add_done_callback(lambda f: f.cancelled() or f.exception())
-        self._noted: set[str] = set()
-
-    @property
-    def handlers(self) -> Mapping[type, Handler]:
-        """What to call with which alert."""
-        return {
-            lt.tracker_error_alert: self._on_tracker_error,
-            lt.metadata_failed_alert: self._on_metadata_failed,
-            lt.file_error_alert: self._on_error,
-            lt.torrent_error_alert: self._on_error,
-        }
-
-    def _on_tracker_error(self, alert: lt.tracker_error_alert, _: int) -> None:
-        self._record.retries += 1
-        self._note(f"tracker: {alert.error_message() or alert.error.message()}")
-
-    def _on_metadata_failed(self, alert: lt.metadata_failed_alert, _: int) -> None:
-        self._record.retries += 1
-        self._note(f"metadata: {alert.error.message()}")
-
-    def _on_error(self, alert: Any, _: int) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(_disk_error(alert))
-
-    async def first(self, wanted: asyncio.Future[int]) -> int:
-        """Return what `wanted` brings, unless the fetch fails before."""
-        await asyncio.wait({wanted, self._failed}, return_when=asyncio.FIRST_COMPLETED)
-        if not wanted.done():
-            self._failed.result()
-        return wanted.result()
-
-    def _note(self, text: str) -> None:
-        if text not in self._noted:
-            self._noted.add(text)
-            self._record.notes.append(text)
-
-
-def _disk_error(alert: lt.file_error_alert | lt.torrent_error_alert) -> TransferError:
-    full = alert.error.value() in _FULL and alert.error.category().name() in ("system", "generic")
-    return TransferError(Reason.DISK_FULL if full else Reason.REFUSED, alert.message())
-
-
-_CHECKED = (lt.torrent_checked_alert, lt.file_error_alert, lt.torrent_error_alert)
-_ANNOUNCED = (lt.tracker_reply_alert, lt.tracker_error_alert)
-
-
-def _checked(alert: Any, t_ns: int) -> int:
-    if not isinstance(alert, lt.torrent_checked_alert):
-        raise _disk_error(alert)
-    return t_ns
-
-
-def _announced(alert: Any, t_ns: int) -> int | None:
-    if isinstance(alert, lt.tracker_reply_alert):
-        return t_ns
-    if alert.error_message():
-        raise TransferError(Reason.REFUSED, f"the tracker refused: {alert.error_message()}")
-    return None
-
-
-def _stamp(alert: lt.alert, t_ns: int) -> int:
-    return t_ns
-
-
-def _check_size(info: lt.torrent_info, size_bytes: int) -> None:
-    files = info.layout()
-    # In v2 a pad file (BEP 47) may follow, which is never sent.
-    sizes = [
-        files.file_size(index)
-        for index in range(files.num_files())
-        if not files.file_flags(index) & lt.file_storage.flag_pad_file
-    ]
-    if sizes != [size_bytes]:
-        raise TransferError(
-            Reason.REFUSED, f"expected a torrent of one file of {size_bytes} bytes, found {sizes}"
-        )

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bittorrent_swarms import BLOCK, Peers, check_record, peers
+
+from loopback import new_address
+from swarmrace.errors import Reason, TransferError
+
+HERE = Path(__file__).parent
+PATHS = f"""import asyncio, os, pathlib, sys, tempfile
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]"""
+
+
+@pytest.mark.parametrize(
+    ("references", "words"),
+    [
+        ([], "found none"),
+        ([{"cid": "zDv"}], "magnet"),
+        ([{"magnet": "no link"}], "magnet"),
+        ([{"torrent": base64.b64encode(b"d1:ae").decode()}], "torrent"),
+        ([{"torrent": "!"}], "torrent"),
+        ([{"magnet": "magnet:?", "infoHash": "a"}, {"magnet": "m", "infoHash": "b"}], "a, b"),
+    ],
+)
+def test_references_that_are_none_are_refused(tmp_path, references, words):
+    async def go():
+        async with peers(tmp_path, seeders=0) as swarm:
+            await swarm.prepare()
+            with pytest.raises(TransferError) as caught:
+                await swarm.fetch(references)
+            return caught.value
+
+    error = asyncio.run(go())
+    assert error.reason is Reason.REFUSED
+    assert words in error.detail
+
+
+def test_a_torrent_of_another_size_is_refused(tmp_path):
+    async def go():
+        async with peers(tmp_path) as swarm:
+            run = await swarm.prepare()
+            references = await swarm.publish()
+            record = swarm.record()
+            record.size_bytes = run.size_bytes + 1
+            with pytest.raises(TransferError) as caught:
+                await swarm.leechers[0].fetch(references, record)
+            return caught.value
+
+    assert asyncio.run(go()).reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize("made", ["empty", "missing", "folder"])
+def test_what_is_no_file_with_bytes_is_refused(tmp_path, made):
+    path = tmp_path / "given"
+    if made == "empty":
+        path.touch()
+    elif made == "folder":
+        path.mkdir()
+
+    async def go():
+        async with peers(tmp_path, leechers=0) as swarm:
+            await swarm.prepare()
+            with pytest.raises(TransferError) as caught:
+                await swarm.seeders[0].publish(path, None)
+            return caught.value
+
+    error = asyncio.run(go())
+    assert error.reason is Reason.REFUSED
+    assert "given" in error.detail
+
+
+def test_a_tracker_that_refuses_ends_the_publish(tmp_path):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = b"d14:failure reason12:not welcome!e"
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async def go():
+        server = await asyncio.start_server(refuse, new_address(), 0)
+        url = "http://{}:{}/announce".format(*server.sockets[0].getsockname())
+        swarm = Peers(tmp_path, url, leechers=0)
+        try:
+            await swarm.prepare()
+            with pytest.raises(TransferError) as caught:
+                await swarm.publish()
+            return caught.value
+        finally:
+            server.close()
+            await swarm.seeders[0].close()
+
+    error = asyncio.run(go())
+    assert error.reason is Reason.REFUSED
+    assert "not welcome!" in error.detail
+
+
+def test_a_tracker_that_is_gone_is_noted_and_the_fetch_goes_on(tmp_path):
+    async def go():
+        async with peers(tmp_path) as swarm:
+            await swarm.prepare()
+            (reference,) = await swarm.publish()
+            gone = {**reference, "magnet": reference["magnet"].replace("127.", "127.9")}
+            gone["magnet"] = (
+                reference["magnet"].split("&tr=")[0] + "&tr=http://127.0.0.1:1/announce"
+            )
+            record = swarm.record()
+            fetch = asyncio.ensure_future(swarm.leechers[0].fetch([gone], record))
+            while not record.notes and not fetch.done():
+                await asyncio.sleep(0.01)
+            assert not fetch.done()
+            fetch.cancel()
+            await asyncio.wait([fetch])
+            return record
+
+    record = asyncio.run(go())
+    assert record.notes[0].startswith("tracker: ")
+    assert record.retries >= 1
+    assert record.done_ns is None
+
+
+def test_no_space_left_is_a_full_disk(tmp_path):
+    """A real file system of 1 MiB, mounted in a mount namespace of the test's own."""
+    apart = ["unshare", "--user", "--map-root-user", "--mount"]
+    full = tmp_path / "full"
+    full.mkdir()
+    mount = f"mount -t tmpfs -o size=1m none {full}"
+    if subprocess.run([*apart, "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip(
+            "no mount namespace here: allow unprivileged user namespaces "
+            "(sysctl kernel.unprivileged_userns_clone=1) or run as root outside a container"
+        )
+    program = f"""
+{PATHS}
+from bittorrent_swarms import peers
+from swarmrace.errors import TransferError
+async def go():
+    async with peers(pathlib.Path({str(tmp_path)!r}), size_bytes=4_000_000) as swarm:
+        leecher = swarm.leechers[0]
+        object.__setattr__(leecher.context, "work_dir", pathlib.Path({str(full)!r}))
+        await swarm.prepare()
+        references = await swarm.publish()
+        try:
+            await swarm.fetch(references)
+        except TransferError as error:
+            print(error.reason)
+        await leecher.remove()
+        print(list(leecher.context.work_dir.rglob("*")))
+asyncio.run(go())
+"""
+    (tmp_path / "program.py").write_text(program)
+    script = f"{mount} && exec {sys.executable} {tmp_path}/program.py"
+    done = subprocess.run([*apart, "sh", "-c", script], capture_output=True, timeout=60, text=True)
+    assert done.stdout.splitlines() == ["disk full", "[]"], done.stderr
+
+
+def test_a_file_size_limit_is_a_full_disk(tmp_path):
+    async def go():
+        async with peers(tmp_path, size_bytes=4_000_000) as swarm:
+            await swarm.prepare()
+            references = await swarm.publish()
+            before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+            try:
+                with pytest.raises(TransferError) as caught:
+                    await swarm.fetch(references)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            return caught.value
+
+    assert asyncio.run(go()).reason is Reason.DISK_FULL
+
+
+def test_wrong_bytes_from_one_seeder_do_not_count_as_arrived(tmp_path):
+    """One of two seeders turns bad after its check; what it sent must come again to count."""
+
+    async def go():
+        options = {"piece_size": 4 * BLOCK, "size_bytes": 64 * BLOCK}
+        async with peers(tmp_path, seeders=2, **options) as swarm:
+            run = await swarm.prepare()
+            references = await swarm.publish()
+            with (swarm.folder / run.id / "file 0.iso").open("r+b") as file:
+                for piece in range(16):
+                    file.seek(piece * 4 * BLOCK)
+                    file.write(b"wrong")
+            (record,) = await swarm.fetch(references)
+            counters = swarm.leechers[0].counters()
+            return record, counters, swarm.sha256, await swarm.leechers[0].digest()
+
+    record, counters, sha256, digest = asyncio.run(go())
+    check_record(record)
+    assert digest.sha256 == sha256
+    told = [note for note in record.notes if "failed its hash" in note]
+    assert len(told) == 1
+    assert told[0].startswith(f"{counters.extra['pieces_failed']} times ")
+    assert counters.extra["pieces_failed"]

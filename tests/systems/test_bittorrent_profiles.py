@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import asyncio
+
+import libtorrent as lt
+import pytest
+from bittorrent_swarms import peers
+
+from swarmrace.entrants import BitTorrentOptions
+from swarmrace.systems import load
+from swarmrace.systems.bittorrent import profiles
+
+
+@pytest.mark.parametrize("profile", ["stock", "tuned"])
+def test_every_difference_from_the_defaults_is_described_with_its_reason(tmp_path, profile):
+    async def go():
+        options = {"profile": profile, "settings": {"connections_limit": 77}, "utp": False}
+        async with peers(tmp_path, seeders=0, **options) as swarm:
+            await swarm.prepare()
+            leecher = swarm.leechers[0]
+            return leecher.describe(), leecher._session.handle.get_settings()
+
+    described, effective = asyncio.run(go())
+    defaults = lt.default_settings()
+    changed = {n: v for n, v in effective.items() if v != defaults.get(n, "")}
+    settings = dict(described["settings"])
+    local = settings.pop(profiles.CHOKE_LOCAL_NAME, None)
+    assert local is (False if profile == "stock" else None)
+    assert settings == changed
+    assert set(described["reasons"]) == set(described["settings"])
+    assert all(why and why != "unexplained" for why in described["reasons"].values())
+    assert settings["connections_limit"] == 77
+    assert settings["enable_outgoing_utp"] is False
+    assert ("tick_interval" in settings) == (profile == "tuned")
+    assert described["utp"] is False
+    assert described["version"] == f"libtorrent {lt.__version__}"
+
+
+def test_stock_changes_nothing_but_what_recording_and_isolation_need():
+    table = profiles.table(BitTorrentOptions())
+    assert table == dict(profiles.NEEDED)
+    for setting in table.values():
+        assert setting.why.startswith(("recording: ", "isolated network: ", "clearing up "))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"conections_limit": 5}, "did you mean 'connections_limit'?"),
+        ({"connections_limit": "many"}, "expected int"),
+        ({"enable_dht": 1}, "expected bool"),
+        ({"alert_mask": 0}, "take it out"),
+        ({"listen_interfaces": "0.0.0.0:0"}, "take it out"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused(settings, words):
+    (fault,) = load("bittorrent").check(BitTorrentOptions(settings=settings))
+    assert next(iter(settings)) in fault
+    assert words in fault
+
+
+def test_settings_that_can_be_are_taken():
+    options = BitTorrentOptions(settings={"tick_interval": 50, "announce_ip": "1.2.3.4"})
+    assert load("bittorrent").check(options) == []
