@@ -57,6 +57,16 @@ next one, and at the end. Sending again sends the same samples. A failed push ne
 The pushed series have the names and labels of the served ones, without those that a scraper adds
 (`job`, `instance`, `pod`). So aggregate before you compare, as the dashboard does:
 `max by (race, entrant, peer, run) (…)` is right for scraped series, pushed series, and both.
+
+## Dashboard and recording rules
+
+`charts/monitoring/files/dashboard.json` goes into any Grafana with a Prometheus or VictoriaMetrics
+data source, `charts/monitoring/files/rules.yaml` into Prometheus or vmalert; the chart `monitoring`
+brings both. The dashboard needs no recording rule. Scrapes show a run as coarsely as they come: of
+a transfer that takes a second, a scrape every 2 s sees the marks and little of the curve. For the
+curve, push.
+
+What a scrape costs the peer: `python benchmarks/scrape.py`.
 """
 
 _HEADINGS = {
