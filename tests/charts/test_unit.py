@@ -41,3 +41,15 @@ def test_unit_tests(helm: str, checkout: Path, tmp_path: Path, chart: str) -> No
     passed = re.search(r"Tests:\s+(\d+) passed", done.stdout)
     assert passed, done.stdout
     assert int(passed[1]) >= 3
+
+
+def test_readmes_have_not_drifted(helm: str, checkout: Path, tmp_path: Path) -> None:
+    docs = need_tool("helm-docs")
+    copy = tmp_path / "charts"
+    call("cp", "-r", checkout / "charts", copy)
+    call(docs, "--chart-search-root", copy, "--sort-values-order", "file")
+    for chart in ["common", *CHARTS]:
+        written = (copy / chart / "README.md").read_text()
+        assert written == (ROOT / "charts" / chart / "README.md").read_text(), (
+            f"{chart}: run `helm-docs --chart-search-root charts --sort-values-order file`"
+        )
