@@ -28,10 +28,10 @@ from swarmrace import machine
 QUICK: dict[str, tuple[str, ...]] = {
     "payload": ("--size", "50MB", "--runs", "1"),
     "instrument": ("--size", "2MB", "--seconds", "0.2", "--runs", "1"),
-    "coverage": ("--replicates", "500"),
+    "coverage": ("--replicates", "1000"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
-    "swarm": ("--peers", "4", "--seeders", "1", "--size", "5MB", "--repetitions", "1"),
+    "swarm": ("--swarm", "4:1", "--size", "5MB", "--repetitions", "1"),
 }
 """Arguments of a quick run; a module that isn't here runs with its defaults."""
 _NO_BENCHMARK = ("__main__", "report")

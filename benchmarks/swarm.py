@@ -1,7 +1,7 @@
 """Whole races through the whole program: the slowest transfer, memory a peer, harness overhead.
 
-    python -m benchmarks.swarm                 32 peers (4 seeders, 28 leechers), 100 MiB, 5 runs
-    python -m benchmarks.swarm --peers 8       8 peers of which 1 seeds
+    python -m benchmarks.swarm                 32 peers (4 seeders, 28 leechers), then 8 (1 seeder)
+    python -m benchmarks.swarm --swarm 16:2    16 peers of which 2 seed
 
 Memory is the unique set size (USS) of each peer's process: what would be freed if it ended. It is
 read once in every run, when all of them serve or race, by a thread of this process.
@@ -97,25 +97,33 @@ def emit(name: str, value: float, unit: str, n: int, spread: str, aim: str, met:
 
 
 @click.command()
-@click.option("--peers", default=32, show_default=True)
-@click.option("--seeders", default=4, show_default=True)
+@click.option(
+    "--swarm",
+    "swarms",
+    multiple=True,
+    default=("32:4", "8:1"),
+    show_default=True,
+    help="PEERS:SEEDERS, once for each race.",
+)
 @click.option("--size", default="100MiB", show_default=True)
 @click.option("--repetitions", default=5, show_default=True)
 @click.option("--kind", "kinds", multiple=True, default=("bittorrent", "http"), show_default=True)
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the results folder here.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the results folders here.")
 def main(
-    peers: int, seeders: int, size: str, repetitions: int, kinds: tuple[str, ...], keep: Path | None
+    swarms: tuple[str, ...], size: str, repetitions: int, kinds: tuple[str, ...], keep: Path | None
 ) -> None:
     """Race real swarms on this machine and print what they took."""
-    watch = MemoryWatch()
     with tempfile.TemporaryDirectory() as folder:
-        where = keep or Path(folder)
-        local = LocalRace(scenario(peers, seeders, size, repetitions, kinds), "swarm", where)
-        target = local.folder()
-        asyncio.run(run(local, target, watch.update))
-        loaded = results.load(target)
-        for kind in kinds:
-            _report(kind, peers, [r for r in loaded.runs if r.run.entrant == kind], watch)
+        for swarm in swarms:
+            peers, seeders = (int(number) for number in swarm.split(":"))
+            watch = MemoryWatch()
+            raced = scenario(peers, seeders, size, repetitions, kinds)
+            local = LocalRace(raced, f"swarm{peers}", keep or Path(folder))
+            target = local.folder()
+            asyncio.run(run(local, target, watch.update))
+            loaded = results.load(target)
+            for kind in kinds:
+                _report(kind, peers, [r for r in loaded.runs if r.run.entrant == kind], watch)
 
 
 def _report(kind: str, peers: int, records: list[results.RunRecord], watch: MemoryWatch) -> None:
