@@ -1,0 +1,106 @@
+"""The benchmarks' own sums, and the command that runs them; what they measure is no test's."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swarmrace.arrivals import ByteLog
+from swarmrace.clock import VirtualClock
+from swarmrace.systems.abc import Observes, Record
+from swarmrace.transfer import summarize
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _from_the_checkout(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def test_the_instruments_error_is_reported_minus_sent():
+    """Ten pieces sent every 10 ms; each read holds two and comes 0.25 ms after the second."""
+    instrument = importlib.import_module("benchmarks.instrument")
+    piece, start_ns = instrument.PIECE, 1_000_000_000
+    stamps = [start_ns + 10_000_000 * (k + 1) for k in range(10)]
+    record = Record(VirtualClock(), 10 * piece)
+    record.start_ns = start_ns
+    log = record.arrivals = record.deliverable = ByteLog(5)
+    for k in range(1, 10, 2):
+        log.record((k - 1) * piece, 2 * piece, stamps[k] + 250_000)
+    observes = Observes(arrival=True, delivery=True, unit="read")
+    figures, _ = summarize(record, observes, start_ns, start_ns, log.last_ns)
+    pieces, marks = instrument.errors_of(record, figures, stamps, [piece] * 10)
+    np.testing.assert_allclose(pieces, [10.25, 0.25] * 5)
+    assert marks["t50"] == pytest.approx((10.25, 100 * 10.25 / 50))  # the fifth piece waits
+    assert marks["t100"] == pytest.approx((0.25, 0.25))
+
+
+@pytest.mark.parametrize("curve", ["steady", "bursts", "late"])
+def test_curves_rise_from_the_start_to_the_end(curve):
+    instants = importlib.import_module("benchmarks.instrument").CURVES[curve](1000, 2.0)
+    assert 0 < instants[0] < 0.2
+    assert instants[-1] == pytest.approx(2.0)
+    assert instants == sorted(instants)
+
+
+def test_every_module_takes_the_arguments_of_a_quick_run():
+    report = importlib.import_module("benchmarks.report")
+    names = report.modules()
+    assert {"payload", "instrument", "coverage", "rendezvous", "swarm"} <= set(names)
+    assert set(report.QUICK) <= set(names)
+    for name in names:
+        main = importlib.import_module(f"benchmarks.{name}").main
+        main.make_context(name, list(report.QUICK.get(name, ())))
+
+
+def test_one_command_runs_them_and_writes_what_they_said(tmp_path):
+    output = tmp_path / "report.json"
+    arguments = ["payload", "instrument", "--quick", "--output", str(output)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(output.read_text())
+    assert report["machine"]["cpus"] >= 1
+    assert [b["module"] for b in report["benchmarks"]] == ["payload", "instrument"]
+    figures = [figure for b in report["benchmarks"] for figure in b["figures"]]
+    assert all(b["figures"] and not b["error"] for b in report["benchmarks"])
+    assert all(figure["name"] in done.stdout for figure in figures)
+    assert all(figure["value"] >= 0 for figure in figures)
+
+
+def test_a_module_that_fails_is_said(monkeypatch, tmp_path):
+    report = importlib.import_module("benchmarks.report")
+    (tmp_path / "broken.py").write_text('print(\'{"name": "half a figure"}\')\nraise SystemExit(3)')
+    (tmp_path / "silent.py").write_text("")
+    monkeypatch.setattr(report, "_source", lambda name: tmp_path / "benchmarks" / f"{name}.py")
+    (tmp_path / "benchmarks").mkdir()
+    for name in ("broken", "silent"):
+        (tmp_path / f"{name}.py").rename(tmp_path / "benchmarks" / f"{name}.py")
+    assert report.run("broken")["error"] == "ended with 3"
+    assert report.run("broken")["figures"] == []
+    assert report.run("silent")["error"] == "printed no figure"
+
+
+def test_an_unknown_name_is_refused():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "payloads"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "payloads" in done.stderr
+    assert "payload," in done.stderr
