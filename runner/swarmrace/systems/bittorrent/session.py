@@ -77,7 +77,7 @@ class Session:
         self._recording_since = 0.0
         self._hurry = False
         self._readable, self._writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._loop.add_reader(self._readable, self._wake.set)
+        self._loop.add_reader(self._readable, self._on_alerts)
         self._stats: dict[str, int] = {}
         self._stats_asked = 0.0
         self._offset_ns = clock_offset_ns()
@@ -150,13 +150,17 @@ class Session:
         self._hurry = True
         self._wake.set()
 
+    def _on_alerts(self) -> None:
+        """Take libtorrent's word that there are alerts; it comes once between two readings."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._readable, 4096)
+        self._wake.set()
+
     async def _read(self) -> None:
         while True:
             await self._wait()
             self._wake.clear()
             self._hurry = False
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._readable, 4096)
             await self._hand_out()
             now = time.monotonic()
             if now - self._stats_asked >= STATS_SECONDS and self.handle is not None:
