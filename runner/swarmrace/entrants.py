@@ -55,6 +55,9 @@ class CodexOptions(EntrantOptions):
     """Which API family; `auto` asks the node (and on one machine looks for either program)."""
     program: str | None = None
     """Path of the node's program on one machine; `codex` or `storage` on PATH when absent."""
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """The node's image on a cluster; its family's (`global.codex.families`) when absent. So two
+    versions can race."""
     nodes: list[str] = []
     """Base URLs of nodes that run already, one a peer (`http://host:8080`); none is started."""
     download: Literal["stream", "background"] = "stream"

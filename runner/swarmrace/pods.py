@@ -162,5 +162,7 @@ def cluster_faults(scenario: Scenario) -> list[str]:
         )
     held, needed = scenario.tracker.storage.size, results_bytes(scenario)
     if found == 1 and held < needed:
-        faults.append(f"tracker.storage.size: found {held}, expected at least {needed}: the results")
+        faults.append(
+            f"tracker.storage.size: found {held}, expected at least {needed}: the results"
+        )
     return faults

@@ -90,7 +90,7 @@ def _entrant(draw: random.Random) -> dict[str, Any]:
     elif kind == "codex":
         more = _some(draw, family=["auto", "codex", "storage"], blockSize=["64KiB", 65536, "4KiB"],
                      download=["stream", "background"], storageQuota=["30GiB", "1GB"],
-                     pollSeconds=[0.1, 1], arguments=[["--a=b"], []])  # fmt: skip
+                     pollSeconds=[0.1, 1], arguments=[["--a=b"], []], image=["x/y:1"])  # fmt: skip
     else:
         more = _some(draw, readSize=["1KiB", "1MiB", 4096])
     return {"kind": kind, **common, **more}

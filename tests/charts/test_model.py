@@ -19,6 +19,7 @@ from swarmrace.scenario import Scenario, parse
 from swarmrace.schema import chart_schema
 
 COUNT = 300
+AMOUNT_FAULT = re.compile(r"whole number of bytes|expected (less|greater) than( or equal to)? \d")
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +112,15 @@ def test_helm_gives_the_models_own_answers(
     for shared, text in zip(passed, answers, strict=True):
         answer = json.loads(text)
         scenario, faults = by_model(shared)
-        assert sorted(answer["faults"]) == sorted(faults), shared
+        # Where an amount can't be read, Helm tells that alone; what depends on it comes next.
+        expected = [fault for fault in faults if AMOUNT_FAULT.search(fault)] or faults
+        assert sorted(answer["faults"]) == sorted(expected), shared
         if scenario is None:
             invalid += 1
             continue
         valid += 1
-        expected = facts(scenario, answer["raceId"])
-        assert {key: answer[key] for key in expected} == expected, shared
+        derived = facts(scenario, answer["raceId"])
+        assert {key: answer[key] for key in derived} == derived, shared
     assert valid >= 120, "too few valid scenarios to prove anything"
     assert invalid >= 40, "too few that only the library can refuse"
     assert len(refused) >= 50, "too few that the schema refuses"

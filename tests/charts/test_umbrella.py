@@ -247,6 +247,15 @@ def test_the_real_image_differs_from_the_double_by_its_name_alone(render: Render
     assert double.race_id != real.race_id
 
 
+def test_two_versions_of_one_family_race(render: Render) -> None:
+    entrants = {"old": {"kind": "codex", "image": "x/codex:1"}, "new": {"kind": "codex"}}
+    images = {
+        entrant: job["spec"]["template"]["spec"]["initContainers"][0]["image"]
+        for entrant, job in peers(render(values(entrants))).items()
+    }
+    assert images == {"old": "x/codex:1", "new": "codexstorage/nim-codex:0.2.5"}
+
+
 def test_a_file_above_the_nodes_quota_raises_it(render: Render) -> None:
     race = {"fileSize": "30GB", "repetitions": 1}
     rendered = render(values({"codex": {"kind": "codex"}}, race))

@@ -187,7 +187,7 @@ spec:
 {{- define "common.container.node" -}}
 {{- $constants := (include "common.constants" . | fromJson) -}}
 - name: node
-  image: {{ .family.image | quote }}
+  image: {{ (get .scenario.entrants .entrant).image | default .family.image | quote }}
   imagePullPolicy: {{ .family.pullPolicy }}
   restartPolicy: Always
   command: [/bin/sh, /supervisor/supervise.sh]
