@@ -64,10 +64,10 @@ async def race(
         await system.fetch(references, record)
 
     fetch = asyncio.ensure_future(fetch_from_start())
-    record.start_ns = stamp_ns = await started
-    watch = _Watch(record, timeouts, stamp_ns)
     failure: Failure | None = None
     try:
+        record.start_ns = stamp_ns = await started
+        watch = _Watch(record, timeouts, stamp_ns)
         while not fetch.done() and failure is None:
             await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
             if not fetch.done():

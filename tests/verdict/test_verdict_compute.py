@@ -182,6 +182,7 @@ def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
             "CPU throttled in 12 records (most 500 ms",
         ),
         ({"notes": ["odd thing"]}, "odd thing (12 ×)"),
+        ({"system": {"version": "v0.2.5-double"}}, "a test double was raced"),
     ],
 )
 def test_flags(tmp_path, changes, text):
@@ -216,11 +217,13 @@ def test_flags_of_transfers(tmp_path, changes, text):
 
 def test_different_settings_are_flagged_but_not_addresses_of_ones_own(tmp_path):
     def own_address(result):
-        system = {"settings": {"listen": f"127.0.0.{result.peer}:0", "a": 1}}
+        command = ["--metrics", f"--api-port={9000 + result.peer}"]
+        system = {"settings": {"listen": f"127.0.0.{result.peer}:0", "a": 1, "command": command}}
         return result.model_copy(update={"system": system})
 
     def odd(result):
-        return result.model_copy(update={"system": {"settings": {"a": result.peer == 2}}})
+        words = ["--cache"] if result.peer == 2 else []
+        return result.model_copy(update={"system": {"settings": {"command": words}}})
 
     assert verdict_of(tmp_path / "1", peer=own_address).flags == []
     found = verdict_of(tmp_path / "2", peer=odd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +40,8 @@ def race_flags(results: Results) -> list[Flag]:
 def entrant_flags(side: Side, verdict: EntrantVerdict) -> list[Flag]:
     """Return what concerns one entrant."""
     texts = [*_transfers(side), *_machine(side), *_sameness(side), *_bounds(side, verdict)]
+    if _is_double(side):
+        texts.insert(0, "a test double was raced, not the real program: its figures mean nothing")
     if getattr(side.options, "reference", None) == "torrent":
         texts.append("leechers held the .torrent file beforehand; never compared with Codex")
     lag = verdict.figures.get("startLagP99")
@@ -49,6 +52,11 @@ def entrant_flags(side: Side, verdict: EntrantVerdict) -> list[Flag]:
         )
     texts.extend(_notes(side))
     return [Flag(entrant=side.name, text=text) for text in texts]
+
+
+def _is_double(side: Side) -> bool:
+    """Return whether any peer's program calls itself a double in its version."""
+    return any(str(peer.system.get("version", "")).endswith("-double") for _, peer in _peers(side))
 
 
 def _peers(side: Side) -> Iterator[tuple[str, PeerResult]]:
@@ -138,12 +146,20 @@ def _notes(side: Side) -> Iterator[str]:
 
 
 def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings without addresses and paths, which are each peer's own."""
+    """Return the settings without addresses, ports and paths, which are each peer's own.
+
+    Of a command line only the words that hold none of those are compared.
+    """
     return {
-        name: value
+        name: [word for word in value if not _own(word)] if isinstance(value, list) else value
         for name, value in settings.items()
-        if not isinstance(value, str) or not set(value) & set(":/.")
+        if not _own(value)
     }
+
+
+def _own(value: Any) -> bool:
+    """Return whether a value may hold an address, a port or a path."""
+    return isinstance(value, str) and bool(re.search(r"[:/.]|port=", value))
 
 
 def _key(data: Any) -> str:
