@@ -10,8 +10,8 @@ from meeting import MARGIN_SECONDS, Meeting, info, scenario
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason, ResultsError
 from swarmrace.records import RaceInfo
-from swarmrace.rendezvous.conductor import BY_RENDEZVOUS
 from swarmrace.rendezvous.roster import RefusedError
+from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
 
 
 def test_the_first_run_opens_once_every_peer_of_every_entrant_has_reported(tmp_path):
@@ -354,3 +354,16 @@ def test_the_deadline_of_cleared_leaves_time_to_those_still_at_their_stage(tmp_p
     assert not race.conductor.closed, "peer 2 may prepare for as long as it may"
     race.wait(MARGIN_SECONDS)
     assert race.conductor.closed
+
+
+def test_an_interrupted_race_stays_interrupted_over_a_restart(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=2))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    race.conductor.interrupt()
+    race.restart()
+    assert race.arrive(0, "raced").over
+    race.all_pass("cleared")
+    assert race.conductor.over
+    assert race.written(0).failure.reason is Reason.INTERRUPTED
+    assert race.written(1).failure.reason is Reason.INTERRUPTED

@@ -13,16 +13,14 @@ from typing import Any
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, PeerInfo, PeerResult, RunResult
+from swarmrace.records import Failure, PeerInfo, RunResult
 from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Heartbeat, Release
 from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
 from swarmrace.rendezvous.store import Store
+from swarmrace.rendezvous.substitutes import missing_result, not_raced
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
-
-BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
-"""Note in such a result; the peer's own, should it come, takes its place."""
 
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""
@@ -48,7 +46,7 @@ class Conductor:
         *,
         margin_seconds: float = 10.0,
     ) -> None:
-        self.race = scenario.race
+        self.race, self._race_id = scenario.race, store.info.race_id
         self.clock, self.store = clock, store
         self.runs = {run.id: run for run in schedule(scenario)}
         self.roster = Roster(scenario, now)
@@ -226,7 +224,7 @@ class Conductor:
             if run.id not in self.closed and (self.flight is None or self.flight.run is not run):
                 self._skip(run, Reason.INTERRUPTED, detail)
         if self.flight is not None:
-            self.store.write_run(self.flight.result(self.store.info.race_id))
+            self.store.write_run(self.flight.result(self._race_id))
         self._save()
         self._advance()
 
@@ -300,51 +298,18 @@ class Conductor:
         run = flight.run
         for index in sorted({*flight.lost, *flight.late}):
             if not self.store.has_result(run.id, run.entrant, index):
-                self.store.write_result(self._missing_result(flight, index))
-        self.closed[run.id] = flight.result(self.store.info.race_id)
+                peer = self.roster.known(run.entrant, index)
+                made = missing_result(flight, peer, self._race_id, self.race.seed)
+                self.store.write_result(made)
+        self.closed[run.id] = flight.result(self._race_id)
         self.store.write_run(self.closed[run.id])
         self.flight = None
         self._save()
         self._released_all(run.id)
 
-    def _missing_result(self, flight: Flight, index: int) -> PeerResult:
-        run, peer = flight.run, self.roster.known(flight.run.entrant, index)
-        how = flight.lost.get(index)
-        here = peer.run_id == run.id
-        notes = [BY_RENDEZVOUS]
-        if here and run.role(index) == "leecher":
-            notes.append(f"last reported {peer.progress_bytes} of {run.size_bytes} bytes")
-        return PeerResult(
-            race_id=self.store.info.race_id,
-            run_id=run.id,
-            entrant=run.entrant,
-            peer=index,
-            role=run.role(index),
-            repetition=run.repetition,
-            seed=self.race.seed,
-            payload_seed=run.payload_seed,
-            size_bytes=run.size_bytes,
-            outcome="failed",
-            failure=Failure(
-                reason=Reason.TIMEOUT if how is None else Reason.PEER_LOST,
-                stage=peer.stage if here else "wait",
-                detail=how or "not cleared up in time",
-            ),
-            notes=notes,
-        )
-
     def _skip(self, run: Run, reason: Reason, detail: str) -> None:
         """Close a run that will not be raced."""
-        self.closed[run.id] = RunResult(
-            race_id=self.store.info.race_id,
-            run_id=run.id,
-            index=run.index,
-            entrant=run.entrant,
-            repetition=run.repetition,
-            seeders=list(run.seeders),
-            status="not raced",
-            failure=Failure(reason=reason, stage="wait", detail=detail),
-        )
+        self.closed[run.id] = not_raced(run, self._race_id, reason, detail)
         self.store.write_run(self.closed[run.id])
         self._released_all(run.id)
 
@@ -392,10 +357,9 @@ class Conductor:
         elif kept:
             flight = self.flight = self._flight(self.run(kept["run_id"]))
             flight.resume(kept)
+            reason = Reason.INTERRUPTED if self.interrupted else Reason.TRACKER_LOST
             detail = f"the rendezvous restarted (start {self.boot}) while the run was in flight"
-            flight.abort(
-                Failure(reason=Reason.TRACKER_LOST, stage="wait", detail=detail), _RETURN_SECONDS
-            )
+            flight.abort(Failure(reason=reason, stage="wait", detail=detail), _RETURN_SECONDS)
         changes: dict[str, Any] = {"rendezvous_restarts": self.boot - 1}
         if not self.over:
             changes["status"] = "running"

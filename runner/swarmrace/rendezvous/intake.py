@@ -17,9 +17,10 @@ from swarmrace import atomic
 from swarmrace.faults import faults_of
 from swarmrace.payload import file_sha256
 from swarmrace.records import PeerResult
-from swarmrace.rendezvous.conductor import BY_RENDEZVOUS, Conductor
+from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.roster import RefusedError
 from swarmrace.rendezvous.store import STATE_FILE, Store
+from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
 
 MOST_JSON_BYTES = 8_000_000
 MOST_NPZ_BYTES = 1_000_000_000

@@ -215,9 +215,9 @@ class _Server(uvicorn.Server):
     async def run_until_told(self) -> None:
         try:
             await self.serve(sockets=self._sockets)
-        except SystemExit as error:
+        except (SystemExit, OSError) as error:
             where = self.config.uds or "the bound socket"
-            raise RendezvousError(f"{where}: can't be listened on") from error
+            raise RendezvousError(f"{where}: can't be listened on: {error}") from error
 
     async def started_or_failed(self, task: asyncio.Future[None]) -> None:
         while not self.started and not task.done():

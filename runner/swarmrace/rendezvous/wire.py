@@ -27,8 +27,9 @@ def wire_bytes(connection: socket.socket) -> tuple[int, int]:
 
     Payload and segment counts are the kernel's (`struct tcp_info` of linux/tcp.h: fields
     bytes_sent, bytes_received, segs_out, segs_in); headers are computed (link, IP, TCP and its
-    timestamps). Retransmissions are included. Segments merged by offloading count one by one, so
-    the figure errs upward, by less than 66 bytes a segment. (0, 0) for anything but TCP.
+    timestamps). What is sent again is included; what arrives twice is not. Segments merged by
+    offloading count one by one, so the figure errs upward, by less than 66 bytes a segment. (0, 0)
+    for anything but TCP.
     """
     header = _IP_HEADER.get(connection.family)
     if header is None:

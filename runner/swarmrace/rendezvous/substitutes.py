@@ -1,0 +1,54 @@
+"""Records that the rendezvous writes where nobody else can: runs that are not raced, results of
+peers that are gone."""
+
+from __future__ import annotations
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, PeerResult, RunResult
+from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.roster import Peer
+from swarmrace.schedule import Run
+
+BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
+"""Note in such a result; the peer's own, should it come, takes its place."""
+
+
+def not_raced(run: Run, race_id: str, reason: Reason, detail: str) -> RunResult:
+    """Return the record of a run that is never opened."""
+    return RunResult(
+        race_id=race_id,
+        run_id=run.id,
+        index=run.index,
+        entrant=run.entrant,
+        repetition=run.repetition,
+        seeders=list(run.seeders),
+        status="not raced",
+        failure=Failure(reason=reason, stage="wait", detail=detail),
+    )
+
+
+def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerResult:
+    """Return the result of a peer of the run in flight that handed in nothing."""
+    run, how = flight.run, flight.lost.get(peer.index)
+    here = peer.run_id == run.id
+    notes = [BY_RENDEZVOUS]
+    if here and run.role(peer.index) == "leecher":
+        notes.append(f"last reported {peer.progress_bytes} of {run.size_bytes} bytes")
+    return PeerResult(
+        race_id=race_id,
+        run_id=run.id,
+        entrant=run.entrant,
+        peer=peer.index,
+        role=run.role(peer.index),
+        repetition=run.repetition,
+        seed=seed,
+        payload_seed=run.payload_seed,
+        size_bytes=run.size_bytes,
+        outcome="failed",
+        failure=Failure(
+            reason=Reason.TIMEOUT if how is None else Reason.PEER_LOST,
+            stage=peer.stage if here else "wait",
+            detail=how or "not cleared up in time",
+        ),
+        notes=notes,
+    )
