@@ -28,6 +28,8 @@ from swarmrace import machine
 QUICK: dict[str, tuple[str, ...]] = {
     "payload": ("--size", "50MB", "--runs", "1"),
     "instrument": ("--size", "2MB", "--seconds", "0.2", "--runs", "1"),
+    "bittorrent_lag": ("--runs", "1", "--size", "32MiB"),
+    "bittorrent_throughput": ("--pairs", "1", "--size", "32MiB"),
     "coverage": ("--replicates", "1000"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
@@ -35,7 +37,7 @@ QUICK: dict[str, tuple[str, ...]] = {
 }
 """Arguments of a quick run; a module that isn't here runs with its defaults."""
 _NO_BENCHMARK = ("__main__", "report")
-_FIELDS = ("name", "value", "unit", "spread", "n", "aim", "met")
+_DEFAULTS = {"spread": "", "n": 1, "aim": "", "met": True}
 
 
 def modules() -> list[str]:
@@ -59,8 +61,7 @@ def run(name: str, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
     assert process.stdout is not None
     for line in process.stdout:
         try:
-            figure = json.loads(line)
-            figures.append({field: figure[field] for field in _FIELDS})
+            figures.append(figure_of(json.loads(line)))
         except (ValueError, KeyError, TypeError):
             click.echo(line, err=True, nl=False)
     code = process.wait()
@@ -71,6 +72,18 @@ def run(name: str, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "error": error,
         "figures": figures,
+    }
+
+
+def figure_of(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure with all its fields: what has no aim meets it.
+
+    Raises:
+        KeyError: no name, value or unit.
+    """
+    given = {key: value for key, value in line.items() if value is not None}
+    return {key: given[key] for key in ("name", "value", "unit")} | {
+        key: given.get(key, default) for key, default in _DEFAULTS.items()
     }
 
 
@@ -102,8 +115,9 @@ def main(names: tuple[str, ...], quick: bool, output: Path | None) -> None:
         raise click.UsageError(f"found {', '.join(unknown)}, expected of {', '.join(known)}")
     results = []
     for name in names or known:
-        click.echo(f"{name} …", err=True)
-        results.append(run(name, QUICK.get(name, ()) if quick else ()))
+        arguments = QUICK.get(name, ()) if quick else ()
+        click.echo(" ".join((name, *arguments, "…")), err=True)
+        results.append(run(name, arguments))
     here = {**machine.machine(), "versions": machine.versions()}
     Console(width=None if sys.stdout.isatty() else 160).print(table(results))
     if output is not None:

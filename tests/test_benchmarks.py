@@ -50,7 +50,7 @@ def test_curves_rise_from_the_start_to_the_end(curve):
     assert instants == sorted(instants)
 
 
-def test_every_module_takes_the_arguments_of_a_quick_run():
+def test_every_module_takes_the_arguments_it_is_run_with():
     report = importlib.import_module("benchmarks.report")
     names = report.modules()
     assert {"payload", "instrument", "coverage", "rendezvous", "swarm"} <= set(names)
@@ -91,6 +91,16 @@ def test_a_module_that_fails_is_said(monkeypatch, tmp_path):
     assert report.run("broken")["error"] == "ended with 3"
     assert report.run("broken")["figures"] == []
     assert report.run("silent")["error"] == "printed no figure"
+
+
+def test_a_figure_without_an_aim_meets_it_and_one_without_a_value_is_none():
+    report = importlib.import_module("benchmarks.report")
+    figure = {"name": "a", "value": 1, "unit": "s"}
+    assert report.figure_of({**figure, "aim": None, "more": 2}) == {
+        **figure, "spread": "", "n": 1, "aim": "", "met": True
+    }  # fmt: skip
+    with pytest.raises(KeyError):
+        report.figure_of({"name": "a", "unit": "s"})
 
 
 def test_an_unknown_name_is_refused():
