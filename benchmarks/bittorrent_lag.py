@@ -1,0 +1,300 @@
+"""How far a block's stamp lies behind the socket, at full loopback speed.
+
+    python -m benchmarks.bittorrent_lag                3 runs of 1 GiB
+    python -m benchmarks.bittorrent_lag --runs 1 --size 100MiB
+
+A seeder written here (BEP 3, 10) sends the blocks in the order of the requests, so it knows at
+which byte of its TCP stream each block ends; like every node that races, it lets 250 requests wait.
+Meanwhile this process, the leecher's parent, looks at the leecher's own socket (a copy of the
+descriptor, by pidfd_getfd) every half millisecond: TCP_INFO tells how many bytes of the stream have
+come, FIONREAD how many of them libtorrent has not read yet. The lag of a block is its stamp minus
+the moment when libtorrent had read its last byte from the socket, taken as the last look at which
+it had not yet: an upper bound, too high by one interval at most. Beside it stands the lag behind
+the arrival in the kernel, which holds the time in the socket's own queue as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import json
+import mmap
+import os
+import socket
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.bittorrent_node import Task, answer
+from benchmarks.bittorrent_throughput import Node, addresses
+from swarmrace.arrivals import Curve
+from swarmrace.payload import Payload
+from swarmrace.systems.bittorrent import torrent
+from swarmrace.units import parse_size
+
+BLOCK = 16_384
+LOOK_SECONDS = 0.0005
+_PIDFD_GETFD = 438
+_BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux/tcp.h)
+
+
+# The seeder
+
+
+def seed(listener: socket.socket, file: Path, metainfo: Path, folder: Path) -> None:
+    """Serve one leecher; write where in the stream each block ended to `ends.npy`."""
+    import libtorrent as lt
+
+    info = lt.torrent_info(lt.bdecode(metainfo.read_bytes()))
+    connection, _ = listener.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with file.open("rb") as opened:
+        data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    hashes = info.info_hashes().v1.to_bytes()
+    hello = b"\x13BitTorrent protocol" + bytes([0, 0, 0, 0, 0, 0x10, 0, 0]) + hashes
+    extended = lt.bencode({b"m": {}, b"reqq": 250})
+    pieces = info.num_pieces()
+    field = bytearray(-(-pieces // 8))
+    for piece in range(pieces):
+        field[piece // 8] |= 0x80 >> piece % 8
+    hello += b"-SR0001-" + b"lagbenchmark" + _message(20, b"\0" + extended)
+    hello += _message(5, bytes(field)) + _message(1, b"")
+    connection.sendall(hello)
+    _serve(connection, data, info.piece_length(), len(hello), folder)
+
+
+def _serve(
+    connection: socket.socket, data: memoryview, piece_bytes: int, sent: int, folder: Path
+) -> None:
+    ends: list[tuple[int, int]] = []
+    buffered = bytearray()
+    greeting = 68
+    while chunk := _receive(connection):
+        buffered += chunk
+        parts: list[Any] = []
+        if greeting and len(buffered) >= greeting:
+            del buffered[:greeting]
+            greeting = 0
+        at = 0
+        while not greeting and len(buffered) >= at + 4:
+            length = int.from_bytes(buffered[at : at + 4], "big")
+            if len(buffered) < at + 4 + length:
+                break
+            if length == 13 and buffered[at + 4] == 6:
+                piece, begin, count = struct.unpack_from(">III", buffered, at + 5)
+                offset = piece * piece_bytes + begin
+                head = struct.pack(">IBII", 9 + count, 7, piece, begin)
+                parts += [head, data[offset : offset + count]]
+                sent += len(head) + count
+                ends.append((offset, sent))
+            at += 4 + length
+        del buffered[:at]
+        for start in range(0, len(parts), 64):
+            _send(connection, parts[start : start + 64])
+    np.save(folder / "ends.npy", np.array(ends, dtype=np.int64))
+
+
+def _receive(connection: socket.socket) -> bytes:
+    with contextlib.suppress(ConnectionError):
+        return connection.recv(65_536)
+    return b""
+
+
+def _send(connection: socket.socket, parts: list[Any]) -> None:
+    left = sum(map(len, parts))
+    while True:
+        left -= (done := connection.sendmsg(parts))
+        if not left:
+            return
+        while done >= len(parts[0]):
+            done -= len(parts.pop(0))
+        parts[0] = memoryview(parts[0])[done:]
+
+
+def _message(kind: int, body: bytes) -> bytes:
+    return struct.pack(">IB", 1 + len(body), kind) + body
+
+
+def answer_announces(server: socket.socket, seeder: tuple[str, int]) -> None:
+    """Tell every announce of this one seeder."""
+    peers = socket.inet_aton(seeder[0]) + seeder[1].to_bytes(2, "big")
+    body = b"d8:intervali1800e5:peers6:" + peers + b"e"
+    while True:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            connection.sendall(head + body)
+
+
+def seeder_process(folder: Path, address: str) -> None:
+    """Be the seeder: say where the tracker is, make the torrent, serve."""
+    listener, server = socket.create_server((address, 0)), socket.create_server((address, 0))
+    url = "http://{}:{}/announce".format(*server.getsockname())
+    file = folder / "payload.bin"
+    made = torrent.make(file, folder / "made", protocol="v1", piece_bytes=None, announce_url=url)
+    (folder / "payload.torrent").write_bytes(made.metainfo)
+    announces = (server, listener.getsockname())
+    threading.Thread(target=answer_announces, args=announces, daemon=True).start()
+    answer(torrent.reference(made, "torrent", url) | {"port": listener.getsockname()[1]})
+    seed(listener, file, folder / "payload.torrent", folder)
+
+
+# The look at the leecher's socket
+
+
+def find_socket(pid: int, seeder: tuple[str, int]) -> socket.socket | None:
+    """Return a copy of the process' TCP socket that is connected to `seeder`, if it has one."""
+    library = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if not str(entry.readlink()).startswith("socket:"):
+                    continue
+                copy = library.syscall(_PIDFD_GETFD, pidfd, int(entry.name), 0)
+                if copy < 0:
+                    why = os.strerror(ctypes.get_errno())
+                    raise click.ClickException(f"the leecher's socket can't be looked at: {why}")
+                found = socket.socket(fileno=copy)
+                try:
+                    if found.getpeername() == seeder:
+                        return found
+                except OSError:
+                    pass
+                found.close()
+    finally:
+        os.close(pidfd)
+    return None
+
+
+def watch(pid: int, seeder: tuple[str, int], size_bytes: int, stop: threading.Event) -> np.ndarray:
+    """Look at the socket until `stop`; return rows of (ns, bytes that came, bytes read)."""
+    found = None
+    while found is None and not stop.is_set():
+        found = find_socket(pid, seeder)
+    rows: list[tuple[int, int, int]] = []
+    assert found is not None
+    unread = bytearray(4)
+    with found:
+        while not stop.is_set():
+            try:
+                # In this order what was read may be overstated (by what comes between the two),
+                # never understated: the lag stays an upper bound.
+                fcntl.ioctl(found.fileno(), termios.FIONREAD, unread)
+                info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            except OSError:
+                break
+            came = int.from_bytes(info[_BYTES_RECEIVED : _BYTES_RECEIVED + 8], sys.byteorder)
+            left = int.from_bytes(unread, sys.byteorder)
+            rows.append((time.monotonic_ns(), came, came - left))
+            time.sleep(LOOK_SECONDS)
+    return np.array(rows, dtype=np.int64)
+
+
+def lags_ms(rows: np.ndarray, ends: np.ndarray, curve: Curve) -> dict[str, np.ndarray]:
+    """Return each block's lag behind `read` and `came`, in ms: upper bounds by one look."""
+    first = dict(reversed(ends.tolist()))
+    end = np.array([first[offset] for offset in curve.offset.tolist()])
+    result = {}
+    for column, name in ((1, "came"), (2, "read")):
+        held = np.maximum.accumulate(rows[:, column])
+        at = np.searchsorted(held, end)  # the first look at which it was there
+        known = (at > 0) & (at < len(rows))
+        result[name] = (curve.t_ns[known] - rows[at[known] - 1, 0]) / 1e6
+    result["interval"] = np.diff(rows[:, 0]) / 1e6
+    return result
+
+
+async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
+    """Do one run."""
+    Payload("lag", size_bytes).write(base / "payload.bin")
+    address = next(addresses)
+    command = [sys.executable, "-m", "benchmarks.bittorrent_lag", "--seeder", str(base), address]
+    pipe = asyncio.subprocess.PIPE
+    seeder = await asyncio.create_subprocess_exec(*command, stdout=pipe)
+    try:
+        assert seeder.stdout is not None
+        reference = json.loads(await seeder.stdout.readline())
+        there = (address, reference.pop("port"))
+        folder = base / "leecher"
+        folder.mkdir()
+        task = Task(
+            "instrumented",
+            next(addresses),
+            str(folder),
+            size_bytes,
+            reference=reference,
+            keep_arrivals=True,
+        )
+        async with Node.started(task) as node:
+            stop = threading.Event()
+            looking = asyncio.ensure_future(
+                asyncio.to_thread(watch, node.process.pid, there, size_bytes, stop)
+            )
+            figures = await node.go()
+            stop.set()
+            rows = await looking
+            curve = Curve.from_npz(folder / "arrivals.npz")
+        await seeder.wait()
+    finally:
+        if seeder.returncode is None:
+            seeder.kill()
+            await seeder.wait()
+    if not figures["complete"]:
+        raise click.ClickException(f"records are missing: {figures['notes']}")
+    found = lags_ms(rows, np.load(base / "ends.npy"), curve)
+    return found | {"speed": np.array([size_bytes / figures["seconds"] / 1e6])}
+
+
+@click.command()
+@click.option("--runs", default=3, show_default=True)
+@click.option("--size", default="1GiB", show_default=True)
+@click.option("--seeder", nargs=2, hidden=True)
+def main(runs: int, size: str, seeder: tuple[str, str] | None) -> None:
+    """Measure and print."""
+    if seeder:
+        seeder_process(Path(seeder[0]), seeder[1])
+        return
+    where = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    took = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory(dir=where) as base:
+            took.append(asyncio.run(measure(parse_size(size), Path(base))))
+    for name, label in (("read", "the socket"), ("came", "the arrival in the kernel")):
+        medians = [float(np.median(run[name])) for run in took]
+        spread = " ".join(
+            f"p{q} {statistics.mean(float(np.percentile(run[name], q)) for run in took):.1f}"
+            for q in (5, 95, 99)
+        )
+        value = statistics.median(medians)
+        met = value <= 10 if name == "read" else None
+        fields = {
+            "name": f"bittorrent: block stamp behind {label}, median",
+            "value": round(value, 3),
+            "unit": "ms",
+            "n": sum(len(run[name]) for run in took),
+            "spread": f"{min(medians):.3g} to {max(medians):.3g} over {runs} runs; {spread}",
+            "aim": "<= 10" if name == "read" else "",
+            "met": met,
+        }
+        click.echo(json.dumps(fields))
+        click.echo(f"# {fields['name']}: {value:.2f} ms ({fields['spread']})", err=True)
+    interval = statistics.median(float(np.median(run["interval"])) for run in took)
+    speed = statistics.mean(float(run["speed"][0]) for run in took)
+    click.echo(f"# looked every {interval:.2f} ms, at {speed:.0f} MB/s", err=True)
+
+
+if __name__ == "__main__":
+    main()

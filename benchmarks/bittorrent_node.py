@@ -1,0 +1,148 @@
+"""One node of a BitTorrent benchmark: `python -m benchmarks.bittorrent_node`, a process.
+
+Its argument is JSON (`Task`). It says `ready` on a line, waits for a line, works, answers with a
+line of JSON, and ends when its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import libtorrent as lt
+
+from swarmrace.clock import SystemClock
+from swarmrace.entrants import BitTorrentOptions
+from swarmrace.schedule import Run
+from swarmrace.systems.abc import Context, Record
+from swarmrace.systems.bittorrent import profiles
+from swarmrace.systems.bittorrent.system import BitTorrent
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a node does."""
+
+    role: str
+    """`seeder`, `instrumented` (our leecher as it races) or `bare` (the same settings without
+    alerts and without `suggest_mode`)."""
+    address: str
+    folder: str
+    size_bytes: int
+    announce_url: str = ""
+    file: str = ""
+    reference: dict[str, Any] | None = None
+    keep_arrivals: bool = False
+    """Whether the leecher leaves its arrivals as `arrivals.npz` in its folder."""
+
+    def arguments(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "benchmarks.bittorrent_node", json.dumps(asdict(self))]
+
+
+def system_of(task: Task) -> BitTorrent:
+    """Return our system for this node."""
+    context = Context(
+        entrant="bittorrent",
+        peer=0 if task.role == "seeder" else 1,
+        swarm_size=2,
+        race_id="benchmark",
+        address=task.address,
+        work_dir=Path(task.folder),
+        announce_url=task.announce_url,
+        size_bytes=task.size_bytes,
+        board=None,  # type: ignore[arg-type]  # BitTorrent arranges nothing
+        clock=SystemClock(),
+    )
+    return BitTorrent(context, BitTorrentOptions(profile="tuned"))
+
+
+async def work(task: Task) -> None:
+    """Do the task by our system."""
+    system = system_of(task)
+    run = Run(0, "000-bittorrent", "bittorrent", 0, (0,), "benchmark", task.size_bytes)
+    try:
+        await system.prepare(run)
+        await signal()
+        if task.role == "seeder":
+            published = await system.publish(Path(task.file), None)
+            answer(dict(published.reference))
+        else:
+            answer(await leech(system, task))
+        await asyncio.to_thread(sys.stdin.read)
+    finally:
+        await system.close()
+
+
+async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
+    """Fetch as in a race; return what it took."""
+    assert task.reference is not None
+    record = Record(SystemClock(), task.size_bytes)
+    cpu, start_ns = time.process_time(), time.monotonic_ns()
+    await system.fetch([task.reference], record)
+    cpu = time.process_time() - cpu
+    assert record.done_ns is not None
+    assert record.arrivals is not None
+    if task.keep_arrivals:
+        curve = record.arrivals.curve(0, task.size_bytes)
+        (Path(task.folder) / "arrivals.npz").write_bytes(curve.to_npz())
+    seconds = (record.done_ns - start_ns) / 1e9
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "complete": record.complete,
+        "sha256": (await system.digest()).sha256,
+        "notes": record.notes,
+    }
+
+
+def bare(task: Task) -> dict[str, Any]:
+    """Fetch by libtorrent alone, with our settings less what records; return what it took."""
+    assert task.reference is not None
+    table = profiles.table(BitTorrentOptions(profile="tuned"))
+    settings = {name: setting.value for name, setting in table.items() if name != "suggest_mode"}
+    settings |= {
+        "listen_interfaces": f"{task.address}:0",
+        "outgoing_interfaces": task.address,
+        "alert_mask": 0,
+    }
+    params = lt.session_params()
+    params.disk_io_constructor = profiles.DISK_IO
+    params.settings = settings
+    session = lt.session(params)
+    torrent = lt.parse_magnet_uri(task.reference["magnet"])
+    torrent.flags = lt.torrent_flags.update_subscribe
+    torrent.save_path = task.folder
+    print("ready", flush=True)
+    sys.stdin.readline()
+    cpu, start_ns = time.process_time(), time.monotonic_ns()
+    handle = session.add_torrent(torrent)
+    while not handle.status().is_seeding:
+        time.sleep(0.01)
+    seconds = (time.monotonic_ns() - start_ns) / 1e9
+    return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "complete": True}
+
+
+async def signal() -> None:
+    """Say that this node is ready and wait for the word."""
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+
+
+def answer(data: dict[str, Any]) -> None:
+    """Write one line of JSON."""
+    print(json.dumps(data), flush=True)
+
+
+if __name__ == "__main__":
+    given = Task(**json.loads(sys.argv[1]))
+    if given.role == "bare":
+        answer(bare(given))
+        sys.stdin.read()
+    else:
+        asyncio.run(work(given))
