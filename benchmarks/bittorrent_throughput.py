@@ -159,11 +159,14 @@ async def by_qbittorrent(folder: Path, reference: dict[str, Any]) -> dict[str, A
         await process.wait()
 
 
-async def measure(pairs: int, size_bytes: int, base: Path) -> dict[str, list[dict[str, Any]]]:
+async def measure(
+    pairs: int, size_bytes: int, base: Path, others: bool
+) -> dict[str, list[dict[str, Any]]]:
     """Return what each kind of leecher took, round by round."""
     kinds = ["instrumented", "bare"]
-    kinds += ["aria2"] if shutil.which("aria2c") else []
-    kinds += ["qbittorrent"] if shutil.which("qbittorrent-nox") else []
+    if others:
+        kinds += ["aria2"] if shutil.which("aria2c") else []
+        kinds += ["qbittorrent"] if shutil.which("qbittorrent-nox") else []
     file = base / NAME
     sha256 = Payload("benchmark", size_bytes).write(file)
     scenario = parse({"global": {"entrants": {"bt": {"kind": "bittorrent"}}}})
@@ -212,12 +215,13 @@ def emit(name: str, values: list[float], unit: str, aim: str, met: bool | None) 
 @click.option("--pairs", default=12, show_default=True)
 @click.option("--size", default="1GiB", show_default=True)
 @click.option("--folder", default=None, help="Where files go; /dev/shm where there is one.")
-def main(pairs: int, size: str, folder: str | None) -> None:
+@click.option("--others/--no-others", default=True, help="Whether to run other clients too.")
+def main(pairs: int, size: str, folder: str | None, others: bool) -> None:
     """Measure and print."""
     size_bytes = parse_size(size)
     where = folder or ("/dev/shm" if Path("/dev/shm").is_dir() else None)
     with tempfile.TemporaryDirectory(dir=where) as base:
-        took = asyncio.run(measure(pairs, size_bytes, Path(base)))
+        took = asyncio.run(measure(pairs, size_bytes, Path(base), others))
     ours, bare = took["instrumented"], took["bare"]
 
     def ratios(key: str, top: list[dict], bottom: list[dict]) -> list[float]:
@@ -246,7 +250,9 @@ def main(pairs: int, size: str, folder: str | None) -> None:
             ahead = mean_of(against)[0] > 1
             emit(f"bittorrent instrumented / {kind}: throughput", against, "", "> 1", ahead)
         else:
-            click.echo(f"# {kind} is not installed, or never ended: not measured", err=True)
+            click.echo(
+                f"# {kind} was left out, is not installed or never ended: not measured", err=True
+            )
 
 
 if __name__ == "__main__":
