@@ -8,6 +8,8 @@ new swarm; once all have their answer, every peer arrives at a barrier; the roun
 one holds its release. Beside it the same number of requests with bodies of the same sizes goes to
 a bare ASGI application in a bare uvicorn; rounds alternate. Both share the machine with the client.
 
+The rendezvous' own CPU time in a round is what a busy machine can't blur.
+
 Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import uvicorn
 import uvloop
 
@@ -145,15 +148,15 @@ def run_bare(ready: Connection, *_: Any) -> None:
 
 
 @contextlib.contextmanager
-def child(target: Callable[..., None], *args: Any) -> Iterator[int]:
-    """Run `target` in a process of its own; yield the port it listens on."""
+def child(target: Callable[..., None], *args: Any) -> Iterator[tuple[int, psutil.Process]]:
+    """Run `target` in a process of its own; yield the port it listens on, and the process."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=target, args=(there, *args))
     process.start()
     try:
         if not here.poll(30):
             raise click.ClickException("the server did not start within 30 s")
-        yield here.recv()
+        yield here.recv(), psutil.Process(process.pid)
     finally:
         process.terminate()
         process.join(5)
@@ -178,11 +181,13 @@ async def timed(first: list[Awaitable[Any]], second: Callable[[], list[Awaitable
     return time.perf_counter() - began
 
 
-async def measure(port: int, bare_port: int, made: Scenario) -> dict[str, list[float]]:
-    """Return seconds of each round of both servers."""
+async def measure(
+    port: int, bare_port: int, made: Scenario, server: psutil.Process
+) -> dict[str, list[float]]:
+    """Return seconds of each round of both servers, and of CPU of the rendezvous."""
     count = made.race.swarm_size
     peers, others = await connect(port, count), await connect(bare_port, count)
-    figures: dict[str, list[float]] = {"hello": [], "rendezvous": [], "bare": []}
+    figures: dict[str, list[float]] = {"hello": [], "rendezvous": [], "bare": [], "cpu": []}
     began = time.perf_counter()
     hellos = []
     for index, peer in enumerate(peers):
@@ -206,9 +211,11 @@ async def measure(port: int, bare_port: int, made: Scenario) -> dict[str, list[f
             swarm += 1
             requests = [announce(index, swarm) for index in range(count)]
             asks = [peer.ask_until(r) for peer, r in zip(peers, requests, strict=True)]
+            cpu_seconds = sum(server.cpu_times()[:2])
             figures["rendezvous"].append(
                 await timed(asks, lambda run=run, barrier=barrier: arrivals(run.id, barrier))
             )
+            figures["cpu"].append(sum(server.cpu_times()[:2]) - cpu_seconds)
             asks = [peer.ask_until(r) for peer, r in zip(others, requests, strict=True)]
             body = post("/arrive", {"run_id": run.id, "barrier": barrier})
             figures["bare"].append(
@@ -239,15 +246,16 @@ def main(peers: int, runs: int) -> None:
     made = scenario(peers, runs)
     with (
         tempfile.TemporaryDirectory() as folder,
-        child(run_rendezvous, made, Path(folder)) as port,
-        child(run_bare) as bare_port,
+        child(run_rendezvous, made, Path(folder)) as (port, server),
+        child(run_bare) as (bare_port, _),
     ):
-        figures = uvloop.run(measure(port, bare_port, made))
+        figures = uvloop.run(measure(port, bare_port, made, server))
     what = f"{peers} peers announce and pass a barrier"
     say(what, figures["rendezvous"], "s", AIM_SECONDS)
     say("the same number of requests, bare uvicorn", figures["bare"], "s")
     ratios = [a / b for a, b in zip(figures["rendezvous"], figures["bare"], strict=True)]
     say("ratio to bare uvicorn", ratios, "1")
+    say("CPU of the rendezvous in a round", figures["cpu"], "s")
     say(f"{peers} peers report, on disk", figures["hello"], "s")
     click.echo(json.dumps({"name": "load average, 1 min", "value": os.getloadavg()[0]}))
 
