@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +93,10 @@ class _Backend:
         self.janitor = janitor
         self.fork = processes.context()
         self.race_id = race.scenario.race_id()
-        self.socket = root / "rendezvous.sock"
+        # A socket's path has room for 107 bytes, and work folders may lie deep: named by way of a
+        # descriptor it is short wherever it lies.
+        self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.socket = Path(f"/proc/{os.getpid()}/fd/{self._root_fd}/rendezvous.sock")
         self.rendezvous: BaseProcess | None = None
         self.peers: dict[tuple[str, int], BaseProcess] = {}
         self.reported: set[tuple[str, int]] = set()
@@ -106,9 +110,9 @@ class _Backend:
         (self.folder / "logs").mkdir()
         try:
             self.port = _free_port(self.layout)
-            await asyncio.to_thread(self._start_rendezvous)
+            await _to_its_end(self._start_rendezvous)
             await self._reach()
-            await asyncio.to_thread(self._start_peers)
+            await _to_its_end(self._start_peers)
             try:
                 await self._watch(watch)
             except asyncio.CancelledError:
@@ -117,6 +121,7 @@ class _Backend:
         finally:
             await self.http.aclose()
             await asyncio.to_thread(self._end)
+            os.close(self._root_fd)
             _remove_empty(self.folder / "logs")
 
     def _start_rendezvous(self) -> None:
@@ -202,7 +207,7 @@ class _Backend:
                 f"rendezvous: died {self.restarts} times (last exit code "
                 f"{self.rendezvous.exitcode}); see {self.folder / 'logs' / 'rendezvous.log'}"
             )
-        await asyncio.to_thread(self._start_rendezvous)
+        await _to_its_end(self._start_rendezvous)
 
     async def _report_lost(self) -> None:
         for key, process in self.peers.items():
@@ -227,14 +232,24 @@ class _Backend:
 
     def _end(self) -> None:
         """Wait for the peers to leave by themselves, then end whatever is left."""
+        deadline = time.monotonic() + _LEAVE_SECONDS
         for process in self.peers.values():
-            process.join(_LEAVE_SECONDS if process.exitcode is None else 0)
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
                 process.kill()
         if self.rendezvous is not None and self.rendezvous.exitcode is None:
             self.rendezvous.terminate()
             self.rendezvous.join(5)
             self.rendezvous.kill()
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Do `work` in a thread; a cancellation waits for it, so that what it starts is known."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})
 
 
 def _free_port(layout: Layout) -> int:
