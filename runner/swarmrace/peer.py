@@ -12,7 +12,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import httpx
 from swarmrace import machine, systems
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock, SystemClock
+from swarmrace.errors import RendezvousError
 from swarmrace.network.counters import WireMeter
 from swarmrace.peer_run import PeerRun
 from swarmrace.records import PeerInfo, PeerResult, Usage, Waiting, Wire
@@ -134,9 +135,13 @@ class Peer:
         try:
             await self._live()
         except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(3):
-                    await self.client.goodbye(f"ended in stage {self.state.stage}")
+            await _briefly(self.client.goodbye(f"ended in stage {self.state.stage}"))
+            raise
+        except RendezvousError:
+            raise  # there is nobody to tell
+        except Exception as error:  # told, so that the others need not wait until it is missed
+            how = f"ended in stage {self.state.stage}: {type(error).__name__}: {error}"
+            await _briefly(self.client.report_lost(self.config.entrant, self.config.peer, how))
             raise
         finally:
             await asyncio.shield(self.close_system())
@@ -164,9 +169,12 @@ class Peer:
                 continue
             self.state.stage, self.state.run = "wait", run
             waiting = _WaitingMeter(self)
-            release = await self.client.arrive(run.id, "open")
+            try:
+                release = await self.client.arrive(run.id, "open")
+            finally:
+                waited = waiting.stop()
             if release.go:
-                await PeerRun(self, run, waiting.stop()).live()
+                await PeerRun(self, run, waited).live()
             elif release.over:
                 break
         self.state.stage, self.state.run = "wait", None
@@ -213,6 +221,13 @@ class Peer:
                 async with asyncio.timeout(15):
                     await system.close()
         await asyncio.to_thread(shutil.rmtree, self.config.work_dir / "system", ignore_errors=True)
+
+
+async def _briefly(farewell: Awaitable[None]) -> None:
+    """Take leave if that can be had within seconds."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(3):
+            await farewell
 
 
 class _RunBoard:

@@ -159,7 +159,7 @@ class Record:
     @property
     def progress_bytes(self) -> int:
         """Payload bytes recorded so far, duplicates included: for the display and stall watch."""
-        log = self.arrivals or self.deliverable
+        log = self.arrivals if self.arrivals is not None else self.deliverable
         return log.bytes_recorded if log is not None else 0
 
 

@@ -1,0 +1,112 @@
+"""One peer among others: what it leaves behind when it can't go on, and what it never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from swarmrace import results
+from swarmrace.clock import VirtualClock
+from swarmrace.errors import ConditionError, Reason
+from swarmrace.peer import Peer, PeerConfig
+from swarmrace.rendezvous.server import Rendezvous, ServerConfig
+from swarmrace.scenario import parse
+from swarmrace.systems.synthetic import SyntheticSystem
+
+
+def scenario(**race):
+    race = {"swarmSize": 3, "seeders": 1, "fileSize": 10_000, "rotateSeeders": False, **race}
+    entrants = {"a": {"kind": "synthetic"}, "b": {"kind": "synthetic"}}
+    return parse({"global": {"race": race, "entrants": entrants}})
+
+
+def raced(scenario, folder, made=lambda peer: None):
+    """Race on virtual clocks; return the results and what each peer's life ended with."""
+
+    async def race():
+        config = ServerConfig(
+            scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race"
+        )
+        rendezvous = Rendezvous(config, VirtualClock())
+        ticking = asyncio.ensure_future(rendezvous.tick())
+        peers = []
+        for entrant in scenario.entrants:
+            for index in range(scenario.race.swarm_size):
+                work_dir = folder / f"{entrant}-{index}"
+                work_dir.mkdir()
+                peer = Peer(
+                    PeerConfig(
+                        scenario=scenario,
+                        race_id=config.race_id,
+                        entrant=entrant,
+                        peer=index,
+                        rendezvous="http://rendezvous",
+                        address="127.0.0.1",
+                        work_dir=work_dir,
+                    ),
+                    clock=VirtualClock(),
+                    transport=httpx.ASGITransport(app=rendezvous.app),
+                )
+                made(peer)
+                peers.append(peer)
+        try:
+            return await asyncio.gather(*(p.live() for p in peers), return_exceptions=True)
+        finally:
+            ticking.cancel()
+
+    ends = asyncio.run(asyncio.wait_for(race(), 30))
+    return results.load(folder / "race"), ends
+
+
+def test_a_peer_that_can_not_go_on_says_why_at_once(tmp_path):
+    async def refuse():
+        raise ConditionError("global.race.network.upload: the limit does not hold here")
+
+    def made(peer):
+        if (peer.config.entrant, peer.config.peer) == ("a", 2):
+            peer._preflight = refuse
+
+    loaded, ends = raced(scenario(repetitions=2), tmp_path, made)
+    assert [type(end) for end in ends if end is not None] == [ConditionError]
+    of = {name: [r.result for r in loaded.runs if r.run.entrant == name] for name in "ab"}
+    for result in of["a"]:
+        assert result.failure.reason is Reason.NOT_RUN
+        assert "peer 2 lost: ended in stage wait: ConditionError" in result.failure.detail
+        assert "the limit does not hold here" in result.failure.detail
+    assert [result.failure for result in of["b"]] == [None, None]
+
+
+def test_a_log_that_can_not_be_true_is_a_failed_transfer_and_the_race_goes_on(
+    tmp_path, monkeypatch
+):
+    fetch = SyntheticSystem.fetch
+
+    async def beyond(self, references, record):
+        await fetch(self, references, record)
+        if (self.context.entrant, self.context.peer) == ("a", 1):
+            record.arrivals.record(record.size_bytes, 1, record.clock.now_ns())
+
+    monkeypatch.setattr(SyntheticSystem, "fetch", beyond)
+    loaded, ends = raced(scenario(repetitions=1), tmp_path)
+    assert ends == [None] * 6
+    of = {record.run.entrant: record.peers for record in loaded.runs}
+    failure = of["a"][1].failure
+    assert (failure.reason, failure.stage) == (Reason.INTERNAL, "race")
+    assert "records outside a payload of 10000 bytes" in failure.detail
+    assert [peer.outcome for peer in of["b"].values()] == ["completed"] * 3
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_no_thread_outlives_a_race(tmp_path, lost):
+    def made(peer):
+        async def refuse():
+            raise ConditionError("no")
+
+        if lost and (peer.config.entrant, peer.config.peer) == ("a", 2):
+            peer._preflight = refuse
+
+    raced(scenario(repetitions=2), tmp_path, made)
+    assert [t.name for t in threading.enumerate() if t.name.startswith("swarmrace")] == []
