@@ -66,7 +66,10 @@ async def race(
     fetch = asyncio.ensure_future(fetch_from_start())
     failure: Failure | None = None
     try:
-        record.start_ns = stamp_ns = await started
+        await asyncio.wait({fetch, started}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            fetch.result()  # the clock or the scheduler failed: there is no stamp
+        record.start_ns = stamp_ns = started.result()
         watch = _Watch(record, timeouts, stamp_ns)
         while not fetch.done() and failure is None:
             await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
@@ -134,18 +137,22 @@ def _prompt_wakeup() -> Iterator[None]:
     """Wake first among equals at the start instant, where the machine permits it.
 
     Many peers of one machine wake at the same instant; by round-robin priority each gets to take
-    its stamp before the first of them begins to work. It is given back right after the stamp.
+    its stamp before the first of them begins to work. It is given back right after the stamp, and
+    no thread begun meanwhile inherits it.
     """
     raised = False
     with contextlib.suppress(AttributeError, OSError):
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_OTHER:
+            prompt = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(0, prompt, os.sched_param(1))
             raised = True
     try:
         yield
     finally:
         if raised:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            # Taking the flag off again needs CAP_SYS_NICE, and it harms nobody.
+            usual = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(0, usual, os.sched_param(0))
 
 
 def summarize(
