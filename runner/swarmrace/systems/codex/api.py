@@ -191,11 +191,15 @@ class Api:
             response = await self._client.post(self._path(path))
         except httpx.TransportError as error:
             raise _broken(f"POST {path}", error) from error
-        answer = _json(self._expect(response, f"POST {path}"))
+        self._expect(response, f"POST {path}")
         try:
+            answer = _json(response)
             manifest, number = answer["manifest"], answer.get("downloadId")
-            return Manifest(int(manifest["datasetSize"]), int(manifest["blockSize"]), number)
-        except (KeyError, TypeError, ValueError) as error:
+            found = Manifest(int(manifest["datasetSize"]), int(manifest["blockSize"]), number)
+            if found.block_bytes < 1:
+                raise ValueError("blocks of no size")
+            return found
+        except (UnreachableError, KeyError, TypeError, ValueError) as error:
             raise TransferError(
                 Reason.REFUSED, f"POST {path}: expected a manifest, found {response.text[:200]}"
             ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,9 +76,9 @@ class CodexSystem(System):
 
     async def publish(self, file: Path, first: Reference | None) -> Published:
         """Upload the file; it can be served once the node has returned its CID."""
-        began = time.monotonic()
+        began_ns = self.context.clock.now_ns()
         cid = await self._alive(self._api.upload(file, self.options.block_size))
-        steps = {"upload": time.monotonic() - began}
+        steps = {"upload": (self.context.clock.now_ns() - began_ns) / 1e9}
         self._cid = cid
         if first is not None and first.get("cid") != cid:
             raise TransferError(
