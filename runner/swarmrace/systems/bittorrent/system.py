@@ -94,7 +94,6 @@ class BitTorrent(System):
             if not (await asyncio.to_thread(self._handle.status)).is_seeding:
                 raise TransferError(Reason.REFUSED, f"{file} changed while it was published")
             announced_ns = await announced
-        await session.refresh()
         return Published(
             reference,
             {
