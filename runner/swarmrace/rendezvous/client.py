@@ -227,15 +227,21 @@ class RendezvousClient:
     async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
         """Receive `size_bytes` and return bytes per second as received here, the first
         `skip_bytes` left out."""
-        async with self._http.stream(
-            "GET", "preflight", params={"bytes": size_bytes}, timeout=httpx.Timeout(60.0)
-        ) as response:
-            self._check(response, await _error_of(response))
-            received, began = 0, (0, self._clock.now_ns())
-            async for chunk in response.aiter_raw():
-                received += len(chunk)
-                if began[0] == 0 and received > skip_bytes > 0:
-                    began = received, self._clock.now_ns()
+        try:
+            async with self._http.stream(
+                "GET", "preflight", params={"bytes": size_bytes}, timeout=httpx.Timeout(60.0)
+            ) as response:
+                self._check(response, await _error_of(response))
+                received, began = 0, (0, self._clock.now_ns())
+                async for chunk in response.aiter_raw():
+                    received += len(chunk)
+                    if began[0] == 0 and received > skip_bytes > 0:
+                        began = received, self._clock.now_ns()
+        except (httpx.TransportError, _Unavailable) as error:
+            raise RendezvousError(
+                f"{self.url}: expected {size_bytes} bytes to measure the download by, found "
+                f"{error or type(error).__name__}; see whether the rendezvous runs"
+            ) from error
         elapsed_ns = self._clock.now_ns() - began[1]
         return (received - began[0]) / max(elapsed_ns, 1) * 1e9
 

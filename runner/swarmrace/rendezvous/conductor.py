@@ -315,10 +315,11 @@ class Conductor:
 
     def _finish(self) -> None:
         if not self.over_event.is_set():
-            self.over_event.set()
+            # Written first: on a full disk this raises, and the next tick tries again.
             self.store.write_info(
                 peers=self.roster.infos(), status="interrupted" if self.interrupted else "finished"
             )
+            self.over_event.set()
 
     def _stage(self) -> str:
         return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"

@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from swarmrace import atomic
 from swarmrace.faults import faults_of
@@ -39,7 +40,7 @@ class Intake:
 
     def __init__(self, store: Store, conductor: Conductor) -> None:
         self._store, self._conductor = store, conductor
-        self._busy: dict[Path, asyncio.Lock] = {}
+        self._busy: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def put(
         self, run_id: str, name: str, digest: str | None, body: AsyncIterator[bytes]
@@ -79,7 +80,6 @@ class Intake:
                 await asyncio.to_thread(atomic.commit, temporary, path)
                 return 201
         finally:
-            self._busy.pop(path, None)
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
 
