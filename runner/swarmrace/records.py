@@ -111,7 +111,8 @@ class Usage(Model):
 
     cpu_seconds: float
     peak_memory_bytes: int
-    """Highest resident set of the run, or since the process began where the kernel keeps no more."""
+    """Highest resident set of the run, or since the process began where the kernel keeps no
+    more."""
     runner_cpu_seconds: float | None = None
     """The runner's own, where the system is a process apart."""
     throttled_seconds: float = 0.0
