@@ -18,7 +18,7 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.payload import file_sha256
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
-from swarmrace.systems.bittorrent import BLOCK_BYTES, profiles, torrent, watch
+from swarmrace.systems.bittorrent import BLOCK_BYTES, memory, profiles, torrent, watch
 from swarmrace.systems.bittorrent.recorder import Recorder
 from swarmrace.systems.bittorrent.session import Session
 
@@ -183,6 +183,7 @@ class BitTorrent(System):
             if self.context.cold_start:
                 await self._end_session()
         await self._clear_directory()
+        await asyncio.to_thread(memory.give_back)
 
     async def close(self) -> None:
         """End the session and remove what it left."""
@@ -228,6 +229,7 @@ class BitTorrent(System):
         }
         gc.collect()
         try:
+            memory.limit_arenas()
             session = Session(
                 settings, choke_local=profiles.CHOKE_LOCAL[self.options.profile].value
             )

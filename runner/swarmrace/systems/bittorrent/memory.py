@@ -1,0 +1,25 @@
+"""Keeps a peer's memory small over many runs, by glibc's own means; elsewhere nothing happens.
+
+libtorrent allocates its 16 KiB blocks from several threads. glibc gives each thread an arena of its
+own and keeps what is freed in them, so that a peer grew from 50 MB to 120 MB over five runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+_M_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def limit_arenas() -> None:
+    """Have the threads begun from now on share two arenas."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Return freed memory to the system."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
