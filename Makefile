@@ -2,6 +2,9 @@
 # make race SCENARIO=FILE          another scenario
 # make test                        set up what is needed and pass all tests
 # make bench                       the figures that the README shows
+# make e2e                         scenarios/quick.yaml on the cluster in KUBECONFIG, from the image to nothing left
+# make e2e LOAD="kind load docker-image --name race"     how the image gets to its nodes (tests/e2e/image)
+# make e2e-argo                    the same from a git repository, by the Argo CD in that cluster
 # Set-up happens once, inside the checkout (.venv); the second time everything works offline.
 
 SCENARIO ?= scenarios/quick.yaml
@@ -13,13 +16,20 @@ BIN      := $(VENV)/bin
 # pytest 9.2).
 TEST_ARGS ?= -q -n 2 --dist loadfile
 
-.PHONY: race test lint bench lock clean
+# Chart tests take the helm on PATH, else the one-node cluster's, else this one.
+HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
+CLUSTER := ../shared/cluster
+# For e2e: the image's name, and the commands that build it and bring it to the nodes.
+IMAGE ?= localhost/swarmrace:0.1.0
+export IMAGE BUILD LOAD START_SECONDS
+
+.PHONY: race test helm lint bench e2e e2e-argo lock clean
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
 	@$(BIN)/swarmrace run $(SCENARIO) $(RACE_ARGS)
 
-test: $(VENV)/.ready-dev
+test: $(VENV)/.ready-dev helm
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: $(VENV)/.ready-dev
@@ -27,6 +37,26 @@ lint: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+helm: $(VENV)/.ready-dev
+	@if command -v helm >/dev/null || [ -x $(BIN)/helm ]; then :; \
+	elif [ -x $(CLUSTER)/build ] && [ -x "$$($(CLUSTER)/build --path)/helm" ]; then :; \
+	elif ! command -v go >/dev/null; then \
+	  echo "no helm and no Go here: the charts are NOT tested (install helm, or Go to have it built)"; \
+	else \
+	  echo "building helm into $(BIN) (once, minutes)"; \
+	  CGO_ENABLED=0 GOFLAGS= GOBIN=$(abspath $(BIN)) go install -trimpath -ldflags "-s -w" $(HELM) || \
+	  echo "helm could not be built: the charts are NOT tested (install helm)"; \
+	fi
+
+# In the one-node cluster's network namespace no registry can be reached: set-up happens outside.
+e2e:
+	@tests/e2e/outside $(MAKE) --no-print-directory $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -x -s -q tests/e2e/race.py $(E2E_ARGS)
+
+e2e-argo:
+	@tests/e2e/outside $(MAKE) --no-print-directory $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -x -s -q tests/e2e/argo.py $(E2E_ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"swarmrace needs Python 3.11 or newer, found {v[0]}.{v[1]}: install one and say make PYTHON=python3.12")'

@@ -16,12 +16,13 @@ CLUSTER = ROOT.parent / "shared" / "cluster" / "build"
 
 
 def find_tool(name: str) -> str | None:
-    """Return a program from PATH, or from the folder where the one-node cluster builds them."""
-    found = shutil.which(name)
-    if found is None and CLUSTER.exists():
+    """Return a program from PATH, from the folder where the one-node cluster builds them, or from
+    the environment, where `make test` builds helm."""
+    folders = [os.environ.get("PATH", os.defpath)]
+    if CLUSTER.exists():
         answer = subprocess.run([CLUSTER, "--path"], capture_output=True, text=True, check=True)
-        found = shutil.which(name, path=answer.stdout.strip())
-    return found
+        folders.append(answer.stdout.strip())
+    return shutil.which(name, path=os.pathsep.join([*folders, str(ROOT / ".venv/bin")]))
 
 
 def need_tool(name: str) -> str:

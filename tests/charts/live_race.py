@@ -9,21 +9,19 @@ import contextlib
 import functools
 import json
 import re
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
+from databases import PROGRAMS, Database, started, wait_for
 from swarmrace import peer_command
 from swarmrace.local import processes
-from swarmrace.local.layout import Layout, Seat
+from swarmrace.local.layout import Layout
 from swarmrace.network import namespaces
 from swarmrace.peer import PeerConfig
 from swarmrace.records import PeerResult
@@ -31,7 +29,6 @@ from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario import parse
 
 CHART = Path(__file__).resolve().parents[2] / "charts/monitoring"
-PROGRAMS = ("prometheus", "victoria-metrics")
 SIZE = 4_000_000
 SCENARIO = {
     "global": {
@@ -48,32 +45,6 @@ SCENARIO = {
     }
 }
 """Peer 0 seeds; `curve` stalls for more than a second at leecher 1, and leecher 2 refuses."""
-
-
-@dataclass
-class Database:
-    """What answers PromQL."""
-
-    name: str
-    url: str
-    namespace: str | None
-
-    def get(self, path: str, **params: Any) -> httpx.Response:
-        ask = functools.partial(httpx.get, f"{self.url}{path}", params=params, trust_env=False)
-        if self.namespace is None:
-            return ask()
-        return namespaces.call_inside(self.namespace, ask)
-
-    def ask(self, path: str, **params: Any) -> list[dict[str, Any]]:
-        answer = self.get(path, **params)
-        assert answer.status_code == 200, f"{self.name}: {params}: {answer.text}"
-        data = answer.json()["data"]
-        return data["result"] if isinstance(data, dict) else data
-
-    def is_up(self) -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return self.get("/health" if self.name == "victoria-metrics" else "/-/ready").is_success
-        return False
 
 
 @dataclass
@@ -100,10 +71,6 @@ class LiveRace:
         return database.ask("/api/v1/query", query=expr, time=self.ended)
 
 
-def missing() -> list[str]:
-    return [name for name in PROGRAMS if shutil.which(name) is None]
-
-
 @contextlib.contextmanager
 def live_race(folder: Path) -> Iterator[LiveRace]:
     """Race for real; end everything afterwards."""
@@ -117,12 +84,11 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
         targets = [f"{seat.address}:{metrics_port}" for seat in layout.seats.values()]
         _configure(folder, targets)
         for name, database_port in zip(PROGRAMS, database_ports, strict=True):
-            url = f"{hub.address}:{database_port}"
-            database = Database(name, f"http://{url}", hub.namespace)
+            database = Database(name, f"http://{hub.address}:{database_port}", hub.namespace)
             live.databases[name] = database
-            stack.enter_context(_program(hub, folder, name, url))
+            stack.enter_context(started(folder, database))
         for database in live.databases.values():
-            _await(database.is_up, f"{database.name}: see {folder}")
+            wait_for(database.is_up, f"{database.name}: see {folder}")
         fork = processes.context()
         server = ServerConfig(
             scenario=scenario,
@@ -182,41 +148,6 @@ def _configure(folder: Path, targets: list[str]) -> None:
     prometheus = {**victoria, "rule_files": [str(CHART / "files/rules.yaml")]}
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(prometheus))
     (folder / "victoria-metrics.yaml").write_text(yaml.safe_dump(victoria))
-
-
-@contextlib.contextmanager
-def _program(hub: Seat, folder: Path, name: str, listen: str) -> Iterator[None]:
-    data, config = folder / f"{name}.data", folder / f"{name}.yaml"
-    arguments = {
-        "prometheus": [
-            f"--config.file={config}",
-            f"--storage.tsdb.path={data}",
-            f"--web.listen-address={listen}",
-        ],
-        "victoria-metrics": [
-            f"-promscrape.config={config}",
-            f"-storageDataPath={data}",
-            f"-httpListenAddr={listen}",
-            "-search.latencyOffset=0s",
-            "-search.disableCache",
-            "-memory.allowedBytes=256MiB",
-        ],
-    }[name]
-    inside = ["nsenter", f"--net={hub.namespace}"] if hub.namespace is not None else []
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([*inside, name, *arguments], stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _await(condition, what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"not up within 20 s: {what}"
-        time.sleep(0.05)
 
 
 def _end(process) -> None:

@@ -7,15 +7,15 @@ import functools
 import json
 
 import pytest
-from live_race import PROGRAMS, SIZE, LiveRace, filled_in, live_race, missing, rules, targets
+from live_race import SIZE, LiveRace, filled_in, live_race, rules, targets
 
+from databases import PROGRAMS, assert_holds, missing
 from swarmrace.metrics.push import Pusher
 from swarmrace.network import namespaces
 
 pytestmark = pytest.mark.skipif(
     bool(missing()), reason=f"absent: {', '.join(missing())} (Debian has both)"
 )
-BY_RUN = "race, entrant, peer, run"
 
 
 @pytest.fixture(scope="module")
@@ -72,41 +72,8 @@ def test_the_variables_find_their_values(live, database, query):
 def test_both_hold_what_the_results_say(live, database):
     """The last value that each database has is the result's own, for every peer and run."""
     assert len(live.results) == 6
-
-    def last(metric: str, by: str = BY_RUN) -> dict[tuple[str, ...], float]:
-        expr = f'max by ({by}) (last_over_time({metric}{{race="{live.race_id}"}}[120s]))'
-        names = by.split(", ")
-        return {
-            tuple(series["metric"].get(name, "") for name in names): float(series["value"][1])
-            for series in live.instant(database, expr)
-        }
-
-    arrived, verified = (
-        last("swarmrace_arrived_bytes_total"),
-        last("swarmrace_verified_bytes_total"),
-    )
-    marks = last("swarmrace_mark_timestamp_seconds", f"{BY_RUN}, of, percent")
-    starts, completed = last("swarmrace_start_timestamp_seconds"), last("swarmrace_completed")
-    received = last("swarmrace_wire_received_bytes_total")
-    fetched = 0
-    for result in live.results:
-        key = (live.race_id, result.entrant, str(result.peer), result.run_id)
-        assert completed[key] == (result.outcome == "completed")
-        if live.wired:
-            assert received[key] == result.wire.received_bytes
-        if result.transfer is None:
-            assert key not in arrived
-            continue
-        assert arrived[key] == result.transfer.received_bytes
-        assert verified[key] == (SIZE if result.transfer.verified else 0)
-        rows = {"arrival": result.transfer.arrival, "delivery": result.transfer.delivery}
-        for of, row in rows.items():
-            for mark in row:
-                instant = marks[(*key, of, f"{mark.percent:g}")]
-                # VictoriaMetrics keeps about 15 digits of a Unix time: some microseconds.
-                assert instant - starts[key] == pytest.approx(mark.seconds, abs=1e-5)
-                fetched += 1
-    assert fetched == 3 * 2 * 6
+    assert all((result.wire is not None) == live.wired for result in live.results)
+    assert assert_holds(database, live.results, live.race_id, live.ended) == 3 * 2 * 6
 
 
 def test_failures_are_kept_with_their_reason(live, database):

@@ -1,0 +1,282 @@
+"""`make e2e`: scenarios/quick.yaml on the cluster in KUBECONFIG, from install to nothing left.
+
+No part of `make test` (the name keeps pytest from collecting it). The tests run in order and share
+one release: installed once, raced to its verdict, fetched, compared, uninstalled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cluster
+import httpx
+import pytest
+import yaml
+from cluster import ROOT, SWARMRACE, call, get, say, until
+
+from databases import PROGRAMS, Database, assert_holds, started, wait_for
+from swarmrace import results
+from swarmrace.scenario import load
+from swarmrace.schedule import schedule
+
+pytestmark = pytest.mark.timeout(1200)
+
+RELEASE = "quick"
+SCENARIO = ROOT / "scenarios/quick.yaml"
+RACE_SECONDS = 600
+START_SECONDS = float(os.environ.get("START_SECONDS") or 10)
+"""Longest time from `helm install` to the first transfer; more where others use the machine."""
+
+
+@dataclass
+class Raced:
+    """The release after its verdict, with both databases still up."""
+
+    namespace: str
+    began: float = 0.0
+    """Monotonic, like the two below: just before `helm install`."""
+    milestones: dict[str, float] = field(default_factory=dict)
+    """Seconds since then, each as first seen from here: at most a poll (0.1 s) late."""
+    race_id: str = ""
+    databases: dict[str, Database] = field(default_factory=dict)
+    folder: Path = Path()
+    results: Any = None
+    verdict_log: str = ""
+
+    def reached(self, milestone: str) -> None:
+        if milestone not in self.milestones:
+            self.milestones[milestone] = time.monotonic() - self.began
+            say(f"{self.milestones[milestone]:6.1f} s: {milestone}")
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raced]:
+    cluster.need("kubectl", "helm", *PROGRAMS)
+    folder = tmp_path_factory.mktemp("e2e")
+    began = time.monotonic()
+    subprocess.run(
+        [ROOT / "tests/e2e/image"], check=True, env={**os.environ, "IMAGE": cluster.IMAGE}
+    )
+    say(f"image {cluster.IMAGE} built and loaded in {time.monotonic() - began:.0f} s")
+    call("helm", "dependency", "build", "--skip-refresh", ROOT / "charts/swarmrace")
+    with contextlib.ExitStack() as stack:
+        namespace = stack.enter_context(cluster.namespace(f"swarmrace-e2e-{os.getpid()}"))
+        api = stack.enter_context(cluster.api())
+        race = Raced(namespace)
+        address = cluster.address_for_pods()
+        listen = {"prometheus": "127.0.0.1", "victoria-metrics": address}
+        targets = configure(folder)
+        for name in PROGRAMS:
+            url = f"http://{listen[name]}:{cluster.free_port(listen[name])}"
+            race.databases[name] = Database(name, url)
+            stack.enter_context(started(folder, race.databases[name]))
+        for database in race.databases.values():
+            wait_for(database.is_up, f"{database.name}: {folder}/{database.name}.log")
+        values = write_values(folder, race.databases["victoria-metrics"].url)
+        where = ("-n", namespace, "-f", SCENARIO, "-f", values)
+        race.began = time.monotonic()
+        install = subprocess.Popen(
+            ["helm", "install", RELEASE, "charts/swarmrace", *where],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        stack.callback(install.kill)
+        watch(race, api, install, targets)
+        # Peers linger until they have been scraped; they end by themselves.
+        jobs = until("every peer's Job completes", 120, lambda: jobs_ended(race))
+        assert set(jobs.values()) == {"Complete"}, jobs
+        race.reached("all Jobs completed")
+        race.databases["victoria-metrics"].get("/internal/force_flush")
+        race.verdict_log = call(
+            "kubectl", "-n", namespace, "logs", f"job/{RELEASE}-{race.race_id}-verdict"
+        )
+        race.folder = folder / "results"
+        call(SWARMRACE, "fetch", RELEASE, "-n", namespace, "-o", race.folder)
+        race.results = results.load(race.folder)
+        yield race
+
+
+def configure(folder: Path) -> Path:
+    """Write both configurations: Prometheus scrapes what the file returned lists, VictoriaMetrics
+    takes what is pushed."""
+    targets = folder / "targets.json"
+    targets.write_text("[]")
+    scrape = {
+        "job_name": "swarmrace",
+        "scrape_interval": "2s",
+        "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
+    (folder / "victoria-metrics.yaml").write_text(yaml.safe_dump({"scrape_configs": []}))
+    return targets
+
+
+def write_values(folder: Path, push_url: str) -> Path:
+    repository, _, tag = cluster.IMAGE.rpartition(":")
+    anybody = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]  # Prometheus is no pod here
+    values = {
+        "global": {"image": {"repository": repository, "tag": tag}},
+        "monitoring": {"enabled": True, "from": anybody, "push": {"url": push_url}},
+    }
+    path = folder / "values.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def watch(race: Raced, api: httpx.Client, install: subprocess.Popen[str], targets: Path) -> None:
+    """Follow the race until its verdict; tell Prometheus of every peer as it comes."""
+    inside = f"namespaces/{race.namespace}"
+    deadline, looked, listed = race.began + RACE_SECONDS, 0.0, ""
+    while True:
+        if install.poll() is not None and "installed" not in race.milestones:
+            output = install.communicate()[0]
+            assert install.returncode == 0, f"helm install: {output}"
+            race.reached("installed")
+        tracker = api.get(f"/api/v1/{inside}/services/{RELEASE}-tracker")
+        if tracker.is_success:
+            part_of = tracker.json()["metadata"]["labels"]["app.kubernetes.io/part-of"]
+            race.race_id = part_of.removeprefix("swarmrace-")
+            status = api.get(
+                f"/api/v1/{inside}/services/{RELEASE}-tracker:8080/proxy/{race.race_id}/status"
+            )
+            if status.is_success:
+                note(race, status.json())
+        if time.monotonic() - looked > 1:
+            looked = time.monotonic()
+            found = scrape_targets(api, inside)
+            if found != listed:
+                listed = found
+                targets.with_suffix(".part").write_text(found)
+                targets.with_suffix(".part").rename(targets)
+            verdict = cluster.job_of(race.namespace, "verdict") if race.race_id else None
+            if verdict and cluster.ended(verdict):
+                race.reached("verdict")
+                assert cluster.ended(verdict) == "Complete", "the verdict's Job failed"
+                return
+        assert time.monotonic() < deadline, f"no verdict within {RACE_SECONDS} s"
+        time.sleep(0.1)
+
+
+def note(race: Raced, status: dict[str, Any]) -> None:
+    race.reached("tracker answers")
+    run = status["run"] or {}
+    if status["started"]:
+        race.reached("all peers have reported")
+    if run.get("barrier") in ("raced", "cleared") or status["closed"]:
+        race.reached("first transfer")
+    if status["over"]:
+        race.reached("race over")
+
+
+def scrape_targets(api: httpx.Client, inside: str) -> str:
+    """The pods behind the annotated Service, in Prometheus' file format.
+
+    Debian's Prometheus has no discovery in Kubernetes. It scrapes through the API server, which
+    can be reached wherever KUBECONFIG leads.
+    """
+    service = api.get(f"/api/v1/{inside}/services/{RELEASE}-scrape")
+    if not service.is_success:
+        return "[]"
+    about = service.json()["metadata"]["annotations"]
+    assert about["prometheus.io/scrape"] == "true"
+    port, path = about["prometheus.io/port"], about["prometheus.io/path"]
+    slices = api.get(
+        f"/apis/discovery.k8s.io/v1/{inside}/endpointslices",
+        params={"labelSelector": f"kubernetes.io/service-name={RELEASE}-scrape"},
+    ).json()["items"]
+    pods = sorted(
+        endpoint["targetRef"]["name"]
+        for part in slices
+        for endpoint in part["endpoints"] or ()
+        if "targetRef" in endpoint
+    )
+    here = f"{api.base_url.host}:{api.base_url.port}"
+    return json.dumps(
+        [
+            {
+                "targets": [here],
+                "labels": {
+                    "__metrics_path__": f"/api/v1/{inside}/pods/{pod}:{port}/proxy{path}",
+                    "instance": pod,
+                },
+            }
+            for pod in pods
+        ]
+    )
+
+
+def jobs_ended(race: Raced) -> dict[str, str] | None:
+    jobs = get("jobs", "-n", race.namespace)
+    how = {job["metadata"]["name"]: cluster.ended(job) for job in jobs}
+    return how if all(how.values()) else None  # type: ignore[return-value]
+
+
+def test_every_run_was_raced_and_every_byte_verified(raced: Raced) -> None:
+    scenario = load(SCENARIO)
+    assert raced.results.info.status == "finished"
+    assert raced.results.info.backend == "kubernetes"
+    assert [run.result.run_id for run in raced.results.runs] == [r.id for r in schedule(scenario)]
+    for run in raced.results.runs:
+        assert run.result.status == "raced", run.result
+        assert len(run.peers) == scenario.race.swarm_size
+        for peer in run.peers.values():
+            assert peer.outcome == "completed", peer
+            if peer.role == "leecher":
+                assert peer.transfer.verified
+                assert peer.transfer.received_bytes == scenario.race.file_size
+    nodes = {peer.node for peer in raced.results.info.peers}
+    assert "" not in nodes, "every result records its peer's node"
+
+
+def test_the_first_transfer_begins_soon(raced: Raced) -> None:
+    worst = max(peer.clock_error_seconds for peer in raced.results.info.peers)
+    swarm_size = load(SCENARIO).race.swarm_size
+    lead = min(2.0, 0.1 + 0.002 * swarm_size + 2 * worst)  # docs/rendezvous.md, `ready`
+    seconds = raced.milestones["first transfer"] + lead
+    first = raced.results.runs[0].result
+    say(f"phases of the first run: {first.phases}")
+    say(f"from `helm install` to the first transfer: at most {seconds:.1f} s")
+    assert seconds <= START_SECONDS, raced.milestones
+
+
+def test_the_verdict_of_the_job_is_that_of_the_fetched_folder(raced: Raced) -> None:
+    shown = call(SWARMRACE, "show", raced.folder)
+    print(shown)
+    body = [line for line in shown.splitlines() if line.strip() and str(raced.folder) not in line]
+    logged = raced.verdict_log.splitlines()
+    assert len(body) > 10
+    assert [line for line in body if line not in logged] == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_database_holds_what_the_results_say(raced: Raced, name: str) -> None:
+    peers = [peer for run in raced.results.runs for peer in run.peers.values()]
+    leechers = sum(peer.role == "leecher" for peer in peers)
+    database = raced.databases[name]
+    compared = assert_holds(database, peers, raced.race_id, time.time(), window="1h")
+    assert compared == leechers * 2 * 6
+    scraped = database.ask("/api/v1/series", **{"match[]": 'swarmrace_run_info{job!=""}'})
+    assert bool(scraped) == (name == "prometheus"), "one was scraped, the other was pushed"
+    say(f"{name}: {len(peers)} results, {compared} marks are as in the results folder")
+
+
+def test_helm_test_passes(raced: Raced) -> None:
+    call("helm", "test", RELEASE, "-n", raced.namespace, "--timeout", "120s")
+
+
+def test_uninstall_leaves_nothing(raced: Raced) -> None:
+    call("helm", "uninstall", RELEASE, "-n", raced.namespace, "--timeout", "120s")
+    began = time.monotonic()
+    with contextlib.suppress(AssertionError):
+        until("nothing left", 120, lambda: not cluster.left_behind(raced.namespace))
+    assert cluster.left_behind(raced.namespace) == []
+    say(f"nothing left {time.monotonic() - began:.0f} s after helm uninstall")
+    shutil.rmtree(raced.folder)
