@@ -62,8 +62,6 @@ class Reason(StrEnum):
     """The run never began; the detail says why (for example `peer 3 lost`)."""
     INTERRUPTED = "interrupted"
     """A person or a supervisor ended the race."""
-    CONDITIONS = "conditions"
-    """The network conditions the scenario sets could not be applied or did not hold."""
     INTERNAL = "internal error"
     """A defect of swarmrace itself; the detail holds the exception."""
 

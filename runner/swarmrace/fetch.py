@@ -111,6 +111,8 @@ def from_cluster(
     kubectl = ["kubectl"]
     kubectl += ["--namespace", namespace] if namespace else []
     kubectl += ["--context", context] if context else []
+    if output is not None and output.exists():
+        raise ResultsError(f"{output}: exists already; remove it or name another with --output")
     pod = _tracker_pod(kubectl, release)
     for attempt in tenacity.Retrying(
         stop=tenacity.stop_after_attempt(3),
@@ -193,6 +195,8 @@ async def wait_and_download(
             if hashlib.sha256(data).hexdigest() != file["sha256"]:
                 raise RendezvousError(f"{file['path']}: did not arrive whole")
             path = folder / file["path"]
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise RendezvousError(f"{file['path']}: leads out of the results folder; refused")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     except TimeoutError as error:

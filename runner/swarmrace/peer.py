@@ -260,7 +260,9 @@ class _WaitingMeter:
             return sorted({os.getpid(), *(system.processes() if system is not None else ())})
 
         self._usage = UsageMeter(pids)
-        self._wire = WireMeter(peer.control_bytes) if peer.config.isolated else None
+        self._wire = (
+            WireMeter(peer.control_bytes, peer.config.address) if peer.config.isolated else None
+        )
         self._usage.start()
         if self._wire is not None:
             self._wire.start()

@@ -99,7 +99,11 @@ class PeerRun:
         start_ns = self.offset.to_ours(release.start_ns)
         usage = UsageMeter(self.system.processes)
         own = UsageMeter(lambda: [os.getpid()]) if self.peer.spec.isolates_process else None
-        wire = WireMeter(self.peer.control_bytes) if self.peer.config.isolated else None
+        wire = (
+            WireMeter(self.peer.control_bytes, self.peer.config.address)
+            if self.peer.config.isolated
+            else None
+        )
         for meter in (usage, own, wire):
             if meter is not None:
                 meter.start()
@@ -166,7 +170,10 @@ class PeerRun:
             with contextlib.suppress(Exception):
                 self.facts["system"] = dict(system.describe())
             await self._stage("remove", self.timeouts.verify_seconds, system.remove, always=True)
-            if outcome is None and self.failure is not None:
+            died = self.failure is not None and self.failure.reason is Reason.NODE_DIED
+            if outcome is None and died and self.role == "seeder":
+                outcome = self.failure  # it died while it served: that is the seeder's own outcome
+            elif outcome is None and self.failure is not None:
                 self.notes.append(f"remove: {self.failure.reason}: {self.failure.detail}")
                 await self.peer.close_system()
             self.failure = outcome

@@ -104,7 +104,6 @@ def own(reason, stage):
         (Reason.INTERRUPTED, "prepare", "missing"),
         (Reason.NOT_RUN, "", "missing"),
         (Reason.PEER_LOST, "prepare", "missing"),
-        (Reason.CONDITIONS, "prepare", "missing"),
         (Reason.INTERNAL, "publish", "missing"),
     ],
 )
@@ -155,12 +154,20 @@ def test_a_run_without_record_is_missing_and_says_what_was_left(tmp_path):
     assert (found.status, found.reason) == ("missing", "no record of the run; 4 peers left records")
 
 
-@pytest.mark.parametrize("reason", [Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.INTERNAL])
+@pytest.mark.parametrize("reason", [Reason.TRACKER_LOST, Reason.INTERRUPTED])
 def test_a_leecher_lost_to_the_infrastructure_makes_the_run_missing(tmp_path, reason):
     change = leecher(1, outcome="failed", failure=own(reason, "race"))
     found = judged(tmp_path, [1, 2, 3], peer=change)
     assert found.status == "missing"
     assert str(reason) in found.reason
+
+
+def test_a_defect_that_an_entrant_may_have_provoked_does_not_excuse_it(tmp_path):
+    change = leecher(1, outcome="failed", failure=own(Reason.INTERNAL, "race"))
+    found = judged(tmp_path, [1, 2, 3], peer=change)
+    assert found.status == "counted"
+    assert sorted(found.times)[-1] == INF
+    assert "internal error in race" in found.reason
 
 
 def test_a_peer_lost_during_the_race_is_a_failed_transfer(tmp_path):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from swarmrace.errors import Reason
 from swarmrace.records import PeerResult
 from swarmrace.results import Results
 from swarmrace.units import format_seconds
@@ -73,6 +74,13 @@ def _transfers(side: Side) -> Iterator[str]:
     wrong = [where for where, t in transfers if t.verified is False]
     if wrong:
         yield f"{_transfers_of(len(wrong))} with wrong length or SHA-256 ({_first(wrong)})"
+    defects = [
+        where
+        for where, peer in _peers(side)
+        if peer.failure is not None and peer.failure.reason is Reason.INTERNAL
+    ]
+    if defects:
+        yield f"internal errors, please report them: {len(defects)} ({_first(defects)})"
     unseen = [
         where
         for where, peer in _peers(side)

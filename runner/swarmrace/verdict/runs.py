@@ -18,7 +18,7 @@ from swarmrace.results import RunRecord
 from swarmrace.verdict.stats import middle
 
 INFRASTRUCTURE = frozenset(
-    {Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.NOT_RUN, Reason.CONDITIONS, Reason.INTERNAL}
+    {Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.NOT_RUN, Reason.INTERNAL}
 )
 """Reasons that say nothing of the entrant."""
 
@@ -149,7 +149,9 @@ def _raced(record: RunRecord, swarm_size: int, failures: list[tuple[int, Failure
             times.append(math.inf)
             continue
         failure = failure_of(leecher)
-        if failure is not None and failure.reason in INFRASTRUCTURE:
+        # After the start an entrant can provoke a defect of ours: it must not excuse the entrant.
+        recorded = leecher.failure is not None and failure.reason is Reason.INTERNAL
+        if failure is not None and failure.reason in INFRASTRUCTURE and not recorded:
             reason = f"leecher {peer}: {_line(failure)}"
             return RunView(record, "missing", reason, (), tuple(failures))
         times.append(transfer_seconds(leecher))
