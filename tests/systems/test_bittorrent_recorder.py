@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import libtorrent as lt
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
@@ -175,3 +178,29 @@ def test_a_piece_that_fails_twice_and_is_verified_before_it_is_written():
     assert alerts.rows(alerts.record.arrivals) == [(0, BLOCK, 210), (BLOCK, BLOCK, 230)]
     assert alerts.rows(alerts.record.deliverable) == [(0, 2 * BLOCK, 230)]
     assert alerts.record.notes[0].startswith("2 times a piece failed its hash (1 pieces); 65536 ")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 99)), max_size=40),
+    st.lists(st.integers(0, 40), max_size=6),
+    st.sets(st.integers(0, 2)),
+)
+def test_blocks_noted_together_leave_what_blocks_noted_singly_leave(blocks, cuts, verified):
+    single, together = Alerts(), Alerts()
+    for piece in verified:
+        single.piece(piece, 50)
+        together.piece(piece, 50)
+    for block in blocks:
+        if block[1] < 2:
+            single.recorder._note_block(*block)
+    ends = [*sorted(cuts), len(blocks)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        part = [block for block in blocks[start:end] if block[1] < 2]
+        columns = np.array(part, dtype=np.int64).reshape(-1, 3)
+        together.recorder._note_blocks(columns[:, 0], columns[:, 1], columns[:, 2])
+    for name in ("_seen", "_missing", "_left", "_written_ns"):
+        assert getattr(single.recorder, name) == getattr(together.recorder, name)
+    for log in ("arrivals", "deliverable"):
+        first, second = getattr(single.record, log), getattr(together.record, log)
+        assert single.rows(first) == together.rows(second)
+        assert (first.bytes_recorded, first.last_ns) == (second.bytes_recorded, second.last_ns)

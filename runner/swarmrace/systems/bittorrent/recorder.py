@@ -7,15 +7,17 @@ both hold: it is verified and all its blocks are written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import libtorrent as lt
 import numpy as np
 
-from swarmrace.arrivals import ByteLog
+from swarmrace.arrivals import ByteLog, Int64s
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.session import Handler
+from swarmrace.systems.bittorrent.stamps import Stamps
 
 
 class Recorder:
@@ -102,6 +104,45 @@ class Recorder:
         self._record.complete = not self._missing and not unheard
         assert self._record.arrivals is not None
         return max(self._record.arrivals.last_ns, self._deliverable.last_ns)
+
+    def take_blocks(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
+        """Note a slice's blocks together; return the alerts that are left.
+
+        One at a time they cost three times as much, and a leecher's CPU is what bounds a transfer.
+        Where a piece failed its hash, the order within the slice counts: then nothing is taken.
+        """
+        if not self._piece_bytes or self._broken:
+            return alerts
+        kinds = [type(alert) for alert in alerts]
+        if lt.hash_failed_alert in kinds:
+            return alerts
+        wanted = lt.block_finished_alert
+        blocks = [a for a, kind in zip(alerts, kinds, strict=True) if kind is wanted]
+        if blocks:
+            pieces = np.array([alert.piece_index for alert in blocks], dtype=np.int64)
+            inside = np.array([alert.block_index for alert in blocks], dtype=np.int64)
+            self._note_blocks(pieces, inside, stamps.many(blocks))
+        passed = (wanted, lt.block_downloading_alert)
+        return [a for a, kind in zip(alerts, kinds, strict=True) if kind not in passed]
+
+    def _note_blocks(self, piece: Int64s, block: Int64s, t_ns: Int64s) -> None:
+        index = piece * self._per_piece + block
+        payload = index < self.blocks  # what lies behind is padding (BEP 47)
+        if not payload.all():
+            index, piece, t_ns = index[payload], piece[payload], t_ns[payload]
+        offset = index * BLOCK_BYTES
+        self._arrivals.record_many(offset, np.minimum(BLOCK_BYTES, self._size - offset), t_ns)
+        seen = np.frombuffer(self._seen, dtype=np.uint8)
+        index, first = np.unique(index, return_index=True)
+        new = seen[index] == 0
+        index, first = index[new], first[new]
+        seen[index] = 1
+        self._missing -= len(index)
+        for which, times in _by_piece(piece[first], t_ns[first]):
+            self._left[which] -= len(times)
+            self._written_ns[which] = max(self._written_ns[which], int(times.max()))
+            if self._left[which] == 0 and self._verified_ns[which]:
+                self._deliver(which)
 
     def _on_block(self, alert: lt.block_finished_alert, t_ns: int) -> None:
         if self._piece_bytes:
@@ -212,3 +253,12 @@ class Recorder:
     def _blocks_in(self, piece: int) -> int:
         length = min(self._piece_bytes, self._size - piece * self._piece_bytes)
         return -(-length // BLOCK_BYTES)
+
+
+def _by_piece(piece: Int64s, t_ns: Int64s) -> Iterator[tuple[int, Int64s]]:
+    """Yield each piece of a sorted column with its times."""
+    if not len(piece):
+        return
+    starts = np.flatnonzero(np.diff(piece, prepend=-1))
+    for start, part in zip(starts.tolist(), np.split(t_ns, starts[1:]), strict=True):
+        yield int(piece[start]), part

@@ -47,6 +47,10 @@ Handler = Callable[[Any, int], None]
 """Is given an alert and when it was posted (monotonic ns). The alert is void when it returns."""
 
 
+BulkHandler = Callable[[list[Any], Stamps], list[Any]]
+"""Is given a slice of alerts and what stamps them; returns those it left to the handlers."""
+
+
 class Session:
     """A libtorrent session with one torrent at a time.
 
@@ -73,6 +77,7 @@ class Session:
             lt.alerts_dropped_alert: (self._take_dropped,),
         }
         self._wake = asyncio.Event()
+        self._bulk: BulkHandler | None = None
         self._recording = 0
         self._recording_since = 0.0
         self._hurry = False
@@ -98,9 +103,17 @@ class Session:
 
     @contextlib.contextmanager
     def listening(
-        self, handlers: Mapping[type, Handler], *, recording: bool = False
+        self,
+        handlers: Mapping[type, Handler],
+        *,
+        recording: bool = False,
+        bulk: BulkHandler | None = None,
     ) -> Iterator[None]:
-        """Give alerts of these very types to their handlers; with `recording`, read them rarely."""
+        """Give alerts of these very types to their handlers; with `recording`, read them rarely.
+
+        `bulk` is given each slice of alerts first; what it takes is handed to nobody else.
+        """
+        self._bulk = bulk or self._bulk
         for kind, handler in handlers.items():
             self._handlers[kind] = (*self._handlers.get(kind, ()), handler)
         self._recording += recording
@@ -109,6 +122,8 @@ class Session:
             yield
         finally:
             self._recording -= recording
+            if bulk is not None:
+                self._bulk = None
             for kind, handler in handlers.items():
                 left = list(self._handlers[kind])
                 left.remove(handler)
@@ -193,7 +208,10 @@ class Session:
         self._offset_ns = offset_ns
         for start in range(0, len(alerts), SLICE):
             table = self._handlers
-            for alert in alerts[start : start + SLICE]:
+            part = alerts[start : start + SLICE]
+            if self._bulk is not None:
+                part = self._bulk(part, stamp)
+            for alert in part:
                 handlers = table.get(type(alert))
                 if handlers:
                     t_ns = stamp(alert)

@@ -8,9 +8,12 @@ is stepped is noticed.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 import libtorrent as lt
+import numpy as np
+import numpy.typing as npt
 
 
 class Stamps:
@@ -37,6 +40,12 @@ class Stamps:
             + (delta.days * 86_400 + delta.seconds) * 1_000_000_000
             + delta.microseconds * 1_000
         )
+
+    def many(self, alerts: Sequence[lt.alert]) -> npt.NDArray[np.int64]:
+        """Return when each of `alerts` was posted."""
+        stamps = np.array([alert.timestamp() for alert in alerts], dtype="datetime64[us]")
+        since = (stamps - np.datetime64(self._base, "us")).astype(np.int64)
+        return self._base_ns + since * 1_000
 
 
 def clock_offset_ns() -> int:

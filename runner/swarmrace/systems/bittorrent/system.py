@@ -120,7 +120,7 @@ class BitTorrent(System):
         try:
             with (
                 session.listening(watcher.handlers),
-                session.listening(recorder.handlers, recording=True),
+                session.listening(recorder.handlers, recording=True, bulk=recorder.take_blocks),
                 session.expecting([lt.torrent_finished_alert], watch.stamp) as finished,
                 session.expecting([lt.metadata_received_alert], watch.stamp) as metadata,
             ):
