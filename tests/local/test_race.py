@@ -11,8 +11,8 @@ import racing
 
 from swarmrace.network import namespaces
 
-SLOW = {"kind": "synthetic", "curve": [[0, 0], [6, 1]], "recordSize": "20kB"}
-"""Six seconds for whatever there is to be done to it."""
+SLOW = {"kind": "synthetic", "curve": [[0, 0], [4, 1]], "recordSize": "20kB"}
+"""Four seconds for whatever there is to be done to it."""
 QUICK = {"kind": "synthetic", "curve": [[0, 0], [0.2, 1]], "recordSize": "100kB"}
 REFUSALS = namespaces.refusals()
 needs_namespaces = pytest.mark.skipif(
