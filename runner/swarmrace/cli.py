@@ -17,6 +17,8 @@ from swarmrace import __version__
 from swarmrace.errors import Exit, SwarmraceError
 
 _FORMAT = click.Choice(["text", "json"])
+_TRACKER_FIRST_SECONDS = 2.0
+_PEERS_FIRST_SECONDS = 3.0
 _scenario_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -254,6 +256,10 @@ def tracker(
 @_token
 def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     """Live one peer's life: seed or leech in every run of its entrant."""
+    from swarmrace import listening
+
+    listening.wait(options["rendezvous"], _TRACKER_FIRST_SECONDS)
+
     from swarmrace import peer_command
     from swarmrace.peer import PeerConfig
     from swarmrace.scenario import load
@@ -273,6 +279,13 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
     """Wait for a race on a cluster to end and print its verdict."""
     import asyncio
     import tempfile
+    import time
+
+    from swarmrace import listening
+
+    # There is nothing to judge before the first run: peers go first.
+    listening.wait(rendezvous, min(timeout_seconds, 60))
+    time.sleep(_PEERS_FIRST_SECONDS)
 
     from swarmrace import fetch as fetching
     from swarmrace.display import Lines

@@ -156,7 +156,8 @@ def watch(race: Raced, api: httpx.Client, install: subprocess.Popen[str], target
                 listed = found
                 targets.with_suffix(".part").write_text(found)
                 targets.with_suffix(".part").rename(targets)
-            verdict = cluster.job_of(race.namespace, "verdict") if race.race_id else None
+            over = "race over" in race.milestones
+            verdict = cluster.job_of(race.namespace, "verdict") if over else None
             if verdict and cluster.ended(verdict):
                 race.reached("verdict")
                 assert cluster.ended(verdict) == "Complete", "the verdict's Job failed"
