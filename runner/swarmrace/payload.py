@@ -8,7 +8,6 @@ system can profit from what it held before.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,8 +70,7 @@ class Payload:
         """
         digest, hashing = hashlib.sha256(), deque[Future[None]]()
         with path.open("wb", buffering=0) as file, ThreadPoolExecutor(1, "payload") as hasher:
-            if self.size_bytes:
-                os.posix_fallocate(file.fileno(), 0, self.size_bytes)
+            # No fallocate: it would have the pages zeroed, or marked, once more than needed.
             for chunk in self.chunks(_RING):
                 hashing.append(hasher.submit(digest.update, chunk))
                 if len(hashing) == _RING:
