@@ -179,32 +179,34 @@ class _Rest:
 
         return _Body(self._node, manifest, block)
 
-    async def stream(self, request: Request) -> Response:
+    async def _known(self, request: Request) -> tuple[str, dict[str, Any]] | Response:
+        """Return the CID asked for and its manifest, or what to answer when there is none."""
         cid, bad = _cid(request)
         if bad is not None:
             return bad
         manifest = await self._node.until_gone(request.receive, self._node.network.manifest(cid))
-        if manifest is None:
-            return _Never(self._node)
+        return _Never(self._node) if manifest is None else (cid, manifest)
+
+    async def stream(self, request: Request) -> Response:
+        known = await self._known(request)
+        if isinstance(known, Response):
+            return known
+        cid, manifest = known
         download = self._node.download(cid, manifest)
         return _Body(self._node, manifest, download.landed, download.stop)
 
     async def manifest(self, request: Request) -> Response:
-        cid, bad = _cid(request)
-        if bad is not None:
-            return bad
-        manifest = await self._node.until_gone(request.receive, self._node.network.manifest(cid))
-        if manifest is None:
-            return _Never(self._node)
+        known = await self._known(request)
+        if isinstance(known, Response):
+            return known
+        cid, manifest = known
         return JSONResponse(_content(cid, manifest))
 
     async def fetch(self, request: Request) -> Response:
-        cid, bad = _cid(request)
-        if bad is not None:
-            return bad
-        manifest = await self._node.until_gone(request.receive, self._node.network.manifest(cid))
-        if manifest is None:
-            return _Never(self._node)
+        known = await self._known(request)
+        if isinstance(known, Response):
+            return known
+        cid, manifest = known
         number = self._node.background(cid, manifest)
         extra = {"downloadId": number} if self._node.config.personality.reports_progress else {}
         return JSONResponse({**_content(cid, manifest), **extra})
