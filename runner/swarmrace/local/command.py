@@ -32,14 +32,15 @@ def race(
     if attempt is not None:
         scenario = _with_attempt(scenario, attempt)
     cells = plan.expand(scenario)
+    races = []
     for cell in cells:
         wanted = cell.scenario.race.network.shaped if namespaces is None else namespaces
         checks.require(cell.scenario, work_dir=work_dir, namespaces=wanted)
-    codes = []
-    for cell in cells:
-        wanted = cell.scenario.race.network.shaped if namespaces is None else namespaces
         name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
-        codes.append(_cell(console, LocalRace(cell.scenario, name, results, work_dir, wanted)))
+        races.append(LocalRace(cell.scenario, name, results, work_dir, wanted))
+    codes = []
+    for local in races:
+        codes.append(_cell(console, local))
         if codes[-1] == Exit.INTERRUPTED:
             break
     return next((code for code in codes if code), Exit.OK)
