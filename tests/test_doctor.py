@@ -58,6 +58,15 @@ def test_a_table_holds_every_row(rows):
     assert all(name in shown for name in rows)
 
 
+def test_a_table_takes_no_text_for_markup():
+    row = doctor.Row(name="x", state="warn", found="[libtorrent:48]", mend="see [/etc/x]")
+    with Console(width=160, record=True) as console:
+        console.print(doctor.render([row]))
+    shown = console.export_text()
+    assert row.found in shown
+    assert row.mend in shown
+
+
 def test_a_missing_codex_keeps_no_other_race_from_running(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {row.name: row for row in doctor._systems()}

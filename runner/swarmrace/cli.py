@@ -288,7 +288,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
     time.sleep(_PEERS_FIRST_SECONDS)
 
     from swarmrace import fetch as fetching
-    from swarmrace.display import Lines
+    from swarmrace.display import Guarded, Lines
     from swarmrace.verdict import command
 
     console = _console()
@@ -301,7 +301,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
                 _read_token(token_file),
                 folder,
                 timeout_seconds=timeout_seconds,
-                watch=Lines(console).update,
+                watch=Guarded(Lines(console)).update,
             )
         )
         sys.exit(command.show(folder, console=console))
@@ -359,9 +359,9 @@ def _read_token(file: Path | None) -> str | None:
 
 
 def _console() -> Any:
-    from rich.console import Console
+    from swarmrace.display import make_console
 
-    return Console(width=None if sys.stdout.isatty() else 100)
+    return make_console()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -14,8 +15,19 @@ from rich.text import Text
 
 from swarmrace.units import format_rate, format_seconds, format_size
 
+WIDTH = 100
+"""Columns where output is no terminal."""
 _MOST_ROWS = 40
 _LINE_SECONDS = 5.0
+_HEARTBEAT_SECONDS = (0.5, 4.0)
+"""Least and most between two heartbeats of a peer: a large swarm's come less often."""
+
+
+def make_console() -> Console:
+    """Return the console of a command. What it prints may come from a node, a path or a peer, so
+    nothing in it is markup: `[/ip4/…]` is text."""
+    width = None if sys.stdout.isatty() else WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 class Display(Protocol):
@@ -26,48 +38,85 @@ class Display(Protocol):
         ...
 
 
-@contextmanager
+class Guarded:
+    """A display whose own failure is noted once, on standard error, and never ends a race."""
+
+    def __init__(self, inner: Display) -> None:
+        self._inner = inner
+        self._noted = False
+
+    def update(self, status: dict[str, Any]) -> None:
+        """Show `status` if that can be done."""
+        # rich raises SystemExit for a reader that has gone away (`swarmrace run … | head`).
+        try:
+            self._inner.update(status)
+        except (Exception, SystemExit) as error:
+            if not self._noted:
+                self._noted = True
+                gone = isinstance(error, SystemExit)
+                why = "nobody reads it" if gone else f"{type(error).__name__}: {error}"
+                with contextlib.suppress(Exception):
+                    print(
+                        f"swarmrace: progress can't be shown ({why}); the race goes on",
+                        file=sys.stderr,
+                    )
+
+
+@contextlib.contextmanager
 def display(console: Console) -> Iterator[Display]:
     """Yield the display that fits: live on a terminal, lines elsewhere."""
     if not console.is_terminal:
-        yield Lines(console)
+        yield Guarded(Lines(console))
         return
-    with Live(console=console, refresh_per_second=8, transient=True) as live:
-        yield Board(live)
+    # Drawn by `update` alone, which is guarded, and not by a thread of rich's.
+    live = Live(console=console, auto_refresh=False, transient=True)
+    live.start()
+    try:
+        yield Guarded(Board(live))
+    finally:
+        with contextlib.suppress(Exception):
+            live.update(Text())
+            live.stop()
 
 
 class _Rates:
-    """Bytes per second of each peer, from successive statuses of the rendezvous."""
+    """Bytes per second of each peer, from successive statuses of the rendezvous.
 
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, int, str], tuple[float, int, float]] = {}
+    Progress comes by heartbeats; a peer that brings none for two of them is at 0.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._seen: dict[tuple[str, int, str], tuple[float, int, float, float]] = {}
 
     def of(self, peer: dict[str, Any]) -> float:
         key = (peer["entrant"], peer["peer"], peer.get("run_id") or "")
-        now, progress = time.monotonic(), peer.get("progress_bytes") or 0
-        when, before, rate = self._seen.get(key, (now, 0, 0.0))
+        now, progress = self._now(), peer.get("progress_bytes") or 0
+        when, before, rate, gap = self._seen.get(key, (now, 0, 0.0, 0.0))
         if progress != before and now > when:
-            rate = (progress - before) / (now - when)
+            rate, gap = (progress - before) / (now - when), now - when
         if progress != before or key not in self._seen:
-            self._seen[key] = (now, progress, rate)
-        return rate
+            self._seen[key] = (now, progress, rate, gap)
+            return rate
+        least, most = _HEARTBEAT_SECONDS
+        return rate if now - when <= 2 * min(max(gap, least), most) else 0.0
 
 
 class Board:
     """The live table: stage, percent and MB/s of each peer of the run at hand."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, now: Callable[[], float] = time.monotonic) -> None:
         self._live = live
-        self._rates = _Rates()
+        self._rates = _Rates(now)
 
     def update(self, status: dict[str, Any]) -> None:
         """Redraw."""
-        self._live.update(self.table(status))
+        self._live.update(self.table(status), refresh=True)
 
     def table(self, status: dict[str, Any]) -> Table:
         """Return the table for `status`."""
         run = status.get("run")
-        table = Table(title=_headline(status), title_justify="left", expand=False)
+        table = Table(title=Text(_headline(status)), title_justify="left", expand=False)
         for name, side in (
             ("peer", "left"),
             ("stage", "left"),
@@ -78,7 +127,7 @@ class Board:
             table.add_column(name, justify=side)
         peers = [p for p in status["peers"] if run and p["entrant"] == run["entrant"]]
         for peer in peers[:_MOST_ROWS]:
-            table.add_row(*self._row(peer))
+            table.add_row(*(c if isinstance(c, Text) else Text(c) for c in self._row(peer)))
         if len(peers) > _MOST_ROWS:
             table.add_row(f"… {len(peers) - _MOST_ROWS} more")
         return table
@@ -88,27 +137,29 @@ class Board:
         if peer.get("lost"):
             return [Text(name, style="red"), Text("lost", style="red"), str(peer["lost"]), "", ""]
         rate = self._rates.of(peer)
-        if peer["stage"] != "race":
+        # A leecher serves on when it is done; a seeder serves and has nothing to bring.
+        if peer["stage"] != "race" and not (peer["stage"] == "serve" and peer["progress_bytes"]):
             return [name, peer["stage"], "", "", ""]
-        done = peer["progress_bytes"] / peer["size_bytes"] if peer.get("size_bytes") else 0
-        bar = "━" * round(24 * min(done, 1))
+        done = _share(peer["progress_bytes"], peer.get("size_bytes"))
         return [
             name,
-            "race",
-            Text(bar.ljust(24, "╌"), style="cyan"),
-            f"{100 * min(done, 1):.0f}",
-            format_rate(rate),
+            peer["stage"],
+            Text(("━" * round(24 * done)).ljust(24, "╌"), style="cyan"),
+            f"{100 * done:.0f}",
+            format_rate(rate) if peer["stage"] == "race" else "",
         ]
 
 
 class Lines:
     """Plain lines: one when a run opens or closes, one every few seconds within."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._now = now
+        self._rates = _Rates(now)
         self._open: str | None = None
         self._closed = 0
-        self._spoke = time.monotonic()
+        self._spoke = now()
 
     def update(self, status: dict[str, Any]) -> None:
         """Print what is new."""
@@ -122,16 +173,31 @@ class Lines:
         run = status.get("run")
         if run and run["id"] != self._open:
             self._open = run["id"]
-            self._say(f"{_headline(status)}")
-        elif run and time.monotonic() - self._spoke > _LINE_SECONDS:
-            racing = [p for p in status["peers"] if p.get("run_id") == run["id"]]
-            held = sum(p.get("progress_bytes") or 0 for p in racing)
-            stages = sorted({p["stage"] for p in racing})
-            self._say(f"{run['id']}: {'/'.join(stages)}, {format_size(held)} arrived")
+            self._say(_headline(status))
+            return
+        racing = [p for p in status["peers"] if run and p.get("run_id") == run["id"]]
+        rate = sum(self._rates.of(peer) for peer in racing if peer["stage"] == "race")
+        if run and self._now() - self._spoke > _LINE_SECONDS:
+            stages = "/".join(sorted({p["stage"] for p in racing}))
+            self._say(f"{run['id']}: {stages}{_progress(racing, rate)}")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
-        self._spoke = time.monotonic()
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._spoke = self._now()
+
+
+def _progress(racing: list[dict[str, Any]], rate: float) -> str:
+    """Return how far the leechers of a run are, or nothing before its start."""
+    leechers = [p for p in racing if p["stage"] == "race" or p.get("progress_bytes")]
+    if not leechers:
+        return ""
+    held = sum(p.get("progress_bytes") or 0 for p in leechers)
+    wanted = sum(p.get("size_bytes") or 0 for p in leechers)
+    return f", {100 * _share(held, wanted):.0f} % ({format_size(held)}) at {format_rate(rate)}"
+
+
+def _share(held: int, wanted: int | None) -> float:
+    return min(held / wanted, 1.0) if wanted else 0.0
 
 
 def _headline(status: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from swarmrace import leftovers, machine, systems
 from swarmrace.checks import available_memory_bytes
@@ -79,7 +80,8 @@ def render(rows: list[Row]) -> Table:
     for head in ("", "what", "found", "how to mend"):
         table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(row.state, row.name, row.found, row.mend, style=_STYLES[row.state])
+        cells = (row.state, row.name, row.found, row.mend)
+        table.add_row(*map(Text, cells), style=_STYLES[row.state])
     return table
 
 

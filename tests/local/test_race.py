@@ -48,6 +48,24 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
         assert not (race.folder / "logs").exists()
 
 
+def test_a_nodes_last_words_are_no_markup_and_every_run_has_its_result(tmp_path):
+    words = "addrs=@[/ip4/127.0.0.1/tcp/8070]"
+    program = tmp_path / "codex"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *--help*|*--version*) echo "Codex version: v0.2.5"; exit 0;; esac\n'
+        f"echo '{words}'\nexit 1\n"
+    )
+    program.chmod(0o755)
+    codex = {"kind": "codex", "program": str(program)}
+    scenario = racing.scenario_file(tmp_path, {"c": codex}, repetitions=2)
+    with racing.race(tmp_path, scenario) as race:
+        assert race.end() == 7, race.output()
+        assert race.output().count(words) >= 2
+        for run_id in ("000-c", "001-c"):
+            assert race.record(run_id)["status"] == "not raced"
+
+
 def test_show_prints_the_same_verdict_again(tmp_path, run_cli):
     scenario = racing.scenario_file(tmp_path, {"a": QUICK}, repetitions=2)
     with racing.race(tmp_path, scenario) as race:

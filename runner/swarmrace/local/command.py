@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from swarmrace import checks, plan
-from swarmrace.display import display
+from swarmrace.display import display, make_console
 from swarmrace.errors import Exit, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
 from swarmrace.scenario import Scenario, load
@@ -27,7 +26,7 @@ def race(
     attempt: int | None,
 ) -> int:
     """Race every cell of a scenario file; return the exit code: the first that is not 0."""
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = make_console()
     scenario = load(scenario_file)
     if attempt is not None:
         scenario = _with_attempt(scenario, attempt)
@@ -54,14 +53,13 @@ def _cell(console: Console, local: LocalRace) -> int:
         try:
             interrupted = asyncio.run(_race(local, folder, shown.update))
         except SwarmraceError:
-            console.print(f"what was measured is kept in {folder}", highlight=False, soft_wrap=True)
+            console.print(f"what was measured is kept in {folder}", soft_wrap=True)
             raise
     code = command.show(folder, console=console)
-    console.print(f"results: {folder}", highlight=False, soft_wrap=True)
+    console.print(f"results: {folder}", soft_wrap=True)
     if interrupted:
         console.print(
             "interrupted: everything it had started is ended, what was measured is kept there",
-            highlight=False,
             soft_wrap=True,
         )
         return Exit.INTERRUPTED
