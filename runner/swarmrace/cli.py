@@ -276,7 +276,7 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
 @_token
 @click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
 def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
-    """Wait for a race on a cluster to end and print its verdict."""
+    """Wait for a race on a cluster to end and print its verdict; fail by the acceptance alone."""
     import asyncio
     import tempfile
     import time
@@ -304,7 +304,9 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
                 watch=Guarded(Lines(console)).update,
             )
         )
-        sys.exit(command.show(folder, console=console))
+        code = command.show(folder, console=console)
+        # That nothing could be raced is a result too: a Job fails by its acceptance alone.
+        sys.exit(Exit.OK if code == Exit.RACE else code)
 
 
 @main.command()
