@@ -4,7 +4,11 @@
 # make bench                       the figures that the README shows
 # make e2e                         scenarios/quick.yaml on the cluster in KUBECONFIG, from the image to nothing left
 # make e2e LOAD="kind load docker-image --name race"     how the image gets to its nodes (tests/e2e/image)
-# make e2e-argo                    the same from a git repository, by the Argo CD in that cluster
+# make e2e-faults                  lost pods, a lost tracker, no image, no room: results or refusals
+# make e2e-codex                   the Codex chart with the test double
+# make e2e-swarm                   32 pods an entrant
+# make e2e-charts                  ct lint and ct install, every ci/*-values.yaml
+# make e2e-argo                    quick.yaml from a git repository, by the Argo CD in that cluster
 # Set-up happens once, inside the checkout (.venv); the second time everything works offline.
 
 SCENARIO ?= scenarios/quick.yaml
@@ -23,7 +27,7 @@ CLUSTER := ../shared/cluster
 IMAGE ?= localhost/swarmrace:0.1.0
 export IMAGE BUILD LOAD START_SECONDS
 
-.PHONY: race test helm lint bench e2e e2e-argo lock clean
+.PHONY: race test helm lint bench e2e lock clean
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
@@ -50,13 +54,11 @@ helm: $(VENV)/.ready-dev
 	fi
 
 # In the one-node cluster's network namespace no registry can be reached: set-up happens outside.
-e2e:
-	@tests/e2e/outside $(MAKE) --no-print-directory $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -x -s -q tests/e2e/race.py $(E2E_ARGS)
+e2e: e2e-race
 
-e2e-argo:
+e2e-%:
 	@tests/e2e/outside $(MAKE) --no-print-directory $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -x -s -q tests/e2e/argo.py $(E2E_ARGS)
+	@$(BIN)/python -m pytest -x -s -q tests/e2e/$*.py $(E2E_ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"swarmrace needs Python 3.11 or newer, found {v[0]}.{v[1]}: install one and say make PYTHON=python3.12")'

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import cluster
-import httpx
 import pytest
 import yaml
 from cluster import ROOT, SWARMRACE, call, get, say, until
+from release import Release, image_values
 
 from databases import PROGRAMS, Database, assert_holds, started, wait_for
-from swarmrace import results
 from swarmrace.scenario import load
 from swarmrace.schedule import schedule
 
@@ -41,12 +40,11 @@ START_SECONDS = float(os.environ.get("START_SECONDS") or 10)
 class Raced:
     """The release after its verdict, with both databases still up."""
 
-    namespace: str
+    release: Release
     began: float = 0.0
     """Monotonic, like the two below: just before `helm install`."""
     milestones: dict[str, float] = field(default_factory=dict)
     """Seconds since then, each as first seen from here: at most a poll (0.1 s) late."""
-    race_id: str = ""
     databases: dict[str, Database] = field(default_factory=dict)
     folder: Path = Path()
     results: Any = None
@@ -59,19 +57,13 @@ class Raced:
 
 
 @pytest.fixture(scope="module")
-def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raced]:
+def raced(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Raced]:
     cluster.need("kubectl", "helm", *PROGRAMS)
     folder = tmp_path_factory.mktemp("e2e")
-    began = time.monotonic()
-    subprocess.run(
-        [ROOT / "tests/e2e/image"], check=True, env={**os.environ, "IMAGE": cluster.IMAGE}
-    )
-    say(f"image {cluster.IMAGE} built and loaded in {time.monotonic() - began:.0f} s")
-    call("helm", "dependency", "build", "--skip-refresh", ROOT / "charts/swarmrace")
     with contextlib.ExitStack() as stack:
         namespace = stack.enter_context(cluster.namespace(f"swarmrace-e2e-{os.getpid()}"))
-        api = stack.enter_context(cluster.api())
-        race = Raced(namespace)
+        release = Release(stack.enter_context(cluster.api()), RELEASE, namespace)
+        race = Raced(release)
         address = cluster.address_for_pods()
         listen = {"prometheus": "127.0.0.1", "victoria-metrics": address}
         targets = configure(folder)
@@ -82,25 +74,21 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raced]:
         for database in race.databases.values():
             wait_for(database.is_up, f"{database.name}: {folder}/{database.name}.log")
         values = write_values(folder, race.databases["victoria-metrics"].url)
-        where = ("-n", namespace, "-f", SCENARIO, "-f", values)
         race.began = time.monotonic()
         install = subprocess.Popen(
-            ["helm", "install", RELEASE, "charts/swarmrace", *where],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            release.command(SCENARIO, values),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         stack.callback(install.kill)
-        watch(race, api, install, targets)
+        watch(race, install, targets)
         # Peers linger until they have been scraped; they end by themselves.
         jobs = until("every peer's Job completes", 120, lambda: jobs_ended(race))
         assert set(jobs.values()) == {"Complete"}, jobs
         race.reached("all Jobs completed")
         race.databases["victoria-metrics"].get("/internal/force_flush")
-        race.verdict_log = call(
-            "kubectl", "-n", namespace, "logs", f"job/{RELEASE}-{race.race_id}-verdict"
-        )
+        race.verdict_log = release.verdict(10)
         race.folder = folder / "results"
-        call(SWARMRACE, "fetch", RELEASE, "-n", namespace, "-o", race.folder)
-        race.results = results.load(race.folder)
+        race.results = release.fetch(race.folder)
         yield race
 
 
@@ -120,10 +108,9 @@ def configure(folder: Path) -> Path:
 
 
 def write_values(folder: Path, push_url: str) -> Path:
-    repository, _, tag = cluster.IMAGE.rpartition(":")
     anybody = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]  # Prometheus is no pod here
     values = {
-        "global": {"image": {"repository": repository, "tag": tag}},
+        "global": {"image": image_values()},
         "monitoring": {"enabled": True, "from": anybody, "push": {"url": push_url}},
     }
     path = folder / "values.yaml"
@@ -131,33 +118,25 @@ def write_values(folder: Path, push_url: str) -> Path:
     return path
 
 
-def watch(race: Raced, api: httpx.Client, install: subprocess.Popen[str], targets: Path) -> None:
+def watch(race: Raced, install: subprocess.Popen[str], targets: Path) -> None:
     """Follow the race until its verdict; tell Prometheus of every peer as it comes."""
-    inside = f"namespaces/{race.namespace}"
     deadline, looked, listed = race.began + RACE_SECONDS, 0.0, ""
     while True:
         if install.poll() is not None and "installed" not in race.milestones:
             output = install.communicate()[0]
             assert install.returncode == 0, f"helm install: {output}"
             race.reached("installed")
-        tracker = api.get(f"/api/v1/{inside}/services/{RELEASE}-tracker")
-        if tracker.is_success:
-            part_of = tracker.json()["metadata"]["labels"]["app.kubernetes.io/part-of"]
-            race.race_id = part_of.removeprefix("swarmrace-")
-            status = api.get(
-                f"/api/v1/{inside}/services/{RELEASE}-tracker:8080/proxy/{race.race_id}/status"
-            )
-            if status.is_success:
-                note(race, status.json())
+        if status := race.release.status():
+            note(race, status)
         if time.monotonic() - looked > 1:
             looked = time.monotonic()
-            found = scrape_targets(api, inside)
+            found = scrape_targets(race.release)
             if found != listed:
                 listed = found
                 targets.with_suffix(".part").write_text(found)
                 targets.with_suffix(".part").rename(targets)
             over = "race over" in race.milestones
-            verdict = cluster.job_of(race.namespace, "verdict") if over else None
+            verdict = cluster.job_of(race.release.namespace, "verdict") if over else None
             if verdict and cluster.ended(verdict):
                 race.reached("verdict")
                 assert cluster.ended(verdict) == "Complete", "the verdict's Job failed"
@@ -177,12 +156,13 @@ def note(race: Raced, status: dict[str, Any]) -> None:
         race.reached("race over")
 
 
-def scrape_targets(api: httpx.Client, inside: str) -> str:
+def scrape_targets(release: Release) -> str:
     """The pods behind the annotated Service, in Prometheus' file format.
 
     Debian's Prometheus has no discovery in Kubernetes. It scrapes through the API server, which
     can be reached wherever KUBECONFIG leads.
     """
+    api, inside = release.api, release.inside
     service = api.get(f"/api/v1/{inside}/services/{RELEASE}-scrape")
     if not service.is_success:
         return "[]"
@@ -215,7 +195,7 @@ def scrape_targets(api: httpx.Client, inside: str) -> str:
 
 
 def jobs_ended(race: Raced) -> dict[str, str] | None:
-    jobs = get("jobs", "-n", race.namespace)
+    jobs = get("jobs", "-n", race.release.namespace)
     how = {job["metadata"]["name"]: cluster.ended(job) for job in jobs}
     return how if all(how.values()) else None  # type: ignore[return-value]
 
@@ -262,7 +242,7 @@ def test_a_database_holds_what_the_results_say(raced: Raced, name: str) -> None:
     peers = [peer for run in raced.results.runs for peer in run.peers.values()]
     leechers = sum(peer.role == "leecher" for peer in peers)
     database = raced.databases[name]
-    compared = assert_holds(database, peers, raced.race_id, time.time(), window="1h")
+    compared = assert_holds(database, peers, raced.release.race_id, time.time(), window="1h")
     assert compared == leechers * 2 * 6
     scraped = database.ask("/api/v1/series", **{"match[]": 'swarmrace_run_info{job!=""}'})
     assert bool(scraped) == (name == "prometheus"), "one was scraped, the other was pushed"
@@ -270,14 +250,9 @@ def test_a_database_holds_what_the_results_say(raced: Raced, name: str) -> None:
 
 
 def test_helm_test_passes(raced: Raced) -> None:
-    call("helm", "test", RELEASE, "-n", raced.namespace, "--timeout", "120s")
+    call("helm", "test", RELEASE, "-n", raced.release.namespace, "--timeout", "120s")
 
 
 def test_uninstall_leaves_nothing(raced: Raced) -> None:
-    call("helm", "uninstall", RELEASE, "-n", raced.namespace, "--timeout", "120s")
-    began = time.monotonic()
-    with contextlib.suppress(AssertionError):
-        until("nothing left", 120, lambda: not cluster.left_behind(raced.namespace))
-    assert cluster.left_behind(raced.namespace) == []
-    say(f"nothing left {time.monotonic() - began:.0f} s after helm uninstall")
+    raced.release.uninstall()
     shutil.rmtree(raced.folder)
