@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from swarmrace.arrivals import ByteLog, Curve, bytes_of_percent
+from swarmrace.arrivals import ByteLog, Curve, Origin, bytes_of_percent, origin_of
 from swarmrace.errors import ResultsError
 
 SIZE = 60
@@ -140,25 +140,61 @@ def test_times_count_from_the_start_stamp():
     assert curve_of([(0, 3, 1_005)], size=3, start_ns=1_000).time_to_percent(100) == 5
 
 
+def pace_by_hand(curve):
+    kept = sorted(set(curve.t_ns.tolist()))
+    return int(np.median(np.diff(kept))) if len(kept) > 1 else 0
+
+
 @given(record_lists())
-def test_a_mark_lies_within_its_resolution(rows):
-    """The resolution reaches back to the distinct record before, and no further."""
-    curve, stamps = curve_of(rows), sorted({t for _, _, t in rows})
+def test_what_is_unknown_of_a_mark_is_at_most_what_one_record_takes(rows):
+    curve = curve_of(rows)
     kept = sorted(set(curve.t_ns.tolist()))
     for percent in (0, 1, 50, 99, 100):
-        mark = curve.mark(percent)
-        t_ns = curve.time_to_percent(percent)
+        mark, t_ns = curve.mark(percent), curve.time_to_percent(percent)
         if t_ns is None:
             assert mark is None
             continue
-        assert mark[0] == t_ns
-        assert t_ns in stamps
-        at = kept.index(t_ns)
-        if at:
-            assert mark[1] == t_ns - kept[at - 1]
-        else:
-            following = kept[1] - t_ns if len(kept) > 1 else t_ns
-            assert mark[1] == min(t_ns, following)
+        before = [0, *kept][kept.index(t_ns)]
+        assert mark == (t_ns, min(t_ns - before, pace_by_hand(curve)))
+
+
+@given(record_lists() | transfers())
+def test_delivery_has_the_pace_of_the_records_it_comes_from(rows):
+    curve = curve_of(rows)
+    prefix = curve.prefix()
+    mark = prefix.mark(0)
+    if mark is not None:
+        assert mark == (prefix.time_to_percent(0), min(mark[0], pace_by_hand(curve)))
+
+
+def steady(count, step_ns, start_ns=0):
+    return [(k, 1, start_ns + (k + 1) * step_ns) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "percent", "expected"),
+    [
+        # All in one record: of that instant nothing is unknown.
+        ([(0, SIZE, 10_000 * MS)], 100, (10_000 * MS, 0)),
+        # A stall of a minute before the last block is time lost, not doubt.
+        (
+            [*steady(SIZE - 1, 20 * MS), (SIZE - 1, 1, 61_180 * MS)],
+            100,
+            (61_180 * MS, 20 * MS),
+        ),
+        # A first byte, silence, then a steady stream.
+        (
+            [(0, 1, 70 * MS), *[(k, 1, 3000 * MS + k * MS) for k in range(1, SIZE)]],
+            0,
+            (70 * MS, MS),
+        ),
+        ([(0, 1, MS // 2), *steady(SIZE, MS)], 0, (MS // 2, MS // 2)),
+        # Records of one instant are one look.
+        ([(k, 1, 5 * MS if k < 30 else 7 * MS) for k in range(SIZE)], 100, (7 * MS, 2 * MS)),
+    ],
+)
+def test_resolution_by_hand(rows, percent, expected):
+    assert curve_of(rows).mark(percent) == expected
 
 
 def stall_by_hand(times, end_ns):
@@ -250,6 +286,22 @@ def test_a_stored_file_is_an_npz_that_numpy_alone_reads(tmp_path):
     assert Curve.from_npz(path).total_bytes == 15
 
 
+ORIGIN = Origin("0123456789", "003-x", "x", 2)
+
+
+def test_a_stored_curve_says_whose_it_is(tmp_path):
+    curve = curve_of([(10, 5, 300), (0, 10, 200)])
+    path = tmp_path / "x-2.arrivals.npz"
+    path.write_bytes(curve.to_npz(ORIGIN))
+    assert origin_of(path) == Curve.from_npz(path).origin == ORIGIN
+    assert str(ORIGIN) == "peer 2 of x in run 003-x of race 0123456789"
+    with np.load(path, allow_pickle=False) as data:
+        told = {name: data[name].item() for name in ("raceId", "runId", "entrant", "peer")}
+    assert told == {"raceId": "0123456789", "runId": "003-x", "entrant": "x", "peer": 2}
+    assert origin_of(curve.to_npz()) is None
+    assert Curve.from_npz(curve.to_npz()).origin is None
+
+
 STORED = curve_of([(k * 6, 6, 1000 + 7 * k * k) for k in range(10)]).to_npz()
 
 
@@ -291,6 +343,7 @@ WHOLE = {
         {"t_ns": np.array([[9]])},
         {"t_ns": np.array([9, 9])},
         {"offset": None},
+        {"raceId": np.array("0123456789")},
     ],
 )
 def test_an_npz_of_something_else_is_refused(change):

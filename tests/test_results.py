@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from swarmrace import results
-from swarmrace.errors import ResultsError
+from swarmrace.errors import ResultsError, UnavailableError
+from swarmrace.scenario import StoredOptions
 from swarmrace.schedule import schedule
 from verdict.folder import build, curve, scenario_of
 
@@ -73,7 +75,7 @@ def test_an_absent_run_json_keeps_its_peers(folder):
             lambda text: text.replace('"role"', '"rolle": 1, "role"'),
             "rolle: unknown key (did you mean 'role'",
         ),
-        (lambda text: text.replace('"format": 1', '"format": null'), "format: found None"),
+        (lambda text: text.replace('"format": 2', '"format": null'), "format: found None"),
         (lambda text: text.replace(SCENARIO.race_id(), "0123456789"), "belongs to race 0123456789"),
         (lambda text: text.replace(f'"{FIRST.id}"', '"077-x"'), "belongs to run 077-x"),
         (lambda text: text.replace('"peer": 0', '"peer": 3'), f"holds {FIRST.entrant}-3"),
@@ -135,40 +137,74 @@ def test_what_is_no_results_folder(tmp_path, folder):
         results.load(tmp_path / "nowhere")
     with pytest.raises(ResultsError, match=r"no race\.json"):
         results.load(tmp_path)
-    (folder / "race.json").write_text('{"format": 1, "raceId"')
+    (folder / "race.json").write_text('{"format": 2, "raceId"')
     with pytest.raises(ResultsError, match="not whole JSON"):
         results.load(folder)
 
 
-def test_an_unknown_kind_in_the_scenario_is_said(folder):
+def test_a_kind_that_is_not_installed_here_keeps_its_options_as_they_stand(folder):
     text = (folder / "race.json").read_text().replace('"synthetic"', '"gnutella"')
     (folder / "race.json").write_text(text)
-    with pytest.raises(ResultsError, match=r"scenario can't be read.*'gnutella'"):
+    found = results.load(folder)
+    assert found.faults == ()
+    options = found.scenario.entrants["a"]
+    assert (options.kind, options.profile) == ("gnutella", "stock")
+    assert options.model_dump()["recordSize"] == 16_384
+    assert [sorted(record.peers) for record in found.runs] == [[0, 1, 2, 3]] * 4
+
+
+def test_a_kind_whose_package_is_broken_is_one_that_is_not_installed(folder, monkeypatch):
+    def refuse(kind):
+        raise UnavailableError("can't be imported")
+
+    monkeypatch.setattr("swarmrace.scenario.options_type", refuse)
+    assert type(results.load(folder).scenario.entrants["a"]) is StoredOptions
+
+
+def test_what_can_not_have_been_raced_is_said(folder):
+    text = (folder / "race.json").read_text().replace('"seeders": 1', '"seeders": 9', 1)
+    (folder / "race.json").write_text(text)
+    with pytest.raises(ResultsError, match=r"scenario can't be read.*seeders: found 9"):
         results.load(folder)
 
 
 @pytest.mark.parametrize("name", ["race.json", f"runs/{FIRST.id}/run.json"])
 def test_newer_formats_are_refused(folder, name):
     path = folder / name
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2', 1))
-    with pytest.raises(ResultsError, match=r"results format 2, this swarmrace reads up to 1"):
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3', 1))
+    with pytest.raises(ResultsError, match=r"results format 3, this swarmrace reads up to 2"):
         results.load(folder)
 
 
-def _age(data, kind):
-    """Return a file as a made-up format 0 had it."""
-    data = data | {"format": 0}
-    if kind == "run":
-        data["wallMilliseconds"] = round(1000 * data.pop("wallSeconds"))
-    return data
+STORED_1 = Path(__file__).parent / "data" / "results-format-1"
 
 
-def test_older_formats_are_brought_up_step_by_step(folder, monkeypatch):
+def test_a_stored_folder_of_format_1_still_loads():
+    found = results.load(STORED_1)
+    assert found.faults == ()
+    transfers = {
+        record.run.entrant: record.peers[record.leechers[0]].transfer for record in found.runs
+    }
+    bt, stream, polled = (transfers[name] for name in ("bt", "stream", "polled"))
+    assert [t.done_seconds for t in (bt, stream, polled)] == [1.5, 6.0, 4.0]
+    # Format 1 had one variation, of arrival or else of delivery, and duplicates of everybody.
+    assert [t.arrival_variation for t in (bt, stream, polled)] == [0.3, None, 0.3]
+    assert [t.delivery_variation for t in (bt, stream, polled)] == [None, 0.3, None]
+    assert [t.duplicate_bytes for t in (bt, stream, polled)] == [16384, None, None]
+    assert {t.done_resolution_seconds for t in transfers.values()} == {None}
+    for record in found.runs:
+        kind = "deliveries" if record.run.entrant == "stream" else "arrivals"
+        assert found.curve(record.run.id, record.leechers[0], kind).complete
+
+
+def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(folder, monkeypatch):
     now = results.load(folder)
     for path in folder.rglob("*.json"):
-        kind = path.stem if path.stem in ("race", "run") else "peer"
-        path.write_text(json.dumps(_age(json.loads(path.read_text()), kind)))
-    with pytest.raises(ResultsError, match="results format 0, this swarmrace reads from 1 up to 1"):
+        data = json.loads(path.read_text()) | {"format": 0}
+        if path.stem == "run":
+            data["wallMilliseconds"] = round(1000 * data.pop("wallSeconds"))
+        path.write_text(json.dumps(data))
+    with pytest.raises(ResultsError, match="results format 0, this swarmrace reads from 1 up to 2"):
         results.load(folder)
 
     def step(kind, data):
@@ -183,3 +219,65 @@ def test_older_formats_are_brought_up_step_by_step(folder, monkeypatch):
     assert found.faults == ()
     assert found.runs == now.runs
     assert found.info == now.info
+
+
+def arrivals_of(record, number):
+    peer = record.leechers[number]
+    return f"runs/{record.run.id}/{record.run.entrant}-{peer}.arrivals.npz", peer
+
+
+@pytest.mark.parametrize("from_another_race", [False, True])
+def test_a_curve_of_another_transfer_is_named_as_foreign(folder, tmp_path, from_another_race):
+    record = results.load(folder).runs[0]
+    name, peer = arrivals_of(record, 0)
+    other_name, other_peer = arrivals_of(record, 1)
+    whose = f"peer {other_peer} of {record.run.entrant} in run {record.run.id}"
+    other = folder
+    if from_another_race:
+        scenario = scenario_of({"a": {"kind": "synthetic"}, "b": {"kind": "synthetic"}}, seed=5)
+        other = build(tmp_path / "other", scenario, TIMES | {k: [[1, 1, 1]] * 3 for k in TIMES})
+        other_name, whose = name, f"in run {record.run.id} of race {scenario.race_id()}"
+    (folder / name).write_bytes((other / other_name).read_bytes())
+    found = results.load(folder)
+    [line] = found.faults
+    assert line.startswith(f"{name}: is of peer ")
+    assert whose in line
+    with pytest.raises(ResultsError, match=rf"npz: is of .*{whose}"):
+        found.curve(record.run.id, peer)
+
+
+def test_a_curve_that_names_nobody_is_named_but_in_format_1(folder):
+    record = results.load(folder).runs[0]
+    name, peer = arrivals_of(record, 0)
+    (folder / name).write_bytes(curve(2, 10_000_000).to_npz())
+    [line] = results.load(folder).faults
+    assert line.startswith(f"{name}: doesn't say of which transfer it is")
+    path = folder / "runs" / record.run.id / f"{record.run.entrant}-{peer}.json"
+    data = json.loads(path.read_text()) | {"format": 1}
+    for key in ("arrivalVariation", "deliveryVariation", "doneResolutionSeconds"):
+        del data["transfer"][key]
+    path.write_text(json.dumps(data))
+    assert results.load(folder).faults == ()
+
+
+@pytest.mark.parametrize(
+    ("stem", "change", "fault"),
+    [
+        ("99", {"peer": 99}, "found peer 99, expected 0 to 3"),
+        ("-1", {"peer": -1}, "found peer -1, expected 0 to 3"),
+        ("leecher", {"role": "seeder"}, "found the role seeder, expected leecher in this run"),
+        ("seeder", {"role": "leecher"}, "found the role leecher, expected seeder in this run"),
+    ],
+)
+def test_a_record_of_a_peer_that_can_not_be_is_left_out(folder, stem, change, fault):
+    record = results.load(folder).runs[0]
+    index = {"leecher": record.leechers[0], "seeder": record.run.seeders[0]}
+    source = index.get(stem, record.leechers[0])
+    target = index.get(stem, stem)
+    home = folder / "runs" / record.run.id
+    data = json.loads((home / f"{record.run.entrant}-{source}.json").read_text()) | change
+    (home / f"{record.run.entrant}-{target}.json").write_text(json.dumps(data))
+    found = results.load(folder)
+    [line] = found.faults
+    assert line == f"runs/{record.run.id}/{record.run.entrant}-{target}.json: {fault}; left out"
+    assert sorted(found.runs[0].peers) == [peer for peer in range(4) if peer != target]

@@ -209,11 +209,76 @@ def test_nothing_came_at_all():
 
 
 @pytest.mark.parametrize("poll_seconds", [0.0, 0.1])
-def test_a_mark_carries_its_resolution(poll_seconds):
+def test_a_mark_and_done_carry_their_resolution(poll_seconds):
     record = Record(VirtualClock(START_NS), SIZE)
     record.arrivals = ByteLog(2)
     record.arrivals.record(0, 500, START_NS + 1_000_000_000)
     record.arrivals.record(500, 500, START_NS + 1_250_000_000)
+    record.done(START_NS + 1_300_000_000)
     observes = Observes(arrival=True, delivery=False, unit="x", poll_seconds=poll_seconds)
     figures, _ = transfer.summarize(record, observes, START_NS, START_NS, START_NS + 2)
     assert figures.arrival[-1].resolution_seconds == pytest.approx(0.25 + poll_seconds)
+    assert figures.done_resolution_seconds == figures.arrival[-1].resolution_seconds
+
+
+def test_done_without_a_single_byte_seen_is_known_to_the_poll_interval():
+    record = Record(VirtualClock(START_NS), SIZE)
+    observes = Observes(arrival=False, delivery=False, unit="poll", poll_seconds=5)
+    figures, _ = transfer.summarize(record, observes, START_NS, START_NS, START_NS + 2)
+    assert figures.done_resolution_seconds is None
+    record.done(START_NS + 9_000_000_000)
+    figures, _ = transfer.summarize(record, observes, START_NS, START_NS, START_NS + 2)
+    assert figures.done_resolution_seconds == 5
+
+
+def test_done_is_known_as_well_as_the_finer_of_its_marks():
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.arrivals, record.deliverable = ByteLog(4), ByteLog(2)
+    for k in range(4):
+        record.arrivals.record(250 * k, 250, START_NS + (k + 1) * 10_000_000)
+    record.deliverable.record(500, 500, START_NS + 20_000_000)
+    record.deliverable.record(0, 500, START_NS + 41_000_000)
+    record.done(START_NS + 41_000_000)
+    figures, _ = transfer.summarize(record, OBSERVES, START_NS, START_NS, START_NS + 41_000_000)
+    assert figures.delivery[-1].resolution_seconds == pytest.approx(0.021)
+    assert figures.done_resolution_seconds == pytest.approx(0.01)
+
+
+def stepped(log, byte_order):
+    """Write SIZE bytes in ten equal steps, one each 0.1 s, the first and the last half a step."""
+    for k, at in enumerate(byte_order):
+        log.record(100 * at, 100, START_NS + 50_000_000 + k * 100_000_000)
+    return log
+
+
+def test_variation_is_of_arrival_and_of_delivery_each_by_itself():
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.arrivals = record.deliverable = stepped(ByteLog(10), [0, 2, 1, 4, 3, 6, 5, 8, 7, 9])
+    figures, _ = transfer.summarize(record, OBSERVES, START_NS, START_NS, START_NS + 10**9)
+    assert figures.arrival_variation == pytest.approx(0)
+    # The prefix grows by nothing and by two in turns: eight whole bins of 0, 2, 0, 2, …
+    assert figures.delivery_variation == pytest.approx(1)
+    record = Record(VirtualClock(START_NS), SIZE)
+    record.deliverable = stepped(ByteLog(10), range(10))
+    figures, _ = transfer.summarize(record, OBSERVES, START_NS, START_NS, START_NS + 10**9)
+    assert figures.arrival_variation is None
+    assert figures.delivery_variation == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("offsets_known", "observed", "expected"),
+    [(True, True, 100), (False, True, None), (True, False, None)],
+)
+def test_duplicates_are_told_only_where_it_is_seen_which_bytes_arrive(
+    offsets_known, observed, expected
+):
+    record = Record(VirtualClock(START_NS), SIZE)
+    log = ByteLog(3, offsets_known=offsets_known)
+    log.record(0, SIZE, START_NS + 5)
+    log.record(100, 100, START_NS + 6)
+    if observed:
+        record.arrivals = log
+    else:
+        record.deliverable = log
+    figures, _ = transfer.summarize(record, OBSERVES, START_NS, START_NS, START_NS + 9)
+    assert figures.duplicate_bytes == expected

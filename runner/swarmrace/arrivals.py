@@ -2,7 +2,8 @@
 
 Two classes share the work. `ByteLog` is written while a transfer runs: it appends fixed records to
 memory taken beforehand. `Curve` is read afterwards: it holds each byte's first record only and
-answers time to any percent, any byte's time, the deliverable prefix, stalls and bins.
+answers time to any percent, any byte's time, the deliverable prefix, stalls and bins. Stored, it
+carries its `Origin`.
 
 All times are nanoseconds of the recording host's monotonic clock; a `Curve` counts from its
 transfer's start stamp.
@@ -12,18 +13,33 @@ from __future__ import annotations
 
 import io
 import struct
-from bisect import bisect_left
+from collections.abc import Mapping
 from os import PathLike
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from swarmrace.duplicates import first_only
 from swarmrace.errors import ResultsError
 
 _RECORD = struct.Struct("=qqq")
 _COLUMNS = ("offset", "length", "t_ns")
+_ORIGIN = ("raceId", "runId", "entrant", "peer")
 
 Int64s = npt.NDArray[np.int64]
+
+
+class Origin(NamedTuple):
+    """Whose curve it is; stands in the stored file, so that one from elsewhere is known as such."""
+
+    race_id: str
+    run_id: str
+    entrant: str
+    peer: int
+
+    def __str__(self) -> str:
+        return f"peer {self.peer} of {self.entrant} in run {self.run_id} of race {self.race_id}"
 
 
 def bytes_of_percent(size_bytes: int, percent: float) -> int:
@@ -149,10 +165,15 @@ class Curve:
             raise ValueError(f"records outside a payload of {size_bytes} bytes")
         self.size_bytes = size_bytes
         self.offsets_known = offsets_known
+        self.origin: Origin | None = None
+        """Whose it is, of a stored curve that says so."""
         self.records = len(offset)
-        offset, length, t_ns, self.duplicate_bytes = _first_only(offset, length, t_ns)
+        offset, length, t_ns, self.duplicate_bytes = first_only(offset, length, t_ns)
         self.offset, self.length, self.t_ns = offset, length, t_ns
         self._cumulative = np.cumsum(length)
+        gaps = np.diff(np.unique(t_ns))
+        self.pace_ns = int(np.median(gaps)) if len(gaps) else 0
+        """What one record usually takes: the median time between distinct instants of record."""
 
     @property
     def total_bytes(self) -> int:
@@ -180,20 +201,18 @@ class Curve:
     def mark(self, percent: float) -> tuple[int, int] | None:
         """Return `time_to_percent` with its resolution, both in ns, or None if it never was.
 
-        The resolution is the gap to the distinct record before: the true instant lies within it.
-        Before the first record nothing was looked at, so the gap to the next one stands in, at
-        most the time since the start. A system that is polled adds its interval
-        (`Observes.poll_seconds`).
+        A record's stamp is exact for its last byte, so what is unknown of a mark is at most what
+        one record takes: the time since the record before (or the start), but no more than
+        `pace_ns`. A stall before the mark is silence, not doubt. Of a single record nothing is
+        unknown. A system that is polled adds its interval (`Observes.poll_seconds`); how far a
+        stamp lies behind the socket is another matter (docs/methodology.md).
         """
         t_ns = self.time_to_percent(percent)
         if t_ns is None:
             return None
         before = int(np.searchsorted(self.t_ns, t_ns, side="left")) - 1
-        if before >= 0:
-            return t_ns, t_ns - int(self.t_ns[before])
-        after = int(np.searchsorted(self.t_ns, t_ns, side="right"))
-        gap_ns = int(self.t_ns[after]) - t_ns if after < len(self.t_ns) else t_ns
-        return t_ns, max(0, min(gap_ns, t_ns))
+        since_ns = int(self.t_ns[before]) if before >= 0 else 0
+        return t_ns, max(0, min(t_ns - since_ns, self.pace_ns))
 
     def arrival_of(self, byte: int) -> int | None:
         """Return when the byte at offset `byte` came, in ns, or None if it never did.
@@ -211,7 +230,8 @@ class Curve:
     def prefix(self) -> Curve:
         """Return the delivery curve: the prefix an application could read in order.
 
-        A record of the result says that the prefix grew by `length` at `t_ns`.
+        A record of the result says that the prefix grew by `length` at `t_ns`. Its pace is that of
+        the records it was derived from.
         """
         self._need_offsets("the deliverable prefix")
         order = np.argsort(self.offset, kind="stable")
@@ -225,7 +245,9 @@ class Curve:
         ends = np.append(first[1:], whole) - 1
         starts = offset[:whole][first]
         stops = offset[:whole][ends] + length[:whole][ends] if whole else starts
-        return Curve(starts, stops - starts, times, self.size_bytes)
+        prefix = Curve(starts, stops - starts, times, self.size_bytes)
+        prefix.pace_ns = self.pace_ns
+        return prefix
 
     def longest_stall(self, end_ns: int | None = None) -> tuple[int, int]:
         """Return the longest time without a new byte and when it began, both in ns.
@@ -264,19 +286,21 @@ class Curve:
             return None
         return float(np.std(whole) / np.mean(whole)) if whole.any() else None
 
-    def to_npz(self) -> bytes:
+    def to_npz(self, origin: Origin | None = None) -> bytes:
         """Return the curve as a compressed npz (numpy's open format), exact and compact.
 
         Columns are stored as differences between neighbours, which compress well:
         `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates and
-        records.
+        records. With an origin, `raceId`, `runId` and `entrant` are texts and `peer` is an int64.
         """
         buffer = io.BytesIO()
         meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
+        whose = dict(zip(_ORIGIN, origin, strict=True)) if origin is not None else {}
         np.savez_compressed(
             buffer,
             meta=np.array(meta, dtype=np.int64),
             **{name: np.diff(getattr(self, name), prepend=0) for name in _COLUMNS},
+            **{name: np.array(value) for name, value in whose.items()},
         )
         return buffer.getvalue()
 
@@ -291,15 +315,13 @@ class Curve:
             with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
                 size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
                 steps = [data[name] for name in _COLUMNS]
+                origin = _origin(data)
             if any(step.dtype != np.int64 or step.ndim != 1 for step in steps):
                 raise ValueError("columns that are not one-dimensional int64")
             curve = cls(*map(np.cumsum, steps), size_bytes, offsets_known=bool(known))
         except Exception as error:  # numpy, zipfile and zlib each have their own
-            name = "the given bytes" if isinstance(source, bytes) else source
-            raise ResultsError(
-                f"{name}: expected an arrivals npz, found: {error or type(error).__name__}"
-            ) from error
-        curve.duplicate_bytes, curve.records = duplicates, records
+            raise _not_an_npz(source, error) from error
+        curve.duplicate_bytes, curve.records, curve.origin = duplicates, records, origin
         return curve
 
     def _need_offsets(self, what: str) -> None:
@@ -307,47 +329,26 @@ class Curve:
             raise ValueError(f"{what} can't be known: the system reports totals, not offsets")
 
 
-def _first_only(offset: Int64s, length: Int64s, t_ns: Int64s) -> tuple[Int64s, Int64s, Int64s, int]:
-    """Sort by time and drop what had come before; return the columns and the bytes dropped."""
-    order = np.lexsort((t_ns, offset))
-    rows = np.stack((offset, length, t_ns), axis=1)[order]
-    # Records that share a byte, directly or by others, form a group; few do, and only those are
-    # gone through one by one.
-    reach = np.maximum.accumulate(rows[:, 0] + rows[:, 1])
-    joins = np.zeros(len(rows), dtype=bool)
-    joins[1:] = rows[1:, 0] < reach[:-1]
-    grouped = joins.copy()
-    grouped[:-1] |= joins[1:]
-    if joins.any():
-        shared = rows[grouped]
-        shared = shared[np.lexsort((shared[:, 0], shared[:, 2]))]
-        covered: list[tuple[int, int]] = []  # disjoint, sorted
-        kept = [
-            (a, b - a, when)
-            for start, size, when in shared.tolist()
-            for a, b in _add(covered, start, start + size)
-        ]
-        rows = np.concatenate((rows[~grouped], np.array(kept, dtype=np.int64).reshape(-1, 3)))
-    rows = rows[np.lexsort((rows[:, 0], rows[:, 2]))]
-    dropped = int(length.sum() - rows[:, 1].sum())
-    return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy(), dropped
+def origin_of(source: bytes | str | PathLike[str]) -> Origin | None:
+    """Return whose curve an npz holds, or None where it doesn't say (results format 1).
+
+    Raises:
+        ResultsError: not an npz.
+    """
+    try:
+        with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
+            return _origin(data)
+    except Exception as error:
+        raise _not_an_npz(source, error) from error
 
 
-def _add(covered: list[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
-    """Add [start, stop) to `covered`; return the parts that were new."""
-    low = bisect_left(covered, (start, start))
-    if low and covered[low - 1][1] >= start:
-        low -= 1
-    high, new, at = low, [], start
-    while high < len(covered) and covered[high][0] <= stop:
-        if covered[high][0] > at:
-            new.append((at, covered[high][0]))
-        at = max(at, covered[high][1])
-        high += 1
-    if at < stop:
-        new.append((at, stop))
-    if low == high:
-        covered.insert(low, (start, stop))
-    else:
-        covered[low:high] = [(min(start, covered[low][0]), max(stop, covered[high - 1][1]))]
-    return new
+def _origin(data: Mapping[str, npt.NDArray[Any]]) -> Origin | None:
+    if "raceId" not in data:
+        return None
+    race_id, run_id, entrant, peer = (data[name].item() for name in _ORIGIN)
+    return Origin(str(race_id), str(run_id), str(entrant), int(peer))
+
+
+def _not_an_npz(source: bytes | str | PathLike[str], error: Exception) -> ResultsError:
+    name = "the given bytes" if isinstance(source, bytes) else source
+    return ResultsError(f"{name}: expected an arrivals npz, found: {error or type(error).__name__}")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from swarmrace import transfer
-from swarmrace.arrivals import Curve
+from swarmrace.arrivals import Curve, Origin
 from swarmrace.clock import Offset
 from swarmrace.errors import Reason
 from swarmrace.network.counters import WireMeter
@@ -155,8 +155,9 @@ class PeerRun:
         await self._remove()
         result = self._result()
         self.state.stage = "upload"
+        origin = Origin(result.race_id, result.run_id, result.entrant, result.peer)
         files = await asyncio.to_thread(
-            lambda: {self._file_name(name): curve.to_npz() for name, curve in self.curves.items()}
+            lambda: {self._file_name(n): curve.to_npz(origin) for n, curve in self.curves.items()}
         )
         await self.client.put_result(result, files)
         self.state.results.append(result)

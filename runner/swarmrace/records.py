@@ -11,7 +11,7 @@ from typing import Any, Literal
 from swarmrace.errors import Reason
 from swarmrace.model import Model
 
-FORMAT = 1
+FORMAT = 2
 """Version of the results format. Older versions load; history in docs/results-format.md."""
 
 MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
@@ -45,7 +45,7 @@ class Mark(Model):
     seconds: float
     """Since this leecher's own start stamp."""
     resolution_seconds: float
-    """The true instant lies at most this much earlier; a difference below it is none."""
+    """What is unknown of it (`arrivals.Curve.mark`); a difference below it is none."""
 
 
 class Publish(Model):
@@ -69,16 +69,22 @@ class Transfer(Model):
     delivery: list[Mark] = []
     done_seconds: float | None = None
     """t100 by the system's definition of done."""
+    done_resolution_seconds: float | None = None
+    """What is unknown of `done_seconds`; null where it was never done, and in format 1."""
     received_bytes: int = 0
-    duplicate_bytes: int = 0
+    duplicate_bytes: int | None = None
+    """Payload bytes that came again; null where it is not observed which bytes arrive."""
     records: int = 0
     records_complete: bool = True
     """Whether every byte has its record; False is said with the verdict."""
     unit: str = ""
     longest_stall_seconds: float = 0.0
+    """Of arrival; of what was read where arrival is not observed."""
     longest_delivery_stall_seconds: float | None = None
-    variation: float | None = None
-    """Coefficient of variation of throughput in 100 ms bins."""
+    arrival_variation: float | None = None
+    """Coefficient of variation of throughput in 100 ms bins, of arrival."""
+    delivery_variation: float | None = None
+    """The same of the deliverable prefix."""
     connections_at_start: int | None = None
     retries: int = 0
     verified: bool | None = None

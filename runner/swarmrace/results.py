@@ -15,7 +15,6 @@ verdict shows; what is broken is named in `Results.faults`; the rest is read.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from swarmrace import scenario as scenarios
-from swarmrace.arrivals import Curve
+from swarmrace.arrivals import Curve, Origin, origin_of
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.errors import ResultsError, ScenarioError
 from swarmrace.faults import faults_of
@@ -36,7 +35,22 @@ from swarmrace.schedule import Run, schedule
 FileKind = Literal["race", "run", "peer", "verdict"]
 CurveKind = Literal["arrivals", "deliveries"]
 
-MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {}
+
+def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had one variation, of whatever was observed, and duplicates of everybody."""
+    if kind != "peer" or not isinstance(data.get("transfer"), dict):
+        return data
+    transfer = dict(data["transfer"])
+    arrived = transfer.get("arrivalsFile") is not None
+    if "variation" in transfer:
+        key = "arrivalVariation" if arrived else "deliveryVariation"
+        transfer[key] = transfer.pop("variation")
+    if not arrived or str(transfer.get("unit")).startswith("poll"):
+        transfer["duplicateBytes"] = None
+    return data | {"transfer": transfer}
+
+
+MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 """Format n to the step that turns a file of format n into one of n + 1. A step gets the file's kind
 and its content and returns the new content; `format` is raised for it."""
 
@@ -84,17 +98,22 @@ class Results:
         """Read one transfer's curve from its npz.
 
         Raises:
-            ResultsError: no such transfer, or it left no such curve, or the file can't be read.
+            ResultsError: no such transfer, or it left no such curve, or the file can't be read or
+                is another transfer's.
         """
         record = next((record for record in self.runs if record.run.id == run_id), None)
         result = record.peers.get(peer) if record else None
         transfer = result.transfer if result else None
-        if transfer is None:
+        if result is None or transfer is None:
             raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
         name = transfer.arrivals_file if kind == "arrivals" else transfer.deliveries_file
         if name is None:
             raise ResultsError(f"{self.folder}: peer {peer} recorded no {kind} in run {run_id!r}")
-        return Curve.from_npz(self.folder / "runs" / run_id / Path(name).name)
+        path = self.folder / "runs" / run_id / Path(name).name
+        curve = Curve.from_npz(path)
+        if curve.origin not in (None, _origin(result)):
+            raise ResultsError(f"{path}: is of {curve.origin}")
+        return curve
 
 
 def load(folder: Path | str) -> Results:
@@ -114,14 +133,15 @@ def load(folder: Path | str) -> Results:
         )
     info = read(folder / "race.json", RaceInfo, "race")
     try:
-        scenario = scenarios.parse(info.scenario, str(folder / "race.json"))
+        scenario = scenarios.parse(info.scenario, str(folder / "race.json"), stored=True)
     except ScenarioError as error:
         raise ResultsError(
             f"{folder / 'race.json'}: its scenario can't be read by this installation: "
             f"{'; '.join(error.faults)}"
         ) from error
     faults: list[str] = []
-    runs = tuple(_run_record(folder, run, info, faults) for run in schedule(scenario))
+    size = scenario.race.swarm_size
+    runs = tuple(_run_record(folder, run, info, size, faults) for run in schedule(scenario))
     known = {record.run.id for record in runs}
     for path in _entries(folder / "runs"):
         if path.name not in known:
@@ -136,10 +156,15 @@ def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:
         BrokenFileError: missing, truncated, or not what it should be.
         ResultsError: of a newer format, or of one so old that no migration is known.
     """
-    data = _json(path)
-    data = migrate(path, kind, data)
+    return _read(path, model, kind)[0]
+
+
+def _read(path: Path, model: type[_Record], kind: FileKind) -> tuple[_Record, int]:
+    """Do what `read` promises; return the number of the format it was written in too."""
+    found = _json(path)
+    data = migrate(path, kind, found)
     try:
-        return model.model_validate(data)
+        return model.model_validate(data), found["format"]
     except ValidationError as error:
         lines = faults_of(error, model)
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -188,23 +213,28 @@ def _json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _run_record(folder: Path, run: Run, info: RaceInfo, faults: list[str]) -> RunRecord:
+def _run_record(
+    folder: Path, run: Run, info: RaceInfo, swarm_size: int, faults: list[str]
+) -> RunRecord:
     home = folder / "runs" / run.id
     result = None
     if (home / "run.json").exists():
-        result = _usable(folder, home / "run.json", RunResult, "run", run, info, faults)
+        found = _usable(folder, home / "run.json", RunResult, "run", run, info, faults)
+        result = found[0] if found else None
     peers: dict[int, PeerResult] = {}
     for path in _entries(home):
         if path.name == "run.json" or path.suffix != ".json":
             continue
-        peer = _usable(folder, path, PeerResult, "peer", run, info, faults)
-        if peer is None:
+        of_peer = _usable(folder, path, PeerResult, "peer", run, info, faults)
+        if of_peer is None:
             continue
-        if path.stem != f"{peer.entrant}-{peer.peer}":
-            faults.append(f"{path.relative_to(folder)}: holds {peer.entrant}-{peer.peer}; left out")
+        peer, number = of_peer
+        fault = _misplaced(path, peer, run, swarm_size)
+        if fault:
+            faults.append(f"{path.relative_to(folder)}: {fault}; left out")
             continue
         peers[peer.peer] = peer
-        _check_curves(folder, home, peer, faults)
+        _check_curves(folder, home, peer, number, faults)
     return RunRecord(run, result, dict(sorted(peers.items())))
 
 
@@ -216,33 +246,63 @@ def _usable(
     run: Run,
     info: RaceInfo,
     faults: list[str],
-) -> _Record | None:
+) -> tuple[_Record, int] | None:
     name = path.relative_to(folder)
     try:
-        record: Any = read(path, model, kind)
+        found = _read(path, model, kind)
     except BrokenFileError as error:
         faults.append(str(error).replace(str(path), str(name), 1))
         return None
+    record: Any = found[0]
     if record.race_id != info.race_id:
         faults.append(f"{name}: belongs to race {record.race_id}, not to {info.race_id}; left out")
         return None
     if (record.run_id, record.entrant) != (run.id, run.entrant):
         faults.append(f"{name}: belongs to run {record.run_id}, not to {run.id}; left out")
         return None
-    return record
+    return found
 
 
-def _check_curves(folder: Path, home: Path, peer: PeerResult, faults: list[str]) -> None:
+def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
+    """Return why a peer's record can't be of this run, or nothing."""
+    if path.stem != f"{peer.entrant}-{peer.peer}":
+        return f"holds {peer.entrant}-{peer.peer}"
+    if not 0 <= peer.peer < swarm_size:
+        return f"found peer {peer.peer}, expected 0 to {swarm_size - 1}"
+    if peer.role != run.role(peer.peer):
+        return f"found the role {peer.role}, expected {run.role(peer.peer)} in this run"
+    return ""
+
+
+def _check_curves(
+    folder: Path, home: Path, peer: PeerResult, number: int, faults: list[str]
+) -> None:
+    """Name what is missing, torn, or of another transfer; format 1 did not say of which it is."""
     transfer = peer.transfer
     for file in (transfer.arrivals_file, transfer.deliveries_file) if transfer else ():
         if file is None:
             continue
         path = home / Path(file).name
-        name = path.relative_to(folder)
-        if not path.exists():
-            faults.append(f"{name}: missing; its marks stand in the peer's record")
-        elif not zipfile.is_zipfile(path):
-            faults.append(f"{name}: not a whole npz; its marks stand in the peer's record")
+        fault = _curve_fault(path, peer, number)
+        if fault:
+            name = path.relative_to(folder)
+            faults.append(f"{name}: {fault}; its marks stand in the peer's record")
+
+
+def _curve_fault(path: Path, peer: PeerResult, number: int) -> str:
+    if not path.exists():
+        return "missing"
+    try:
+        origin = origin_of(path)
+    except ResultsError:
+        return "not a whole npz"
+    if origin is None:
+        return "" if number == 1 else "doesn't say of which transfer it is"
+    return "" if origin == _origin(peer) else f"is of {origin}"
+
+
+def _origin(peer: PeerResult) -> Origin:
+    return Origin(peer.race_id, peer.run_id, peer.entrant, peer.peer)
 
 
 def _entries(folder: Path) -> list[Path]:

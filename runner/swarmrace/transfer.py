@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
@@ -169,10 +170,12 @@ def summarize(
     """
     span_ns = end_ns - stamp_ns
     curves: dict[str, Curve] = {}
-    figures: dict[str, object] = {}
+    figures: dict[str, Any] = {}
     if record.arrivals is not None:
         curves["arrivals"] = curve = record.arrivals.curve(stamp_ns, record.size_bytes)
         figures["arrival"] = _marks(curve, observes)
+        figures["arrival_variation"] = curve.variation()
+        figures["duplicate_bytes"] = curve.duplicate_bytes if curve.offsets_known else None
     if record.deliverable is not None:
         ready = (
             curves["arrivals"]
@@ -183,15 +186,14 @@ def summarize(
             curves["deliveries"] = ready
         prefix = ready.prefix()
         figures["delivery"] = _marks(prefix, observes)
+        figures["delivery_variation"] = prefix.variation()
         figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns)[0] / 1e9
     main = curves.get("arrivals") or curves.get("deliveries")
     if main is not None:
         figures |= {
             "received_bytes": main.total_bytes,
-            "duplicate_bytes": main.duplicate_bytes,
             "records": main.records,
             "longest_stall_seconds": main.longest_stall(span_ns)[0] / 1e9,
-            "variation": main.variation(),
         }
     complete = record.complete
     if complete is None:
@@ -201,6 +203,7 @@ def summarize(
         start_error_seconds=0.0,
         discovery_seconds=_since(record.discovered_ns, stamp_ns),
         done_seconds=_since(record.done_ns, stamp_ns),
+        done_resolution_seconds=None if record.done_ns is None else _of_done(figures, observes),
         records_complete=bool(complete),
         unit=observes.unit,
         connections_at_start=record.connections_at_start,
@@ -212,6 +215,14 @@ def summarize(
 
 def _since(t_ns: int | None, stamp_ns: int) -> float | None:
     return None if t_ns is None else (t_ns - stamp_ns) / 1e9
+
+
+def _of_done(figures: Mapping[str, Any], observes: Observes) -> float:
+    """Return what is unknown of done: the finer of its marks at 100 %; of a system that shows no
+    bytes at all, the interval at which it is polled."""
+    marks = [*figures.get("arrival", ()), *figures.get("delivery", ())]
+    known = [mark.resolution_seconds for mark in marks if mark.percent == 100]
+    return min(known, default=observes.poll_seconds)
 
 
 def _marks(curve: Curve, observes: Observes) -> list[Mark]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from swarmrace.arrivals import Curve
+from swarmrace.arrivals import Curve, Origin
 from swarmrace.errors import Reason
 from swarmrace.records import (
     MARK_PERCENTS,
@@ -137,7 +137,8 @@ def _write_run(
             name = f"{each.entrant}-{index}.arrivals.npz"
             whole = transfer(seconds, resolution_seconds, scenario.race.file_size, name)
             facts["transfer"] = whole.model_copy(update=_unseen(scenario, each.entrant))
-            (home / name).write_bytes(_npz(seconds, scenario.race.file_size))
+            origin = Origin(race_id, each.id, each.entrant, index)
+            (home / name).write_bytes(curve(seconds, scenario.race.file_size).to_npz(origin))
         record = PeerResult(
             race_id=race_id,
             run_id=each.id,
@@ -187,17 +188,21 @@ def transfer(seconds: float, resolution_seconds: float, size_bytes: int, file: s
         arrival=marks,
         delivery=marks,
         done_seconds=None if failed else seconds,
+        done_resolution_seconds=None if failed else resolution_seconds,
         received_bytes=size_bytes // 10 if failed else size_bytes,
         records=1,
         unit="block of 16 KiB",
         longest_stall_seconds=0.1,
         longest_delivery_stall_seconds=0.2,
-        variation=0.3,
+        duplicate_bytes=0,
+        arrival_variation=0.3,
+        delivery_variation=0.4,
         verified=None if failed else True,
         arrivals_file=file,
     )
 
 
+@cache
 def curve(seconds: float, size_bytes: int) -> Curve:
     """Return a curve of ten even steps, or of one at 1 s for a transfer that failed."""
     steps = 1 if math.isinf(seconds) else 10
@@ -207,11 +212,6 @@ def curve(seconds: float, size_bytes: int) -> Curve:
     end = 1.0 if math.isinf(seconds) else seconds
     t_ns = np.round(np.linspace(end / steps, end, steps) * 1e9).astype(np.int64)
     return Curve(offset, length, t_ns, size_bytes)
-
-
-@cache
-def _npz(seconds: float, size_bytes: int) -> bytes:
-    return curve(seconds, size_bytes).to_npz()
 
 
 def _write(path: Path, model: Any) -> None:

@@ -129,6 +129,67 @@ def test_a_difference_below_the_resolution_is_none(tmp_path, resolution, below):
         assert "took 1.05 ×" in pair.text
 
 
+def transfers(change):
+    """Change every leecher's transfer: `change` gets its record and returns fields."""
+
+    def peer(result):
+        if result.transfer is None:
+            return result
+        moved = result.transfer.model_copy(update=change(result))
+        return result.model_copy(update={"transfer": moved})
+
+    return peer
+
+
+def resolutions(result):
+    """Marks of 100 % with a gap of a minute before them, which is no doubt about done."""
+    marks = [
+        mark.model_copy(update={"resolution_seconds": 60.0}) for mark in result.transfer.arrival
+    ]
+    return {"arrival": marks, "delivery": marks}
+
+
+def test_the_resolution_of_done_is_its_own(tmp_path):
+    times = {"x": flat(61, 61, 61), "y": flat(1.2, 1.2, 1.2)}
+    folder = {"peer": transfers(resolutions), "resolution_seconds": 0.02}
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
+    [pair] = found.comparisons
+    assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.02, 0.02)
+    assert not pair.t100.below_resolution
+    assert "took 50.8 ×" in pair.text
+    assert marks(found, "x", "y")["arrival"][-1].ratio.resolution_seconds == 60
+
+
+@pytest.mark.parametrize("of_format_1", [False, True])
+def test_a_poll_interval_bounds_done_where_no_byte_is_seen(tmp_path, of_format_1):
+    """Codex in background on a node without progress: no log, a poll every 5 s."""
+    entrants = {"codex": CODEX | {"download": "background", "pollSeconds": 5}, "bt": BT}
+
+    def unseen(result):
+        if result.entrant != "codex":
+            return {}
+        known = None if of_format_1 else 5.0
+        return {"arrival": [], "delivery": [], "done_resolution_seconds": known}
+
+    times = {"codex": flat(11, 11, 11), "bt": flat(10, 10, 10)}
+    found = verdict_of(tmp_path, entrants, times, folder={"peer": transfers(unseen)})
+    [pair] = found.comparisons
+    assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (5, 5)
+    assert pair.t100.below_resolution
+    assert "no difference at the resolution of 5 s" in found.headline[0]
+
+
+def test_the_last_leechers_number_has_the_last_leechers_resolution(tmp_path):
+    def change(result):
+        return {"done_resolution_seconds": 0.5 if result.transfer.done_seconds == 3 else 0.01}
+
+    times = {"x": [[1, 2, 3]] * 3, "y": [[1, 2, 2.8]] * 3}
+    folder = {"peer": transfers(change)}
+    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
+    assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.01, 0.5)
+    assert pair.last.below_resolution
+
+
 def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
     entrants = {
         "bt": BT,

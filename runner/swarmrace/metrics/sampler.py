@@ -213,7 +213,8 @@ class Sampler:
             prefix.update(record.deliverable)
             last_ns = max(last_ns, record.deliverable.last_ns)
         found = self._byte_samples(run.id, held.bytes, prefix.bytes)
-        found.append(of(table.DUPLICATE, run.id, held.duplicate_bytes))
+        if record.arrivals is not None and record.arrivals.offsets_known:
+            found.append(of(table.DUPLICATE, run.id, held.duplicate_bytes))
         start_ns, wall_ns = record.start_ns, snapshot.start_wall_ns
         if start_ns is None or wall_ns is None:
             return found
@@ -234,10 +235,11 @@ class Sampler:
         """A transfer that has ended, as its result says."""
         of = self._of
         found = [
-            of(table.DUPLICATE, run, transfer.duplicate_bytes),
             of(table.START_LAG, run, transfer.start_lag_seconds),
             of(table.START, run, _at(wall_ns, 0.0)),
         ]
+        if transfer.duplicate_bytes is not None:
+            found.append(of(table.DUPLICATE, run, transfer.duplicate_bytes))
         stalls = {
             "arrival": transfer.longest_stall_seconds if self._observes.arrival else None,
             "delivery": transfer.longest_delivery_stall_seconds,

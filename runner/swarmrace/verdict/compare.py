@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarmrace.entrants import EntrantOptions
-from swarmrace.records import MARK_PERCENTS, PeerInfo
+from swarmrace.records import MARK_PERCENTS, PeerInfo, Transfer
 from swarmrace.systems.abc import Observes
 from swarmrace.units import format_seconds
 from swarmrace.verdict import stats
@@ -255,47 +255,64 @@ def mark_fault(a: Side, b: Side, kind: str) -> str:
     return ""
 
 
-Get = Callable[[RunView], tuple[float, float] | None]
+Get = Callable[[RunView, Observes], tuple[float, float] | None]
 
 
 def _numbers(side: Side, get: Get) -> dict[int, tuple[float, float]]:
     found = {}
     for view in side.views:
-        value = get(view) if view.status != "missing" else None
+        value = get(view, side.observes) if view.status != "missing" else None
         if value is not None:
             found[view.record.run.repetition] = value
     return found
 
 
-def _done(view: RunView) -> tuple[float, float] | None:
-    number = view.number
-    return None if number is None else (number, _resolution(view, None, 100))
+def _done(view: RunView, observes: Observes) -> tuple[float, float] | None:
+    if view.number is None:
+        return None
+    known = [_of_done(transfer, observes) for _, transfer in _finished(view)]
+    return view.number, stats.middle(known) if known else 0.0
 
 
-def _last(view: RunView) -> tuple[float, float] | None:
-    number = view.last
-    return None if number is None else (number, _resolution(view, None, 100))
+def _last(view: RunView, observes: Observes) -> tuple[float, float] | None:
+    if view.last is None:
+        return None
+    _, last = max(_finished(view), key=lambda each: each[0], default=(0.0, None))
+    return view.last, _of_done(last, observes) if last is not None else 0.0
 
 
 def _mark(kind: str, percent: float) -> Get:
-    def get(view: RunView) -> tuple[float, float] | None:
+    def get(view: RunView, _: Observes) -> tuple[float, float] | None:
         number = mark_of_run(view, kind, percent)
-        return None if number is None else (number, _resolution(view, kind, percent))
+        return None if number is None else (number, _of_mark(view, kind, percent))
 
     return get
 
 
-def _resolution(view: RunView, kind: str | None, percent: float) -> float:
-    """Return the resolution of a run's mark: its finished leechers' median.
+def _finished(view: RunView) -> list[tuple[float, Transfer]]:
+    """Return time and transfer of each leecher that finished."""
+    return [
+        (transfer_seconds(peer), peer.transfer)
+        for peer in view.leechers()
+        if peer.transfer is not None and transfer_seconds(peer) < math.inf
+    ]
 
-    For done (no kind) it is the finer of a leecher's two marks at 100 %.
-    """
-    kinds = (kind,) if kind else ("arrival", "delivery")
-    found = []
-    for peer in view.leechers():
-        if peer.transfer is not None and transfer_seconds(peer) < math.inf:
-            marks = [mark for each in kinds for mark in getattr(peer.transfer, each)]
-            found.append(
-                min((m.resolution_seconds for m in marks if m.percent == percent), default=0.0)
-            )
-    return stats.middle(found) if found else 0.0
+
+def _of_done(transfer: Transfer, observes: Observes) -> float:
+    """Return what is unknown of a transfer's t100; as format 1 has it, the finer of its marks at
+    100 %, or of a system that shows no bytes the poll interval."""
+    if transfer.done_resolution_seconds is not None:
+        return transfer.done_resolution_seconds
+    marks = [mark for mark in (*transfer.arrival, *transfer.delivery) if mark.percent == 100]
+    return min((mark.resolution_seconds for mark in marks), default=observes.poll_seconds)
+
+
+def _of_mark(view: RunView, kind: str, percent: float) -> float:
+    """Return the resolution of a run's mark: its finished leechers' median."""
+    known = [
+        mark.resolution_seconds
+        for _, transfer in _finished(view)
+        for mark in getattr(transfer, kind)
+        if mark.percent == percent
+    ]
+    return stats.middle(known) if known else 0.0

@@ -47,6 +47,11 @@ def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
     return next((mark.seconds for mark in marks if mark.percent == percent), None)
 
 
+def variation(kind: str) -> Callable[[PeerResult], float | None]:
+    """Return what gives a leecher's variation of arrival or of delivery."""
+    return lambda peer: peer.transfer and getattr(peer.transfer, f"{kind}_variation")
+
+
 def figures(
     views: Sequence[RunView],
     race: Race,
@@ -211,14 +216,22 @@ def _stability(
             per_run.append(max(values, default=None))
         return summarize(per_run)
 
-    variations, duplicates = [], []
+    def median(get: Callable[[PeerResult], float | None]) -> Summary:
+        per_run = []
+        for view in runs:
+            values = [value for peer in view.leechers() if (value := get(peer)) is not None]
+            per_run.append(middle(values) if values else None)
+        return summarize(per_run)
+
+    duplicates = []
     for view in runs:
-        transfers = [peer.transfer for peer in view.leechers() if peer.transfer]
-        known = [t.variation for t in transfers if t.variation is not None]
-        variations.append(middle(known) if known else None)
-        if transfers:
-            duplicates.append(sum(t.duplicate_bytes for t in transfers) / payload_bytes)
-    result = {"variation": summarize(variations), "duplicates": summarize(duplicates)}
+        counted = [peer.transfer.duplicate_bytes for peer in view.leechers() if peer.transfer]
+        known = [count for count in counted if count is not None]
+        if known:
+            duplicates.append(sum(known) / payload_bytes)
+    result = {"duplicates": summarize(duplicates)}
+    for kind in kinds:
+        result[f"{kind}Variation"] = median(variation(kind))
     if "arrival" in kinds:
         result["longestStall"] = most(lambda p: p.transfer and p.transfer.longest_stall_seconds)
     if "delivery" in kinds:

@@ -61,7 +61,10 @@ FIGURES: dict[str, Figure] = {
     "duplicates": Figure("1", "duplicate payload", "duplicate bytes over payload × leechers"),
     "longestStall": Figure("second", "longest stall (arrival)", "most over leechers"),
     "longestDeliveryStall": Figure("second", "longest stall (delivery)", "most over leechers"),
-    "variation": Figure("1", "variation in 100 ms bins", "median leecher's coefficient"),
+    "arrivalVariation": Figure(
+        "1", "variation (arrival)", "of throughput in 100 ms bins, median leecher's coefficient"
+    ),
+    "deliveryVariation": Figure("1", "variation (delivery)", "likewise"),
     "spread": Figure("1", "spread between runs (CV)", "sd over mean of the runs' t100"),
     "cpuLeecher": Figure("second", "CPU, median leecher", "the system's CPU seconds"),
     "cpuSeeder": Figure("second", "CPU, median seeder", "the system's CPU seconds"),
@@ -75,6 +78,14 @@ FIGURES: dict[str, Figure] = {
     "minimum": Figure("second", "theoretical minimum", "bound of the last leecher's t100"),
     "httpMinimum": Figure("second", "HTTP's minimum", "N·F/u_s"),
 }
+
+STABILITY: dict[str, str] = {
+    "longestStall": "arrival",
+    "longestDeliveryStall": "delivery",
+    "arrivalVariation": "arrival",
+    "deliveryVariation": "delivery",
+}
+"""Figures of stability that are of one kind of record, and set against the same kind only."""
 
 
 class Summary(Model):
@@ -272,8 +283,3 @@ def to_value(number: float | None) -> Value:
     if number is None:
         return None
     return FAILED if math.isinf(number) else float(number)
-
-
-def to_number(value: Value) -> float | None:
-    """Return what `to_value` wrote as a number again; `failed` is infinite."""
-    return math.inf if value == FAILED else value  # type: ignore[return-value]

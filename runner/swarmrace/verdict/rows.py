@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from swarmrace.records import MARK_PERCENTS
 from swarmrace.verdict.cells import cell, ratio_cell
-from swarmrace.verdict.model import FIGURES, Comparison, EntrantVerdict, Verdict
+from swarmrace.verdict.model import FIGURES, STABILITY, Comparison, EntrantVerdict, Verdict
 
 Row = tuple[str, list[str]]
 """Label and cells; no cells make it a heading."""
@@ -16,7 +16,16 @@ _BEFORE = (
     ("Upload", ("publish", "uploadSpeed")),
 )
 _AFTER = (
-    ("Stability", ("longestStall", "longestDeliveryStall", "variation", "spread")),
+    (
+        "Stability",
+        (
+            "longestStall",
+            "longestDeliveryStall",
+            "arrivalVariation",
+            "deliveryVariation",
+            "spread",
+        ),
+    ),
     ("Wire, over payload × leechers", ("wireSent", "wireReceived", "wirePackets", "duplicates")),
     (
         "Theoretical minimum",
@@ -77,9 +86,8 @@ def _group(
 def _absent(name: str, entrant: EntrantVerdict) -> str:
     if name.startswith("wire"):
         return "wire not measured"
-    if name == "longestStall" and not entrant.arrival:
-        return "not observed"
-    if name == "longestDeliveryStall" and not entrant.delivery:
+    kind = STABILITY.get(name)
+    if kind is not None and not getattr(entrant, kind):
         return "not observed"
     return "–"
 
