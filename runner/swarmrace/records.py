@@ -175,6 +175,8 @@ class PeerResult(Model):
     wire: Wire | None = None
     usage: Usage | None = None
     waiting: Waiting | None = None
+    started: Literal["cold", "warm"] | None = None
+    """Whether its system was started for this run or had been up before; null where not told."""
     counters: dict[str, float] = {}
     system: dict[str, Any] = {}
     """`System.describe` as it stood in this run."""

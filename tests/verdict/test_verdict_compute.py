@@ -120,6 +120,55 @@ def test_of_a_run_not_raced_only_the_cause_is_counted(tmp_path):
     assert [run.status for run in found.runs] == ["failed"] * 3
 
 
+def test_only_transfers_that_were_started_are_said_to_be(tmp_path):
+    """The tracker was lost in run 0 before the start, and in run 1 after it."""
+    lost = Failure(reason=Reason.TRACKER_LOST, stage="publish")
+
+    def run(result):
+        aborted = {"status": "aborted", "failure": lost} if result.repetition < 2 else {}
+        return result.model_copy(update=aborted)
+
+    def peer(result):
+        begun = {"transfer": None, "outcome": "failed", "failure": lost}
+        return result.model_copy(update=begun if result.repetition == 0 else {})
+
+    told = verdict_of(tmp_path, run=run, peer=peer).entrants["x"].reliability
+    assert (told.transfers_started, told.transfers_completed) == (6, 6)
+    assert told.failures == {"tracker lost in publish": 4}
+
+
+@pytest.mark.parametrize("told_by", ["failure", "verified"])
+def test_of_wrong_bytes_nothing_has_come(tmp_path, told_by):
+    """In two runs of three most leechers got wrong bytes: every mark is a failed one's."""
+
+    def wrong(result):
+        if result.transfer is None or result.transfer.done_seconds in (1, 2, 1.5):
+            return result
+        if told_by == "failure":
+            failure = Failure(reason=Reason.WRONG_BYTES, stage="verify")
+            return result.model_copy(update={"outcome": "failed", "failure": failure})
+        moved = result.transfer.model_copy(update={"verified": False})
+        return result.model_copy(update={"transfer": moved})
+
+    found = verdict_of(tmp_path, peer=wrong)
+    for name in ("t100", "arrival0", "arrival50", "arrival100", "delivery100"):
+        assert figure(found, name)[0] == "failed", name
+
+
+def test_a_transfer_that_failed_never_got_to_the_end_whatever_it_had_recorded(tmp_path):
+    """Every block came, then the last write failed."""
+
+    def full(result):
+        if result.transfer is None:
+            return result
+        failure = Failure(reason=Reason.DISK_FULL, stage="race")
+        return result.model_copy(update={"outcome": "failed", "failure": failure})
+
+    found = verdict_of(tmp_path, peer=full)
+    assert figure(found, "arrival100")[0] == figure(found, "t100")[0] == "failed"
+    assert figure(found, "arrival90")[0] == 2.25
+
+
 def wire(sent):
     return Wire(sent_bytes=sent, received_bytes=sent // 2, sent_packets=10, received_packets=5)
 

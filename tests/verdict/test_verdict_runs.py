@@ -17,7 +17,7 @@ SCENARIO = scenario_of({"a": {"kind": "synthetic"}}, repetitions=1)
 
 def judged(tmp_path, times, *, swarm=SCENARIO, **changes):
     [record] = results.load(build(tmp_path, swarm, {"a": [times]}, **changes)).runs
-    return view(record, swarm.race.swarm_size)
+    return view(record, swarm.race)
 
 
 def updated(**fields):
@@ -99,7 +99,10 @@ def own(reason, stage):
         (Reason.TIMEOUT, "publish", "failed"),
         (Reason.REFUSED, "prepare", "failed"),
         (Reason.NODE_DIED, "settle", "failed"),
-        (Reason.DISK_FULL, "make", "failed"),
+        (Reason.DISK_FULL, "prepare", "failed"),
+        (Reason.TIMEOUT, "prepare", "failed"),
+        (Reason.DISK_FULL, "make", "missing"),  # writing the payload is the runner's own work
+        (Reason.TIMEOUT, "make", "missing"),
         (Reason.TRACKER_LOST, "publish", "missing"),
         (Reason.INTERRUPTED, "prepare", "missing"),
         (Reason.NOT_RUN, "", "missing"),
@@ -162,6 +165,59 @@ def test_a_leecher_lost_to_the_infrastructure_makes_the_run_missing(tmp_path, re
     assert str(reason) in found.reason
 
 
+@pytest.mark.parametrize(
+    ("reason", "stage", "status"),
+    [
+        (Reason.TIMEOUT, "verify", "missing"),  # the runner was too slow to read it back
+        (Reason.NODE_DIED, "verify", "counted"),
+        (Reason.TIMEOUT, "race", "counted"),
+    ],
+)
+@pytest.mark.parametrize("verified", [None, False])  # format 1 wrote False for all of them
+def test_what_could_not_be_verified_in_time_is_missing_and_not_slow(
+    tmp_path, reason, stage, status, verified
+):
+    def change(result):
+        if result.role == "seeder" or seen:
+            return result
+        seen.append(result.peer)
+        moved = result.transfer.model_copy(update={"verified": verified})
+        return result.model_copy(
+            update={"outcome": "failed", "failure": own(reason, stage), "transfer": moved}
+        )
+
+    seen = []
+    found = judged(tmp_path, [1, 2, 3], peer=change)
+    assert found.status == status
+    assert f"{reason} in {stage} (d)" in found.reason
+    if status == "counted":
+        assert sorted(found.times) == [2, 3, INF]
+
+
+WARM = scenario_of({"a": {"kind": "synthetic"}}, repetitions=1, coldStart=False)
+
+
+@pytest.mark.parametrize(
+    ("swarm", "first", "others", "status"),
+    [
+        (WARM, "cold", "warm", "missing"),
+        (WARM, "cold", "cold", "missing"),
+        (WARM, "warm", "warm", "counted"),
+        (WARM, None, None, "counted"),  # not told
+        (SCENARIO, "cold", "cold", "counted"),
+    ],
+)
+def test_cold_and_warm_are_never_mixed(tmp_path, swarm, first, others, status):
+    def change(result):
+        started = first if result.peer == 0 else others
+        return result.model_copy(update={"started": started})
+
+    found = judged(tmp_path, [1, 2, 3], swarm=swarm, peer=change)
+    assert found.status == status
+    if status == "missing":
+        assert found.reason == "peer 0 began cold in a race of warm starts"
+
+
 def test_a_defect_that_an_entrant_may_have_provoked_does_not_excuse_it(tmp_path):
     change = leecher(1, outcome="failed", failure=own(Reason.INTERNAL, "race"))
     found = judged(tmp_path, [1, 2, 3], peer=change)
@@ -178,7 +234,7 @@ def test_a_peer_lost_during_the_race_is_a_failed_transfer(tmp_path):
     [path] = folder.rglob(f"a-{lost}.json")
     path.unlink()
     [record] = results.load(folder).runs
-    found = view(record, 4)
+    found = view(record, SCENARIO.race)
     assert sorted(found.times) == [2, 3, INF]
     assert found.failures == (
         (lost, Failure(reason=Reason.PEER_LOST, stage="race", detail="not heard of")),
@@ -191,7 +247,7 @@ def test_a_leechers_record_that_is_simply_gone_makes_the_run_missing(tmp_path):
     [path] = folder.rglob(f"a-{gone}.json")
     path.unlink()
     [record] = results.load(folder).runs
-    found = view(record, 4)
+    found = view(record, SCENARIO.race)
     assert (found.status, found.reason) == ("missing", f"leecher {gone} has no readable record")
 
 

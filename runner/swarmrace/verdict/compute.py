@@ -33,7 +33,7 @@ from swarmrace.verdict.runs import RunView, transfer_seconds, view
 def compute(results: Results) -> Verdict:
     """Judge a results folder. The same folder gives the same verdict."""
     race, info = results.scenario.race, results.info
-    views = [view(record, race.swarm_size) for record in results.runs]
+    views = [view(record, race) for record in results.runs]
     sides = {
         name: _side(name, options, [v for v in views if v.record.run.entrant == name], results)
         for name, options in results.scenario.entrants.items()
@@ -145,7 +145,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         figures=found,
         publish_steps=figures.publish_steps(counted),
         counters=figures.counters(counted),
-        reliability=figures.reliability(side.views),
+        reliability=figures.reliability(side.views, race),
         wire_measured="wireSent" in found,
     )
 

@@ -10,7 +10,7 @@ from swarmrace import bounds
 from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult
 from swarmrace.scenario import Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
-from swarmrace.verdict.runs import RunView, transfer_seconds
+from swarmrace.verdict.runs import RunView, transfer_seconds, wrong_bytes
 from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
@@ -42,7 +42,11 @@ def speed(size_bytes: int, seconds: Numbers) -> Summary:
 
 
 def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
-    """Return a leecher's time to `percent` %, or None where it has none."""
+    """Return a leecher's time to `percent` %, or None where it has none: no transfer that failed
+    got to 100 %, and of wrong bytes nothing has come."""
+    failed = transfer_seconds(peer) == math.inf
+    if wrong_bytes(peer) or (failed and percent == 100):
+        return None
     marks = getattr(peer.transfer, kind) if peer.transfer else []
     return next((mark.seconds for mark in marks if mark.percent == percent), None)
 
@@ -128,8 +132,11 @@ def counters(views: Sequence[RunView]) -> dict[str, Summary]:
     }
 
 
-def reliability(views: Sequence[RunView]) -> Reliability:
-    """Count what started, what completed, and why the rest did not."""
+def reliability(views: Sequence[RunView], race: Race) -> Reliability:
+    """Count what started, what completed, and why the rest did not.
+
+    Of a run whose start was given every leecher started; of one cut off, whoever left a transfer.
+    """
     started = completed = verified = retries = 0
     failures: Counter[str] = Counter()
     for view in views:
@@ -139,7 +146,8 @@ def reliability(views: Sequence[RunView]) -> Reliability:
             continue
         failures.update(_reasons(view))
         leechers = view.leechers()
-        started += max(len(view.times), len(leechers))
+        begun = sum(peer.transfer is not None for peer in leechers)
+        started += race.leechers if result is not None and result.status == "raced" else begun
         for peer in leechers:
             completed += transfer_seconds(peer) < math.inf
             verified += bool(peer.transfer and peer.transfer.verified)

@@ -1,8 +1,8 @@
 """From records to each run's number: what counts, what failed, what is missing.
 
 Whatever an entrant itself failed at makes its number infinite. What the infrastructure took away
-(tracker lost, race interrupted, peer lost before the start) makes it missing: it is in no ratio,
-and it is listed.
+(tracker lost, race interrupted, peer lost before the start), and what the runner itself was too
+slow for (making the payload, verifying it), makes it missing: it is in no ratio, and it is listed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ from typing import Literal
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, PeerResult
 from swarmrace.results import RunRecord
+from swarmrace.scenario import Race
 from swarmrace.verdict.stats import middle
 
 INFRASTRUCTURE = frozenset(
     {Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.NOT_RUN, Reason.INTERNAL}
 )
 """Reasons that say nothing of the entrant."""
+
+
+def excused(failure: Failure) -> bool:
+    """Return whether a failure says nothing of the entrant: by its reason, or because it was the
+    runner's own work that failed (making the payload, or reading it back in time)."""
+    if failure.stage == "make" or failure.reason in INFRASTRUCTURE:
+        return True
+    return failure.stage == "verify" and failure.reason is Reason.TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +85,23 @@ class RunView:
 def transfer_seconds(peer: PeerResult) -> float:
     """Return a leecher's t100, infinite when its transfer failed or its bytes were wrong."""
     transfer = peer.transfer
-    if peer.outcome != "completed" or transfer is None or transfer.verified is False:
+    if peer.outcome != "completed" or transfer is None or wrong_bytes(peer):
         return math.inf
     return math.inf if transfer.done_seconds is None else transfer.done_seconds
+
+
+def wrong_bytes(peer: PeerResult) -> bool:
+    """Return whether what a leecher got was seen to be wrong."""
+    if peer.failure is not None:
+        return peer.failure.reason is Reason.WRONG_BYTES
+    return peer.transfer is not None and peer.transfer.verified is False
 
 
 def failure_of(peer: PeerResult) -> Failure | None:
     """Return why a peer's part has failed, also where only its verification says so."""
     if peer.failure is not None:
         return peer.failure
-    if peer.transfer is not None and peer.transfer.verified is False:
+    if wrong_bytes(peer):
         return Failure(reason=Reason.WRONG_BYTES, stage="verify")
     if peer.outcome == "failed":
         return Failure(reason=Reason.INTERNAL, stage="", detail="recorded without a reason")
@@ -94,8 +110,8 @@ def failure_of(peer: PeerResult) -> Failure | None:
     return None
 
 
-def view(record: RunRecord, swarm_size: int) -> RunView:
-    """Judge one run."""
+def view(record: RunRecord, race: Race) -> RunView:
+    """Judge one run of a race."""
     failures = [
         (peer, failure)
         for peer, result in record.peers.items()
@@ -112,33 +128,37 @@ def view(record: RunRecord, swarm_size: int) -> RunView:
         return RunView(record, "missing", reason, (), tuple(failures))
     if result.status == "not raced":
         return _not_raced(record, failures)
-    return _raced(record, swarm_size, failures)
+    return _raced(record, race, failures)
 
 
 def _not_raced(record: RunRecord, failures: list[tuple[int, Failure]]) -> RunView:
     """The start was never given: the entrant's own doing, or not."""
     result = record.result
     assert result is not None
-    lost = INFRASTRUCTURE | {Reason.PEER_LOST}
     # Bystanders record that the run was not run; who caused it comes first.
     failures = sorted(failures, key=lambda each: each[1].reason is Reason.NOT_RUN)
-    own = [failure for _, failure in failures if failure.reason not in lost]
-    if result.failure is not None and result.failure.reason not in lost:
-        own.insert(0, result.failure)
+    causes = [failure for _, failure in failures]
+    if result.failure is not None:
+        causes.insert(0, result.failure)
+    causes.sort(key=lambda failure: failure.reason is Reason.NOT_RUN)
+    own = [each for each in causes if not excused(each) and each.reason is not Reason.PEER_LOST]
     if own:
         return RunView(record, "failed", _line(own[0]), (), tuple(failures))
-    failure = result.failure or next((failure for _, failure in failures), None)
-    reason = _line(failure) if failure else "the start was never given"
+    reason = _line(causes[0]) if causes else "the start was never given"
     return RunView(record, "missing", reason, (), tuple(failures))
 
 
-def _raced(record: RunRecord, swarm_size: int, failures: list[tuple[int, Failure]]) -> RunView:
+def _raced(record: RunRecord, race: Race, failures: list[tuple[int, Failure]]) -> RunView:
     result = record.result
     assert result is not None
     if result.failure is not None and result.failure.reason in INFRASTRUCTURE:
         return RunView(record, "missing", _line(result.failure), (), tuple(failures))
+    cold = [peer for peer, each in record.peers.items() if each.started == "cold"]
+    if cold and not race.cold_start:
+        reason = f"peer {cold[0]} began cold in a race of warm starts"
+        return RunView(record, "missing", reason, (), tuple(failures))
     times: list[float] = []
-    for peer in (peer for peer in range(swarm_size) if peer not in record.run.seeders):
+    for peer in (peer for peer in range(race.swarm_size) if peer not in record.run.seeders):
         leecher = record.peers.get(peer)
         if leecher is None:
             how = result.lost.get(peer)
@@ -150,8 +170,8 @@ def _raced(record: RunRecord, swarm_size: int, failures: list[tuple[int, Failure
             continue
         failure = failure_of(leecher)
         # After the start an entrant can provoke a defect of ours: it must not excuse the entrant.
-        recorded = leecher.failure is not None and failure.reason is Reason.INTERNAL
-        if failure is not None and failure.reason in INFRASTRUCTURE and not recorded:
+        recorded = leecher.failure is not None and leecher.failure.reason is Reason.INTERNAL
+        if failure is not None and excused(failure) and not recorded:
             reason = f"leecher {peer}: {_line(failure)}"
             return RunView(record, "missing", reason, (), tuple(failures))
         times.append(transfer_seconds(leecher))
