@@ -74,15 +74,6 @@ def test_the_file_written_is_the_payload(tmp_path, size):
     assert sha256 == hashlib.sha256(data).hexdigest() == file_sha256(path) == payload.sha256()
 
 
-def test_a_chunk_of_a_ring_stays_valid_until_its_turn_comes_again():
-    payload = Payload("ring", 5 * MIB)
-    held = []
-    for number, chunk in enumerate(payload.chunks(ring=3)):
-        held.append((number, chunk))
-        for before, earlier in held[-3:]:
-            assert earlier[:64] == payload.read(before * MIB, 64)
-
-
 def test_seeds_differ_in_everything():
     assert Payload("1/1/0/a", 1000).read(0, 1000) != Payload("1/1/0/b", 1000).read(0, 1000)
 

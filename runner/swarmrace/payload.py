@@ -8,18 +8,17 @@ system can profit from what it held before.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import cycle
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
+from queue import SimpleQueue
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 _BLOCK = 16
 _CHUNK = 1 << 20
 _RING = 4
-_ZEROS = bytes(_CHUNK)
 
 
 class Payload:
@@ -47,36 +46,44 @@ class Payload:
         skip = offset % _BLOCK
         return self._encryptor(offset // _BLOCK).update(bytes(skip + length))[skip:]
 
-    def chunks(self, ring: int = 1) -> Iterator[memoryview]:
-        """Yield the payload from its start in chunks of 1 MiB, in `ring` buffers by turns.
-
-        A chunk is valid until `ring` more have been asked for.
-        """
-        zeros, encryptor = memoryview(_ZEROS), self._encryptor(0)
-        buffers = cycle([bytearray(_CHUNK + _BLOCK) for _ in range(ring)])
-        for offset in range(0, self.size_bytes, _CHUNK):
-            size, out = min(_CHUNK, self.size_bytes - offset), next(buffers)
-            encryptor.update_into(zeros[:size], out)
-            yield memoryview(out)[:size]
+    def chunks(self) -> Iterator[memoryview]:
+        """Yield the payload from its start in chunks of 1 MiB; each is valid until the next."""
+        buffer = bytearray(_CHUNK + _BLOCK)
+        return self._fill(repeat(buffer))
 
     def write(self, path: Path) -> str:
         """Write the payload to `path`, ready on disk; return its SHA-256 in hex.
 
-        Two threads share the work, one encrypts and writes, one hashes; all three leave Python's
-        lock to the other.
+        Another thread encrypts and writes while this one hashes; all three leave Python's lock to
+        the other. Hashing is the slowest of them and can't be shared, so nothing else is put on
+        its thread.
 
         Raises:
             OSError: the file can't be written, for example ENOSPC; what was written stays.
         """
-        digest, hashing = hashlib.sha256(), deque[Future[None]]()
-        with path.open("wb", buffering=0) as file, ThreadPoolExecutor(1, "payload") as hasher:
-            # No fallocate: it would have the pages zeroed, or marked, once more than needed.
-            for chunk in self.chunks(_RING):
-                hashing.append(hasher.submit(digest.update, chunk))
-                if len(hashing) == _RING:
-                    hashing.popleft().result()
-                while chunk:
-                    chunk = chunk[file.write(chunk) :]
+        digest = hashlib.sha256()
+        hashed: SimpleQueue[bytearray] = SimpleQueue()
+        filled: SimpleQueue[memoryview | None] = SimpleQueue()
+        for _ in range(_RING):
+            hashed.put(bytearray(_CHUNK + _BLOCK))
+
+        def encrypt_and_write() -> None:
+            try:
+                # No fallocate: it would have the pages zeroed, or marked, once more than needed.
+                with path.open("wb", buffering=0) as file:
+                    for chunk in self._fill(iter(hashed.get, None)):
+                        filled.put(chunk)
+                        while chunk:
+                            chunk = chunk[file.write(chunk) :]
+            finally:
+                filled.put(None)
+
+        with ThreadPoolExecutor(1, "payload") as writer:
+            written = writer.submit(encrypt_and_write)
+            while (chunk := filled.get()) is not None:
+                digest.update(chunk)
+                hashed.put(chunk.obj)
+            written.result()
         return digest.hexdigest()
 
     def sha256(self) -> str:
@@ -85,6 +92,14 @@ class Payload:
         for chunk in self.chunks():
             digest.update(chunk)
         return digest.hexdigest()
+
+    def _fill(self, buffers: Iterator[bytearray]) -> Iterator[memoryview]:
+        """Fill one of `buffers` after the other; yield the part of each that is payload."""
+        zeros, encryptor = memoryview(bytes(_CHUNK)), self._encryptor(0)
+        for offset in range(0, self.size_bytes, _CHUNK):
+            size, buffer = min(_CHUNK, self.size_bytes - offset), next(buffers)
+            encryptor.update_into(zeros[:size], buffer)
+            yield memoryview(buffer)[:size]
 
     def _encryptor(self, block: int):
         counter = block.to_bytes(16, "big")
