@@ -14,7 +14,7 @@ from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, PeerInfo, RunResult
-from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Heartbeat, Release
 from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
 from swarmrace.rendezvous.store import Store
@@ -44,7 +44,7 @@ class Conductor:
         clock: Clock,
         now: Callable[[], float],
         *,
-        margin_seconds: float = 10.0,
+        margin_seconds: float = MARGIN_SECONDS,
     ) -> None:
         self.race, self._race_id = scenario.race, store.info.race_id
         self.clock, self.store = clock, store
@@ -281,7 +281,7 @@ class Conductor:
 
     def _flight(self, run: Run) -> Flight:
         worst = max((info.clock_error_seconds for info in self.roster.infos()), default=0.0)
-        lead_seconds = min(2.0, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
+        lead_seconds = min(MOST_LEAD_SECONDS, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
         return Flight(
             run,
             set(range(self.race.swarm_size)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
@@ -16,6 +16,21 @@ from swarmrace.records import Failure, RunResult
 from swarmrace.rendezvous.messages import LAST_BEFORE_START, STAGE_OF, Release
 from swarmrace.scenario import Timeouts
 from swarmrace.schedule import Run
+
+BOUNDS: Final[dict[str, tuple[str, int]]] = {
+    "prepared": ("prepare_seconds", 2),  # the file, then the system
+    "first": ("publish_seconds", 1),
+    "published": ("publish_seconds", 1),
+    "ready": ("settle_seconds", 1),
+    "raced": ("transfer_seconds", 1),
+    "cleared": ("verify_seconds", 2),  # verification, then removal
+}
+"""How long each barrier after `open` is waited for: the timeout that bounds it, and how often. A
+Job's deadline is counted from it too (`swarmrace.pods`)."""
+MARGIN_SECONDS: Final = 10.0
+"""Added to each, so that a peer's own timeout fires first."""
+MOST_LEAD_SECONDS: Final = 2.0
+"""From the release of `ready` to the start instant, which counts on top of the transfer."""
 
 _BEFORE_START = frozenset(BARRIERS[: BARRIERS.index(LAST_BEFORE_START) + 1])
 
@@ -203,15 +218,10 @@ class Flight:
     def _await(self, barrier: str, extra_seconds: float = 0.0) -> None:
         self.barrier = barrier
         self._missing = self._present - self._arrived[barrier]
-        bounds = self._timeouts
-        seconds = {
-            "prepared": 2 * bounds.prepare_seconds,  # the file, then the system
-            "first": bounds.publish_seconds,
-            "published": bounds.publish_seconds,
-            "ready": bounds.settle_seconds,
-            "raced": self._lead_seconds + bounds.transfer_seconds,
-            "cleared": 2 * bounds.verify_seconds,  # verification, then removal
-        }[barrier]
+        bound, times = BOUNDS[barrier]
+        seconds = times * getattr(self._timeouts, bound)
+        if barrier == "raced":
+            seconds += self._lead_seconds
         self.deadline = self._now() + seconds + self._margin_seconds + extra_seconds
 
 

@@ -21,6 +21,7 @@ from swarmrace.records import RaceInfo
 from swarmrace.rendezvous.app import App
 from swarmrace.rendezvous.bittorrent import Tracker
 from swarmrace.rendezvous.conductor import Conductor
+from swarmrace.rendezvous.flight import MARGIN_SECONDS
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.swarms import Swarms
@@ -56,7 +57,7 @@ class ServerConfig:
     announce_min_interval_seconds: int = 1
     poll_seconds: float = 10.0
     """Longest wait for a barrier before a peer is asked to ask again."""
-    margin_seconds: float = 10.0
+    margin_seconds: float = MARGIN_SECONDS
     """Added to every barrier's deadline, so that a peer's own timeout fires first."""
 
 
