@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from swarmrace.errors import Exit
@@ -103,3 +108,42 @@ def test_version(run_cli):
     from swarmrace import __version__
 
     assert __version__ in run_cli("--version").stdout
+
+
+@pytest.mark.parametrize("command", ["verdict", "peer"])
+def test_a_containers_first_process_ends_on_sigterm(command, tmp_path):
+    """The kernel drops a signal to PID 1 that has no handler for it."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("expected PID namespaces, found none permitted")
+    url = "http://127.0.0.1:9"  # nothing listens there
+    arguments = {
+        "verdict": (),
+        "peer": (
+            *("--scenario", str(REPOSITORY / "scenarios" / "quick.yaml"), "--entrant", "http"),
+            *("--peer", "0", "--address", "127.0.0.1", "--work-dir", str(tmp_path / "work")),
+        ),
+    }[command]
+    process = subprocess.Popen(
+        [*unshare, sys.executable, "-m", "swarmrace", command, "--rendezvous", url,
+         "--race-id", "0123456789", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            for inside in _children(process.pid):
+                inside.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+        assert process.poll() == 143, process.poll()
+        assert "Traceback" not in process.communicate()[0]
+        assert not (tmp_path / "work").exists(), "it ended while it waited for the tracker"
+    finally:
+        process.kill()
+
+
+def _children(pid):
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []

@@ -110,3 +110,9 @@ def test_no_thread_outlives_a_race(tmp_path, lost):
 
     raced(scenario(repetitions=2), tmp_path, made)
     assert [t.name for t in threading.enumerate() if t.name.startswith("swarmrace")] == []
+
+
+def test_a_peer_waits_for_its_tracker_as_long_as_the_race_assembles(tmp_path):
+    made = scenario(timeouts={"assembleSeconds": 1234})
+    config = PeerConfig(made, "0123456789", "a", 0, "http://tracker", "127.0.0.1", tmp_path)
+    assert Peer(config).client.first_patience_seconds == 1234

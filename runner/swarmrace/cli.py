@@ -6,6 +6,7 @@ Modules are imported where they are used: every peer of a local race passes thro
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -54,6 +55,9 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def main(debug: bool) -> None:
     """Race Codex (Logos Storage) against BitTorrent, byte by byte."""
+    if os.getpid() == 1:
+        # A container's first process is left alone by every signal it has no handler for.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @main.command()

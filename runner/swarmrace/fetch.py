@@ -31,6 +31,7 @@ SUMS = "SHA256SUMS"
 
 _PRIVATE = ("state.json",)
 _POLL_SECONDS = 2.0
+_PATIENCE_SECONDS = 300.0
 
 
 def archive(folder: Path, out: IO[bytes]) -> None:
@@ -182,7 +183,14 @@ async def wait_and_download(
         RendezvousError: the rendezvous is out of reach for long.
     """
     client = RendezvousClient(
-        rendezvous, race_id, "verdict", 0, SystemClock(), token=token, patience_seconds=300
+        rendezvous,
+        race_id,
+        "verdict",
+        0,
+        SystemClock(),
+        token=token,
+        patience_seconds=_PATIENCE_SECONDS,
+        first_patience_seconds=timeout_seconds,
     )
     try:
         async with asyncio.timeout(timeout_seconds):

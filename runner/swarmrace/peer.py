@@ -115,6 +115,7 @@ class Peer:
             self.clock,
             token=config.token,
             transport=transport,
+            first_patience_seconds=config.scenario.race.timeouts.assemble_seconds,
         )
         self.spec: SystemSpec = systems.load(config.scenario.entrants[config.entrant].kind)
         self.versions = machine.versions()

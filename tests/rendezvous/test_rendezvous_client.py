@@ -212,6 +212,24 @@ def test_patience_ends(unused_port):
         asyncio.run(client(None, url, patience=0.2).hello(info("a", 0)))
 
 
+def test_the_first_answer_may_take_longer():
+    """Its pod may come minutes after its peers'."""
+    away = httpx.ConnectError("refused")
+    transport, asked = scripted(away, away, away, httpx.Response(200, json={}), away)
+    peer = RendezvousClient(
+        "http://tracker", RACE_ID, "a", 0, SystemClock(), transport=transport,
+        patience_seconds=0.0, first_patience_seconds=60.0,
+    )  # fmt: skip
+
+    async def story():
+        await peer.status()
+        assert len(asked) == 4
+        with pytest.raises(RendezvousError, match="within 0 s"):
+            await peer.status()
+
+    asyncio.run(story())
+
+
 def test_goodbye_to_a_rendezvous_that_is_gone_is_no_error(unused_port):
     async def story():
         gone = client(None, f"http://127.0.0.1:{unused_port}", patience=0.2)

@@ -58,9 +58,11 @@ class RendezvousClient:
         token: bearer token, where the rendezvous demands one.
         transport: instead of a network, for tests (`httpx.ASGITransport`).
         patience_seconds: how long the rendezvous may be away.
+        first_patience_seconds: how long it may take to answer at all, where that is longer: its
+            pod may come last.
 
     All calls raise:
-        RendezvousError: no answer for `patience_seconds`, or the request was refused.
+        RendezvousError: no answer for so long, or the request was refused.
         WrongRaceError: the rendezvous belongs to another race.
         LostError: the rendezvous has given this peer up.
     """
@@ -76,10 +78,13 @@ class RendezvousClient:
         token: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         patience_seconds: float = 120.0,
+        first_patience_seconds: float = 0.0,
     ) -> None:
         self.url, self.race_id, self.entrant, self.peer = url, race_id, entrant, peer
         self._clock = clock
         self._patience_seconds = patience_seconds
+        self.first_patience_seconds = max(first_patience_seconds, patience_seconds)
+        self._answered = False
         self._me = f"peers/{entrant}/{peer}"
         self._info: PeerInfo | None = None
         socket_path = url.removeprefix("unix:") if url.startswith("unix:") else None
@@ -279,7 +284,9 @@ class RendezvousClient:
         content: Any = None,
         **options: Any,
     ) -> httpx.Response:
-        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        patience = patience_seconds
+        if patience is None:
+            patience = self._patience_seconds if self._answered else self.first_patience_seconds
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(patience),
             wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
@@ -304,6 +311,7 @@ class RendezvousClient:
     ) -> httpx.Response:
         body = content() if callable(content) else content
         response = await self._http.request(method, path, content=body, **options)
+        self._answered = True
         if response.status_code == 428 and self._info is not None:
             await self._http.put(self._me, json=self._info.model_dump(mode="json"))
             raise _Unavailable("a rendezvous that had to be told of this peer again")
