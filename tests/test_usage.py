@@ -19,11 +19,17 @@ def burn(seconds):
 """
 
 
-def child(code: str) -> subprocess.Popen:
-    """Start a Python process that waits for a line, runs `code`, says so and waits for its end."""
+def child(code: str, *before: str) -> subprocess.Popen:
+    """Start a Python process that waits for a line, runs `code`, says so and waits for its end.
+
+    `before` is a command that the process takes over from.
+    """
     program = f"{_BURNS}\nsys.stdin.readline()\n{code}\nprint('done', flush=True)\nsys.stdin.read()"
     return subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*before, sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -164,29 +170,33 @@ def test_so_far_can_be_asked_while_it_runs():
 
 @pytest.fixture
 def cgroups(tmp_path, monkeypatch):
-    """Pretend what /proc/self says; `{root}` stands for a folder of the test's own."""
-    read = Path.read_text
+    """Pretend what /proc says of a process; `{root}` stands for a folder of the test's own."""
+    read, answers = Path.read_text, {}
 
-    def pretend(groups: str, mounts: str) -> Path:
-        def told(path, *args, **kwargs):
-            answers = {"/proc/self/cgroup": groups, "/proc/self/mountinfo": mounts}
-            if str(path) in answers:
-                return answers[str(path)].format(root=tmp_path)
-            return read(path, *args, **kwargs)
+    def told(path, *args, **kwargs):
+        answer = answers.get(str(path))
+        return read(path, *args, **kwargs) if answer is None else answer
 
-        monkeypatch.setattr(Path, "read_text", told)
+    def pretend(groups: str, mounts: str, process: object = "self") -> Path:
+        mounts = mounts.format(root=tmp_path)
+        answers.update({f"/proc/{process}/cgroup": groups, f"/proc/{process}/mountinfo": mounts})
         return tmp_path
 
+    monkeypatch.setattr(Path, "read_text", told)
     return pretend
+
+
+def throttled():
+    return usage.throttled_seconds(usage.cgroup_folders("cpu"))
 
 
 def test_throttling_of_version_2_is_that_of_the_own_cgroup_or_one_above(cgroups):
     root = cgroups("0::/pod/runner\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
     (root / "pod" / "runner").mkdir(parents=True)
     (root / "pod" / "runner" / "cpu.stat").write_text("usage_usec 5\nthrottled_usec 1500000\n")
-    assert usage.throttled_seconds() == 1.5
+    assert throttled() == 1.5
     (root / "pod" / "cpu.stat").write_text("throttled_usec 2500000\n")
-    assert usage.throttled_seconds() == 2.5
+    assert throttled() == 2.5
 
 
 def test_throttling_of_version_1_in_a_container(cgroups):
@@ -196,7 +206,7 @@ def test_throttling_of_version_1_in_a_container(cgroups):
         "31 1 0:3 /docker/abc {root} rw - cgroup cgroup rw,cpu,cpuacct\n",
     )
     (root / "cpu.stat").write_text("nr_throttled 3\nthrottled_time 250000000\n")
-    assert usage.throttled_seconds() == 0.25
+    assert throttled() == 0.25
     assert usage.cgroup_folders("cpu") == [root]
     assert usage.cgroup_folders("memory") == []
 
@@ -205,4 +215,51 @@ def test_throttling_of_version_1_in_a_container(cgroups):
 def test_no_throttling_figure_is_none_at_all(cgroups, text):
     root = cgroups("0::/\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
     (root / "cpu.stat").write_text(text)
-    assert usage.throttled_seconds() == 0.0
+    assert throttled() == 0.0
+
+
+V2 = {
+    # What a container reads of itself, and of its neighbour, relative to its own namespace.
+    "own": ("0::/\n", "30 1 0:2 / {root}/runner rw - cgroup2 cgroup rw\n"),
+    "other": ("0::/../node\n", "40 2 0:2 /../node {root}/runner rw - cgroup2 cgroup rw\n"),
+    "stat": "usage_usec 7\nthrottled_usec {0}000000\n",
+}
+V1 = {
+    "own": (
+        "2:cpu,cpuacct:/pod/runner\n",
+        "30 1 0:2 /pod/runner {root}/runner rw - cgroup cgroup rw,cpu,cpuacct\n",
+    ),
+    "other": (
+        "2:cpu,cpuacct:/pod/node\n",
+        "40 2 0:2 /pod/node {root}/runner rw - cgroup cgroup rw,cpu,cpuacct\n",
+    ),
+    "stat": "nr_throttled 7\nthrottled_time {0}000000000\n",
+}
+
+
+@pytest.mark.parametrize("version", [V2, V1], ids=["v2", "v1"])
+def test_a_node_in_another_container_is_throttled_for_itself(cgroups, version):
+    """A Codex node has its own cgroup and limit, at the same path as the runner's."""
+    root = cgroups(*version["own"])
+    for name, seconds in (("runner", 3), ("node", 40)):
+        (root / name).mkdir()
+        (root / name / "cpu.stat").write_text(version["stat"].format(seconds))
+    mount = f'mount --bind {root}/node {root}/runner && exec "$@"'
+    container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if subprocess.run([*container, "true"], capture_output=True).returncode:
+        pytest.skip("expected mount namespaces, found none permitted")
+    with child("", *container) as node, child("", *container) as beside:
+        for process in (node, beside):
+            cgroups(*version["other"], process=process.pid)
+            work(process)  # it is past the mount
+        meter = UsageMeter(lambda: [node.pid, beside.pid])
+        meter.start()
+        assert meter.stop().throttled_seconds == 0, "what was before the run is not the run's"
+        meter.start()
+        (root / "node" / "cpu.stat").write_text(version["stat"].format(45))
+        assert meter.stop().throttled_seconds == 5, "two processes of one container are one cgroup"
+        (root / "runner" / "cpu.stat").write_text(version["stat"].format(4))
+        node.kill()
+        node.wait()
+        assert meter.stop().throttled_seconds == 6, "and the runner's own counts with it"
+        beside.stdin.close()

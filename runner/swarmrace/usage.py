@@ -19,6 +19,8 @@ from swarmrace.records import Usage
 
 _Key = tuple[int, int]
 """A pid with its start time: pids come back."""
+_Cgroup = tuple[int, int]
+"""Device and inode of a cgroup's folder: containers see the same one at different paths."""
 _STARTED, _CHILDREN_TIMES = 22, (16, 17)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -51,13 +53,14 @@ class UsageMeter:
         self._peak_bytes = 0
         self._includes_self = False
         self._runner_base = 0.0
-        self._throttled_base = 0.0
+        self._cgroups: dict[int, tuple[_Cgroup, list[Path]]] = {}
+        self._throttled: dict[_Cgroup, tuple[float, float]] = {}
 
     def start(self) -> None:
         """Begin to measure, or begin again."""
         self._end_thread()
         self._base, self._cpu, self._marks, self._peak_bytes = {}, {}, {}, 0
-        self._runner_base, self._throttled_base = _own_cpu_seconds(), throttled_seconds()
+        self._runner_base, self._cgroups, self._throttled = _own_cpu_seconds(), {}, {}
         self._includes_self = False
         self._look(first=True)
         self._stopped.clear()
@@ -79,7 +82,7 @@ class UsageMeter:
                 runner_cpu_seconds=(
                     None if self._includes_self else _own_cpu_seconds() - self._runner_base
                 ),
-                throttled_seconds=max(0.0, throttled_seconds() - self._throttled_base),
+                throttled_seconds=sum(now - base for base, now in self._throttled.values()),
             )
 
     def _watch(self) -> None:
@@ -94,8 +97,8 @@ class UsageMeter:
 
     def _look(self, *, first: bool = False) -> None:
         with self._lock:
-            memory = 0
-            for pid in self._pids():
+            memory, pids = 0, self._pids()
+            for pid in pids:
                 self._includes_self |= pid == os.getpid()
                 started = _stat(pid, _STARTED)
                 if started is None:
@@ -107,6 +110,22 @@ class UsageMeter:
                 self._cpu[key] = max(total, self._cpu.get(key, 0.0))
                 memory += sum(self._peak_of(member, reset=first) for member in family)
             self._peak_bytes = max(self._peak_bytes, memory)
+            self._look_at_cgroups({os.getpid(), *pids})
+
+    def _look_at_cgroups(self, pids: set[int]) -> None:
+        """Note how long each cgroup was kept from running: a Codex node's is another container's.
+
+        A cgroup stays noted when its process ends.
+        """
+        for pid in pids - self._cgroups.keys():
+            folders = cgroup_folders("cpu", pid)
+            with suppress(OSError, IndexError):  # not to be read, or no cgroup at all
+                found = folders[0].stat()
+                self._cgroups[pid] = (found.st_dev, found.st_ino), folders
+        for cgroup, folders in self._cgroups.values():
+            now = throttled_seconds(folders)
+            base, last = self._throttled.get(cgroup, (now, now))
+            self._throttled[cgroup] = base, max(last, now)
 
     def _peak_of(self, pid: int, *, reset: bool) -> int:
         if pid not in self._marks or reset:
@@ -117,24 +136,34 @@ class UsageMeter:
         return mark if is_of_run or mark > first_mark else resident
 
 
-def throttled_seconds() -> float:
-    """Return for how long the own cgroup, or one above it, was kept from running, since it began.
+def throttled_seconds(folders: list[Path]) -> float:
+    """Return for how long a cgroup, or one above it, was kept from running, since it began.
 
     cgroup v2: `throttled_usec`, v1: `throttled_time` of `cpu.stat`; summed over CPUs by the kernel.
     0.0 where there is no CPU controller.
+
+    Args:
+        folders: from `cgroup_folders`.
     """
-    return max((_throttled_of(folder) for folder in cgroup_folders("cpu")), default=0.0)
+    return max(map(_throttled_of, folders), default=0.0)
 
 
-def cgroup_folders(controller: str) -> list[Path]:
-    """Return the folders of the own cgroup and those above it, innermost first.
+def cgroup_folders(controller: str, pid: int | None = None) -> list[Path]:
+    """Return the folders of a process's cgroup and those above it, innermost first.
+
+    A process of another container, in a shared process namespace, is asked through its own root:
+    each container sees its own cgroup alone. To read there needs the same user and none of the
+    other's capabilities missing (proc(5), /proc/PID/root).
 
     Args:
         controller: the controller whose hierarchy counts in cgroup v1; v2 has one for all.
+        pid: this process when absent.
     """
+    other = pid is not None and pid != os.getpid()
+    proc = Path(f"/proc/{pid if other else 'self'}")
     try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        groups = (proc / "cgroup").read_text().splitlines()
+        mounts = (proc / "mountinfo").read_text().splitlines()
     except OSError:
         return []
     paths = {}
@@ -152,16 +181,17 @@ def cgroup_folders(controller: str) -> list[Path]:
         path = paths.get("" if unified else controller)
         if path is not None:
             root, point = left.split(" ")[3:5]
-            folders += _upwards(Path(point), path.removeprefix(root if root != "/" else ""))
+            mount = proc / "root" / point.lstrip("/") if other else Path(point)
+            folders += _upwards(mount, path.removeprefix(root if root != "/" else ""))
     return folders
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:
     inner = mount / path.strip("/")
-    if ".." in path or not inner.is_dir():
-        return [mount]
-    above = [parent for parent in inner.parents if parent.is_relative_to(mount)]
-    return [inner, *above]
+    with suppress(PermissionError):
+        if ".." not in path and inner.is_dir():
+            return [inner, *(above for above in inner.parents if above.is_relative_to(mount))]
+    return [mount]
 
 
 def _throttled_of(folder: Path) -> float:
