@@ -77,7 +77,7 @@ def test_both_hold_what_the_results_say(live, database):
 
 
 def test_failures_are_kept_with_their_reason(live, database):
-    expr = "max by (entrant, peer, reason, stage) (last_over_time(swarmrace_failures_total[120s]))"
+    expr = "max by (entrant, peer, reason, stage) (last_over_time(swarmrace_failure_info[120s]))"
     (found,) = live.instant(database, expr)
     assert found["metric"] == {
         "entrant": "curve",
@@ -85,6 +85,9 @@ def test_failures_are_kept_with_their_reason(live, database):
         "reason": "refused",
         "stage": "race",
     }
+    counted = "max by (entrant, peer, reason) (increase(swarmrace_failures_total[120s])) > 0"
+    (found,) = live.instant(database, counted)
+    assert found["metric"] == {"entrant": "curve", "peer": "2", "reason": "refused"}
 
 
 def test_the_pushed_curve_is_finer_than_a_scrape(live):
@@ -111,7 +114,7 @@ def test_the_pushed_curve_is_finer_than_a_scrape(live):
     said = [live.range(victoria, query) for query in ranges]
     text = "\n".join(_line(json.loads(line)) for line in lines)
 
-    async def push() -> bool:
+    async def push() -> int:
         pusher = Pusher(victoria.url)
         try:
             return await pusher.send("again", text.encode())

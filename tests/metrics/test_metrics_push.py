@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 
 import httpx
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from swarmrace.arrivals import Curve
 from swarmrace.metrics import push
 from swarmrace.metrics.push import Pusher, curve_points, import_url
+from swarmrace.metrics.reporter import Reporter
 from swarmrace.metrics.sampler import observed
 from swarmrace.records import MARK_PERCENTS
 
@@ -112,30 +114,104 @@ class Server:
         return httpx.Response(code)
 
 
+def pusher_to(server, url: str = "http://x") -> Pusher:
+    return Pusher(url, transport=httpx.MockTransport(server))
+
+
 def test_a_push_is_repeated_until_it_is_taken():
     server = Server(-1, 503, 204)
-
-    async def main() -> bool:
-        return await Pusher("http://x", transport=httpx.MockTransport(server)).send("r", b"data")
-
-    assert asyncio.run(main())
+    assert asyncio.run(pusher_to(server).send("r", b"data")) == 1
     assert server.bodies == [b"data"]
 
 
 def test_a_refused_push_is_not_repeated_and_kept_for_the_next(caplog):
     server = Server(400, 204)
 
-    async def main() -> list[bool]:
-        pusher = Pusher("http://x", transport=httpx.MockTransport(server))
+    async def main() -> list[int]:
+        pusher = pusher_to(server)
         sent = [await pusher.send("r0", b"zero")]
         assert list(pusher.pending) == ["r0"]
         sent.append(await pusher.send("r1", b"one"))
         assert not pusher.pending
         return sent
 
-    assert asyncio.run(main()) == [False, True]
-    assert server.bodies == [b"zero", b"one"]
+    assert asyncio.run(main()) == [0, 2]
+    assert server.bodies == [b"one", b"zero"], "what was refused comes last"
     assert "status 400" in caplog.text
+
+
+@pytest.mark.parametrize("code", [400, 503, -1], ids=["refused", "failing", "dropped"])
+def test_a_run_that_is_not_taken_holds_up_no_other(code, monkeypatch, caplog):
+    monkeypatch.setattr(push, "BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(push, "LATER_SECONDS", 0.5)
+    taken = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        body = gzip.decompress(request.content)
+        if body == b"zero" and code < 0:
+            raise httpx.ReadError("dropped", request=request)
+        if body == b"zero":
+            return httpx.Response(code)
+        taken.append(body)
+        return httpx.Response(204)
+
+    async def main() -> list[int]:
+        pusher = pusher_to(server)
+        sent = [
+            await pusher.send(f"r{n}", data) for n, data in enumerate([b"zero", b"one", b"two"])
+        ]
+        assert list(pusher.pending) == ["r0"]
+        return sent
+
+    assert asyncio.run(main()) == [0, 1, 1]
+    assert taken == [b"one", b"two"]
+    assert "to take run r0" in caplog.text
+    assert "run r1" not in caplog.text
+
+
+def test_what_hung_last_time_comes_last(monkeypatch):
+    monkeypatch.setattr(push, "BUDGET_SECONDS", 0.05)
+    monkeypatch.setattr(push, "LATER_SECONDS", 0.05)
+    taken = []
+
+    async def server(request: httpx.Request) -> httpx.Response:
+        body = gzip.decompress(request.content)
+        if body == b"zero":
+            await asyncio.Event().wait()
+        taken.append(body)
+        return httpx.Response(204)
+
+    async def main() -> None:
+        pusher = pusher_to(server)
+        await pusher.send("r0", b"zero")
+        await pusher.send("r1", b"one")
+        await pusher.send("r2", b"two")
+
+    asyncio.run(main())
+    assert taken == [b"one", b"two"]
+
+
+def test_the_reporter_counts_runs(tmp_path):
+    server = Server(400, 400, 400, 204)
+    made = HandMade(tmp_path)
+
+    async def main() -> list[dict[str, int]]:
+        pusher = pusher_to(server)
+        reporter = Reporter(pusher)
+        reporter.sampler = made.sampler
+        counts = []
+        for run_id in ("r0", "r1", None):
+            if run_id is not None:
+                pusher.pending[run_id] = gzip.compress(b"data")
+            await reporter.flush(5)
+            counts.append(dict(made.sampler.pushes))
+        return counts
+
+    assert asyncio.run(main()) == [
+        {"sent": 0, "failed": 1},
+        {"sent": 0, "failed": 3},
+        {"sent": 2, "failed": 3},
+    ]
 
 
 def test_a_push_that_hangs_is_bounded(monkeypatch, caplog):
@@ -145,11 +221,24 @@ def test_a_push_that_hangs_is_bounded(monkeypatch, caplog):
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def main() -> bool:
-        return await Pusher("http://x", transport=httpx.MockTransport(hang)).send("r", b"data")
-
-    assert not asyncio.run(main())
+    assert asyncio.run(pusher_to(hang).send("r", b"data")) == 0
     assert "within 0.05 s" in caplog.text
+
+
+def test_a_password_is_sent_and_never_logged(caplog):
+    caplog.set_level(0)
+    seen = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization"))
+        assert request.url.host == "vm"
+        return httpx.Response(500 if len(seen) < 2 else 400)
+
+    pusher = pusher_to(server, "http://peer:s%40cret@vm:8428")
+    assert asyncio.run(pusher.send("r", b"data")) == 0
+    assert seen == ["Basic " + base64.b64encode(b"peer:s@cret").decode()] * 2
+    assert "cret" not in caplog.text
+    assert pusher_to(server, "http://a:b@vm/x").url == f"http://vm/x{push.IMPORT_PATH}"
 
 
 def test_an_address_may_end_with_the_path_or_before_it():

@@ -11,6 +11,7 @@ from swarmrace.metrics import table
 from swarmrace.metrics.sampler import observed
 from swarmrace.metrics.table import METRICS
 from swarmrace.records import Failure, Publish
+from swarmrace.systems.abc import Counters
 
 BLOCKS = SIZE // BLOCK
 
@@ -102,11 +103,50 @@ def test_a_failed_run_keeps_what_came_and_says_why(tmp_path):
     made.block(0, 5)
     end(made, Failure(reason=Reason.STALL, stage="race"))
     found = samples(made)
-    assert values(found, "swarmrace_failures_total", reason="stall", stage="race") == [1]
+    assert values(found, "swarmrace_failure_info", reason="stall", stage="race") == [1]
     assert values(found, "swarmrace_completed") == [0]
     assert values(found, "swarmrace_arrived_bytes_total") == [BLOCK]
     assert values(found, "swarmrace_verified_bytes_total") == [0]
     assert values(found, "swarmrace_done_timestamp_seconds") == []
+
+
+def test_failures_are_counted_from_0_over_a_peers_runs(tmp_path):
+    made = HandMade(tmp_path)
+    for number, reason in enumerate((None, Reason.STALL, Reason.STALL)):
+        found = samples(made)
+        assert values(found, "swarmrace_failures_total", reason="stall") == [max(0, number - 1)]
+        assert values(found, "swarmrace_failures_total", reason="node died") == [0]
+        failure = None if reason is None else Failure(reason=reason, stage="race")
+        made.begin(run=number % 2)
+        end(made, failure)
+    found = samples(made)
+    assert values(found, "swarmrace_failures_total", reason="stall") == [2]
+    assert len(values(found, "swarmrace_failures_total")) == len(Reason)
+
+
+def test_a_systems_own_figures_are_served_while_the_run_is_on_and_after_it(tmp_path):
+    figure = 'libp2p_network_bytes_total{direction="in"}'
+
+    class Counting:
+        def counters(self):
+            return Counters(sent_bytes=1, connections=3, extra={figure: 7.0})
+
+    made = HandMade(tmp_path)
+    made.begin()
+    made.state.system = Counting()
+    found = samples(made)
+    assert values(found, "swarmrace_system_figure") == [7]
+    assert values(found, "swarmrace_system_figure", figure=figure) == [7]
+    assert values(found, "swarmrace_system_sent_bytes_total") == [1]
+    assert values(found, "swarmrace_system_received_bytes_total") == []
+    result, curves = made.result()
+    counters = {"sent_bytes": 3.0, "connections": 2.0, figure: 8.0}
+    result = result.model_copy(update={"counters": counters})
+    made.sampler.ended(result, observed(result, curves))
+    found = samples(made)
+    assert values(found, "swarmrace_system_figure") == [8]
+    assert values(found, "swarmrace_system_figure", figure=figure) == [8]
+    assert values(found, "swarmrace_connections") == []
 
 
 def test_a_leecher_whose_run_was_not_raced_has_no_times(tmp_path):
@@ -116,7 +156,7 @@ def test_a_leecher_whose_run_was_not_raced_has_no_times(tmp_path):
     result = made._result(made.runs[0], failure)
     made.sampler.ended(result, observed(result, {}))
     found = samples(made)
-    assert values(found, "swarmrace_failures_total", reason="not run") == [1]
+    assert values(found, "swarmrace_failure_info", reason="not run") == [1]
     assert values(found, "swarmrace_start_timestamp_seconds") == []
     assert values(found, "swarmrace_arrived_bytes_total") == [0]
 
@@ -165,9 +205,7 @@ def test_a_system_that_can_not_be_asked_costs_only_its_counters(tmp_path):
 def test_every_metric_is_served_somewhere(tmp_path):
     class Connected:
         def counters(self):
-            from swarmrace.systems.abc import Counters
-
-            return Counters(sent_bytes=1, received_bytes=2, connections=3)
+            return Counters(sent_bytes=1, received_bytes=2, connections=3, extra={"blocks": 4.0})
 
     seen = set()
     for peer in (0, 1):

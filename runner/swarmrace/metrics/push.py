@@ -11,6 +11,7 @@ import asyncio
 import gzip
 import logging
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -99,52 +100,64 @@ class Pusher:
     """Sends runs; what can't be sent is kept and sent with the next.
 
     Args:
-        base_url: the address, with or without `/api/v1/import/prometheus`.
+        base_url: the address, with or without `/api/v1/import/prometheus`; a name and password in
+            it are sent along and never logged.
         transport: instead of a network, for tests.
     """
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self.url = import_url(base_url)
+        bare, credentials = _without_credentials(base_url)
+        self.url = import_url(bare)
         self.pending: dict[str, bytes] = {}
         self._failing = False
         self._http = httpx.AsyncClient(
-            transport=transport, timeout=httpx.Timeout(5.0, connect=2.0), trust_env=False
+            auth=credentials,
+            transport=transport,
+            timeout=httpx.Timeout(5.0, connect=2.0),
+            trust_env=False,
         )
 
-    async def send(self, run_id: str, data: bytes) -> bool:
-        """Send a run, and those kept before; return whether all are sent.
+    async def send(self, run_id: str, data: bytes) -> int:
+        """Send a run, and those kept before; return how many were taken.
 
-        Bounded: after `BUDGET_SECONDS` (3 s when the last push had failed) it gives up for now.
+        Bounded: after `BUDGET_SECONDS` (3 s when nobody answered the last time) it gives up for
+        now.
         """
-        self.pending[run_id] = await asyncio.to_thread(gzip.compress, data, 6)
+        body = await asyncio.to_thread(gzip.compress, data, 6)
+        self.pending = {run_id: body, **self.pending}
         return await self.flush(LATER_SECONDS if self._failing else BUDGET_SECONDS)
 
-    async def flush(self, seconds: float) -> bool:
-        """Send what is kept, within `seconds`; return whether all is sent."""
+    async def flush(self, seconds: float) -> int:
+        """Send what is kept, within `seconds`; return how many runs were taken.
+
+        A run that is refused, or fails again and again, holds up no other.
+        """
+        kept = len(self.pending)
+        faults: dict[str, Exception] = {}
+        self._failing = False
         try:
             async with asyncio.timeout(seconds):
-                for run_id in list(self.pending):
-                    await self._post(self.pending[run_id], seconds)
-                    del self.pending[run_id]
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, _Refused) as error:
+                await self._send_all(seconds, faults)
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             self._failing = True
+            faults |= {run_id: error for run_id in self.pending if run_id not in faults}
+        for run_id, error in faults.items():
             log.warning(
-                "push: expected %s to take %d run(s) within %g s, found %s; they are kept and sent "
-                "with the next run",
+                "push: expected %s to take run %s within %g s, found %s; it is kept and sent with "
+                "the next run",
                 self.url,
-                len(self.pending),
+                run_id,
                 seconds,
-                f"{type(error).__name__}: {error}".rstrip(": "),
+                f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": "),
             )
-            return False
-        self._failing = False
-        return True
+        return kept - len(self.pending)
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._http.aclose()
 
-    async def _post(self, body: bytes, seconds: float) -> None:
+    async def _send_all(self, seconds: float, refused: dict[str, Exception]) -> None:
+        """Go over what is kept until all is taken or refused; what was tried last comes last."""
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(seconds),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
@@ -152,10 +165,36 @@ class Pusher:
             sleep=asyncio.sleep,
             reraise=True,
         )
-        headers = {"content-type": "text/plain", "content-encoding": "gzip"}
         async for attempt in retrying:
             with attempt:
-                answer = await self._http.post(self.url, content=body, headers=headers)
-                if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
-                    raise _Refused(f"status {answer.status_code}: {answer.text[:200].strip()}")
-                answer.raise_for_status()
+                again: httpx.HTTPError | None = None
+                for run_id in [run_id for run_id in self.pending if run_id not in refused]:
+                    body = self.pending[run_id] = self.pending.pop(run_id)
+                    try:
+                        await self._post(body)
+                        del self.pending[run_id]
+                    except (httpx.ConnectError, httpx.ConnectTimeout):
+                        raise  # nobody is there, for any run
+                    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+                        again = error
+                    except _Refused as error:
+                        refused[run_id] = error
+                if again is not None:
+                    raise again
+
+    async def _post(self, body: bytes) -> None:
+        headers = {"content-type": "text/plain", "content-encoding": "gzip"}
+        answer = await self._http.post(self.url, content=body, headers=headers)
+        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+            raise _Refused(f"status {answer.status_code}: {answer.text[:200].strip()}")
+        answer.raise_for_status()
+
+
+def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return an address without the name and password that stand in it, and those."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    before, at, host = authority.rpartition("@")
+    name, _, password = before.partition(":")
+    credentials = (unquote(name), unquote(password)) if at else None
+    return f"{scheme}{separator}{host}{slash}{path}", credentials

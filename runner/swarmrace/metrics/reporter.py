@@ -59,9 +59,11 @@ class Reporter(ResultSink):
             )
             self._count(await self.pusher.send(result.run_id, data))
 
-    def _count(self, sent: bool) -> None:
+    def _count(self, sent: int) -> None:
         assert self.sampler is not None
-        self.sampler.pushes["sent" if sent else "failed"] += 1
+        assert self.pusher is not None
+        self.sampler.pushes["sent"] += sent
+        self.sampler.pushes["failed"] += len(self.pusher.pending)
 
 
 def summary(result: PeerResult) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from swarmrace import systems
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
 from swarmrace.definitions import STAGES
+from swarmrace.errors import Reason
 from swarmrace.metrics import table
 from swarmrace.metrics.progress import Held, Prefix
 from swarmrace.metrics.table import Metric, Sample
@@ -152,7 +154,7 @@ class Sampler:
         of, transfer = self._of, result.transfer
         found.append(of(table.COMPLETED, run, result.outcome == "completed"))
         if failure is not None:
-            found.append(of(table.FAILURES, run, 1, str(failure.reason), failure.stage))
+            found.append(of(table.FAILURE_INFO, run, 1, str(failure.reason), failure.stage))
         if result.publish is not None:
             seconds, rank = result.publish.seconds, str(result.publish.rank)
             found.append(of(table.PUBLISH, run, seconds, rank))
@@ -163,9 +165,7 @@ class Sampler:
         if transfer is not None and ended.start_wall_ns is not None:
             found += self._transfer_samples(run, transfer, ended.start_wall_ns)
         found += self._cost_samples(run, result.wire, result.usage)
-        for metric, name in _SYSTEM_BYTES.items():
-            if name in result.counters:
-                found.append(of(metric, run, result.counters[name]))
+        found += self._counter_samples(run, result.counters)
         return found if t_ms is None else [sample._replace(t_ms=t_ms) for sample in found]
 
     def peer_samples(self, t_ms: int | None = None) -> list[Sample]:
@@ -176,6 +176,9 @@ class Sampler:
         versions = [str(entry.result.system.get("version", "")) for entry in self._ended]
         if any(versions):
             found.append(Sample(table.SYSTEM_INFO, (*me, [v for v in versions if v][-1]), 1))
+        failures = Counter(e.result.failure.reason for e in self._ended if e.result.failure)
+        for reason in Reason:
+            found.append(Sample(table.FAILURES, (*me, str(reason)), failures[reason]))
         for outcome, count in self.pushes.items():
             found.append(Sample(table.PUSHES, (*me, outcome), count))
         return found if t_ms is None else [sample._replace(t_ms=t_ms) for sample in found]
@@ -186,12 +189,13 @@ class Sampler:
         found += self._cost_samples(
             run.id, snapshot.wire, snapshot.usage() if snapshot.usage is not None else None
         )
-        for metric, name in _SYSTEM_BYTES.items():
-            value = getattr(snapshot.counters, name)
-            if value is not None:
-                found.append(of(metric, run.id, value))
-        if snapshot.counters.connections is not None:
-            found.append(of(table.CONNECTIONS, run.id, snapshot.counters.connections))
+        counters = snapshot.counters
+        sent, received = counters.sent_bytes, counters.received_bytes
+        found += self._counter_samples(
+            run.id, {"sent_bytes": sent, "received_bytes": received, **counters.extra}
+        )
+        if counters.connections is not None:
+            found.append(of(table.CONNECTIONS, run.id, counters.connections))
         if role != "leecher":
             return found
         found.append(of(table.VERIFIED, run.id, 0))
@@ -292,6 +296,18 @@ class Sampler:
             ]
         return [self._of(metric, run, value) for metric, value in figures if value is not None]
 
+    def _counter_samples(self, run: str, counters: Mapping[str, float | None]) -> list[Sample]:
+        """The system's own counters, as a result names them."""
+        found = []
+        for name, value in counters.items():
+            if value is None or name == "connections":  # served while the run is on
+                continue
+            if name in _SYSTEM_BYTES:
+                found.append(self._of(_SYSTEM_BYTES[name], run, value))
+            else:
+                found.append(self._of(table.SYSTEM_FIGURE, run, value, name))
+        return found
+
     def _of(self, metric: Metric, run: str, value: float, *labels: str) -> Sample:
         return Sample(metric, (*self._me, run, *labels), float(value))
 
@@ -304,7 +320,7 @@ class Sampler:
         return self._start[1]
 
 
-_SYSTEM_BYTES = {table.SYSTEM_SENT: "sent_bytes", table.SYSTEM_RECEIVED: "received_bytes"}
+_SYSTEM_BYTES = {"sent_bytes": table.SYSTEM_SENT, "received_bytes": table.SYSTEM_RECEIVED}
 
 
 def _at(start_wall_ns: int, seconds: float) -> float:

@@ -26,6 +26,7 @@ LABELS: Final[dict[str, str]] = {
     "percent": "0 (the first byte), 1, 10, 50, 90 or 100 % of the payload",
     "stage": "one of a peer's stages (docs/methodology.md)",
     "reason": "why a run failed for this peer (docs/results-format.md)",
+    "figure": "the system's own name for it (`redundant_bytes`, `hash_failures`…)",
     "role": "`seeder` or `leecher`",
     "repetition": "the block of the run, from 0",
     "rank": "0 published alone, the others after it",
@@ -118,6 +119,15 @@ SYSTEM_RECEIVED = Metric(
     "counter",
     "bytes",
     "Received by the system's own counter. Never compare two systems.",
+)
+SYSTEM_FIGURE = Metric(
+    "swarmrace_system_figure",
+    "gauge",
+    "as named",
+    "A further counter or gauge of the system, by its own name. A Codex node's come from its "
+    "metrics page, which the runner reads over loopback: scraped from outside, the page's bytes "
+    "would be charged to the node.",
+    (*RUN_LABELS, "figure"),
 )
 CONNECTIONS = Metric(
     "swarmrace_connections",
@@ -221,13 +231,21 @@ COMPLETED = Metric(
     "Whether the run completed for this peer.",
     served="end",
 )
+FAILURE_INFO = Metric(
+    "swarmrace_failure_info",
+    "gauge",
+    "1",
+    "Why the run failed for this peer, and in which stage. Absent where it completed.",
+    (*RUN_LABELS, "reason", "stage"),
+    served="end",
+)
 FAILURES = Metric(
     "swarmrace_failures_total",
     "counter",
     "failures",
-    "1 when the run failed for this peer, with its reason and the stage.",
-    (*RUN_LABELS, "reason", "stage"),
-    served="end",
+    "Runs that failed for this peer so far, 0 for every reason from the beginning.",
+    (*PEER_LABELS, "reason"),
+    served="peer",
 )
 RUN_INFO = Metric(
     "swarmrace_run_info",
@@ -256,8 +274,8 @@ PUSHES = Metric(
     "swarmrace_pushes_total",
     "counter",
     "pushes",
-    "Runs that were sent to the push address, and attempts given up. Failed ones are kept and "
-    "sent with the next.",
+    "Runs that the push address took, and runs that an attempt to send left behind. Those are kept "
+    "and sent with the next.",
     (*PEER_LABELS, "outcome"),
     served="peer",
 )
@@ -266,9 +284,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     *(ARRIVED, DELIVERED, VERIFIED, DUPLICATE, PAYLOAD),
     *(START, DISCOVERED, MARK, DONE, START_LAG, PUBLISH),
     *(SINCE_BYTE, STALL),
-    *(WIRE_SENT, WIRE_RECEIVED, SYSTEM_SENT, SYSTEM_RECEIVED, CONNECTIONS),
+    *(WIRE_SENT, WIRE_RECEIVED, SYSTEM_SENT, SYSTEM_RECEIVED, SYSTEM_FIGURE, CONNECTIONS),
     *(CPU, RUNNER_CPU, THROTTLED, MEMORY),
-    *(STAGE, COMPLETED, FAILURES),
+    *(STAGE, COMPLETED, FAILURE_INFO, FAILURES),
     *(RUN_INFO, PEER_INFO, SYSTEM_INFO, PUSHES),
 )
 
