@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import shutil
+import sys
 import tarfile
 
 import pytest
 
-from swarmrace.errors import ResultsError
-from swarmrace.fetch import SUMS, archive, unpack
+from swarmrace.errors import ResultsError, UnavailableError
+from swarmrace.fetch import SUMS, Cluster, archive, unpack
 
 
 @pytest.fixture
@@ -90,3 +94,83 @@ def test_the_sums_are_what_sha256sum_reads(stream):
         lines = tar.extractfile(last).read().decode().splitlines()
     assert len(lines) == 2
     assert all(len(line.split("  ")[0]) == 64 for line in lines)
+
+
+KUBECTL = """#!{python}
+import json, os, pathlib, subprocess, sys
+place = pathlib.Path(__file__).parent
+with (place / "asked").open("a") as log:
+    log.write(json.dumps(sys.argv[1:]) + "\\n")
+if "get" in sys.argv:
+    print((place / "pods.json").read_text())
+else:
+    inside = [sys.executable, "-m", *sys.argv[sys.argv.index("swarmrace"):]]
+    environment = {{**os.environ, "SWARMRACE_DATA_DIR": str(place / "data" / "bbbbbbbbbb")}}
+    sys.exit(subprocess.run(inside, env=environment).returncode)
+"""
+
+
+def pod(name, phase="Running", **metadata):
+    return {"metadata": {"name": name, **metadata}, "status": {"phase": phase}}
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A release with two races, behind a kubectl that runs here what it is to run there."""
+    place = tmp_path / "cluster"
+    for race, status in (("aaaaaaaaaa", "finished"), ("bbbbbbbbbb", "running")):
+        folder = place / "data" / race
+        folder.mkdir(parents=True)
+        head = {"raceId": race, "status": status, "createdUtc": f"2026-01-01T00:00:00+{race[0]}"}
+        (folder / "race.json").write_text(json.dumps(head))
+    (place / "data" / "lost+found").mkdir()
+    (place / "kubectl").write_text(KUBECTL.format(python=sys.executable))
+    (place / "kubectl").chmod(0o755)
+    pods = [
+        pod("old", deletionTimestamp="2026-01-01T00:00:00Z"),
+        pod("new", phase="Pending"),
+        pod("there"),
+    ]
+    (place / "pods.json").write_text(json.dumps({"items": pods}))
+    monkeypatch.setenv("PATH", str(place), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    return place
+
+
+def asked(cluster):
+    return [json.loads(line) for line in (cluster / "asked").read_text().splitlines()]
+
+
+def test_the_present_race_is_fetched_and_said_to_go_on(cluster, run_cli):
+    result = run_cli("fetch", "quick", "--namespace", "lab")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "results/quick-bbbbbbbbbb\n"
+    assert "race bbbbbbbbbb goes on" in result.stderr
+    get, fetch = asked(cluster)
+    assert get[:2] == fetch[:2] == ["--namespace", "lab"]
+    assert fetch[2:4] == ["exec", "there"], "neither the one that ends nor the one to come"
+
+
+def test_an_earlier_race_is_still_there(cluster, run_cli):
+    result = run_cli("fetch", "quick", "--list")
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["aaaaaaaaaa", "finished"],
+        ["bbbbbbbbbb", "running"],
+    ]
+    result = run_cli("fetch", "quick", "--race-id", "aaaaaaaaaa")
+    assert (result.stdout, result.stderr) == ("results/quick-aaaaaaaaaa\n", "")
+    result = run_cli("fetch", "quick", "--race-id", "cccccccccc")
+    assert result.exit_code == 4
+    assert "cccccccccc: expected a results folder" in result.stderr
+
+
+def test_a_release_without_a_tracker_is_said(cluster):
+    (cluster / "pods.json").write_text('{"items": []}')
+    with pytest.raises(UnavailableError, match=r"release quick: found no running tracker pod"):
+        Cluster("quick", None, None).races()
+
+
+def test_without_kubectl_it_says_so(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(UnavailableError, match=r"kubectl: not found"):
+        Cluster("quick", None, None)

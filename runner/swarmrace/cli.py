@@ -323,25 +323,49 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
     type=click.Path(path_type=Path),
     help="Folder to make.  [default: results/RELEASE-RACEID]",
 )
-def fetch(release: str, namespace: str | None, context_: str | None, output: Path | None) -> None:
+@click.option("--race-id", help="An earlier race of the release.  [default: the present one]")
+@click.option("--list", "list_", is_flag=True, help="Only list the races that it still holds.")
+def fetch(
+    release: str,
+    namespace: str | None,
+    context_: str | None,
+    output: Path | None,
+    race_id: str | None,
+    list_: bool,
+) -> None:
     """Bring the results folder of a Helm RELEASE here (needs kubectl)."""
     from swarmrace import fetch as fetching
+    from swarmrace.units import format_size
 
-    click.echo(fetching.from_cluster(release, output, namespace, context_))
+    cluster = fetching.Cluster(release, namespace, context_)
+    if list_:
+        for race in cluster.races():
+            size = format_size(race["sizeBytes"])
+            click.echo(f"{race['raceId']}  {race['status']:<11}  {race['createdUtc']}  {size}")
+        return
+    folder = cluster.fetch(output, race_id)
+    if warning := fetching.unfinished(folder):
+        click.echo(f"swarmrace: {warning}", err=True)
+    click.echo(folder)
 
 
 @main.command()
 @click.option(
     "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     required=True,
     envvar="SWARMRACE_DATA_DIR",
 )
-def archive(data_dir: Path) -> None:
+@click.option("--race-id", help="Another race, whose folder lies beside that one.")
+@click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
+def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
     """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
     from swarmrace import fetch as fetching
 
-    fetching.write_archive(data_dir)
+    if list_:
+        click.echo(json.dumps(fetching.races(data_dir)))
+    else:
+        fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
 
 
 @main.command()

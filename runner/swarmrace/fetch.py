@@ -7,6 +7,7 @@ with a list of SHA-256 sums as its last member, so that a stream cut short shows
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -32,6 +33,21 @@ SUMS = "SHA256SUMS"
 _PRIVATE = ("state.json",)
 _POLL_SECONDS = 2.0
 _PATIENCE_SECONDS = 300.0
+
+
+def races(folder: Path) -> list[dict[str, Any]]:
+    """Return the heads of the races whose results lie beside `folder`, itself included.
+
+    Each is `raceId`, `status`, `createdUtc` and `sizeBytes`, oldest first.
+    """
+    found = []
+    for head in folder.parent.glob("*/race.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = json.loads(head.read_bytes())
+            size = sum(path.stat().st_size for path in head.parent.rglob("*") if path.is_file())
+            keys = ("raceId", "status", "createdUtc")
+            found.append({**{key: told[key] for key in keys}, "sizeBytes": size})
+    return sorted(found, key=lambda race: (race["createdUtc"], race["raceId"]))
 
 
 def archive(folder: Path, out: IO[bytes]) -> None:
@@ -92,58 +108,81 @@ def _check_sums(whole: Path, folder: Path) -> None:
         raise ResultsError(f"{folder}: the archive holds no race.json")
 
 
-def from_cluster(
-    release: str, output: Path | None, namespace: str | None, context: str | None
-) -> Path:
-    """Bring the results folder of a Helm release here and return its path.
+class Cluster:
+    """A Helm release's tracker, asked by `kubectl`.
 
     Args:
         release: the release's name.
-        output: the folder to make; `results/RELEASE-RACEID` when absent.
         namespace: Kubernetes namespace; the context's own when absent.
         context: kubeconfig context; the current one when absent.
 
-    Raises:
+    All calls raise:
         UnavailableError: no kubectl, or no tracker of such a release.
-        ResultsError: what came is not a whole results folder.
     """
-    if shutil.which("kubectl") is None:
-        raise UnavailableError("kubectl: not found on PATH; install it (kubernetes.io/docs/tasks)")
-    kubectl = ["kubectl"]
-    kubectl += ["--namespace", namespace] if namespace else []
-    kubectl += ["--context", context] if context else []
-    if output is not None and output.exists():
-        raise ResultsError(f"{output}: exists already; remove it or name another with --output")
-    pod = _tracker_pod(kubectl, release)
-    for attempt in tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(3),
-        retry=tenacity.retry_if_exception_type(ResultsError),
-        reraise=True,
-    ):
-        with attempt, tempfile.TemporaryFile() as stream:
-            _run([*kubectl, "exec", pod, "-c", "tracker", "--", "swarmrace", "archive"], stream)
-            stream.seek(0)
-            folder = output or Path("results") / f"{release}-{_race_id(stream)}"
-            stream.seek(0)
-            unpack(stream, folder)
-    return folder
 
+    def __init__(self, release: str, namespace: str | None, context: str | None) -> None:
+        if shutil.which("kubectl") is None:
+            raise UnavailableError(
+                "kubectl: not found on PATH; install it (kubernetes.io/docs/tasks)"
+            )
+        self._release = release
+        self._kubectl = ["kubectl"]
+        self._kubectl += ["--namespace", namespace] if namespace else []
+        self._kubectl += ["--context", context] if context else []
 
-def _tracker_pod(kubectl: list[str], release: str) -> str:
-    labels = f"app.kubernetes.io/instance={release},app.kubernetes.io/component=tracker"
-    found = _run([*kubectl, "get", "pods", "-l", labels, "-o", "json"])
-    pods = [
-        item["metadata"]["name"]
-        for item in json.loads(found)["items"]
-        if item["status"].get("phase") == "Running"
-        and "helm.sh/hook" not in item["metadata"].get("annotations", {})
-    ]
-    if not pods:
+    def races(self) -> list[dict[str, Any]]:
+        """Return the heads of the races that the release still holds (`races`), oldest first."""
+        return json.loads(_run(self._archive("--list")))
+
+    def fetch(self, output: Path | None, race_id: str | None = None) -> Path:
+        """Bring a results folder here and return its path.
+
+        Args:
+            output: the folder to make; `results/RELEASE-RACEID` when absent.
+            race_id: an earlier race of the release; the one it races now when absent.
+
+        Raises:
+            ResultsError: what came is not a whole results folder.
+        """
+        if output is not None and output.exists():
+            raise ResultsError(f"{output}: exists already; remove it or name another with --output")
+        command = self._archive(*(["--race-id", race_id] if race_id else []))
+        for attempt in tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(3),
+            retry=tenacity.retry_if_exception_type(ResultsError),
+            reraise=True,
+        ):
+            with attempt, tempfile.TemporaryFile() as stream:
+                _run(command, stream)
+                stream.seek(0)
+                folder = output or Path("results") / f"{self._release}-{_race_id(stream)}"
+                stream.seek(0)
+                unpack(stream, folder)
+        return folder
+
+    def _archive(self, *options: str) -> list[str]:
+        inside = ["exec", self._pod(), "-c", "tracker", "--", "swarmrace", "archive", *options]
+        return [*self._kubectl, *inside]
+
+    def _pod(self) -> str:
+        labels = f"app.kubernetes.io/instance={self._release},app.kubernetes.io/component=tracker"
+        found = json.loads(_run([*self._kubectl, "get", "pods", "-l", labels, "-o", "json"]))
+        for item in found["items"]:
+            head = item["metadata"]
+            if item["status"].get("phase") == "Running" and "deletionTimestamp" not in head:
+                return head["name"]
         raise UnavailableError(
-            f"release {release}: found no running tracker pod ({labels}); see "
+            f"release {self._release}: found no running tracker pod ({labels}); see "
             "`helm list --all-namespaces` and give --namespace"
         )
-    return pods[0]
+
+
+def unfinished(folder: Path) -> str:
+    """Return why a fetched folder is not the whole race, or an empty string."""
+    head = json.loads((folder / "race.json").read_bytes())
+    if head.get("status") != "running":
+        return ""
+    return f"race {head['raceId']} goes on: these are the results so far; fetch again after its end"
 
 
 def _run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
@@ -214,6 +253,10 @@ async def wait_and_download(
 
 
 def write_archive(folder: Path) -> None:
-    """Write `folder` to standard output as a tar stream."""
+    """Write `folder` to standard output as a tar stream.
+
+    Raises:
+        ResultsError: there is no race in the folder.
+    """
     archive(folder, sys.stdout.buffer)
     sys.stdout.buffer.flush()

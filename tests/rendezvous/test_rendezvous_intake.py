@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import io
 from collections.abc import AsyncIterator
@@ -332,5 +333,23 @@ def test_an_intake_that_fails_says_so(tmp_path):
             clients = await at.clients()
             with pytest.raises(RendezvousError, match="422"):
                 await clients[1].put_result(result(at.runs[0], 1, race_id="another"), {})
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_is_said_to_whoever_hands_in(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def story():
+        async with house(tmp_path, scenario()) as at:
+            clients = await at.clients()
+            hasty = at.client(patience_seconds=0.0)
+            monkeypatch.setattr(intake.os, "fsync", full)
+            with pytest.raises(RendezvousError, match=r"507: .*no space left; remove results of"):
+                await hasty.put_result(result(at.runs[0], 0), {})
+            monkeypatch.undo()
+            await clients[0].put_result(result(at.runs[0], 0), {})
+        assert not left_over(tmp_path)
 
     asyncio.run(story())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -72,12 +73,22 @@ class Routes:
         ]
         handlers: dict[Any, Any] = {
             RefusedError: lambda _, error: _error(error.status, str(error)),
+            OSError: self._disk_full,
             ClientDisconnect: lambda _, error: _error(400, "the request was cut short"),
             404: lambda request, _: _error(404, f"no such path: {request.url.path[:200]}"),
             405: lambda request, _: _error(405, f"{request.method} is not for this path"),
         }
         routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
         return Starlette(routes=routes, exception_handlers=handlers)
+
+    def _disk_full(self, _: Request, error: Exception) -> Response:
+        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        folder = self._store.folder
+        return _error(
+            507,
+            f"{folder}: no space left; remove results of earlier races beside it, or enlarge it",
+        )
 
     async def _root(self, _: Request) -> Response:
         info = self._store.info
