@@ -170,7 +170,7 @@ def dashboard() -> dict[str, Any]:
 def targets() -> list[tuple[str, dict[str, Any]]]:
     """Every query of the dashboard with its panel's title."""
     return [
-        (f"{panel['title']} {target['refId']}", target)
+        (f"{panel['title']} {target['refId']}", {**target, "panelInterval": panel.get("interval")})
         for panel in dashboard()["panels"]
         for target in panel.get("targets", [])
     ]
@@ -181,14 +181,34 @@ def rules() -> list[dict[str, str]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def filled_in(text: str, race_id: str, of: str = "arrival") -> str:
+def rate_interval_seconds(
+    target: dict[str, Any], range_seconds: float = 900, points: int = 1000, source: float = 15
+) -> float:
+    """What Grafana makes of `$__rate_interval` (its Prometheus data source's documentation).
+
+    Args:
+        target: from `targets`.
+        range_seconds: the dashboard's time range.
+        points: the panel's width in pixels.
+        source: the data source's scrape interval; 15 s unless somebody has set it.
+    """
+
+    def given(text: str | None) -> float:
+        return float(text.removesuffix("s")) if text else source
+
+    interval = max(range_seconds / points, given(target["panelInterval"]))
+    scrape = given(target.get("interval"))
+    return max(interval + scrape, 4 * scrape)
+
+
+def filled_in(target: dict[str, Any], race_id: str, of: str = "arrival") -> str:
     """What Grafana makes of a query with all entrants and runs chosen."""
     values = {
         "race": race_id,
         "entrant": ".*",
         "run": ".*",
         "of": of,
-        "__rate_interval": "5s",
+        "__rate_interval": f"{rate_interval_seconds(target):g}s",
         "__range": "120s",
     }
-    return re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], text)
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], target["expr"])

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from live_race import CHART, dashboard, rules, targets
+from live_race import CHART, dashboard, rate_interval_seconds, rules, targets
 
 from swarmrace.metrics.table import METRICS
 
@@ -58,6 +58,17 @@ def test_panels_are_whole():
         assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
         assert all(target["instant"] != target["range"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize(("title", "target"), targets(), ids=[title for title, _ in targets()])
+def test_curves_are_as_fine_as_the_scrapes(title, target):
+    """Whatever scrape interval Grafana's data source is set to: 15 s unless somebody did."""
+    if target["range"]:
+        assert target["interval"] == target["panelInterval"] == "2s"
+        assert rate_interval_seconds(target) == 4 * 2
+    else:
+        assert "$__rate_interval" not in target["expr"]
+        assert "$__interval" not in target["expr"]
 
 
 def test_panels_do_not_overlap():

@@ -39,7 +39,7 @@ def need_wire(live: LiveRace, expr: str) -> None:
 def test_every_query_of_the_dashboard_returns_data(live, database, title, target):
     need_wire(live, target["expr"])
     for of in ("arrival", "delivery") if "$of" in target["expr"] else ("",):
-        expr = filled_in(target["expr"], live.race_id, of)
+        expr = filled_in(target, live.race_id, of)
         found = (live.instant if target["instant"] else live.range)(database, expr)
         assert found, f"{database.name}: no data for {expr}"
         legend = target["legendFormat"]
@@ -110,7 +110,7 @@ def test_the_pushed_curve_is_finer_than_a_scrape(live):
     lines = victoria.get(
         "/api/v1/export", **{"match[]": '{race!="",job=""}', "max_rows_per_line": "1"}
     ).text.splitlines()
-    ranges = [filled_in(t["expr"], live.race_id) for _, t in targets() if not t["instant"]]
+    ranges = [filled_in(t, live.race_id) for _, t in targets() if not t["instant"]]
     said = [live.range(victoria, query) for query in ranges]
     text = "\n".join(_line(json.loads(line)) for line in lines)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import tarfile
 from functools import cache
 from typing import Any
 
@@ -106,7 +108,7 @@ def test_one_value_chooses_how_peers_are_found(everything, scrape):
         assert annotations["prometheus.io/scrape"] == "true"
         return
     assert only["metadata"]["labels"]["release"] == "stack"
-    endpoint = spec.get("podMetricsEndpoints", spec.get("endpoints"))[0]
+    (endpoint,) = spec.get("podMetricsEndpoints", spec.get("endpoints"))
     assert endpoint == {"port": "metrics", "path": "/metrics", "interval": "2s"}
     ports = [port for o in chosen for port in ports_of(o)]
     assert [port["name"] for port in ports] == ["metrics", "metrics"]
@@ -121,20 +123,70 @@ def verdicts(objects) -> list[dict[str, Any]]:
     return objects.of("Job", "verdict")
 
 
-@pytest.mark.parametrize(
-    ("scrape", "kind"), [("podMonitor", "PrometheusRule"), ("vmPodScrape", "VMRule")]
-)
-def test_rules_are_the_file(everything, scrape, kind):
-    rule = everything(scrape).one(kind)
-    assert rule["spec"] == yaml.safe_load((CHART / "files/rules.yaml").read_text(encoding="utf-8"))
+RULES = [("podMonitor", "PrometheusRule"), ("vmPodScrape", "VMRule")]
+
+
+@pytest.mark.parametrize(("scrape", "kind"), RULES)
+def test_rules_are_the_file_for_the_releases_own_race(everything, scrape, kind):
+    objects = everything(scrape)
+    rule = objects.one(kind)
+    text = (CHART / "files/rules.yaml").read_text(encoding="utf-8")
+    assert rule["spec"] == yaml.safe_load(text.replace('=~".+"', f'="{objects.race_id}"'))
     assert rule["metadata"]["labels"]["team"] == "p2p"
+    for one in rule["spec"]["groups"][0]["rules"]:
+        selectors = re.findall(r"(?<![:\w])swarmrace_\w+(.{2})", one["expr"])
+        assert selectors
+        assert set(selectors) == {"{r"}, f"{one['record']} takes every release's races"
 
 
-def test_the_dashboard_is_the_file_with_the_sidecars_label(by_default):
-    found = by_default.one("ConfigMap", "dashboard")
+def test_a_dashboard_is_the_file_as_a_release_has_it(render, by_default):
+    (found,) = by_default.of("ConfigMap", "dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    (text,) = found["data"].values()
-    assert json.loads(text) == dashboard()
+    ((name, text),) = found["data"].items()
+    shown, file = json.loads(text), dashboard()
+    assert name == "swarmrace-default-race.json"
+    assert shown.pop("title") == "swarmrace: race in default"
+    assert re.fullmatch("swarmrace-[0-9a-f]{10}", shown.pop("uid"))
+    (race,) = (v for v in shown["templating"]["list"] if v["name"] == "race")
+    assert race["current"]["value"] == by_default.race_id
+    race["current"] = {}
+    for key in ("title", "uid"):
+        file.pop(key)
+    assert shown == file
+
+
+def test_releases_share_no_dashboard(render):
+    """Grafana's sidecar keeps one file of a name, and Grafana one dashboard of a uid."""
+    seen: list[set[str]] = []
+    for release, namespace in (("race", "lab"), ("other", "lab"), ("race", "lab2")):
+        objects = render(values(), "--namespace", namespace, release=release)
+        ((name, text),) = objects.one("ConfigMap", "dashboard")["data"].items()
+        shown = json.loads(text)
+        seen.append({name, shown["uid"], shown["title"]})
+    again = render(values(), "--namespace", "lab", "--set", "global.race.attempt=2", release="race")
+    ((name, text),) = again.one("ConfigMap", "dashboard")["data"].items()
+    assert seen[0] == {name, json.loads(text)["uid"], json.loads(text)["title"]}
+    assert len(set.union(*seen)) == 9
+
+
+def test_the_dashboard_knows_the_scrape_interval(render):
+    objects = render(values(intervalSeconds=7))
+    (text,) = objects.one("ConfigMap", "dashboard")["data"].values()
+    for panel in json.loads(text)["panels"]:
+        for target in panel.get("targets", []):
+            if target["range"]:
+                assert target["interval"] == panel["interval"] == "7s"
+
+
+def test_packages_hold_no_tests(checkout):
+    packages = sorted((checkout / "charts/swarmrace/charts").glob("*.tgz"))
+    assert "monitoring-0.1.0.tgz" in {package.name for package in packages}
+    for package in packages:
+        with tarfile.open(package) as archive:
+            names = [name.partition("/")[2] for name in archive.getnames()]
+        assert "Chart.yaml" in names
+        found = [n for n in names if n.startswith(("tests/", "ci/")) or n.endswith(".gotmpl")]
+        assert found == [], package.name
 
 
 def test_monitoring_changes_neither_race_id_nor_any_pod(plain, everything):

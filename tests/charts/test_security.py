@@ -227,7 +227,7 @@ def test_scrapes_and_pushes(render: Render) -> None:
     network = Network(render(values(ALL, monitoring=MONITORED)))
     peer = network.pods["peer"]
     assert network.reaches(None, peer, "metrics")
-    assert network.reaches(None, peer, "node-metrics")
+    assert not network.reaches(None, peer, "node-metrics"), "the node would be charged for it"
     assert not network.reaches(None, peer, 12345)
     assert network.reaches(peer, None, 8428)
     assert not network.reaches(peer, None, 443)

@@ -23,16 +23,3 @@ app.kubernetes.io/instance: {{ .release | quote }}
 app.kubernetes.io/component: peer
 app.kubernetes.io/part-of: swarmrace-{{ .raceId }}
 {{- end -}}
-
-{{/*
-monitoring.node: relabelings of a Codex node's own metrics, so that they say whose they are; the
-runner's metrics say it themselves. Takes monitoring.context.
-*/}}
-{{- define "monitoring.node" -}}
-- sourceLabels: [__meta_kubernetes_pod_label_swarmrace_entrant]
-  targetLabel: entrant
-- sourceLabels: [__meta_kubernetes_pod_label_batch_kubernetes_io_job_completion_index]
-  targetLabel: peer
-- targetLabel: race
-  replacement: {{ .raceId | quote }}
-{{- end -}}
