@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from swarmrace.entrants import BitTorrentOptions, SyntheticOptions
 from swarmrace.faults import closest, faults_of, keys_at, nearest
+from swarmrace.model import in_yaml
 from swarmrace.scenario import Race, Scenario
 
 
@@ -40,7 +41,7 @@ def test_keys_are_listed_through_maps_lists_and_alternatives():
 
 def test_an_alternative_of_scalars_is_one_fault():
     assert lines(BitTorrentOptions, {"settings": {"a": None, "b": 1.5}}) == [
-        "settings.a: found None, expected true, false, a whole number or a text",
+        "settings.a: found null, expected true, false, a whole number or a text",
         "settings.b: found 1.5, expected true, false, a whole number or a text",
     ]
 
@@ -64,3 +65,27 @@ def test_an_own_check_speaks_for_itself():
 def test_another_value_error_is_told_as_it_is():
     assert faults_of(ValueError("odd"), Race) == ["scenario: odd"]
     assert faults_of(ValueError("odd"), Race, "global.race") == ["global.race: odd"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        ([True, {"a": False}], "[true, {a: false}]"),
+        ("it's", '"it\'s"'),
+        ((1, 2.5), "[1, 2.5]"),
+        ({}, "{}"),
+        (10**5000, "a number of very many digits"),
+        ([[[[[1]]]]], "[[[...]]]"),
+    ],
+    ids=["null", "list", "text", "tuple", "map", "huge", "deep"],
+)
+def test_a_value_is_shown_in_the_words_of_yaml(value, shown):
+    assert in_yaml(value) == shown
+
+
+def test_a_value_that_repeats_itself_a_million_times_is_shown_shortly():
+    value = ["lol"]
+    for _ in range(30):
+        value = [value] * 10
+    assert len(in_yaml(value)) <= 60

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from swarmrace.model import Model
+from swarmrace.model import Flag, Model, NoText, in_yaml
 from swarmrace.units import Size
 
 TRACKER_PORT = 8080
@@ -25,6 +25,7 @@ NODE_QUOTA_BYTES = 20 * 1024**3
 """A node's own quota since v0.2."""
 USER_ID = 65_532
 MIB = 1024**2
+MOST_CORES = 9_999_999
 
 
 def parse_cpu(value: object) -> int:
@@ -33,13 +34,13 @@ def parse_cpu(value: object) -> int:
     Raises:
         ValueError: not an amount of CPU.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_CORES:
         return int(Decimal(repr(value)) * 1000)
     if isinstance(value, str) and value.removesuffix("m").isascii():
         number = value.removesuffix("m")
         if number.isdigit() and len(number) <= 7:
             return int(number) * (1 if value.endswith("m") else 1000)
-    raise ValueError(f"found {value!r}, expected cores such as 2, 0.5 or 500m")
+    raise ValueError(f"found {in_yaml(value)}, expected cores such as 2, 0.5 or 500m")
 
 
 Cpu = Annotated[
@@ -49,7 +50,7 @@ Cpu = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "minimum": 0},
+                {"type": "number", "minimum": 0, "maximum": MOST_CORES},
                 {"type": "string", "pattern": "^[0-9]{1,7}m?$"},
             ],
             "description": "cores, or thousandths of one: 2, 0.5, 500m",
@@ -58,8 +59,8 @@ Cpu = Annotated[
 ]
 """Thousandths of a core; input as Kubernetes writes it."""
 
-Percent = Annotated[int, Field(ge=1, le=99)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Percent = Annotated[int, Field(ge=1, le=99), NoText]
+Port = Annotated[int, Field(ge=1, le=65_535), NoText]
 Labels = dict[str, str]
 Free = dict[str, Any]
 """An object of Kubernetes' own, handed on as it is."""
@@ -119,11 +120,11 @@ class Spread(Model):
 
     topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
     """Label of the nodes over which to spread."""
-    max_skew: Annotated[int, Field(ge=1)] = 1
+    max_skew: Annotated[int, Field(ge=1), NoText] = 1
     """Most that two of them may differ by."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
     """Whether a peer that would break it starts all the same."""
-    one_per_node: bool = False
+    one_per_node: Flag = False
     """Hard anti-affinity: no two peers of an entrant on one node."""
 
 
@@ -258,21 +259,21 @@ class TrackerValues(Model):
 class VerdictValues(Model):
     """The Job that waits for all results and prints the verdict in its log."""
 
-    enabled: bool = True
+    enabled: Flag = True
     """Whether it is part of the release."""
 
 
 class NetworkPolicyValues(Model):
     """Who may talk to whom."""
 
-    enabled: bool = True
+    enabled: Flag = True
     """Peers of the release, tracker, DNS, scrapes, the push address, verdict; nothing else."""
 
 
 class Toggle(Model):
     """A part that can be left out."""
 
-    enabled: bool = True
+    enabled: Flag = True
     """Whether it is made."""
     labels: Labels = {}
     """Labels by which the operator or the sidecar finds it."""
@@ -298,19 +299,19 @@ class Push(Model):
 class MonitoringValues(Model):
     """Values of the `monitoring` chart. None of them changes the race id or a pod template."""
 
-    enabled: bool = False
+    enabled: Flag = False
     """Whether the monitoring chart is part of the release."""
     scrape: Literal["none", "annotations", "podMonitor", "serviceMonitor", "vmPodScrape"] = (
         "annotations"
     )
     """How the scraper finds the peers; `annotations` stand on a Service of their own."""
-    interval_seconds: Annotated[int, Field(ge=1, le=300)] = 2
+    interval_seconds: Annotated[int, Field(ge=1, le=300), NoText] = 2
     """Between two scrapes."""
     labels: Labels = {}
     """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""
     from_: Annotated[list[Free], Field(alias="from")] = [{"namespaceSelector": {}}]
     """Who may scrape, for the NetworkPolicy; any pod of the cluster when not said."""
-    linger_seconds: Annotated[float, Field(ge=0, le=600)] = 70
+    linger_seconds: Annotated[float, Field(ge=0, le=600), NoText] = 70
     """How long a peer that is done waits at most for two complete answers to a scraper."""
     push: Push = Push()
     rules: Toggle = Toggle(enabled=False)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from swarmrace.scenario import Race, Scenario
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
-_BLOCK_BYTES = 16_384
+_PIECE_BYTES = (16_384, 128 * 1024**2)
+"""The least is a block; above the most libtorrent refuses to make a torrent."""
 _RACE = "global.race"
 
 _Fault = tuple[tuple[str, ...], str]
@@ -27,6 +28,8 @@ def cross_faults(
     scenario: Scenario,
     names: Collection[str] | None = None,
     unsound: Collection[str] = (),
+    *,
+    stored: bool = False,
 ) -> list[str]:
     """Return the faults between keys, one line each.
 
@@ -35,13 +38,15 @@ def cross_faults(
         names: all entrants named, those left out too.
         unsound: keys that were wrong by themselves and were left out; what depends on one of them
             isn't judged.
+        stored: it was raced; only what makes a schedule impossible is a fault.
     """
     race = scenario.race
     names = scenario.entrants if names is None else names
-    every = [*_names(names), *_race(race), *_acceptance(race, names)]
-    sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
-    for name, options in scenario.entrants.items():
-        every += _entrant(f"global.entrants.{name}", options, min(sizes), race)
+    every = list(_race(race))
+    if not stored:
+        every = [*_names(names), *every, *_acceptance(race, names)]
+        for name, options in scenario.entrants.items():
+            every += _entrant(f"global.entrants.{name}", options, race)
     return [
         line
         for keys, line in every
@@ -90,37 +95,85 @@ def _race(race: Race) -> Iterator[_Fault]:
 def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Fault]:
     known = ", ".join(sorted(names)) or "none"
     for number, acceptance in enumerate(race.acceptance):
-        for field in ("entrant", "of"):
-            name = getattr(acceptance, field)
-            if name not in names:
-                key = f"{_RACE}.acceptance.{number}.{field}"
+        item = f"{_RACE}.acceptance.{number}"
+        # An item that was wrong by itself may lack any of its fields.
+        found = {field: getattr(acceptance, field, None) for field in ("entrant", "of")}
+        for field, name in found.items():
+            if name is not None and name not in names:
+                key = f"{item}.{field}"
                 hint = nearest(name, names)
-                yield (key,), f"{key}: found {name!r}{hint}, expected one of {known}"
+                yield (
+                    (key, "global.entrants"),
+                    f"{key}: found {name!r}{hint}, expected one of {known}",
+                )
+        if found["of"] is not None and found["entrant"] == found["of"]:
+            yield (
+                (f"{item}.entrant", f"{item}.of"),
+                f"{item}.of: found {found['of']!r}, expected another than the entrant: against "
+                "itself it is always met",
+            )
 
 
-def _entrant(key: str, options: EntrantOptions, smallest: int, race: Race) -> Iterator[_Fault]:
+def _entrant(key: str, options: EntrantOptions, race: Race) -> Iterator[_Fault]:
+    """Yield the faults of any kind that has the options named; a third party's may, too."""
+    sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
     piece = getattr(options, "piece_size", None)
-    if piece is not None and (piece & (piece - 1) or piece < _BLOCK_BYTES):
+    if piece is not None:
+        yield from _piece(key, piece, min(sizes))
+    block = getattr(options, "block_size", None)
+    if block is not None:
+        yield from _block(key, block, getattr(options, "family", ""))
+    quota = getattr(options, "storage_quota", None)
+    if quota is not None and quota <= max(sizes):
+        yield (
+            (f"{key}.storageQuota", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
+            f"{key}.storageQuota: found {quota}, expected more than the file size ({max(sizes)}): "
+            "a node holds all of it and its manifest",
+        )
+    nodes = getattr(options, "nodes", None)
+    if nodes:
+        yield from _nodes(key, len(nodes), race)
+
+
+def _piece(key: str, piece: int, smallest: int) -> Iterator[_Fault]:
+    least, most = _PIECE_BYTES
+    if piece & (piece - 1) or not least <= piece <= most:
         yield (
             (f"{key}.pieceSize",),
-            f"{key}.pieceSize: found {piece}, expected a power of two of at least 16KiB",
+            f"{key}.pieceSize: found {piece}, expected a power of two from 16KiB to 128MiB",
         )
-    elif piece is not None and piece > smallest:
+    elif piece > smallest:
         yield (
             (f"{key}.pieceSize", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
             f"{key}.pieceSize: found {piece}, expected at most the file size ({smallest}): less "
             "than one piece can't be shared",
         )
-    block = getattr(options, "block_size", None)
-    if block is not None and (block & (block - 1) or not 4096 <= block <= 524_288):
+
+
+def _block(key: str, block: int, family: str) -> Iterator[_Fault]:
+    if block & (block - 1) or not 4096 <= block <= 524_288:
         yield (
             (f"{key}.blockSize",),
             f"{key}.blockSize: found {block}, expected a power of two from 4KiB to 512KiB",
         )
-    nodes = getattr(options, "nodes", None)
+    if family == "codex":
+        yield (
+            (f"{key}.blockSize", f"{key}.family"),
+            f"{key}.blockSize: found {block}, expected none with {key}.family: codex; Logos "
+            "Storage alone takes one",
+        )
+
+
+def _nodes(key: str, found: int, race: Race) -> Iterator[_Fault]:
     most = max((race.matrix.swarm_size if race.matrix else []) or [race.swarm_size])
-    if nodes and len(nodes) < most:
+    if found < most:
         yield (
             (f"{key}.nodes", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
-            f"{key}.nodes: found {len(nodes)}, expected one for each of {most} peers",
+            f"{key}.nodes: found {found}, expected one for each of {most} peers",
+        )
+    if race.cold_start:
+        yield (
+            (f"{key}.nodes", f"{_RACE}.coldStart"),
+            f"{key}.nodes: needs {_RACE}.coldStart: false, because nodes that run already can't be "
+            "started cold",
         )

@@ -19,8 +19,12 @@ interruption (130).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swarmrace.scenario import Scenario
 
 
 class Exit(IntEnum):
@@ -73,13 +77,30 @@ class SwarmraceError(Exception):
 
 
 class ScenarioError(SwarmraceError):
-    """The scenario is wrong. `faults` holds every fault found, one line each."""
+    """The scenario is wrong.
+
+    Args:
+        faults: every fault found, one line each.
+        source: the file.
+        sound: the scenario without its faulty keys, where there is one: what this machine lacks
+            for it can be told all the same.
+        unsound: these keys; nothing follows from what `sound` has in their place.
+    """
 
     exit_code = Exit.SCENARIO
 
-    def __init__(self, faults: Sequence[str], source: str = "scenario") -> None:
+    def __init__(
+        self,
+        faults: Sequence[str],
+        source: str = "scenario",
+        *,
+        sound: Scenario | None = None,
+        unsound: Collection[str] = (),
+    ) -> None:
         self.faults = tuple(faults)
         self.source = source
+        self.sound = sound
+        self.unsound = frozenset(unsound)
         count = len(self.faults)
         head = f"{source}: {count} fault{'' if count == 1 else 's'}"
         super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))

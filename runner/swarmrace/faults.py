@@ -10,7 +10,30 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from swarmrace.model import in_yaml
+
 _SCALARS = ("bool", "int", "str")
+_MAP, _LIST, _NUMBER = "a map of keys", "a list", "a number"
+_WHOLE, _TEXT, _TRUTH = "a whole number", "a text", "true or false"
+_WORDS = {
+    "model_type": _MAP,
+    "model_attributes_type": _MAP,
+    "dict_type": _MAP,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "string_type": _TEXT,
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "a number that has an end",
+    "invalid_key": "a text for a key",
+}
+"""pydantic's kinds of faults in the words of YAML, where its own are Python's."""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
@@ -44,53 +67,81 @@ def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> li
 
 
 def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
-    loc = [str(part) for part in fault["loc"]]
+    loc = [str(part) for part in fault["loc"] if part != "[key]"]
     scalar = bool(loc) and loc[-1] in _SCALARS and _is_union(model, loc[:-1])
     loc = loc[:-1] if scalar else loc
     key = ".".join([*([prefix] if prefix else []), *loc]) or "scenario"
-    found, kind, context = fault.get("input"), fault["type"], fault.get("ctx", {})
+    found, kind, context = in_yaml(fault.get("input")), fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        known = keys_at(model, loc[:-1])
-        listed = f"; known here: {', '.join(known)}" if known else ""
-        return f"{key}: unknown key{nearest(loc[-1], known)}{listed}"
+        return f"{key}: unknown key{_meant(loc, model)}"
     if kind == "missing":
         return f"{key}: missing, expected a value"
     if kind == "value_error":
         text = str(context.get("error", fault["msg"]))
         return f"{key}: {text}"
     if scalar:
-        return f"{key}: found {_short(found)}, expected true, false, a whole number or a text"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{key}: found {_short(found)}, expected a map of keys"
-    message = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{key}: found {_short(found)}, expected {message[:1].lower()}{message[1:]}"
+        return f"{key}: found {found}, expected true, false, a whole number or a text"
+    message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
+    return f"{key}: found {found}, expected {message[:1].lower()}{message[1:]}"
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _meant(loc: list[str], model: type[BaseModel]) -> str:
+    """Return which known key an unknown one is: the same one elsewhere, else one much like it."""
+    known = keys_at(model, loc[:-1])
+    elsewhere = _home(loc[-1], model)
+    hint = f" (did you mean {elsewhere!r}?)" if elsewhere else nearest(loc[-1], known)
+    return f"{hint}; known here: {', '.join(known)}" if known else hint
+
+
+def _home(name: str, model: type[BaseModel]) -> str | None:
+    """Return where a key of this very name stands, if that is one place alone."""
+    level: list[tuple[str, type[BaseModel]]] = [("", model)]
+    while level:
+        found, below = [], []
+        for path, at in level:
+            for field_name, field in at.model_fields.items():
+                alias = field.alias or field_name
+                if alias == name:
+                    found.append(path + alias)
+                maps = [m for m in _alternatives(field.annotation) if _is_model(m)]
+                below += [(f"{path}{alias}.", m) for m in maps]
+        if found:
+            return found[0] if len(found) == 1 else None
+        level = below
+    return None
 
 
 def _is_union(model: type[BaseModel], loc: list[str]) -> bool:
     """Whether any scalar is allowed at `loc`; pydantic then says one fault for each kind."""
-    at: Any = model
-    for part in loc:
-        at = _step(at, part)
-    return set(_alternatives(at)) == {bool, int, str}
+    return set(_alternatives(annotation_at(model, loc))) == {bool, int, str}
 
 
 def keys_at(model: type[BaseModel], loc: list[str]) -> list[str]:
     """Return the keys allowed at `loc` below `model`, or nothing where any key is."""
+    models = models_of(annotation_at(model, loc))
+    return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
+
+
+def annotation_at(model: type[BaseModel], loc: list[str]) -> Any:
+    """Return the annotation at `loc` below `model`, or None where there is none."""
     at: Any = model
     for part in loc:
         at = _step(at, part)
-    models = [m for m in _alternatives(at) if isinstance(m, type) and issubclass(m, BaseModel)]
-    return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
+    return at
+
+
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that an annotation allows."""
+    return [option for option in _alternatives(annotation) if _is_model(option)]
+
+
+def _is_model(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, BaseModel)
 
 
 def _step(at: Any, part: str) -> Any:
     for option in _alternatives(at):
-        if isinstance(option, type) and issubclass(option, BaseModel):
+        if _is_model(option):
             for name, field in option.model_fields.items():
                 if part in (name, field.alias):
                     return field.annotation

@@ -140,6 +140,11 @@ def cluster_faults(scenario: Scenario) -> list[str]:
                 f"{key}.nodes: found {len(options.nodes)}, expected none: every pod has a node of "
                 "its own"
             )
+        if isinstance(options, CodexOptions) and options.family == "auto" and options.block_size:
+            faults.append(
+                f"{key}.blockSize: needs {key}.family: storage, because `auto` is codex on a "
+                "cluster, which takes none"
+            )
     network, how = race.network, scenario.global_.peers.conditions
     networks = (race.matrix.network if race.matrix else []) or [network]
     if how != "tc":

@@ -6,22 +6,23 @@ races under `global.entrants`. Keys that only a cluster needs stand under their 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError
 
-from swarmrace import cluster
+from swarmrace import cluster, yaml_file
 from swarmrace.crossfaults import cross_faults
 from swarmrace.entrants import EntrantOptions, known_kinds, options_type
-from swarmrace.errors import ScenarioError
-from swarmrace.faults import closest, faults_of, keys_at, nearest
-from swarmrace.model import Flag, Model, NoText
+from swarmrace.errors import ScenarioError, UnavailableError
+from swarmrace.faults import closest, faults_of
+from swarmrace.model import Flag, Model, NoText, in_yaml
+from swarmrace.soundness import sound_part
 from swarmrace.units import MOST_EXACT, Rate, Size
+from swarmrace.yaml_file import Document
 
 Seconds = Annotated[float, Field(gt=0, le=604_800), NoText]
 
@@ -203,19 +204,10 @@ class Scenario(Model):
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one map; YAML would drop the first without a word."""
+class StoredOptions(EntrantOptions):
+    """Of a results folder's entrant whose kind isn't installed here: whatever stands there."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = (key_node.tag, key_node.value)
-            if isinstance(key_node, yaml.ScalarNode) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"found the key {key_node.value!r} twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key_node, yaml.ScalarNode) else id(key_node))
-        return super().construct_mapping(node, deep)
+    model_config = ConfigDict(extra="allow")
 
 
 def load(path: Path) -> Scenario:
@@ -224,62 +216,59 @@ def load(path: Path) -> Scenario:
     Raises:
         ScenarioError: the file can't be read or is wrong; it lists all faults at once.
     """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise ScenarioError([f"can't be read: {error.strerror}"], str(path)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ScenarioError([f"is not YAML: {' '.join(str(error).split())}"], str(path)) from error
-    return parse(data, str(path))
+    document = yaml_file.read(path)
+    return parse(document.data, str(path), known=document)
 
 
-def parse(data: Any, source: str = "scenario") -> Scenario:
+def parse(
+    data: Any,
+    source: str = "scenario",
+    *,
+    known: Document | None = None,
+    stored: bool = False,
+) -> Scenario:
     """Check a scenario already read from YAML or JSON.
+
+    Args:
+        data: the scenario.
+        source: told with the faults.
+        known: faults found already, whose keys `data` lacks.
+        stored: it was raced and lies in a results folder: an entrant whose kind is not installed
+            here keeps its options as they stand, and between keys nothing is checked but what a
+            schedule needs. So a folder still loads when a later version would race it no more.
 
     Raises:
         ScenarioError: with every fault, each naming its key, what was found and what is allowed.
     """
-    faults: list[str] = []
-    typed = _with_entrants(data, faults)
-    scenario, unsound = None, set[str]()
+    faults = list(known.faults) if known else []
+    unsound = set(known.unsound) if known else set()
+    typed = _with_entrants(data, faults, unsound, stored=stored)
+    scenario: Scenario | None = None
     try:
         scenario = Scenario.model_validate(typed, by_alias=True, by_name=False)
-    except ValueError as error:
-        faults.extend(faults_of(error, Scenario))
-        scenario, unsound = _sound_part(typed, error)
+    except ValidationError as error:
+        faults += [line for line in faults_of(error, Scenario) if not _told(line, unsound)]
+        scenario, wrong = sound_part(Scenario, typed, error)
+        unsound |= wrong
     if scenario is not None:
-        raw = data["global"]["entrants"]
-        faults.extend(cross_faults(scenario, names=list(map(str, raw)), unsound=unsound))
+        raw = data["global"].get("entrants") if isinstance(data.get("global"), dict) else None
+        names = list(map(str, raw)) if isinstance(raw, dict) else []
+        faults += cross_faults(scenario, names=names, unsound=unsound, stored=stored)
     if faults or scenario is None:
-        raise ScenarioError(faults, source)
+        raise ScenarioError(faults, source, sound=scenario, unsound=unsound)
     return scenario
 
 
-def _sound_part(typed: Any, error: ValueError) -> tuple[Scenario | None, set[str]]:
-    """Return the scenario without its faulty keys, and these: the rest can still be checked."""
-    if not isinstance(error, ValidationError) or not isinstance(typed, dict):
-        return None, set()
-    pruned, unsound = copy.deepcopy(typed), set[str]()
-    for fault in error.errors(include_url=False):
-        at, path = pruned, []
-        for number, part in enumerate(fault["loc"], 1):
-            path.append(str(part))
-            if number == len(fault["loc"]) or not isinstance(at.get(part), dict):
-                at.pop(part, None)
-                break
-            at = at[part]
-        unsound.add(".".join(path))
-        meant = closest(path[-1], keys_at(Scenario, path[:-1]))
-        if meant is not None:
-            unsound.add(".".join([*path[:-1], meant]))
-    try:
-        return Scenario.model_validate(pruned, by_alias=True, by_name=False), unsound
-    except ValueError:
-        return None, unsound
+def _told(line: str, unsound: Collection[str]) -> bool:
+    """Whether a key is said to be missing that was left out because it is wrong."""
+    return any(line.startswith(f"{key}: missing") for key in unsound)
 
 
-def _with_entrants(data: Any, faults: list[str]) -> Any:
-    """Return `data` with each entrant parsed by its kind's model; note the faults of the others."""
+def _with_entrants(data: Any, faults: list[str], unsound: set[str], *, stored: bool) -> Any:
+    """Return `data` with each entrant parsed by its kind's model; note the faults of the others.
+
+    One that is wrong is in it without its faulty keys, so that the others are checked with it.
+    """
     shared = data.get("global") if isinstance(data, dict) else None
     raw = shared.get("entrants") if isinstance(shared, dict) else None
     if not isinstance(raw, dict):
@@ -287,17 +276,46 @@ def _with_entrants(data: Any, faults: list[str]) -> Any:
     parsed = {}
     for name, value in raw.items():
         key = f"global.entrants.{name}"
-        kind = value.get("kind") if isinstance(value, dict) else None
-        model = options_type(kind)
-        if model is None:
-            known = known_kinds()
-            faults.append(
-                f"{key}.kind: found {kind!r}{nearest(str(kind), known)}, "
-                f"expected one of {', '.join(known)}"
-            )
-            continue
-        try:
-            parsed[name] = model.model_validate(value, by_alias=True, by_name=False)
-        except ValueError as error:
-            faults.extend(faults_of(error, model, key))
+        if not isinstance(value, dict):
+            unsound.add(key)
+            faults.append(f"{key}: found {in_yaml(value)}, expected a map such as {{kind: http}}")
+        elif (options := _entrant(key, value, faults, unsound, stored=stored)) is not None:
+            parsed[name] = options
     return {**data, "global": {**shared, "entrants": parsed}}
+
+
+def _entrant(
+    key: str, value: dict[str, Any], faults: list[str], unsound: set[str], *, stored: bool
+) -> EntrantOptions | None:
+    """Return an entrant's options, those that are right; None where not even its kind is."""
+    kind = value.get("kind")
+    model = _model_of(kind, stored=stored)
+    if model is None:
+        known = known_kinds()
+        meant = closest(str(kind), known) if kind is not None else None
+        if f"{key}.kind" not in unsound:
+            found = f"found {in_yaml(kind)}" if "kind" in value else "missing"
+            hint = f" (did you mean {meant!r}?)" if meant else ""
+            faults.append(f"{key}.kind: {found}{hint}, expected one of {', '.join(known)}")
+        unsound.add(key)
+        if meant is None:
+            return None
+        model, value = _model_of(meant, stored=stored), {**value, "kind": meant}
+        assert model is not None
+    try:
+        return model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        faults += [line for line in faults_of(error, model, key) if not _told(line, unsound)]
+        options, wrong = sound_part(model, value, error)
+        unsound |= {f"{key}.{each}" for each in wrong}
+        return options
+
+
+def _model_of(kind: Any, *, stored: bool) -> type[EntrantOptions] | None:
+    try:
+        model = options_type(kind)
+    except UnavailableError:
+        if not stored:
+            raise
+        model = None
+    return StoredOptions if model is None and stored and isinstance(kind, str) else model

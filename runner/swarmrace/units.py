@@ -9,10 +9,14 @@ up to 16 digits, an optional decimal fraction of up to 6, an optional unit, case
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema
+
+from swarmrace.model import in_yaml
 
 _SCALE = {
     "": 1,
@@ -66,7 +70,7 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
         return value
     match = pattern.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"found {value!r}, expected {wanted}")
+        raise ValueError(f"found {in_yaml(value)}, expected {wanted}")
     number, scale, *kind = match.groups()
     amount = Decimal(number) * _SCALE[scale or ""]
     if kind and kind[0] == "bit":
@@ -112,19 +116,35 @@ def canonical_size(size_bytes: int) -> str:
     return str(size_bytes)
 
 
-def _schema(pattern: str, description: str) -> dict[str, Any]:
-    return {
-        "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": pattern}],
-        "description": description,
-    }
+@dataclass(frozen=True)
+class Spelled:
+    """In JSON Schema: a number within the type's bounds, or a text that a pattern takes.
 
+    What a text amounts to no pattern can say; that is for the model.
+    """
+
+    pattern: str
+    description: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        number = {_BOUNDS.get(key, key): value for key, value in handler(core_schema).items()}
+        return {
+            "anyOf": [number, {"type": "string", "pattern": self.pattern}],
+            "description": self.description,
+        }
+
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""What pydantic leaves in its own words where a validator stands before the number."""
 
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     Field(ge=0, le=MOST_EXACT),
     PlainSerializer(lambda v: v, return_type=int),
-    WithJsonSchema(_schema(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB (104,857,600)")),
+    Spelled(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB (104,857,600)"),
 ]
 """A size in bytes; input may carry a unit."""
 
@@ -133,6 +153,6 @@ Rate = Annotated[
     BeforeValidator(parse_rate),
     Field(gt=0, le=MOST_EXACT),
     PlainSerializer(lambda v: v, return_type=int),
-    WithJsonSchema(_schema(RATE_PATTERN, "bytes per second, or 100Mbit, 12.5MB")),
+    Spelled(RATE_PATTERN, "bytes per second, or 100Mbit, 12.5MB"),
 ]
 """A rate in bytes per second; input may carry a unit."""

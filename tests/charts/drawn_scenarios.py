@@ -57,7 +57,8 @@ def _valid(draw: random.Random) -> dict[str, Any]:
                             draw.randint(1, 4)):  # fmt: skip
         entrants[name] = _entrant(draw)
     if draw.random() < 0.3:
-        one, other = draw.choice(list(entrants)), draw.choice(list(entrants))
+        one, other = draw.sample(list(entrants), 2) if len(entrants) > 1 else ("a", "b")
+        entrants |= {name: _entrant(draw) for name in (one, other) if name not in entrants}
         race["acceptance"] = [{"entrant": one, "within": 1.2, "of": other}]
     shared = {"race": race, "entrants": entrants}
     if draw.random() < 0.3:
@@ -88,9 +89,11 @@ def _entrant(draw: random.Random) -> dict[str, Any]:
             settings=[{}, {"active_seeds": 5, "user_agent": "x", "enable_dht": False}],
         )
     elif kind == "codex":
-        more = _some(draw, family=["auto", "codex", "storage"], blockSize=["64KiB", 65536, "4KiB"],
-                     download=["stream", "background"], storageQuota=["30GiB", "1GB"],
+        more = _some(draw, family=["auto", "codex", "storage"],
+                     download=["stream", "background"], storageQuota=["130GB", "1TiB"],
                      pollSeconds=[0.1, 1], arguments=[["--a=b"], []], image=["x/y:1"])  # fmt: skip
+        if draw.random() < 0.4:
+            more |= {"family": "storage", "blockSize": draw.choice(["64KiB", 65536, "4KiB"])}
     else:
         more = _some(draw, readSize=["1KiB", "1MiB", 4096])
     return {"kind": kind, **common, **more}
@@ -113,9 +116,9 @@ def _key(path: str, values: list[Any]) -> Callable[[random.Random, dict[str, Any
     return change
 
 
-def _option(kind: str, key: str, values: list[Any]) -> Callable[..., None]:
+def _option(kind: str, key: str, values: list[Any], **more: Any) -> Callable[..., None]:
     def change(draw: random.Random, shared: dict[str, Any]) -> None:
-        _any_entrant(draw, shared, kind)[key] = draw.choice(values)
+        _any_entrant(draw, shared, kind).update({key: draw.choice(values), **more})
 
     return change
 
@@ -155,11 +158,17 @@ BREAKS: list[Callable[[random.Random, dict[str, Any]], None]] = [
     _key("peers.resource", [{}]),
     _key("image.digest", ["sha256:1", "x"]),
     _option("bittorrent", "pieceSize", ["20KiB", "1KiB", "64GiB", "16KiB", 16384, "1.5B", 0]),
+    _option("bittorrent", "pieceSize", ["128MiB", "256MiB", 4 * 2**30]),
     _option("bittorrent", "utpp", [True]),
     _option("bittorrent", "protocol", ["v3"]),
-    _option("codex", "blockSize", ["3KiB", "1MiB", "2KiB", "6KiB"]),
+    _option("codex", "blockSize", ["3KiB", "1MiB", "2KiB", "6KiB", "64KiB"]),
+    _option("codex", "blockSize", ["64KiB"], family="codex"),
+    _option("codex", "storageQuota", [1, "16KB", "100MB", 0]),
     _option("codex", "nodes", [["http://a:8080"], [f"http://{n}:8080" for n in range(40)]]),
-    _option("http", "readSize", [1, "1B", 1023]),
+    _option("codex", "nodes", [["http://a:8080", "http://a:8080"], ["a:8080"]]),
+    _option("http", "readSize", [1, "1B", 1023, "1TB", 10**12]),
+    _key("race.acceptance", [[{"entrant": "a", "within": 1, "of": "a"}]]),
+    _key("codex.nodePercent", [0, "75", True, 2.5]),
     _option("synthetic", "recordSize", [1]),
     _option("torrent", "profile", ["stock"]),
     _key("entrants", [{}]),

@@ -18,7 +18,7 @@ from swarmrace.errors import ScenarioError
 from swarmrace.scenario import Scenario, parse
 from swarmrace.schema import chart_schema
 
-COUNT = 300
+COUNT = 400
 AMOUNT_FAULT = re.compile(r"whole number of bytes|expected (less|greater) than( or equal to)? \d")
 
 
@@ -70,7 +70,7 @@ def _without_tracker(faults: list[str]) -> list[str]:
 def _typed(shared: dict[str, Any]) -> dict[str, Any]:
     from swarmrace.scenario import _with_entrants
 
-    return _with_entrants({"global": shared}, [])
+    return _with_entrants({"global": shared}, [], set(), stored=False)
 
 
 def _without_hint(fault: str) -> str:

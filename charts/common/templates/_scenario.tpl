@@ -100,10 +100,14 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
       {{- $faults = append $faults (printf "global.race.acceptance.%d.%s: found '%s', expected one of %s" $number $key $name (keys $entrants | sortAlpha | join ", " | default "none")) -}}
     {{- end -}}
   {{- end -}}
+  {{- if eq $acceptance.entrant $acceptance.of -}}
+    {{- $faults = append $faults (printf "global.race.acceptance.%d.of: found '%s', expected another than the entrant: against itself it is always met" $number $acceptance.of) -}}
+  {{- end -}}
 {{- end -}}
-{{- $smallest := 0 -}}
+{{- $smallest := 0 -}}{{- $biggest := 0 -}}
 {{- range $matrix.fileSize | default (list $race.fileSize) -}}
   {{- if or (not $smallest) (lt (int64 .) (int64 $smallest)) -}}{{- $smallest = int64 . -}}{{- end -}}
+  {{- $biggest = max $biggest (int64 .) -}}
 {{- end -}}
 {{- $largest := 0 -}}
 {{- range $matrix.swarmSize | default (list $race.swarmSize) -}}{{- $largest = max $largest (int64 .) -}}{{- end -}}
@@ -113,8 +117,8 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
   {{- $key := printf "global.entrants.%s" $name -}}
   {{- if not (kindIs "invalid" $options.pieceSize) -}}
     {{- $piece := int64 $options.pieceSize -}}
-    {{- if or (not (hasKey $powers (toString $piece))) (lt $piece 16384) -}}
-      {{- $faults = append $faults (printf "%s.pieceSize: found %d, expected a power of two of at least 16KiB" $key $piece) -}}
+    {{- if or (not (hasKey $powers (toString $piece))) (lt $piece 16384) (gt $piece 134217728) -}}
+      {{- $faults = append $faults (printf "%s.pieceSize: found %d, expected a power of two from 16KiB to 128MiB" $key $piece) -}}
     {{- else if gt $piece $smallest -}}
       {{- $faults = append $faults (printf "%s.pieceSize: found %d, expected at most the file size (%d): less than one piece can't be shared" $key $piece $smallest) -}}
     {{- end -}}
@@ -124,9 +128,22 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
     {{- if or (not (hasKey $powers (toString $block))) (lt $block 4096) (gt $block 524288) -}}
       {{- $faults = append $faults (printf "%s.blockSize: found %d, expected a power of two from 4KiB to 512KiB" $key $block) -}}
     {{- end -}}
+    {{- if eq (toString $options.family) "codex" -}}
+      {{- $faults = append $faults (printf "%s.blockSize: found %d, expected none with %s.family: codex; Logos Storage alone takes one" $key $block $key) -}}
+    {{- end -}}
   {{- end -}}
-  {{- if and $options.nodes (lt (len $options.nodes) (int $largest)) -}}
-    {{- $faults = append $faults (printf "%s.nodes: found %d, expected one for each of %d peers" $key (len $options.nodes) $largest) -}}
+  {{- if not (kindIs "invalid" $options.storageQuota) -}}
+    {{- if le (int64 $options.storageQuota) $biggest -}}
+      {{- $faults = append $faults (printf "%s.storageQuota: found %d, expected more than the file size (%d): a node holds all of it and its manifest" $key (int64 $options.storageQuota) $biggest) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- if $options.nodes -}}
+    {{- if lt (len $options.nodes) (int $largest) -}}
+      {{- $faults = append $faults (printf "%s.nodes: found %d, expected one for each of %d peers" $key (len $options.nodes) $largest) -}}
+    {{- end -}}
+    {{- if $race.coldStart -}}
+      {{- $faults = append $faults (printf "%s.nodes: needs global.race.coldStart: false, because nodes that run already can't be started cold" $key) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- $faults | default list | toJson -}}
@@ -141,6 +158,9 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- range $name, $options := $scenario.entrants -}}
   {{- if $options.nodes -}}
     {{- $faults = append $faults (printf "global.entrants.%s.nodes: found %d, expected none: every pod has a node of its own" $name (len $options.nodes)) -}}
+  {{- end -}}
+  {{- if and $options.blockSize (eq (toString $options.family) "auto") -}}
+    {{- $faults = append $faults (printf "global.entrants.%s.blockSize: needs global.entrants.%s.family: storage, because `auto` is codex on a cluster, which takes none" $name $name) -}}
   {{- end -}}
 {{- end -}}
 {{- $matrix := $race.matrix | default dict -}}
