@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmrace import bounds
+from swarmrace.network.conditions import queue_bytes
 from swarmrace.records import PeerInfo
 from swarmrace.scenario import Network
 
@@ -71,3 +72,42 @@ def test_seeders_may_have_rates_of_their_own():
     network = Network(upload=1_000_000, seeders={"upload": 50_000_000})
     found = bounds.of_run(network, {}, [0], 3, F)
     assert found.minimum_seconds == pytest.approx(200 / 52)
+
+
+def test_full_buckets_at_the_start_are_allowed_for():
+    # 10 MB at 1 MB/s with 0.5 MB at once: 9.5 s; the whole swarm: (20 - 1.5) / 3 s.
+    seeder, leechers = [bounds.Limit(1e6, 5e5)], [bounds.Limit(1e6, 5e5)] * 2
+    free = [bounds.Limit(math.inf)] * 2
+    assert bounds.limits_seconds(10**7, seeder, leechers, free) == 9.5
+    assert bounds.limits_seconds(10**7, seeder, free, free) == 9.5
+    assert bounds.limits_seconds(10**7, [bounds.Limit(4e6)], leechers, leechers) == 9.5
+    assert bounds.limits_seconds(10**7, [bounds.Limit(1e7)], leechers, free) == pytest.approx(
+        19 / 12
+    )
+    assert bounds.limits_seconds(1000, seeder, leechers, leechers) == 0
+    with pytest.raises(ValueError, match="at least one"):
+        bounds.limits_seconds(1000, [], leechers, free)
+
+
+def test_limits_are_as_set_where_the_preflight_measured_less():
+    """A busy machine measures a link too low; a run is not to be accused for it."""
+    network = Network(upload=10_000_000)
+    infos = {
+        peer: PeerInfo(entrant="x", peer=peer, address="a", host="h", rates={"upload": rate})
+        for peer, rate in enumerate([8e6, 1.1e7, 1e7])
+    }
+    found = bounds.of_run(network, infos, [0], 3, F)
+    burst = queue_bytes(10_000_000)
+    by_seeder, by_all = (F - burst) / 1e7, (2 * F - 3 * burst) / 3.1e7
+    assert found.limits_seconds == pytest.approx(max(by_seeder, by_all))
+    assert found.limits_seconds < found.minimum_seconds == pytest.approx(12.5)
+    assert found.measured
+
+
+@given(st.lists(rates, min_size=1, max_size=5), st.lists(st.tuples(rates, rates), min_size=1))
+def test_without_bursts_the_limits_are_the_minimum(seeders, leechers):
+    ups, downs = [up for up, _ in leechers], [down for _, down in leechers]
+    limits = [[bounds.Limit(rate) for rate in group] for group in (seeders, ups, downs)]
+    assert bounds.limits_seconds(F, *limits) == pytest.approx(
+        bounds.minimum_seconds(F, seeders, ups, downs)
+    )

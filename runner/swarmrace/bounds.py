@@ -10,9 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from swarmrace.network.conditions import queue_bytes
 from swarmrace.records import PeerInfo
 from swarmrace.scenario import Network
+
+
+class Limit(NamedTuple):
+    """One limiter. What isn't limited has an infinite rate."""
+
+    rate: float
+    burst: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,10 @@ class Bounds:
     """Of one in which only seeders send."""
     measured: bool
     """Whether every rate in it was measured by the preflight; otherwise some are as set."""
+    limits_seconds: float = 0.0
+    """What limits that hold let through at the earliest: of the rates as set (or as measured, where
+    that is more), and with what each limiter passes at once after a pause. A run below it shows
+    that a rate did not hold; one below `minimum_seconds` alone doesn't."""
 
 
 def minimum_seconds(
@@ -64,6 +77,31 @@ def http_minimum_seconds(size_bytes: int, leechers: int, seeder_uploads: Sequenc
     return leechers * size_bytes / math.fsum(seeder_uploads)
 
 
+def limits_seconds(
+    size_bytes: int,
+    seeder_uploads: Sequence[Limit],
+    leecher_uploads: Sequence[Limit],
+    leecher_downloads: Sequence[Limit],
+) -> float:
+    """Return `minimum_seconds` with full token buckets at the start: a limiter of rate r and burst
+    b passes r·t + b within t, so each term is (bytes - bursts) / rate, and never below 0.
+
+    Raises:
+        ValueError: no seeder or no leecher.
+    """
+    terms = [
+        (size_bytes, seeder_uploads),
+        *((size_bytes, [download]) for download in leecher_downloads),
+        (len(leecher_uploads) * size_bytes, [*seeder_uploads, *leecher_uploads]),
+    ]
+    _check([limit.rate for limit in seeder_uploads], [limit.rate for limit in leecher_uploads])
+    return max(
+        max(0.0, bytes_ - math.fsum(limit.burst for limit in limits))
+        / math.fsum(limit.rate for limit in limits)
+        for bytes_, limits in terms
+    )
+
+
 def of_run(
     network: Network,
     infos: Mapping[int, PeerInfo],
@@ -80,24 +118,32 @@ def of_run(
         return None
     measured = True
 
-    def rate(peer: int, direction: str) -> float:
+    def rates(peers: Sequence[int], direction: str) -> tuple[list[float], list[Limit]]:
         nonlocal measured
-        wanted = getattr(network.link(seeder=peer in seeders), direction)
-        if wanted is None:
-            return math.inf
-        found = infos[peer].rates.get(direction) if peer in infos else None
-        measured = measured and bool(found)
-        return found or float(wanted)
+        counted, limits = [], []
+        for peer in peers:
+            wanted = getattr(network.link(seeder=peer in seeders), direction)
+            if wanted is None:
+                counted.append(math.inf)
+                limits.append(Limit(math.inf))
+                continue
+            found = infos[peer].rates.get(direction) if peer in infos else None
+            measured = measured and bool(found)
+            counted.append(found or float(wanted))
+            # A policer's burst: the largest that any of our limiters has.
+            limits.append(Limit(max(found or 0.0, float(wanted)), queue_bytes(wanted)))
+        return counted, limits
 
     leechers = [peer for peer in range(swarm_size) if peer not in seeders]
-    uploads = [rate(peer, "upload") for peer in seeders]
-    least = minimum_seconds(
-        size_bytes,
-        uploads,
-        [rate(peer, "upload") for peer in leechers],
-        [rate(peer, "download") for peer in leechers],
+    of_seeders, seeder_limits = rates(seeders, "upload")
+    uploads, upload_limits = rates(leechers, "upload")
+    downloads, download_limits = rates(leechers, "download")
+    return Bounds(
+        minimum_seconds(size_bytes, of_seeders, uploads, downloads),
+        http_minimum_seconds(size_bytes, len(leechers), of_seeders),
+        measured,
+        limits_seconds(size_bytes, seeder_limits, upload_limits, download_limits),
     )
-    return Bounds(least, http_minimum_seconds(size_bytes, len(leechers), uploads), measured)
 
 
 def _check(*groups: Sequence[float]) -> None:

@@ -6,7 +6,7 @@ docs/methodology.md is checked against it, metrics and results use its names.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 STAGES: Final = (
     "wait",
@@ -31,31 +31,74 @@ files lie ready. `first`: the first seeder has published, alone. `published`: th
 `ready`: settled; its release carries the common start instant. `raced`: the last leecher has
 ended. `cleared`: verified, results accepted, content removed."""
 
+HEADER_BYTES: Final = 66
+"""Ethernet, IPv4 and TCP with timestamps: what each segment of an offloaded packet adds."""
+
+
+class Cost(NamedTuple):
+    """What an instrument costs, as a ratio measured in one run."""
+
+    factor: float
+    standard_error: float
+    of: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.factor:.2f} ± {self.standard_error:.2f} × {self.of} ({self.source})"
+
+
+RECORDING_CPU: Final = Cost(
+    1.18, 0.03, "the CPU of a leecher without", "benchmarks/bittorrent_throughput.py, 1 GiB"
+)
+"""BitTorrent with every block recorded over a bare session; it is in BitTorrent's CPU."""
+
 DEFINITIONS: Final[dict[str, str]] = {
     "publish": "from handing the system a file that lies ready on disk until it can serve it; "
     "making the file is not in it. The first seeder publishes alone.",
+    "upload speed": "file size over the first seeder's publish: with one client.",
+    "settle": "after the last publish a bounded pause, not counted, in which connections are "
+    "checked.",
     "start": "nodes are up, joined and idle; leechers hold only the content's short reference. "
     "Each leecher counts from its own monotonic stamp, taken just before it hands the reference "
     "to the system.",
     "startLag": "a leecher's start stamp minus the common instant, on its own clock.",
+    "cold start": "every run begins with a fresh session, or a node started again on an empty data "
+    "directory and joined again. In a race of warm starts a run with a peer that began cold is "
+    "missing: the two are never mixed.",
     "discovery": "from the start until metadata or manifest are known; inside the race.",
     "arrival": "a payload byte has arrived when the leecher's node holds it, in any order.",
     "delivery": "the length of the verified prefix that an application can read in order.",
     "first byte": "the first payload byte, not a response header.",
-    "done": "the last payload byte is held and verified by the system itself, or read to the end.",
+    "done": "the last payload byte is held, and verified where the system itself verifies "
+    "(HTTP does not), or read to the end.",
+    "serve": "a leecher that is done serves on until the last leecher of the run has ended; only "
+    "behind that second barrier come verification, removal, upload of results and pushes.",
     "verified": "SHA-256 and length of what lies there are the payload's; checked after the run.",
     "wire": "bytes of the peers' own interfaces from the common start to the run's end, protocol, "
-    "duplicates and headers included, control traffic of the runner apart.",
-    "mark": "time to p % of the payload, of arrival or of delivery; each carries its resolution, "
-    "and a difference below it is none. t100 is done.",
-    "stall": "the longest time without a new payload byte, after the first.",
-    "variation": "coefficient of variation of throughput in 100 ms bins, first to last byte.",
+    "duplicates and headers included, control traffic of the runner apart. Where offload hides "
+    f"segments from the interface, {HEADER_BYTES} bytes of headers are added for each.",
+    "mark": "time to p % of the payload, of arrival or of delivery. t100 is done.",
+    "resolution": "what is unknown of a mark: the time since the record before, but no more than "
+    "one record usually takes (median), plus the poll interval of a system that is polled. A "
+    "difference below it is none.",
+    "stall": "the longest time without a new payload byte, after the first; of arrival and of "
+    "delivery, each by itself.",
+    "variation": "coefficient of variation of throughput in 100 ms bins, first to last byte; of "
+    "arrival and of delivery, each by itself.",
+    "CPU and memory": "CPU seconds and highest resident set from the common start to the run's "
+    "end, of the node's process, or of the whole peer where the system is a part of it.",
+    "waiting": "CPU and bytes of a peer while others race.",
     "run": "a run's number is its median leecher's t100, the last leecher's beside it; a failed "
-    "transfer counts as slower than any. Of an even number: the mean of the middle two.",
+    "transfer counts as slower than any, and of wrong bytes nothing has come. Of an even number: "
+    "the mean of the middle two.",
     "missing": "a run lost to the infrastructure (tracker lost, interrupted, peer lost before the "
-    "start) is missing, not slow; what the entrant itself failed at is slower than any.",
-    "ratio": "geometric mean over blocks of the entrants' numbers, Student's t interval of 95 % on "
-    "logarithms; none below 3 blocks or with failed runs.",
+    "start) or to the runner's own slowness (making the payload, verifying it in time) is missing, "
+    "not slow; what the entrant itself failed at is slower than any.",
+    "reliability": "transfers completed of started, each failure with its reason and stage; "
+    "retries are counted.",
+    "ratio": "geometric mean over blocks of the ratios of the entrants' numbers, Student's t "
+    "interval of 95 % on logarithms; unpaired, the ratio of geometric means over runs with "
+    "Welch's. No interval below 3 blocks or with failed runs.",
     "acceptance": "met: the interval's upper end is at most the bound; missed: its lower end is "
     "above it; else undecided.",
     "minimum": "max(F/u_s, F/d_min, N·F/(u_s+Σu_i)), Kumar and Ross 2006; bounds the last "

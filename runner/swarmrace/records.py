@@ -131,6 +131,9 @@ class Waiting(Model):
     seconds: float
     cpu_seconds: float
     wire_bytes: int | None = None
+    """Of its interface in that time, the runner's own traffic apart; null without one."""
+    control_bytes: int | None = None
+    """The runner's own traffic with the rendezvous in that time."""
 
 
 class PeerInfo(Model):
@@ -144,7 +147,7 @@ class PeerInfo(Model):
     node: str = ""
     """The machine it runs on, where it is told (a Kubernetes node)."""
     system: dict[str, Any] = {}
-    """`System.describe`: versions, effective settings, reasons."""
+    """`System.describe`: version, settings that differ from its defaults, reasons."""
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
     clock_error_seconds: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 
@@ -43,9 +44,13 @@ def test_the_specification_says_what_the_verdict_prints(kind, tmp_path):
     assert isinstance(observes, Observes)
     assert observes.unit
     assert observes.arrival or observes.delivery
-    for definition in (spec.publish_definition, spec.done_definition):
-        assert definition
-        assert "\n" not in definition
+    means = spec.means(options)
+    assert means.published
+    assert means.done
+    assert not any("\n" in meaning for meaning in dataclasses.astuple(means))
+    assert means.arrival or not observes.arrival
+    assert means.delivery or not observes.delivery
+    assert set(spec.settings_options) <= set(spec.options.model_fields)
     spec.preload()
 
 

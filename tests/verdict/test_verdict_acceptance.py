@@ -84,6 +84,34 @@ def test_what_exceeds_by_less_than_the_resolution_is_not_missed(tmp_path, resolu
     assert found.acceptance[0].verdict == verdict
 
 
+def test_a_time_of_zero_is_said_to_be_why_there_is_no_interval(tmp_path):
+    found = verdict_of(tmp_path, flat(0, 0, 0), OTHER, 1.2)
+    assert found.acceptance[0].text == (
+        "undecided: x (stock) within 1.2 × y's (stock) time (no interval: a time of zero)"
+    )
+    assert "a time of zero has no ratio" in found.headline[0]
+
+
+def test_why_there_is_no_interval_stands_in_one_pair_of_brackets(tmp_path):
+    [item] = verdict_of(tmp_path, flat(1, INF, 1), OTHER, 1.2).acceptance
+    assert item.text.endswith(" time (no interval: failed transfers)")
+
+
+def test_an_entrant_against_itself_is_never_decided(tmp_path):
+    """A folder of before the model refused it."""
+    scenario = scenario_of(
+        {"x": HTTP, "y": HTTP}, acceptance=[{"entrant": "x", "within": 2, "of": "y"}]
+    )
+    folder = build(tmp_path, scenario, {"x": ONE, "y": OTHER})
+    race = folder / "race.json"
+    race.write_text(
+        race.read_text().replace('"of":"y"', '"of":"x"').replace('"of": "y"', '"of": "x"')
+    )
+    [item] = compute(results.load(folder)).acceptance
+    assert (item.of, item.verdict) == ("x", "undecided")
+    assert "against itself" in item.text
+
+
 def test_equal_times_and_a_bound_below_one(tmp_path):
     found = verdict_of(tmp_path, OTHER, OTHER, 0.9, resolution_seconds=0.01)
     assert found.acceptance[0].verdict == "missed"

@@ -55,30 +55,6 @@ def test_only_blocks_with_both_are_paired(tmp_path):
     assert "[no interval below 3 blocks] over 2 blocks" in pair.text
 
 
-def test_sequential_order_is_not_paired_and_says_so(tmp_path):
-    times = {"x": flat(2, 4, 8), "y": flat(1, 1, 8)}
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
-    [pair] = found.comparisons
-    assert not pair.paired
-    assert pair.t100.method == "Welch's t on logarithms"
-    assert pair.t100.estimate == pytest.approx(2)
-    assert pair.t100.sign_p is None
-    assert "over 3 and 3 runs; " in pair.text
-    assert "; not paired: the order was sequential" in pair.text
-
-
-def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
-    times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
-    entrants = {"x": HTTP, "y": HTTP}
-    apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
-    [pair] = verdict_of(tmp_path / "1", entrants, times, folder=apart).comparisons
-    assert not pair.paired
-    assert pair.why_not_paired == "peer 1 ran on n1 for x and on n2 for y"
-    together = {"nodes": lambda entrant, peer: f"n{peer}"}
-    [pair] = verdict_of(tmp_path / "2", entrants, times, folder=together).comparisons
-    assert pair.paired
-
-
 @pytest.mark.parametrize(
     ("x", "y", "estimate", "counts", "text"),
     [
@@ -190,50 +166,6 @@ def test_the_last_leechers_number_has_the_last_leechers_resolution(tmp_path):
     assert pair.last.below_resolution
 
 
-def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
-    entrants = {
-        "bt": BT,
-        "fast": BT | {"profile": "tuned"},
-        "web": HTTP,
-        "codex": CODEX,
-    }
-    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
-    pairs = {(p.entrant, p.of): p for p in found.comparisons}
-    assert len(pairs) == 6
-    assert {key for key, pair in pairs.items() if pair.headline} == {
-        ("codex", "bt"),
-        ("bt", "web"),
-        ("fast", "web"),
-        ("codex", "web"),
-    }
-    assert {key for key, pair in pairs.items() if pair.reference} == {
-        ("bt", "web"),
-        ("fast", "web"),
-        ("codex", "web"),
-    }
-    assert found.headline[0] == pairs["codex", "bt"].text
-    assert all("web is a reference" in line for line in found.headline[1:])
-    assert pairs["bt", "fast"].text not in found.headline
-
-
-def test_a_torrent_file_is_never_set_against_codex(tmp_path):
-    entrants = {"bt": BT | {"reference": "torrent"}, "codex": CODEX, "web": HTTP}
-    found = verdict_of(
-        tmp_path,
-        entrants,
-        dict.fromkeys(entrants, flat(1, 2, 3)),
-        acceptance=[{"entrant": "codex", "within": 10, "of": "bt"}],
-    )
-    pairs = {(p.entrant, p.of): p for p in found.comparisons}
-    barred = pairs["codex", "bt"]
-    assert (barred.t100, barred.last, barred.marks, barred.headline) == (None, None, [], False)
-    assert "bt's leechers held the .torrent file" in barred.why_not
-    assert pairs["bt", "web"].t100 is not None
-    [item] = found.acceptance
-    assert item.verdict == "undecided"
-    assert ".torrent file" in item.text
-
-
 def marks(found, entrant, of):
     [pair] = [p for p in found.comparisons if (p.entrant, p.of) == (entrant, of)]
     return {kind: [m for m in pair.marks if m.kind == kind] for kind in ("arrival", "delivery")}
@@ -256,6 +188,57 @@ def test_delivery_is_set_against_a_stream_only_when_fetched_in_order(tmp_path, o
         mark.why_not == "codex doesn't observe arrival"
         for mark in marks(found, "codex", "bt")["arrival"]
     )
+
+
+def stability(result):
+    """Stalls and variations by entrant: x twice as bad as y, arrival and delivery apart."""
+    by = 2 if result.entrant == "x" else 1
+    return {
+        "longest_stall_seconds": 0.5 * by,
+        "longest_delivery_stall_seconds": 0.7 * by,
+        "arrival_variation": 0.1 * by,
+        "delivery_variation": 0.3 * by,
+    }
+
+
+def test_stalls_and_variation_are_set_against_their_like(tmp_path):
+    times = {"x": flat(2, 2, 2), "y": flat(1, 1, 1)}
+    folder = {"peer": transfers(stability)}
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
+    [pair] = found.comparisons
+    assert set(pair.stability) == {
+        "longestStall",
+        "longestDeliveryStall",
+        "arrivalVariation",
+        "deliveryVariation",
+    }
+    for name, each in pair.stability.items():
+        assert each.ratio.estimate == pytest.approx(2), name
+        assert (each.ratio.difference_seconds is None) is ("Variation" in name)
+
+
+@pytest.mark.parametrize("order", ["rarestFirst", "sequential"])
+def test_stalls_and_variation_of_delivery_are_set_against_a_stream_as_its_marks_are(
+    tmp_path, order
+):
+    entrants = {"codex": CODEX, "bt": BT | {"pieceOrder": order}}
+    times = dict.fromkeys(entrants, flat(1, 2, 3))
+    [pair] = verdict_of(tmp_path, entrants, times).comparisons
+    for name in ("longestDeliveryStall", "deliveryVariation"):
+        each = pair.stability[name]
+        assert (each.ratio is not None) is (order == "sequential")
+        assert bool(each.why_not) is (order == "rarestFirst")
+    for name in ("longestStall", "arrivalVariation"):
+        assert pair.stability[name].why_not == "codex doesn't observe arrival"
+
+
+def test_a_run_that_ended_early_is_not_steady(tmp_path):
+    times = {"x": [[1, 1, INF], *flat(1, 1)], "y": flat(1, 1, 1)}
+    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times).comparisons
+    stall = pair.stability["longestStall"].ratio
+    assert (stall.estimate, stall.method, stall.slower) == (None, "counts", 1)
+    # Its median leecher finished, so it has a variation.
+    assert pair.stability["arrivalVariation"].ratio.estimate == pytest.approx(1)
 
 
 def test_two_of_a_kind_compare_their_deliveries(tmp_path):

@@ -8,9 +8,10 @@ from folder import build, scenario_of
 
 from swarmrace import results
 from swarmrace.errors import Reason, UnavailableError
-from swarmrace.records import Failure, Usage, Waiting, Wire
+from swarmrace.records import Failure, Wire
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.command import to_json
+from swarmrace.verdict.render import text
 
 INF = math.inf
 HTTP = {"kind": "http"}
@@ -181,6 +182,29 @@ def test_wire_is_over_payload_times_leechers(tmp_path):
     assert found.entrants["x"].wire_measured
 
 
+def test_packets_are_counted_as_a_wire_would_carry_them(tmp_path):
+    whole = wire(9_000_000).model_copy(
+        update={"offload_sent_bytes": 66 * 1000, "offload": {"gso": True}}
+    )
+    found = verdict_of(tmp_path, peer=updated(wire=whole))
+    assert figure(found, "wirePackets")[0] == 4 * (10 + 1000)
+    assert found.entrants["x"].offload == {"gso": "on"}
+
+
+def test_duplicates_are_told_only_by_those_who_see_them(tmp_path):
+    def seen(count):
+        def change(result):
+            if result.transfer is None:
+                return result
+            moved = result.transfer.model_copy(update={"duplicate_bytes": count})
+            return result.model_copy(update={"transfer": moved})
+
+        return change
+
+    assert figure(verdict_of(tmp_path / "1", peer=seen(300_000)), "duplicates")[0] == 0.03
+    assert figure(verdict_of(tmp_path / "2", peer=seen(None)), "duplicates") is None
+
+
 def test_wire_of_some_peers_is_not_measured(tmp_path):
     def most(result):
         return result.model_copy(update={"wire": None if result.peer == 2 else wire(1000)})
@@ -211,83 +235,19 @@ def test_multiples_of_the_minimum(tmp_path):
     assert not any("minimum" in flag.text for flag in found.flags)
 
 
-def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
-    assert figure(verdict_of(tmp_path / "1"), "minimumMultiple") is None
-    found = verdict_of(tmp_path / "2", race={"network": {"upload": "8Mbit"}})
-    texts = [flag.text for flag in found.flags]
-    assert any("0.3 × the theoretical minimum: the rates did not hold" in text for text in texts)
-    assert any("the preflight measured none" in text for text in texts)
+def test_in_a_warm_race_the_runs_that_began_cold_are_in_no_figure(tmp_path):
+    def first_is_cold(result):
+        return result.model_copy(update={"started": "warm" if result.repetition else "cold"})
 
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        (
-            {"waiting": Waiting(seconds=10, cpu_seconds=0.3)},
-            "above 2 % of a core while others raced, 12 times (most 3.0 %",
-        ),
-        (
-            {"usage": Usage(cpu_seconds=1, peak_memory_bytes=1, throttled_seconds=0.5)},
-            "CPU throttled in 12 records (most 500 ms",
-        ),
-        ({"notes": ["odd thing"]}, "odd thing (12 ×)"),
-        ({"system": {"version": "v0.2.5-double"}}, "a test double was raced"),
-    ],
-)
-def test_flags(tmp_path, changes, text):
-    found = verdict_of(tmp_path, peer=updated(**changes))
-    assert any(text in flag.text and flag.entrant == "x" for flag in found.flags)
-
-
-def test_quiet_peers_raise_no_flag(tmp_path):
-    quiet = updated(waiting=Waiting(seconds=10, cpu_seconds=0.2))
-    assert verdict_of(tmp_path, peer=quiet).flags == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"records_complete": False}, "9 transfers without a record of every byte"),
-        ({"verified": False}, "9 transfers with wrong length or SHA-256"),
-        ({"verified": None}, "9 transfers completed but not verified"),
-        ({"start_lag_seconds": 0.02}, "start lag p99 of 20 ms, above 5 ms"),
-    ],
-)
-def test_flags_of_transfers(tmp_path, changes, text):
-    def change(result):
-        if result.transfer is None:
-            return result
-        moved = result.transfer.model_copy(update=changes)
-        return result.model_copy(update={"transfer": moved})
-
-    found = verdict_of(tmp_path, peer=change)
-    assert any(text in flag.text for flag in found.flags)
-
-
-def test_different_settings_are_flagged_but_not_addresses_of_ones_own(tmp_path):
-    def own_address(result):
-        command = ["--metrics", f"--api-port={9000 + result.peer}"]
-        system = {"settings": {"listen": f"127.0.0.{result.peer}:0", "a": 1, "command": command}}
-        return result.model_copy(update={"system": system})
-
-    def odd(result):
-        words = ["--cache"] if result.peer == 2 else []
-        return result.model_copy(update={"system": {"settings": {"command": words}}})
-
-    assert verdict_of(tmp_path / "1", peer=own_address).flags == []
-    found = verdict_of(tmp_path / "2", peer=odd)
-    assert any("leechers had 2 different sets of settings" in flag.text for flag in found.flags)
-
-
-def test_warm_starts_and_torrent_files_are_marked(tmp_path):
     found = verdict_of(
         tmp_path,
-        entrants={"x": {"kind": "bittorrent", "reference": "torrent"}},
+        {"x": [[9, 9, 9], [2, 2, 2], [3, 3, 3]]},
         race={"coldStart": False},
+        peer=first_is_cold,
     )
-    texts = [flag.text for flag in found.flags]
-    assert any("warm starts" in text for text in texts)
-    assert any("held the .torrent file" in text for text in texts)
+    assert figure(found, "t100") == (2.5, 2, 3, 2)
+    assert [run.status for run in found.runs] == ["missing", "counted", "counted"]
+    assert found.runs[0].reason == "peer 0 began cold in a race of warm starts"
 
 
 def test_what_a_system_observes_and_defines_stands_with_it(tmp_path):
@@ -296,7 +256,9 @@ def test_what_a_system_observes_and_defines_stands_with_it(tmp_path):
     codex, bt = found.entrants["codex"], found.entrants["bt"]
     assert (codex.arrival, codex.delivery, codex.in_order) == (False, True, True)
     assert (bt.arrival, bt.delivery, bt.in_order) == (True, True, False)
-    assert codex.done_definition != bt.done_definition != ""
+    assert codex.meanings["done"] != bt.meanings["done"] != ""
+    assert codex.meanings["usage"].startswith("the node's process alone")
+    assert "comparable_by" not in bt.meanings
     assert "arrival50" not in codex.figures
     assert "arrival50" in bt.figures
 
@@ -333,6 +295,21 @@ def test_a_kind_that_cannot_be_loaded_here_is_judged_by_its_records(tmp_path, mo
     assert found.entrants["x"].arrival
     assert figure(found, "arrival50")[0] == 1.25
     assert found.entrants["x"].unit == "block of 16 KiB"
+
+
+def test_a_race_of_a_kind_that_is_not_installed_is_shown(tmp_path):
+    folder = build(
+        tmp_path, scenario_of({"x": {"kind": "synthetic"}, "y": HTTP}), TIMES | {"y": TIMES["x"]}
+    )
+    race = folder / "race.json"
+    race.write_text(race.read_text().replace('"synthetic"', '"gnutella"'))
+    found = compute(results.load(folder))
+    assert figure(found, "t100") == (2.5, 2, 3, 3)
+    assert found.entrants["x"].kind == "gnutella"
+    assert found.entrants["x"].meanings == {}
+    [flag] = [flag for flag in found.flags if flag.entrant == "x"]
+    assert flag.text.startswith("the kind gnutella is not installed here")
+    assert "gnutella" in text(found)
 
 
 def test_options_that_differ_and_settings_with_reasons(tmp_path):

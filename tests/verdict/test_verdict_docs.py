@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from folder import build, curve, scenario_of
+from pydantic.alias_generators import to_camel
 
 from swarmrace import records, results
-from swarmrace.definitions import DEFINITIONS, STAGES
+from swarmrace.definitions import DEFINITIONS, RECORDING_CPU, STAGES
+from swarmrace.entrants import BitTorrentOptions, CodexOptions, HttpOptions
 from swarmrace.errors import Reason
 from swarmrace.model import Model
+from swarmrace.systems import load as load_system
 from swarmrace.verdict import flags, stats
 from swarmrace.verdict.model import FIGURES
 from swarmrace.verdict.runs import INFRASTRUCTURE
@@ -49,6 +52,48 @@ def test_the_methodology_names_the_rules_as_they_are_coded():
         "not run",
         "internal error",
     }
+
+
+COLUMNS = {
+    "BitTorrent": BitTorrentOptions(),
+    "HTTP": HttpOptions(),
+    "Codex, stream": CodexOptions(),
+    "Codex, background": CodexOptions(download="background"),
+}
+ROWS = {
+    "leechers hold at the start": "holds",
+    "published when": "published",
+    "discovery ends when": "discovered",
+    "arrival": "arrival",
+    "delivery": "delivery",
+    "done when": "done",
+    "CPU and memory are of": "usage",
+    "verified by": "verified",
+}
+
+
+def test_the_table_of_what_is_observed_says_what_the_systems_say():
+    head = [line for line in METHODOLOGY.splitlines() if line.startswith("| | BitTorrent")]
+    assert head == [f"| | {' | '.join(COLUMNS)} |"]
+    means = [load_system(options.kind).means(options) for options in COLUMNS.values()]
+    for label, name in ROWS.items():
+        cells = [getattr(each, name) or "not observed" for each in means]
+        assert f"| {label} | {' | '.join(cells)} |" in METHODOLOGY
+
+
+def test_the_bounds_of_waiting_and_the_cost_of_recording_are_those_of_the_code():
+    share, rate = flags.WAITING_WIRE_SHARE, flags.WAITING_RATE
+    assert f"above {share:.0%} of what".replace("%", " %") in METHODOLOGY
+    assert f"{rate // 1000} kB/s a peer are free" in METHODOLOGY
+    figure = f"{RECORDING_CPU.factor:.2f} ± {RECORDING_CPU.standard_error:.2f}"
+    assert f"| the same, CPU of the leecher | {figure} |" in (TOP / "README.md").read_text()
+    assert f"BitTorrent's holds the recording: {RECORDING_CPU}" in METHODOLOGY
+
+
+def test_options_that_change_a_profile_are_named():
+    for kind in ("bittorrent", "codex", "http"):
+        for name in load_system(kind).settings_options:
+            assert f"`{to_camel(name)}`" in METHODOLOGY
 
 
 def test_figures_from_elsewhere_are_marked_as_such():

@@ -8,9 +8,9 @@ import pytest
 from folder import build, scenario_of
 
 from swarmrace import results
-from swarmrace.definitions import DEFINITIONS
+from swarmrace.definitions import DEFINITIONS, RECORDING_CPU
 from swarmrace.errors import Reason
-from swarmrace.records import Failure
+from swarmrace.records import Failure, Wire
 from swarmrace.verdict import compute, render
 
 INF = math.inf
@@ -49,7 +49,11 @@ def test_the_headline_comes_first(two):
     lines = render.text(two).splitlines()
     head = next(n for n, line in enumerate(lines) if "took" in line)
     assert head <= 3
-    assert lines[head].strip().startswith("bittorrent (stock) took 1.94 × http's time [1.57, 2.39]")
+    assert (
+        lines[head]
+        .strip()
+        .startswith("bittorrent (stock) took 1.94 × http's (stock) time [1.57, 2.39]")
+    )
     assert head < next(n for n, line in enumerate(lines) if "done (t100)" in line)
 
 
@@ -79,6 +83,85 @@ def test_rows_of_the_table(two):
     assert row(text, "wire sent")[1:] == ["wire not measured", "wire not measured"]
     assert row(text, "block 1")[1:] == ["1.31 s (1.40 s)", "700 ms (710 ms)"]
     assert "¹ delivery side by side, not compared: bittorrent doesn't fetch in order" in text
+
+
+def test_stability_has_ratios_like_with_like_and_a_footnote_where_not(two, tmp_path):
+    text = render.text(two)
+    assert row(text, "longest stall (arrival)")[-1] == "no difference"
+    assert row(text, "longest stall (delivery) ¹")[-1] == "200 ms"
+    assert row(text, "variation (arrival)")[1:] == ["0.300", "0.300", "no difference"]
+    assert row(text, "variation (delivery) ¹")[1:] == ["0.400", "0.400"]
+    stream = verdict_of(tmp_path / "2", ["codex", "http"])
+    text = render.text(stream)
+    assert row(text, "variation (delivery)")[1:3] == ["0.400", "0.400"]
+    assert row(text, "variation (arrival) ¹")[1:] == ["not observed", "0.300"]
+    assert "¹ arrival side by side, not compared: codex doesn't observe arrival" in text
+
+
+def test_an_entrant_of_which_nothing_counted_prints_no_rows_of_dashes(tmp_path):
+    lost = Failure(reason=Reason.TRACKER_LOST, stage="race", detail="gone")
+
+    def aborted(run):
+        return run.model_copy(update={"status": "aborted", "failure": lost})
+
+    text = render.text(verdict_of(tmp_path, ["http"], run=aborted))
+    table = text.split("median over runs")[1].split("Runs: ")[0]
+    assert "–" not in table.partition("\n")[2]
+    assert "wire not measured" not in table
+    assert row(text, "runs counted")[1:] == ["0 of 3 (3 missing)"]
+
+
+def test_what_the_definitions_come_down_to_is_printed_for_what_was_raced(tmp_path):
+    entrants = {"stream": ENTRANTS["codex"], "back": ENTRANTS["codex"] | {"download": "background"}}
+    scenario = scenario_of(entrants)
+    times = dict.fromkeys(entrants, TIMES["http"])
+    found = compute(results.load(build(tmp_path, scenario, times)))
+    part = (
+        render.text(found, width=300)
+        .split("What each system can observe")[1]
+        .split("Definitions (")[0]
+    )
+    assert row(part, "done when")[1:] == [
+        "the last byte is read; the node keeps the data, the reader hashes and drops it",
+        "progress says total; on a node without progress, its space does",
+    ]
+    assert row(part, "leechers hold at the start")[1:] == ["CID, bootstrap address"] * 2
+    assert row(part, "discovery ends when")[2] == "the manifest has been answered"
+    assert row(part, "verified by")[1:] == [
+        "SHA-256 of what was read",
+        "SHA-256 of what is read back from the node",
+    ]
+    assert row(part, "resolution")[1:] == [
+        "what one record usually takes; of done: 1 ms",
+        "what one record usually takes, and the poll interval of 100 ms; of done: 1 ms",
+    ]
+
+
+def test_the_cost_of_recording_stands_beside_bittorrents_cpu(two):
+    text = " ".join(render.text(two).split())
+    assert (
+        f"recording takes {RECORDING_CPU.factor:.2f} ± {RECORDING_CPU.standard_error:.2f}" in text
+    )
+
+
+def test_rates_and_offload_are_printed(tmp_path):
+    def wired(result):
+        offload = {"gso": True, "gro": result.peer != 2}
+        wire = Wire(
+            sent_bytes=1, received_bytes=1, sent_packets=1, received_packets=1, offload=offload
+        )
+        return result.model_copy(update={"wire": wire})
+
+    found = verdict_of(
+        tmp_path,
+        ["http", "bittorrent"],
+        race={"network": {"upload": "8Mbit"}},
+        rates={"upload": 950_000.0},
+        peer=wired,
+    )
+    text = render.text(found, width=200)
+    assert "measured by the preflight, http: upload 950 kB/s" in text
+    assert "offload of the interfaces, http, bittorrent: gro=mixed, gso=on" in text
 
 
 def test_failures_missing_runs_and_their_reasons_are_listed(four):
@@ -137,7 +220,7 @@ def test_the_picture_is_whole_svg_without_addresses(two):
     picture = render.svg(two)
     root = ET.fromstring(picture)
     shown = "".join(root.itertext()).replace("\xa0", " ")
-    assert "took 1.94 × http's time" in shown
+    assert "took 1.94 × http's (stock) time" in shown
     assert "Definitions" not in shown
     assert set(re.findall(r"https?://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
     assert render.svg(two) == picture

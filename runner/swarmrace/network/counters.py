@@ -22,10 +22,8 @@ from typing import TypeVar
 
 import psutil
 
+from swarmrace.definitions import HEADER_BYTES
 from swarmrace.records import Wire
-
-HEADER_BYTES = 66
-"""Ethernet, IPv4 and TCP with timestamps: what each segment of an offloaded packet adds."""
 
 _DEVICES = Path("/proc/thread-self/net/dev")
 _SIOCETHTOOL = 0x8946

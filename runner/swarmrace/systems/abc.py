@@ -118,6 +118,31 @@ class Observes:
     """Whether pieces are asked for in order; only then is delivery comparable with a stream's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What the definitions come down to for one system, under its options: one line each. They are
+    printed with every verdict, side by side; docs/methodology.md holds the built-in kinds'."""
+
+    published: str
+    """Until when a publish lasts."""
+    done: str
+    """When a transfer is done."""
+    holds: str = ""
+    """What leechers hold at the start."""
+    discovered: str = ""
+    """When discovery ends."""
+    arrival: str = ""
+    """What one record of arrival says; empty where it isn't observed."""
+    delivery: str = ""
+    """What one record of delivery says; empty where it isn't observed."""
+    comparable_by: str = ""
+    """The option that would make its delivery comparable with a stream's, where one does."""
+    usage: str = ""
+    """What CPU and memory are of, where that is more than `isolates_process` says."""
+    verified: str = ""
+    """What is hashed after the run."""
+
+
 class Record:
     """What one fetch records, written by the system and read by `peer` while it runs.
 
@@ -239,8 +264,8 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> Mapping[str, Any]:
-        """Return versions and every effective setting that could decide the verdict, as JSON:
-        `{"version": …, "settings": {…}, "reasons": {setting: why}}`."""
+        """Return the version and every setting that differs from that version's defaults, at its
+        effective value, as JSON: `{"version": …, "settings": {…}, "reasons": {setting: why}}`."""
 
     def processes(self) -> list[int]:
         """Return the pids whose CPU and memory are this system's. This process by default."""
@@ -259,10 +284,12 @@ class SystemSpec:
         create: makes a system; imports its libraries only when called.
         observes: which definitions hold under given options.
         check: returns what is missing on this machine, one line each with how to get it.
-        publish_definition: one line: until when a publish lasts.
-        done_definition: one line: when a transfer is done.
+        means: returns what the definitions come down to under given options. It must not depend on
+            the machine that is asked.
         isolates_process: whether the system's program is a process of its own.
         modules: what `create` imports.
+        settings_options: options that change the program's own settings. An entrant that gives one
+            is named as changed beside its profile, and is no equal of an unchanged one.
     """
 
     kind: str
@@ -270,12 +297,12 @@ class SystemSpec:
     create: Callable[[Context, Any], System]
     observes: Callable[[Any], Observes]
     check: Callable[[Any], list[str]]
-    publish_definition: str
-    done_definition: str
+    means: Callable[[Any], Meanings]
     isolates_process: bool = False
     modules: tuple[str, ...] = ()
     """Modules that `create` will import; the local backend loads them before it forks. Importing
     them must start no thread."""
+    settings_options: tuple[str, ...] = ()
 
     def preload(self) -> None:
         """Import `modules`.

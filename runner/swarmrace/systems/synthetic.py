@@ -24,6 +24,7 @@ from swarmrace.systems.abc import (
     Context,
     Counters,
     Digest,
+    Meanings,
     Observes,
     Published,
     Record,
@@ -207,6 +208,13 @@ SPEC = SystemSpec(
     create=SyntheticSystem,
     observes=_observes,
     check=lambda options: [],
-    publish_definition="the programmed time has passed",
-    done_definition="the programmed curve has reached the file's size",
+    means=lambda options: Meanings(
+        holds="the payload's seed",
+        published="the programmed time has passed",
+        discovered="the programmed time has passed",
+        arrival="record of the programmed curve",
+        delivery="equal to arrival: bytes come in order",
+        done="the programmed curve has reached the file's size",
+        verified="SHA-256 of the payload computed again",
+    ),
 )

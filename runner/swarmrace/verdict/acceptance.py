@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from swarmrace.scenario import Acceptance, Race
 from swarmrace.units import format_seconds
-from swarmrace.verdict.compare import Side, compare, interval, number
+from swarmrace.verdict.compare import compare, interval, no_interval, number
 from swarmrace.verdict.model import AcceptanceVerdict, Ratio
+from swarmrace.verdict.sides import Side
 
 
 def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> AcceptanceVerdict:
@@ -21,11 +22,11 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
     entrant, of = sides[wanted.entrant], sides[wanted.of]
     compared = compare(entrant, of, sequential=race.order == "sequential")
     verdict, why = _judge(compared.t100, wanted.within)
-    if compared.t100 is None:
+    if entrant is of:
+        verdict, why = "undecided", "an entrant set against itself proves nothing"
+    elif compared.t100 is None:
         why = compared.why_not
-    profiles = ""
-    if entrant.options.profile != of.options.profile:
-        profiles = "; their profiles differ"
+    unequal = f"; {compared.unlike}" if compared.unlike else ""
     return AcceptanceVerdict(
         entrant=wanted.entrant,
         within=wanted.within,
@@ -34,8 +35,7 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
         ratio=compared.t100,
         text=(
             f"{verdict}: {entrant.label} within {wanted.within:g} × "
-            f"{of.owner(reference=False)} time"
-            f"{f' ({why})' if why else ''}{profiles}"
+            f"{of.owner} time{f' ({why})' if why else ''}{unequal}"
         ),
     )
 
@@ -48,8 +48,9 @@ def _judge(found: Ratio | None, within: float) -> tuple[str, str]:
     if found.estimate == 0.0:
         return _enough("met", found, "the other failed in every block, it in none")
     if not isinstance(found.low, float) or not isinstance(found.high, float):
-        measured = f"{number(found.estimate)} " if isinstance(found.estimate, float) else ""
-        return "undecided", f"{measured}{interval(found)}"
+        if not isinstance(found.estimate, float):
+            return "undecided", no_interval(found)
+        return "undecided", f"{number(found.estimate)} {interval(found)}"
     text = f"{number(found.estimate)} {interval(found)}"  # type: ignore[arg-type]
     if found.high <= within:
         return "met", text

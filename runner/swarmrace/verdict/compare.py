@@ -4,61 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from swarmrace.entrants import EntrantOptions
-from swarmrace.records import MARK_PERCENTS, PeerInfo, Transfer
+from swarmrace.records import MARK_PERCENTS, PeerResult, Transfer
 from swarmrace.systems.abc import Observes
 from swarmrace.units import format_seconds
 from swarmrace.verdict import stats
-from swarmrace.verdict.figures import mark_of_run
-from swarmrace.verdict.model import Comparison, MarkRatio, Ratio, to_value
+from swarmrace.verdict.figures import mark_of_run, stall, variation
+from swarmrace.verdict.model import (
+    STABILITY,
+    Comparison,
+    FigureRatio,
+    MarkRatio,
+    Ratio,
+    to_value,
+)
 from swarmrace.verdict.runs import RunView, transfer_seconds
-
-_RANK = {"codex": 0, "bittorrent": 2, "http": 3}
+from swarmrace.verdict.sides import Side, mark_fault, never, other_nodes, unlike
 
 ByBlock = Mapping[int, tuple[float, float]]
 """Repetition to (a run's number, its resolution), both in seconds; missing runs are absent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One entrant as a comparison needs it."""
-
-    name: str
-    options: EntrantOptions
-    observes: Observes
-    views: Sequence[RunView]
-    infos: Mapping[int, PeerInfo]
-
-    @property
-    def label(self) -> str:
-        """Name and profile."""
-        return f"{self.name} ({self.options.profile})"
-
-    def owner(self, *, reference: bool) -> str:
-        """Return the name as an owner: `http's`, or with its profile `codex's (stock)`."""
-        return f"{self.name}'s" if reference else f"{self.name}'s ({self.options.profile})"
-
-
-def orient(a: Side, b: Side) -> tuple[Side, Side]:
-    """Return the two as (entrant, of): Codex over BitTorrent, anything over the HTTP reference,
-    else in the order of the scenario."""
-    rank_a, rank_b = (_RANK.get(side.options.kind, 1) for side in (a, b))
-    return (b, a) if rank_b < rank_a else (a, b)
-
-
 def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
     """Compare `a` with `b`: ratios are a's time over b's."""
     reference = b.options.kind == "http" and a.options.kind != "http"
-    headline = reference or a.options.profile == b.options.profile
-    why_not = _never(a, b)
-    why_not_paired = _unpaired(a, b, sequential)
+    not_equal = unlike(a, b)
+    why_not = never(a, b)
+    why_not_paired = "the order was sequential" if sequential else other_nodes(a, b)
     paired = not why_not_paired
     facts = {
         "entrant": a.name,
         "of": b.name,
-        "headline": headline and not why_not,
+        "headline": (reference or not not_equal) and not why_not,
+        "unlike": not_equal,
         "reference": reference,
         "paired": paired,
         "why_not_paired": why_not_paired,
@@ -72,6 +50,7 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
         t100=t100,
         last=ratio(_numbers(a, _last), _numbers(b, _last), paired=paired),
         marks=_marks(a, b, paired),
+        stability=_stability(a, b, paired),
         text=sentence(a, b, t100, reference=reference, why_not_paired=why_not_paired),
     )
 
@@ -133,8 +112,7 @@ def sentence(a: Side, b: Side, found: Ratio, *, reference: bool, why_not_paired:
         return (
             f"{a.label} and {b.label}: no difference at the resolution of {resolution} {over}{rest}"
         )
-    owner = b.owner(reference=reference)
-    text = f"{a.label} took {number(found.estimate)} × {owner} time {interval(found)} {over}"
+    text = f"{a.label} took {number(found.estimate)} × {b.owner} time {interval(found)} {over}"
     if isinstance(found.low, float) and isinstance(found.high, float):
         text += "; neither is shown to be faster" if found.low <= 1 <= found.high else ""
     return text + rest
@@ -144,9 +122,16 @@ def interval(found: Ratio) -> str:
     """Return the interval in brackets, or why there is none."""
     if isinstance(found.low, float) and isinstance(found.high, float):
         return f"[{number(found.low)}, {number(found.high)}]"
+    return f"[{no_interval(found)}]"
+
+
+def no_interval(found: Ratio) -> str:
+    """Return why a ratio has no interval."""
     if found.method == "counts":
-        return "[no interval: failed transfers]"
-    return f"[no interval below {stats.LEAST_BLOCKS} blocks]"
+        return "no interval: failed transfers"
+    if found.blocks < stats.LEAST_BLOCKS:
+        return f"no interval below {stats.LEAST_BLOCKS} blocks"
+    return "no interval: a time of zero"
 
 
 def number(value: float) -> str:
@@ -204,27 +189,6 @@ def _counts(pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) ->
     return {"slower": slower, "faster": faster, "ties": ties, "sign_p": p}
 
 
-def _never(a: Side, b: Side) -> str:
-    for one, other in ((a, b), (b, a)):
-        torrent = getattr(one.options, "reference", None) == "torrent"
-        if torrent and other.options.kind == "codex":
-            return (
-                f"{one.name}'s leechers held the .torrent file beforehand, "
-                f"{other.name}'s only a CID"
-            )
-    return ""
-
-
-def _unpaired(a: Side, b: Side, sequential: bool) -> str:
-    if sequential:
-        return "the order was sequential"
-    for peer in sorted(a.infos.keys() & b.infos.keys()):
-        one, other = a.infos[peer].node, b.infos[peer].node
-        if one and other and one != other:
-            return f"peer {peer} ran on {one} for {a.name} and on {other} for {b.name}"
-    return ""
-
-
 def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
     result = []
     for kind in ("arrival", "delivery"):
@@ -239,20 +203,23 @@ def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
     return result
 
 
-def mark_fault(a: Side, b: Side, kind: str) -> str:
-    """Return why a kind of marks of two entrants may not be compared, or nothing."""
-    for side in (a, b):
-        if not getattr(side.observes, kind):
-            return f"{side.name} doesn't observe {kind}"
-    if kind == "delivery" and a.options.kind != b.options.kind:
-        for side, other in ((a, b), (b, a)):
-            if not side.observes.in_order:
-                return (
-                    f"{side.name} doesn't fetch in order, so its delivery is not set against "
-                    f"{other.name}'s stream (pieceOrder: sequential makes it comparable); done "
-                    "(t100) is"
-                )
-    return ""
+def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
+    """Stalls and variations, arrival against arrival and delivery against delivery.
+
+    A run with a failed transfer has none: it would look steady by having ended early.
+    """
+    result = {}
+    for name, kind in STABILITY.items():
+        why_not = mark_fault(a, b, kind)
+        if why_not:
+            result[name] = FigureRatio(kind=kind, why_not=why_not)
+            continue
+        get = _stall(kind) if name.startswith("longest") else _variation(kind)
+        found = ratio(_numbers(a, get), _numbers(b, get), paired=paired)
+        if not name.startswith("longest"):
+            found = found.model_copy(update={"difference_seconds": None})
+        result[name] = FigureRatio(kind=kind, ratio=found)
+    return result
 
 
 Get = Callable[[RunView, Observes], tuple[float, float] | None]
@@ -274,6 +241,12 @@ def _done(view: RunView, observes: Observes) -> tuple[float, float] | None:
     return view.number, stats.middle(known) if known else 0.0
 
 
+def done_resolution(side: Side) -> float | None:
+    """Return what is unknown of an entrant's t100: the median of its runs'."""
+    known = [each for number, each in _numbers(side, _done).values() if math.isfinite(number)]
+    return stats.middle(known) if known else None
+
+
 def _last(view: RunView, observes: Observes) -> tuple[float, float] | None:
     if view.last is None:
         return None
@@ -285,6 +258,29 @@ def _mark(kind: str, percent: float) -> Get:
     def get(view: RunView, _: Observes) -> tuple[float, float] | None:
         number = mark_of_run(view, kind, percent)
         return None if number is None else (number, _of_mark(view, kind, percent))
+
+    return get
+
+
+def _stall(kind: str) -> Get:
+    def get(view: RunView, _: Observes) -> tuple[float, float] | None:
+        known = [stall(peer, kind) for peer in view.leechers()]
+        if not all(math.isfinite(time) for time in view.times):
+            return math.inf, 0.0
+        if not known or None in known:
+            return None
+        return max(value for value in known if value is not None), _of_mark(view, kind, 100)
+
+    return get
+
+
+def _variation(kind: str) -> Get:
+    def get(view: RunView, _: Observes) -> tuple[float, float] | None:
+        def known(peer: PeerResult) -> float | None:
+            return variation(peer, kind) if transfer_seconds(peer) < math.inf else None
+
+        number = view.median_leecher(known)
+        return None if number is None else (number, 0.0)
 
     return get
 

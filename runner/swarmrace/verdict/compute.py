@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
@@ -17,17 +17,19 @@ from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.verdict import figures
 from swarmrace.verdict.acceptance import accept
-from swarmrace.verdict.compare import Side, compare, orient
+from swarmrace.verdict.compare import compare, done_resolution
 from swarmrace.verdict.flags import entrant_flags, race_flags
 from swarmrace.verdict.model import (
     FIGURES,
     Comparison,
     EntrantVerdict,
+    Flag,
     RunVerdict,
     Verdict,
     to_value,
 )
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
+from swarmrace.verdict.sides import Side, orient
 
 
 def compute(results: Results) -> Verdict:
@@ -56,7 +58,16 @@ def compute(results: Results) -> Verdict:
         runs=[_run(each) for each in views],
         flags=[
             *race_flags(results),
-            *(flag for name, side in sides.items() for flag in entrant_flags(side, entrants[name])),
+            *(
+                Flag(entrant="", text=f"{c.entrant} and {c.of} are not paired: {c.why_not_paired}")
+                for c in comparisons
+                if c.why_not_paired and race.order != "sequential"
+            ),
+            *(
+                flag
+                for name, side in sides.items()
+                for flag in entrant_flags(side, entrants[name], results.scenario, views)
+            ),
         ],
         faults=list(results.faults),
         race=race.model_dump(mode="json"),
@@ -83,13 +94,29 @@ def _headline(
         return [f"{side.label} raced alone: {counted} of {len(side.views)} runs counted"]
     if any(comparison.why_not for comparison in comparisons):
         return [comparison.text for comparison in comparisons if comparison.why_not]
-    return ["no headline: no two entrants have equal profiles"]
+    return ["no headline: no two entrants are equals by their profiles"]
 
 
 def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:
     spec = _spec(options.kind)
-    observes = _observed(views, spec.observes(options) if spec else None)
-    return Side(name, options, observes, views, results.peer_infos(name))
+    return Side(
+        name,
+        options,
+        _observed(views, spec.observes(options) if spec else None),
+        views,
+        results.peer_infos(name),
+        _changed(options, spec.settings_options) if spec else {},
+        spec.means(options).comparable_by if spec else "",
+    )
+
+
+def _changed(options: EntrantOptions, names: Sequence[str]) -> dict[str, str]:
+    """Return those of the named options that were given, with their values."""
+    given = options.model_dump(mode="json", include=set(names), exclude_defaults=True)
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+    } | {name: "" for name, value in given.items() if isinstance(value, list | dict)}
 
 
 def _spec(kind: str) -> SystemSpec | None:
@@ -129,14 +156,14 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         name=side.name,
         kind=side.options.kind,
         profile=side.options.profile,
+        changed=dict(side.changed),
         arrival=observes.arrival,
         delivery=observes.delivery,
         in_order=observes.in_order,
         unit=observes.unit,
         poll_seconds=observes.poll_seconds,
-        publish_definition=spec.publish_definition if spec else "",
-        done_definition=spec.done_definition if spec else "",
-        own_process=spec.isolates_process if spec else False,
+        resolution_seconds=done_resolution(side),
+        meanings=_meanings(spec, side.options) if spec else {},
         options=side.options.model_dump(mode="json", exclude_defaults=True),
         settings=system.get("settings", {}),
         reasons={name: str(why) for name, why in system.get("reasons", {}).items()},
@@ -147,7 +174,22 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         counters=figures.counters(counted),
         reliability=figures.reliability(side.views, race),
         wire_measured="wireSent" in found,
+        rates=figures.rates(side.infos, race.network, _always_seeding(side)),
+        offload=figures.offload(counted),
     )
+
+
+def _always_seeding(side: Side) -> tuple[int, ...]:
+    """Return the seeders; rates of their own need `rotateSeeders: false`."""
+    return side.views[0].record.run.seeders if side.views else ()
+
+
+def _meanings(spec: SystemSpec, options: EntrantOptions) -> dict[str, str]:
+    alone = "the node's process alone; the runner's apart"
+    usage = alone if spec.isolates_process else "the whole process, runner included"
+    meanings = {name: text for name, text in asdict(spec.means(options)).items() if text}
+    meanings.pop("comparable_by", None)
+    return {"usage": usage} | meanings
 
 
 def described(side: Side) -> dict[str, Any]:

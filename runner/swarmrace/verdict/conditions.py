@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from swarmrace.units import format_rate, format_size
-from swarmrace.verdict.cells import cell
-from swarmrace.verdict.model import EntrantVerdict, Verdict
+from swarmrace.units import format_rate, format_seconds, format_size
+from swarmrace.verdict.entries import entry
+from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict, profile_label
 
 
 def conditions(verdict: Verdict) -> Iterator[RenderableType]:
@@ -45,7 +45,8 @@ def _entrant(entrant: EntrantVerdict) -> str:
     settings = settings or entrant.settings
     facts = {**entrant.options, **_scalars(entrant.described)}
     facts = {k: v for k, v in facts.items() if k not in ("kind", "profile")}
-    parts = [f"{entrant.name}: {entrant.kind}, profile {entrant.profile}"]
+    profile = profile_label(entrant.profile, entrant.changed)
+    parts = [f"{entrant.name}: {entrant.kind}, profile {profile}"]
     if "program" in entrant.versions:
         parts.append(entrant.versions["program"])
     if facts:
@@ -63,6 +64,14 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
         f"{verdict.created_utc}"
     )
     yield f"network: {_network(race['network'])}"
+    for name, entrant in verdict.entrants.items():
+        if entrant.rates:
+            measured = ", ".join(f"{k} {_rate(each)}" for k, each in entrant.rates.items())
+            yield f"measured by the preflight, {name}: {measured}"
+    offloads = {name: e.offload for name, e in verdict.entrants.items() if e.offload}
+    for state in dict.fromkeys(_pairs(each) for each in offloads.values()):
+        names = ", ".join(name for name, each in offloads.items() if _pairs(each) == state)
+        yield f"offload of the interfaces, {names}: {state}"
     facts = [f"{machine[key]}" for key in ("cpu", "system", "kernel") if machine.get(key)]
     if machine.get("cpus"):
         facts.insert(0, f"{machine['cpus']} CPUs")
@@ -105,28 +114,44 @@ def _observed(verdict: Verdict) -> Table:
     def row(label: str, *cells: str) -> None:
         table.add_row(label, *(Text(each) for each in cells))
 
-    row("arrival", *("observed" if e.arrival else "not observed" for e in entrants))
-    row("delivery", *(_delivery(e) for e in entrants))
+    def meaning(name: str) -> Iterator[str]:
+        return (entrant.meanings.get(name, "–") for entrant in entrants)
+
+    row("leechers hold at the start", *meaning("holds"))
+    row("published when", *meaning("published"))
+    row("discovery ends when", *meaning("discovered"))
+    row("arrival", *(_kind(e, "arrival", e.arrival) for e in entrants))
+    row("delivery", *(_kind(e, "delivery", e.delivery) for e in entrants))
+    row("in order", *("yes" if e.in_order else "no" for e in entrants))
+    row("done when", *meaning("done"))
     row("one record is", *(e.unit or "–" for e in entrants))
-    row("published when", *(e.publish_definition or "–" for e in entrants))
-    row("done when", *(e.done_definition or "–" for e in entrants))
-    row(
-        "CPU and memory",
-        *("of its own process" if e.own_process else "of its and the runner's" for e in entrants),
-    )
+    row("resolution", *(_resolution(e) for e in entrants))
+    row("CPU and memory are of", *meaning("usage"))
+    row("verified by", *meaning("verified"))
     return table
 
 
-def _delivery(entrant: EntrantVerdict) -> str:
-    if not entrant.delivery:
-        return "not observed"
-    return "observed, in order" if entrant.in_order else "observed, not fetched in order"
+def _kind(entrant: EntrantVerdict, kind: str, observed: bool) -> str:
+    return entrant.meanings.get(kind, "observed") if observed else "not observed"
+
+
+def _resolution(entrant: EntrantVerdict) -> str:
+    text = "what one record usually takes"
+    if entrant.poll_seconds:
+        text += f", and the poll interval of {format_seconds(entrant.poll_seconds)}"
+    if entrant.resolution_seconds is not None:
+        text += f"; of done: {format_seconds(entrant.resolution_seconds)}"
+    return text
+
+
+def _rate(found: Summary) -> str:
+    return entry("downloadSpeed", found)
 
 
 def _own(name: str, summary: Any) -> str:
     if name.endswith("_bytes") and isinstance(summary.value, float):
         return format_size(summary.value)
-    return cell(name, summary.model_copy(update={"runs": 0}))
+    return entry(name, summary.model_copy(update={"runs": 0}))
 
 
 def _scalars(data: dict[str, Any]) -> dict[str, Any]:

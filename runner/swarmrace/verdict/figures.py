@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from swarmrace import bounds
-from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult
-from swarmrace.scenario import Race
+from swarmrace.definitions import HEADER_BYTES
+from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult, Wire
+from swarmrace.scenario import Network, Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.runs import RunView, transfer_seconds, wrong_bytes
 from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
+Rates = dict[str, Summary]
+
+
+WAITING_SECONDS = 1.0
+"""Shorter waits are not judged: going to the barrier takes milliseconds of CPU by itself."""
 
 
 def summarize(values: Numbers) -> Summary:
@@ -51,9 +58,15 @@ def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
     return next((mark.seconds for mark in marks if mark.percent == percent), None)
 
 
-def variation(kind: str) -> Callable[[PeerResult], float | None]:
-    """Return what gives a leecher's variation of arrival or of delivery."""
-    return lambda peer: peer.transfer and getattr(peer.transfer, f"{kind}_variation")
+def variation(peer: PeerResult, kind: str) -> float | None:
+    """Return a leecher's variation of arrival or of delivery."""
+    return peer.transfer and getattr(peer.transfer, f"{kind}_variation")
+
+
+def stall(peer: PeerResult, kind: str) -> float | None:
+    """Return a leecher's longest stall of arrival or of delivery."""
+    name = "longest_stall_seconds" if kind == "arrival" else "longest_delivery_stall_seconds"
+    return peer.transfer and getattr(peer.transfer, name)
 
 
 def figures(
@@ -115,6 +128,31 @@ def publish_steps(views: Sequence[RunView]) -> dict[str, Summary]:
                 for name, seconds in seeder.publish.steps.items():
                     steps.setdefault(name, []).append(seconds)
     return {name: summarize(seconds) for name, seconds in steps.items()}
+
+
+def rates(infos: Mapping[int, PeerInfo], network: Network, seeders: Collection[int]) -> Rates:
+    """Return what the preflight measured, over peers: of the seeders apart where theirs differ."""
+    found: dict[str, list[float]] = {}
+    for peer, info in infos.items():
+        who = ""
+        if network.seeders is not None:
+            who = "seeders' " if peer in seeders else "leechers' "
+        for direction, rate in info.rates.items():
+            found.setdefault(f"{who}{direction}", []).append(rate)
+    return {name: summarize(values) for name, values in sorted(found.items())}
+
+
+def offload(views: Sequence[RunView]) -> dict[str, str]:
+    """Return the offload state of the peers' interfaces: `on`, `off` or `mixed` by feature."""
+    states: dict[str, set[bool]] = {}
+    for view in views:
+        for peer in view.record.peers.values():
+            for name, on in (peer.wire.offload if peer.wire else {}).items():
+                states.setdefault(name, set()).add(on)
+    return {
+        name: "mixed" if len(seen) > 1 else ("on" if True in seen else "off")
+        for name, seen in sorted(states.items())
+    }
 
 
 def counters(views: Sequence[RunView]) -> dict[str, Summary]:
@@ -204,7 +242,7 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
                 (
                     sum(wire.sent_bytes for wire in known),
                     sum(wire.received_bytes for wire in known),
-                    sum(wire.sent_packets for wire in known),
+                    sum(map(_packets, known)),
                 )
             )
     return {
@@ -212,6 +250,11 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
         "wireReceived": summarize(received / payload_bytes for _, received, _ in sums),
         "wirePackets": summarize(float(packets) for _, _, packets in sums),
     }
+
+
+def _packets(wire: Wire) -> int:
+    """Return the packets a wire would have carried: with the segments that offload hid."""
+    return wire.sent_packets + wire.offload_sent_bytes // HEADER_BYTES
 
 
 def _stability(
@@ -239,13 +282,9 @@ def _stability(
             duplicates.append(sum(known) / payload_bytes)
     result = {"duplicates": summarize(duplicates)}
     for kind in kinds:
-        result[f"{kind}Variation"] = median(variation(kind))
-    if "arrival" in kinds:
-        result["longestStall"] = most(lambda p: p.transfer and p.transfer.longest_stall_seconds)
-    if "delivery" in kinds:
-        result["longestDeliveryStall"] = most(
-            lambda p: p.transfer and p.transfer.longest_delivery_stall_seconds
-        )
+        result[f"{kind}Variation"] = median(partial(variation, kind=kind))
+        name = "longestStall" if kind == "arrival" else "longestDeliveryStall"
+        result[name] = most(partial(stall, kind=kind))
     return result
 
 
@@ -266,7 +305,35 @@ def _usage(runs: Sequence[RunView]) -> dict[str, Summary]:
             ("peakMemory", float(max(u.peak_memory_bytes for u in everybody))),
         ):
             per.setdefault(name, []).append(value)
+    for view in runs:
+        for name, get in (("waitingCpu", waiting_cpu), ("waitingBytes", waiting_rate)):
+            known = [x for peer in view.record.peers.values() if (x := get(peer)) is not None]
+            per.setdefault(name, []).append(max(known, default=None))
     return {name: summarize(values) for name, values in per.items()}
+
+
+def waiting_cpu(peer: PeerResult) -> float | None:
+    """Return the share of a core that a peer used while it waited, or None of a short wait."""
+    waited = peer.waiting
+    if waited is None or waited.seconds < WAITING_SECONDS:
+        return None
+    return waited.cpu_seconds / waited.seconds
+
+
+def waiting_rate(peer: PeerResult) -> float | None:
+    """Return the bytes per second that a peer sent and received while it waited: its interface's
+    and the runner's own, as far as they are known. None of a short wait, or where neither is."""
+    waited = peer.waiting
+    if waited is None or waited.seconds < WAITING_SECONDS:
+        return None
+    known = [each for each in (waited.wire_bytes, waited.control_bytes) if each is not None]
+    return sum(known) / waited.seconds if known else None
+
+
+def bound_of(view: RunView, race: Race, infos: Mapping[int, PeerInfo]) -> bounds.Bounds | None:
+    """Return the theoretical bounds of a run, where rates are set."""
+    seeders = view.record.run.seeders
+    return bounds.of_run(race.network, infos, seeders, race.swarm_size, race.file_size)
 
 
 def _minima(
@@ -274,9 +341,7 @@ def _minima(
 ) -> dict[str, Summary]:
     found = []
     for view in runs:
-        bound = bounds.of_run(
-            race.network, infos, view.record.run.seeders, race.swarm_size, race.file_size
-        )
+        bound = bound_of(view, race, infos)
         if bound is not None and view.last is not None:
             found.append((view.last, bound))
     # Where downloads alone are limited, HTTP's own bound is zero and no multiple of it exists.

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from swarmrace.errors import Reason
 from swarmrace.records import PeerResult
 from swarmrace.results import Results
+from swarmrace.scenario import Race, Scenario
 from swarmrace.units import format_seconds
-from swarmrace.verdict.compare import Side
+from swarmrace.verdict.figures import bound_of, waiting_cpu, waiting_rate
 from swarmrace.verdict.model import EntrantVerdict, Flag
+from swarmrace.verdict.runs import RunView, wrong_bytes
+from swarmrace.verdict.sides import Side
 
 WAITING_SHARE = 0.02
 """Of one core: what a waiting peer may use while others race."""
 
-WAITING_SECONDS = 1.0
-"""Shorter waits are not judged: going to the barrier takes milliseconds of CPU by itself."""
+WAITING_WIRE_SHARE = 0.01
+"""Of the payload that the others' swarms moved meanwhile: what all waiting peers may send and
+receive, as far as it is more than `WAITING_RATE`."""
+WAITING_RATE = 10_000
+"""Bytes per second of each waiting peer that are never flagged: heartbeats are some of them."""
 START_LAG_SECONDS = 0.005
 _MOST_NOTES = 5
 
@@ -38,9 +44,31 @@ def race_flags(results: Results) -> list[Flag]:
     return [Flag(entrant="", text=text) for text in texts]
 
 
-def entrant_flags(side: Side, verdict: EntrantVerdict) -> list[Flag]:
-    """Return what concerns one entrant."""
-    texts = [*_transfers(side), *_machine(side), *_sameness(side), *_bounds(side, verdict)]
+def entrant_flags(
+    side: Side, verdict: EntrantVerdict, scenario: Scenario, views: Sequence[RunView]
+) -> list[Flag]:
+    """Return what concerns one entrant.
+
+    Args:
+        side: the entrant.
+        verdict: what was found of it.
+        scenario: what was raced.
+        views: every run, the others' too.
+    """
+    texts = [
+        *_transfers(side),
+        *_waiting(side, scenario.race, views),
+        *_machine(side),
+        *_starts(side, scenario.race),
+        *_sameness(side),
+        *_bounds(side, verdict, scenario),
+    ]
+    if not verdict.meanings:
+        texts.insert(
+            0,
+            f"the kind {side.options.kind} is not installed here: it is judged by its records "
+            "alone, and what its definitions come down to is not told",
+        )
     if _is_double(side):
         texts.insert(0, "a test double was raced, not the real program: its figures mean nothing")
     if getattr(side.options, "reference", None) == "torrent":
@@ -71,7 +99,7 @@ def _transfers(side: Side) -> Iterator[str]:
     lost = [where for where, t in transfers if not t.records_complete and t.done_seconds]
     if lost:
         yield f"{_transfers_of(len(lost))} without a record of every byte ({_first(lost)})"
-    wrong = [where for where, t in transfers if t.verified is False]
+    wrong = [where for where, peer in _peers(side) if wrong_bytes(peer)]
     if wrong:
         yield f"{_transfers_of(len(wrong))} with wrong length or SHA-256 ({_first(wrong)})"
     defects = [
@@ -90,13 +118,12 @@ def _transfers(side: Side) -> Iterator[str]:
         yield f"{_transfers_of(len(unseen))} completed but not verified ({_first(unseen)})"
 
 
-def _machine(side: Side) -> Iterator[str]:
-    busy = [
-        (peer.waiting.cpu_seconds / peer.waiting.seconds, where)
+def _waiting(side: Side, race: Race, views: Sequence[RunView]) -> Iterator[str]:
+    above = [
+        (share, where)
         for where, peer in _peers(side)
-        if peer.waiting and peer.waiting.seconds >= WAITING_SECONDS
+        if (share := waiting_cpu(peer)) is not None and share > WAITING_SHARE
     ]
-    above = [(share, where) for share, where in busy if share > WAITING_SHARE]
     if above:
         share, where = max(above)
         yield (
@@ -104,6 +131,30 @@ def _machine(side: Side) -> Iterator[str]:
             f"{'once' if len(above) == 1 else f'{len(above)} times'} "
             f"(most {share * 100:.1f} %, before {where})"
         )
+    raced = {view.record.run.index for view in views if view.times}
+    loud, last = [], -1
+    for view in side.views:
+        others = raced & set(range(last + 1, view.record.run.index))
+        last = view.record.run.index
+        moved = race.file_size * race.leechers * len(others)
+        rates = [(waiting_rate(peer), peer) for peer in view.record.peers.values()]
+        bytes_ = sum(
+            rate * peer.waiting.seconds
+            for rate, peer in rates
+            if rate is not None and rate > WAITING_RATE and peer.waiting is not None
+        )
+        if moved and bytes_ > WAITING_WIRE_SHARE * moved:
+            loud.append((bytes_ / moved, view.record.run.id))
+    if loud:
+        share, run = max(loud)
+        yield (
+            f"waiting peers sent and received above {WAITING_WIRE_SHARE * 100:.0f} % of what the "
+            f"others moved meanwhile, {'once' if len(loud) == 1 else f'{len(loud)} times'} "
+            f"(most {share * 100:.2g} %, before {run})"
+        )
+
+
+def _machine(side: Side) -> Iterator[str]:
     throttled = [
         (peer.usage.throttled_seconds, where)
         for where, peer in _peers(side)
@@ -117,6 +168,14 @@ def _machine(side: Side) -> Iterator[str]:
     wires = [peer.wire is not None for _, peer in _peers(side)]
     if any(wires) and not all(wires):
         yield f"the wire was measured in {sum(wires)} of {len(wires)} records"
+
+
+def _starts(side: Side, race: Race) -> Iterator[str]:
+    started = Counter(peer.started for _, peer in _peers(side))
+    if not race.cold_start and started[None]:
+        yield "which of its runs began cold was not recorded: they may be mixed with warm ones"
+    if race.cold_start and started["warm"]:
+        yield f"{started['warm']} records of peers that began warm in a race of cold starts"
 
 
 def _sameness(side: Side) -> Iterator[str]:
@@ -133,16 +192,34 @@ def _sameness(side: Side) -> Iterator[str]:
         yield f"peers had {len(versions)} different sets of versions"
 
 
-def _bounds(side: Side, verdict: EntrantVerdict) -> Iterator[str]:
-    multiple = verdict.figures.get("minimumMultiple")
-    if multiple is None:
-        return
-    if isinstance(multiple.least, float) and multiple.least < 1:
+def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator[str]:
+    race = scenario.race
+    found = [
+        (view.last, bound)
+        for view in side.views
+        if view.last is not None and (bound := bound_of(view, race, side.infos)) is not None
+    ]
+    through = [last / bound.limits_seconds for last, bound in found if last < bound.limits_seconds]
+    if through:
+        foreign = scenario.global_.peers.conditions != "tc"
+        unless = ", unless the burst of the cluster's own limiter explains it" if foreign else ""
         yield (
-            f"a run ended in {multiple.least:.3g} × the theoretical minimum: the rates did not hold"
+            f"a run ended in {min(through):.3g} × what limits that hold let through, bursts "
+            f"allowed for: the rates did not hold{unless}"
         )
-    if not all(info.rates for info in side.infos.values()) or not side.infos:
-        yield "the theoretical minimum is of the rates as set: the preflight measured none"
+    multiple = verdict.figures.get("minimumMultiple")
+    least = multiple.least if multiple is not None else None
+    if not through and isinstance(least, float) and least < 1:
+        yield (
+            f"a run ended in {least:.3g} × the theoretical minimum: the limiters' bursts, or a "
+            "preflight that measured too little, explain it"
+        )
+    as_set = sum(not bound.measured for _, bound in found if bound.minimum_seconds > 0)
+    if as_set:
+        yield (
+            "the theoretical minimum is of rates as set, where the preflight measured none "
+            f"({as_set} of {len(found)} runs)"
+        )
 
 
 def _notes(side: Side) -> Iterator[str]:

@@ -7,6 +7,7 @@ any; what isn't known or doesn't apply is null. Units stand in `Verdict.units`, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from swarmrace.errors import Exit
@@ -57,7 +58,9 @@ FIGURES: dict[str, Figure] = {
     "startError": Figure("second", "start instant known to ±", "most over all leechers and runs"),
     "wireSent": Figure("1", "wire sent / payload", "all peers' bytes over payload × leechers"),
     "wireReceived": Figure("1", "wire received / payload", "likewise"),
-    "wirePackets": Figure("1", "packets sent", "all peers summed"),
+    "wirePackets": Figure(
+        "1", "packets sent", "all peers summed; each segment of an offloaded packet, the runner's"
+    ),
     "duplicates": Figure("1", "duplicate payload", "duplicate bytes over payload × leechers"),
     "longestStall": Figure("second", "longest stall (arrival)", "most over leechers"),
     "longestDeliveryStall": Figure("second", "longest stall (delivery)", "most over leechers"),
@@ -71,6 +74,12 @@ FIGURES: dict[str, Figure] = {
     "cpuAll": Figure("second", "CPU, all peers", "summed"),
     "runnerCpu": Figure("second", "CPU of the runner, all peers", "where it is a process apart"),
     "peakMemory": Figure("byte", "peak memory, highest peer", "resident set, most over peers"),
+    "waitingCpu": Figure(
+        "1", "waiting: CPU, share of a core", "most over peers, while others race"
+    ),
+    "waitingBytes": Figure(
+        "byte/second", "waiting: bytes", "likewise; of its interface, and the runner's own"
+    ),
     "minimumMultiple": Figure(
         "1", "last / theoretical minimum", "last over Kumar and Ross's bound"
     ),
@@ -135,13 +144,23 @@ class MarkRatio(Model):
     why_not: str = ""
 
 
+class FigureRatio(Model):
+    """One figure of stability of two entrants, like set against like."""
+
+    kind: Literal["arrival", "delivery"]
+    ratio: Ratio | None = None
+    why_not: str = ""
+
+
 class Comparison(Model):
     """Two entrants."""
 
     entrant: str
     of: str
     headline: bool
-    """Equal profiles, or one is the HTTP reference."""
+    """Equals by their profiles, or one is the HTTP reference."""
+    unlike: str = ""
+    """Why they are no equals: other profiles, or settings changed beside one."""
     reference: bool
     """Whether `of` is the HTTP reference: not a rival, and not a pass mark."""
     paired: bool
@@ -151,6 +170,8 @@ class Comparison(Model):
     why_not: str = ""
     last: Ratio | None = None
     marks: list[MarkRatio] = []
+    stability: dict[str, FigureRatio] = {}
+    """Figures of `STABILITY` by name."""
     text: str
     """The sentence for people."""
 
@@ -213,20 +234,23 @@ class EntrantVerdict(Model):
     name: str
     kind: str
     profile: str
+    changed: dict[str, str]
+    """Options given that change the program's settings beside the profile, with their values; of
+    a list or a map the name alone."""
     arrival: bool
     delivery: bool
     in_order: bool
     unit: str
     """What one record of its marks is."""
     poll_seconds: float
-    publish_definition: str
-    done_definition: str
-    own_process: bool
-    """Whether CPU and memory are of the system's process alone; otherwise the runner is in them."""
+    resolution_seconds: float | None
+    """Of done: the median of its runs'."""
+    meanings: dict[str, str]
+    """What the definitions come down to for it (`systems.abc.Meanings`)."""
     options: dict[str, Any]
     """Those that differ from the kind's defaults, as the scenario gives them."""
     settings: dict[str, Any]
-    """Every effective setting, as the system told it."""
+    """Settings that differ from the program's defaults, as the system told them."""
     reasons: dict[str, str]
     described: dict[str, Any]
     """What else the system told of itself."""
@@ -237,6 +261,15 @@ class EntrantVerdict(Model):
     """The system's own, all peers summed; never compared between systems."""
     reliability: Reliability
     wire_measured: bool
+    rates: dict[str, Summary]
+    """What the preflight measured, bytes per second over peers; empty where no rate is set."""
+    offload: dict[str, str]
+    """State of each offload feature of the peers' interfaces: `on`, `off`, `mixed`."""
+
+    @property
+    def label(self) -> str:
+        """Name and profile, with what was changed of it."""
+        return f"{self.name} ({profile_label(self.profile, self.changed)})"
 
 
 class Verdict(Model):
@@ -276,6 +309,14 @@ class Verdict(Model):
         if verdicts or any(run.status == "counted" for run in self.runs):
             return Exit.OK
         return Exit.RACE
+
+
+def profile_label(profile: str, changed: Mapping[str, str]) -> str:
+    """Return a profile with what was changed beside it: `tuned, changed: utp=true`."""
+    if not changed:
+        return profile
+    named = [f"{name}={value}" if value else name for name, value in changed.items()]
+    return f"{profile}, changed: {', '.join(named)}"
 
 
 def to_value(number: float | None) -> Value:

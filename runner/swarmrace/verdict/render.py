@@ -13,8 +13,8 @@ from rich.text import Text
 
 from swarmrace.records import MARK_PERCENTS
 from swarmrace.units import canonical_size
-from swarmrace.verdict.cells import duration, ratio_cell
 from swarmrace.verdict.conditions import conditions
+from swarmrace.verdict.entries import duration, ratio_entry
 from swarmrace.verdict.model import Comparison, RunVerdict, Verdict
 from swarmrace.verdict.rows import rows
 from swarmrace.verdict.svg import FORMAT as SVG_FORMAT
@@ -97,7 +97,7 @@ def _tables(verdict: Verdict) -> Iterator[RenderableType]:
         table = _table()
         table.add_column("median over runs (least–most)", style="dim", overflow="fold")
         for name in part:
-            table.add_column(f"{name} ({verdict.entrants[name].profile})", overflow="fold")
+            table.add_column(verdict.entrants[name].label, overflow="fold")
         if comparison is not None:
             table.add_column("ratio", style="bold", overflow="fold")
         for label, cells in listed:
@@ -117,7 +117,7 @@ def _comparisons(verdict: Verdict) -> Iterator[RenderableType]:
     for each in verdict.comparisons:
         if each.text not in verdict.headline:
             unlike = not each.headline and not each.why_not
-            lines.append(each.text + (" (profiles differ)" if unlike else ""))
+            lines.append(each.text + (f" ({each.unlike})" if unlike else ""))
         if len(verdict.entrants) > 2 and not each.why_not:
             lines.extend(_mark_lines(each))
     yield from _lines("Comparisons", lines)
@@ -132,7 +132,7 @@ def _mark_lines(each: Comparison) -> Iterator[str]:
             yield f"{pair}: not compared: {why}"
             continue
         found = [
-            f"{'first byte' if p == 0 else f't{p}'} {ratio_cell(marks[p].ratio)}"
+            f"{'first byte' if p == 0 else f't{p}'} {ratio_entry(marks[p].ratio)}"
             for p in MARK_PERCENTS
             if p in marks
         ]

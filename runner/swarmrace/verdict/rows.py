@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from swarmrace.records import MARK_PERCENTS
-from swarmrace.verdict.cells import cell, ratio_cell
-from swarmrace.verdict.model import FIGURES, STABILITY, Comparison, EntrantVerdict, Verdict
+from swarmrace.verdict.entries import entry, ratio_entry
+from swarmrace.verdict.model import FIGURES, STABILITY, Comparison, EntrantVerdict, Ratio, Verdict
 
 Row = tuple[str, list[str]]
 """Label and cells; no cells make it a heading."""
@@ -31,7 +31,18 @@ _AFTER = (
         "Theoretical minimum",
         ("minimumMultiple", "httpMinimumMultiple", "minimum", "httpMinimum"),
     ),
-    ("Cost", ("cpuLeecher", "cpuSeeder", "cpuAll", "runnerCpu", "peakMemory")),
+    (
+        "Cost",
+        (
+            "cpuLeecher",
+            "cpuSeeder",
+            "cpuAll",
+            "runnerCpu",
+            "peakMemory",
+            "waitingCpu",
+            "waitingBytes",
+        ),
+    ),
     ("Start", ("startLagP99", "startError")),
 )
 
@@ -47,19 +58,32 @@ def rows(
         comparison: fills a last column of ratios, when given.
     """
     entrants = [verdict.entrants[name] for name in names]
-    notes: list[str] = []
+    why = _not_compared(comparison)
+    signs = {kind: "¹²"[number] for number, kind in enumerate(why)}
     result: list[Row] = []
     for title, figures in _BEFORE:
-        group = list(_group(title, figures, entrants, comparison))
-        if title == "Upload":
+        group = list(_group(title, figures, entrants, comparison, signs))
+        if title == "Upload" and group:
             group[2:2] = _steps(entrants, comparison)  # below the publish
         result.extend(group)
     for kind in ("arrival", "delivery"):
-        result.extend(_marks(kind, entrants, comparison, notes))
+        result.extend(_marks(kind, entrants, comparison, signs))
     for title, figures in _AFTER:
-        result.extend(_group(title, figures, entrants, comparison))
+        result.extend(_group(title, figures, entrants, comparison, signs))
     result.extend(_reliability(entrants, comparison))
+    shown = " ".join(label for label, _ in result)
+    notes = [
+        f"{sign} {kind} side by side, not compared: {why[kind]}"
+        for kind, sign in signs.items()
+        if sign in shown
+    ]
     return result, notes
+
+
+def _not_compared(comparison: Comparison | None) -> dict[str, str]:
+    """Return why a kind of records is not set against each other, for each that is not."""
+    marks = comparison.marks if comparison is not None else []
+    return {mark.kind: mark.why_not for mark in marks if mark.why_not}
 
 
 def _group(
@@ -67,25 +91,44 @@ def _group(
     figures: Sequence[str],
     entrants: Sequence[EntrantVerdict],
     comparison: Comparison | None,
+    signs: Mapping[str, str],
 ) -> Iterator[Row]:
     shown = [name for name in figures if any(name in e.figures for e in entrants)]
-    if title.startswith("Wire") and "wireSent" not in shown:
+    if title.startswith("Wire") and "wireSent" not in shown and any(map(_counted, entrants)):
         shown.insert(0, "wireSent")
     if not shown:
         return
     yield title, []
     for name in shown:
-        label = FIGURES[name].label
-        cells = [cell(name, e.figures.get(name), absent=_absent(name, e)) for e in entrants]
+        sign = signs.get(STABILITY.get(name, ""), "")
+        label = f"{FIGURES[name].label}{f' {sign}' if sign else ''}"
+        cells = [entry(name, e.figures.get(name), absent=_absent(name, e)) for e in entrants]
         if comparison is not None:
-            ratio = {"t100": comparison.t100, "last": comparison.last}.get(name)
-            cells.append(ratio_cell(ratio) if name in ("t100", "last") else "")
+            ratio = _ratio(name, comparison)
+            cells.append(ratio_entry(ratio) if ratio or name in ("t100", "last") else "")
         yield label, cells
 
 
+def _ratio(name: str, comparison: Comparison) -> Ratio | None:
+    if name in comparison.stability:
+        return comparison.stability[name].ratio
+    return {"t100": comparison.t100, "last": comparison.last}.get(name)
+
+
+def _counted(entrant: EntrantVerdict) -> bool:
+    """Return whether any run of it gave figures."""
+    return entrant.reliability.runs_missing < entrant.reliability.runs_scheduled
+
+
 def _absent(name: str, entrant: EntrantVerdict) -> str:
+    if not _counted(entrant):
+        return "–"
     if name.startswith("wire"):
         return "wire not measured"
+    if name == "duplicates":
+        return "not observed"
+    if name.startswith("waiting"):
+        return "not measured"
     kind = STABILITY.get(name)
     if kind is not None and not getattr(entrant, kind):
         return "not observed"
@@ -96,32 +139,27 @@ def _marks(
     kind: str,
     entrants: Sequence[EntrantVerdict],
     comparison: Comparison | None,
-    notes: list[str],
+    signs: Mapping[str, str],
 ) -> Iterator[Row]:
-    if not any(getattr(entrant, kind) for entrant in entrants):
+    names = {percent: f"{kind}{percent}" for percent in MARK_PERCENTS}
+    if not any(name in entrant.figures for entrant in entrants for name in names.values()):
         return
     found = {m.percent: m for m in comparison.marks if m.kind == kind} if comparison else {}
-    why = next((mark.why_not for mark in found.values() if mark.why_not), "")
-    sign = ""
-    if why:
-        sign = "¹²³"[len(notes)]
-        notes.append(f"{sign} {kind} side by side, not compared: {why}")
-    yield f"{kind.capitalize()}{' ' + sign if sign else ''}", []
-    for percent in MARK_PERCENTS:
-        name = f"{kind}{percent}"
+    yield f"{kind.capitalize()}{f' {signs[kind]}' if kind in signs else ''}", []
+    for percent, name in names.items():
         cells = [
-            cell(name, e.figures.get(name), absent="–" if getattr(e, kind) else "not observed")
+            entry(name, e.figures.get(name), absent="–" if getattr(e, kind) else "not observed")
             for e in entrants
         ]
         if comparison is not None:
             mark = found.get(percent)
-            cells.append(ratio_cell(mark.ratio) if mark and mark.ratio else "")
+            cells.append(ratio_entry(mark.ratio) if mark and mark.ratio else "")
         yield ("first byte" if percent == 0 else f"t{percent}"), cells
 
 
 def _steps(entrants: Sequence[EntrantVerdict], comparison: Comparison | None) -> Iterator[Row]:
     for step in dict.fromkeys(step for e in entrants for step in e.publish_steps):
-        cells = [cell("publish", e.publish_steps.get(step)) for e in entrants]
+        cells = [entry("publish", e.publish_steps.get(step)) for e in entrants]
         yield f"  of which {step}", cells + ([""] if comparison else [])
 
 

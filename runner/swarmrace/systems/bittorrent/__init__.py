@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from swarmrace.definitions import RECORDING_CPU
 from swarmrace.entrants import BitTorrentOptions
-from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
 
 BLOCK_BYTES = 16_384
 """What BitTorrent asks for at a time (BEP 3); only the last block of a file is shorter."""
@@ -30,6 +31,22 @@ def _observes(options: BitTorrentOptions) -> Observes:
     )
 
 
+def _means(options: BitTorrentOptions) -> Meanings:
+    torrent = options.reference == "torrent"
+    return Meanings(
+        holds=".torrent file and tracker" if torrent else "magnet link and tracker",
+        published="the tracker has answered the announce of a complete seeder; making the torrent "
+        "and its check are in it, and timed apart",
+        discovered="the metadata is complete (BEP 9)" if not torrent else "the file is read",
+        arrival="block of 16 KiB written",
+        delivery="verified prefix: pieces that passed their hash and are written",
+        comparable_by="pieceOrder: sequential",
+        done="the last piece is verified and its last block written",
+        usage=f"the whole process, runner and recording included; recording takes {RECORDING_CPU}",
+        verified="SHA-256 of the file on disk",
+    )
+
+
 def _check(options: BitTorrentOptions) -> list[str]:
     if find_spec("libtorrent") is None:
         return ["libtorrent: not installed; install it with `pip install 'libtorrent>=2.1.1,<2.2'`"]
@@ -44,8 +61,7 @@ SPEC = SystemSpec(
     create=_create,
     observes=_observes,
     check=_check,
-    publish_definition="until the tracker has answered the announce of a complete seeder; making "
-    "the torrent and checking the file are in it, each also timed apart",
-    done_definition="the last piece is verified and its last block written",
+    means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
+    settings_options=("piece_size", "utp", "encryption", "settings"),
 )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from swarmrace.entrants import CodexOptions
-from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
 from swarmrace.systems.codex.programs import find_program, is_storage
 
 NODE_VARIABLE = "SWARMRACE_CODEX_NODE"
@@ -37,6 +38,25 @@ def _observes(options: CodexOptions) -> Observes:
     reports = _may_report_progress(options)
     unit = every if reports else f"{every} of the node's space (done only)"
     return Observes(arrival=reports, delivery=False, unit=unit, poll_seconds=options.poll_seconds)
+
+
+_STREAM = Meanings(
+    holds="CID, bootstrap address",
+    published="the CID of the whole upload has been returned",
+    discovered="the response header is read: it is sent as soon as the manifest is known",
+    delivery="read of the stream",
+    done="the last byte is read; the node keeps the data, the reader hashes and drops it",
+    usage="the node's process alone; the runner's apart",
+    verified="SHA-256 of what was read",
+)
+_BACKGROUND = replace(
+    _STREAM,
+    discovered="the manifest has been answered",
+    arrival="progress told by the node, where it tells any",
+    delivery="",
+    done="progress says total; on a node without progress, its space does",
+    verified="SHA-256 of what is read back from the node",
+)
 
 
 def _may_report_progress(options: CodexOptions) -> bool:
@@ -72,8 +92,7 @@ SPEC = SystemSpec(
     create=_create,
     observes=_observes,
     check=_check,
-    publish_definition="the node has returned the CID of the whole upload",
-    done_definition="stream: the last byte is read (the node keeps the data, the reader hashes and "
-    "drops it); background: progress says total, or on a node without progress its space does",
+    means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
+    settings_options=("block_size", "storage_quota", "arguments"),
 )

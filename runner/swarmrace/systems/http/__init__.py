@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from swarmrace.entrants import HttpOptions
-from swarmrace.systems.abc import Context, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
 from swarmrace.units import format_size
 
 
@@ -29,6 +29,18 @@ def _observes(options: HttpOptions) -> Observes:
     )
 
 
+_MEANS = Meanings(
+    holds="URL",
+    published="the server listens",
+    discovered="the response header is read",
+    arrival="read from the socket",
+    delivery="equal to arrival: bytes come in order",
+    done="the last byte is written to the leecher's file; HTTP itself verifies nothing",
+    usage="the whole process, runner included",
+    verified="SHA-256 of the file on disk",
+)
+
+
 def _check(options: HttpOptions) -> list[str]:
     if not hasattr(os, "sendfile"):
         return ["sendfile(2): not offered by this operating system; run on Linux"]
@@ -41,7 +53,7 @@ SPEC = SystemSpec(
     create=_create,
     observes=_observes,
     check=_check,
-    publish_definition="the HTTP server listens",
-    done_definition="the last byte is written to the leecher's file",
+    means=lambda options: _MEANS,
     modules=("swarmrace.systems.http.system",),
+    settings_options=("read_size",),
 )

@@ -1,4 +1,4 @@
-"""Figures as text for table cells: the value and its range in one unit."""
+"""Figures as text for a table's entries: the value and its range in one unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
 _NONE = "–"
 
 
-def cell(name: str, summary: Summary | None, *, absent: str = _NONE) -> str:
+def entry(name: str, summary: Summary | None, *, absent: str = _NONE) -> str:
     """Return a figure with its range over runs: `1.25 s (1.20–1.31)`."""
     if summary is None or summary.value is None:
         return absent
@@ -31,10 +31,10 @@ def cell(name: str, summary: Summary | None, *, absent: str = _NONE) -> str:
 
 def duration(value: Value) -> str:
     """Return one time: `1.25 s`, `failed`, or a dash when there is none."""
-    return cell("t100", Summary(value=value))
+    return entry("t100", Summary(value=value))
 
 
-def ratio_cell(found: Ratio | None) -> str:
+def ratio_entry(found: Ratio | None) -> str:
     """Return a ratio with its interval, or why there is none."""
     if found is None or found.blocks == 0:
         return _NONE

@@ -1,0 +1,118 @@
+"""One entrant as a comparison needs it, and what two of them may have to do with each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swarmrace.entrants import EntrantOptions
+from swarmrace.records import PeerInfo
+from swarmrace.systems.abc import Observes
+from swarmrace.verdict.model import profile_label
+from swarmrace.verdict.runs import RunView
+
+_RANK = {"codex": 0, "bittorrent": 2, "http": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One entrant."""
+
+    name: str
+    options: EntrantOptions
+    observes: Observes
+    views: Sequence[RunView]
+    infos: Mapping[int, PeerInfo]
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """Options given that change the program's settings, beside the profile: name to value."""
+    comparable_by: str = ""
+    """The option that would make its delivery comparable with a stream's."""
+
+    @property
+    def label(self) -> str:
+        """Name and profile, with what was changed of it."""
+        return f"{self.name} ({profile_label(self.options.profile, self.changed)})"
+
+    @property
+    def owner(self) -> str:
+        """Name and profile as an owner: `codex's (stock)`."""
+        return f"{self.name}'s ({profile_label(self.options.profile, self.changed)})"
+
+
+def orient(a: Side, b: Side) -> tuple[Side, Side]:
+    """Return the two as (entrant, of): Codex over BitTorrent, anything over the HTTP reference,
+    else in the order of the scenario."""
+    rank_a, rank_b = (_RANK.get(side.options.kind, 1) for side in (a, b))
+    return (b, a) if rank_b < rank_a else (a, b)
+
+
+def unlike(a: Side, b: Side) -> str:
+    """Return why the two are no equals for a headline, or nothing.
+
+    Equal are two unchanged sides of one profile. Two of one kind and profile that change the same
+    options (uTP on, uTP off) are a declared comparison of just these.
+    """
+    if a.options.profile != b.options.profile:
+        return "profiles differ"
+    if a.options.kind == b.options.kind and a.changed.keys() == b.changed.keys():
+        return ""
+    return "settings were changed" if a.changed or b.changed else ""
+
+
+def never(a: Side, b: Side) -> str:
+    """Return why the two may not be compared at all, or nothing."""
+    for one, other in ((a, b), (b, a)):
+        torrent = getattr(one.options, "reference", None) == "torrent"
+        if torrent and other.options.kind == "codex":
+            return (
+                f"{one.name}'s leechers held the .torrent file beforehand, "
+                f"{other.name}'s only a CID"
+            )
+    return ""
+
+
+def other_nodes(a: Side, b: Side) -> str:
+    """Return how the nodes differ that the two raced on, or nothing.
+
+    Of each block that both raced in, the nodes of the seeders and those of all peers are compared;
+    which of the peers is where doesn't matter. Where none is told, there is none to compare.
+    """
+    blocks = [{view.record.run.repetition: view for view in side.views} for side in (a, b)]
+    for block in sorted(blocks[0].keys() & blocks[1].keys()):
+        views = [each[block] for each in blocks]
+        if any(view.status == "missing" for view in views):
+            continue
+        seeding = views[0].record.run.seeders  # the same of both: a block's
+        for who, peers in (("seeders", [seeding] * 2), ("peers", [a.infos, b.infos])):
+            one, other = _nodes(a, peers[0]), _nodes(b, peers[1])
+            if all(one) and all(other) and one != other:
+                return (
+                    f"in block {block} {who} ran on {_counted(one)} for {a.name} and on "
+                    f"{_counted(other)} for {b.name}"
+                )
+    return ""
+
+
+def _nodes(side: Side, peers: Iterable[int]) -> list[str]:
+    return sorted(side.infos[peer].node for peer in peers if peer in side.infos)
+
+
+def _counted(nodes: Sequence[str]) -> str:
+    return ", ".join(f"{n} × {node}" if n > 1 else node for node, n in Counter(nodes).items())
+
+
+def mark_fault(a: Side, b: Side, kind: str) -> str:
+    """Return why records of a kind of two entrants may not be compared, or nothing."""
+    for side in (a, b):
+        if not getattr(side.observes, kind):
+            return f"{side.name} doesn't observe {kind}"
+    if kind == "delivery" and a.options.kind != b.options.kind:
+        for side, other in ((a, b), (b, a)):
+            if not side.observes.in_order:
+                how = side.comparable_by and f" ({side.comparable_by} makes it comparable)"
+                return (
+                    f"{side.name} doesn't fetch in order, so its delivery is not set against "
+                    f"{other.name}'s stream{how}; done (t100) is"
+                )
+    return ""

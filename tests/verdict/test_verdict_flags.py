@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from folder import build, scenario_of
+
+from swarmrace import results
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, Usage, Waiting
+from swarmrace.scenario import parse
+from swarmrace.schedule import schedule
+from swarmrace.verdict import compute
+
+INF = math.inf
+HTTP = {"kind": "http"}
+TIMES = {"x": [[1, 2, 3], [2, 3, 4], [1.5, 2.5, 9]]}
+
+
+def verdict_of(tmp_path, times=TIMES, *, race=None, entrants=None, **folder):
+    scenario = scenario_of(entrants or {"x": HTTP}, **(race or {}))
+    return compute(results.load(build(tmp_path, scenario, times, **folder)))
+
+
+def figure(found, name, entrant="x"):
+    summary = found.entrants[entrant].figures.get(name)
+    return summary and (summary.value, summary.least, summary.most, summary.runs)
+
+
+def updated(**fields):
+    return lambda model: model.model_copy(update=fields)
+
+
+def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
+    assert figure(verdict_of(tmp_path / "1"), "minimumMultiple") is None
+    found = verdict_of(tmp_path / "2", race={"network": {"upload": "8Mbit"}})
+    texts = [flag.text for flag in found.flags]
+    # The seeder's 10 MB at 1 MB/s take 10 s, 9.95 with its burst; the last leecher took 3.
+    assert any(text.startswith("a run ended in 0.302 × what limits that hold") for text in texts)
+    assert any("the rates did not hold" in text for text in texts)
+    assert any("the preflight measured none (3 of 3 runs)" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("last", "measured", "flag"),
+    [
+        (9.97, 1e6, "explain it"),  # the burst does: 50 kB
+        (9.9, 1e6, "did not hold"),
+        (10.6, 9.5e5, ""),  # the preflight measured less: 10.53 s
+        (10.2, 9.5e5, "explain it"),
+    ],
+)
+def test_rates_are_said_not_to_hold_only_where_they_did_not(tmp_path, last, measured, flag):
+    found = verdict_of(
+        tmp_path,
+        {"x": [[last] * 3] * 3},
+        race={"network": {"upload": "8Mbit"}},
+        rates={"upload": measured},
+    )
+    texts = [each.text for each in found.flags]
+    assert [flag in text for text in texts] == ([True] if flag else [])
+    assert found.entrants["x"].rates["upload"].value == measured
+
+
+def test_limiters_of_a_cluster_may_have_a_burst_that_is_not_known(tmp_path):
+    scenario = scenario_of({"x": HTTP}, network={"upload": "8Mbit"})
+    data = scenario.model_dump(mode="json")
+    data["global"]["peers"]["conditions"] = "cni"
+    folder = build(tmp_path, parse(data), {"x": [[5] * 3] * 3}, rates={"upload": 1e6})
+    [flag] = compute(results.load(folder)).flags
+    assert "unless the burst of the cluster's own limiter explains it" in flag.text
+
+
+def test_rates_of_the_seeders_alone_are_measured_at_the_seeders_alone(tmp_path):
+    scenario = scenario_of(
+        {"x": HTTP}, network={"seeders": {"upload": "8Mbit"}}, rotateSeeders=False
+    )
+    folder = build(tmp_path, scenario, {"x": [[11] * 3] * 3})
+    race = folder / "race.json"
+    data = json.loads(race.read_text())
+    data["peers"][0]["rates"] = {"upload": 980_000.0}  # peer 0 seeds
+    race.write_text(json.dumps(data))
+    found = compute(results.load(folder))
+    assert found.flags == []
+    assert found.entrants["x"].rates["seeders' upload"].value == 980_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"waiting": Waiting(seconds=10, cpu_seconds=0.3)},
+            "above 2 % of a core while others raced, 12 times (most 3.0 %",
+        ),
+        (
+            {"usage": Usage(cpu_seconds=1, peak_memory_bytes=1, throttled_seconds=0.5)},
+            "CPU throttled in 12 records (most 500 ms",
+        ),
+        ({"notes": ["odd thing"]}, "odd thing (12 ×)"),
+        ({"system": {"version": "v0.2.5-double"}}, "a test double was raced"),
+    ],
+)
+def test_flags(tmp_path, changes, text):
+    found = verdict_of(tmp_path, peer=updated(**changes))
+    assert any(text in flag.text and flag.entrant == "x" for flag in found.flags)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "share"),
+    [
+        ({"wire_bytes": 150_000, "control_bytes": 50_000}, "2.7 %"),
+        ({"wire_bytes": None, "control_bytes": 200_000}, "2.7 %"),  # no interface of its own
+        ({"wire_bytes": 60_000, "control_bytes": None}, ""),  # 0.8 %
+        ({"wire_bytes": None, "control_bytes": None}, ""),
+        ({"wire_bytes": 200_000, "seconds": 30.0}, ""),  # no more than heartbeats
+    ],
+)
+def test_bytes_of_waiting_peers_are_shown_and_flagged(tmp_path, waiting, share):
+    """4 peers wait while the other swarm moves 10 MB × 3."""
+    whole = Waiting(**{"seconds": 2.0, "cpu_seconds": 0.01} | waiting)
+    scenario = scenario_of({"x": HTTP, "y": HTTP}, repetitions=1)
+    second = schedule(scenario)[1]
+
+    def waited(result):
+        other = result.run_id == second.id
+        return result.model_copy(update={"waiting": whole} if other else {})
+
+    times = {"x": [[1, 1, 1]], "y": [[1, 1, 1]]}
+    found = compute(results.load(build(tmp_path, scenario, times, peer=waited)))
+    texts = [flag.text for flag in found.flags]
+    assert figure(found, "waitingCpu", second.entrant)[0] == 0.01 / whole.seconds
+    known = [each for each in (whole.wire_bytes, whole.control_bytes) if each is not None]
+    shown = figure(found, "waitingBytes", second.entrant)
+    assert shown == (None if not known else (*[sum(known) / whole.seconds] * 3, 1))
+    assert len(texts) == bool(share)
+    if share:
+        assert "above 1 % of what the others moved meanwhile, once" in texts[0]
+        assert f"(most {share}, before {second.id})" in texts[0]
+
+
+def test_quiet_peers_raise_no_flag(tmp_path):
+    quiet = updated(waiting=Waiting(seconds=10, cpu_seconds=0.2))
+    assert verdict_of(tmp_path, peer=quiet).flags == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"records_complete": False}, "9 transfers without a record of every byte"),
+        ({"verified": False}, "9 transfers with wrong length or SHA-256"),
+        ({"verified": None}, "9 transfers completed but not verified"),
+        ({"start_lag_seconds": 0.02}, "start lag p99 of 20 ms, above 5 ms"),
+    ],
+)
+def test_flags_of_transfers(tmp_path, changes, text):
+    def change(result):
+        if result.transfer is None:
+            return result
+        moved = result.transfer.model_copy(update=changes)
+        return result.model_copy(update={"transfer": moved})
+
+    found = verdict_of(tmp_path, peer=change)
+    assert any(text in flag.text for flag in found.flags)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stage", "verified", "wrong"),
+    [
+        (Reason.WRONG_BYTES, "verify", False, True),
+        (Reason.TIMEOUT, "verify", False, False),  # as format 1 wrote it
+        (Reason.TIMEOUT, "verify", None, False),
+        (Reason.NODE_DIED, "verify", None, False),
+    ],
+)
+def test_only_bytes_that_were_seen_to_be_wrong_are_flagged_so(
+    tmp_path, reason, stage, verified, wrong
+):
+    def change(result):
+        if result.transfer is None:
+            return result
+        moved = result.transfer.model_copy(update={"verified": verified})
+        failure = Failure(reason=reason, stage=stage)
+        return result.model_copy(
+            update={"outcome": "failed", "failure": failure, "transfer": moved}
+        )
+
+    texts = [flag.text for flag in verdict_of(tmp_path, peer=change).flags]
+    assert any("wrong length or SHA-256" in text for text in texts) is wrong
+
+
+def test_different_settings_are_flagged_but_not_addresses_of_ones_own(tmp_path):
+    def own_address(result):
+        command = ["--metrics", f"--api-port={9000 + result.peer}"]
+        system = {"settings": {"listen": f"127.0.0.{result.peer}:0", "a": 1, "command": command}}
+        return result.model_copy(update={"system": system})
+
+    def odd(result):
+        words = ["--cache"] if result.peer == 2 else []
+        return result.model_copy(update={"system": {"settings": {"command": words}}})
+
+    assert verdict_of(tmp_path / "1", peer=own_address).flags == []
+    found = verdict_of(tmp_path / "2", peer=odd)
+    assert any("leechers had 2 different sets of settings" in flag.text for flag in found.flags)
+
+
+@pytest.mark.parametrize(
+    ("cold_start", "started", "text"),
+    [
+        (False, None, "which of its runs began cold was not recorded"),
+        (True, "warm", "12 records of peers that began warm in a race of cold starts"),
+        (False, "warm", ""),
+        (True, "cold", ""),
+        (True, None, ""),
+    ],
+)
+def test_starts_that_may_be_mixed_are_flagged(tmp_path, cold_start, started, text):
+    found = verdict_of(tmp_path, race={"coldStart": cold_start}, peer=updated(started=started))
+    texts = [flag.text for flag in found.flags if flag.entrant]
+    assert [text in each for each in texts] == ([True] if text else [])
+
+
+def test_warm_starts_and_torrent_files_are_marked(tmp_path):
+    found = verdict_of(
+        tmp_path,
+        entrants={"x": {"kind": "bittorrent", "reference": "torrent"}},
+        race={"coldStart": False},
+    )
+    texts = [flag.text for flag in found.flags]
+    assert any("warm starts" in text for text in texts)
+    assert any("held the .torrent file" in text for text in texts)

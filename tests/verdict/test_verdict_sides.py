@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from folder import build, scenario_of
+
+from swarmrace import results
+from swarmrace.entrants import EntrantOptions
+from swarmrace.scenario import load
+from swarmrace.schedule import schedule
+from swarmrace.systems.abc import Observes
+from swarmrace.verdict import compute
+from swarmrace.verdict.sides import Side, mark_fault
+
+INF = math.inf
+BT = {"kind": "bittorrent"}
+CODEX = {"kind": "codex"}
+HTTP = {"kind": "http"}
+
+
+def verdict_of(tmp_path, entrants, times, *, folder=None, **race):
+    scenario = scenario_of(entrants, **race)
+    return compute(results.load(build(tmp_path / "results", scenario, times, **(folder or {}))))
+
+
+def flat(*numbers):
+    """Return runs whose leechers all take the same."""
+    return [[n, n, n] for n in numbers]
+
+
+def test_sequential_order_is_not_paired_and_says_so(tmp_path):
+    times = {"x": flat(2, 4, 8), "y": flat(1, 1, 8)}
+    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
+    [pair] = found.comparisons
+    assert not pair.paired
+    assert pair.t100.method == "Welch's t on logarithms"
+    assert pair.t100.estimate == pytest.approx(2)
+    assert pair.t100.sign_p is None
+    assert "over 3 and 3 runs; " in pair.text
+    assert "; not paired: the order was sequential" in pair.text
+
+
+def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
+    times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
+    entrants = {"x": HTTP, "y": HTTP}
+    apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
+    found = verdict_of(tmp_path / "1", entrants, times, folder=apart)
+    [pair] = found.comparisons
+    assert not pair.paired
+    why = "peers ran on 4 × n1 for x and on 3 × n1, n2 for y"
+    assert pair.why_not_paired.endswith(why)
+    assert f"not paired: in block 0 {why}" in pair.text
+    assert f"x and y are not paired: in block 0 {why}" in [flag.text for flag in found.flags]
+    together = {"nodes": lambda entrant, peer: f"n{peer}"}
+    [pair] = verdict_of(tmp_path / "2", entrants, times, folder=together).comparisons
+    assert pair.paired
+
+
+@pytest.mark.parametrize("seeder_elsewhere", [False, True])
+def test_which_peer_is_where_does_not_matter_but_of_the_seeders(tmp_path, seeder_elsewhere):
+    """Peer 0 seeds. The leechers' nodes are the same in another order."""
+
+    def nodes(entrant, peer):
+        order = {"x": ["n0", "n1", "n2", "n2"], "y": ["n0", "n2", "n1", "n2"]}
+        if seeder_elsewhere:
+            order["y"] = ["n1", "n2", "n0", "n2"]
+        return order[entrant][peer]
+
+    found = verdict_of(
+        tmp_path,
+        {"x": HTTP, "y": HTTP},
+        {"x": flat(2, 4, 8), "y": flat(1, 2, 4)},
+        folder={"nodes": nodes},
+        rotateSeeders=False,
+    )
+    [pair] = found.comparisons
+    assert pair.paired is not seeder_elsewhere
+    if seeder_elsewhere:
+        assert pair.why_not_paired == "in block 0 seeders ran on n0 for x and on n1 for y"
+
+
+def test_nodes_of_blocks_that_only_one_raced_in_are_of_no_account(tmp_path):
+    """With rotating seeders the seeders' nodes differ from block to block."""
+    nodes = {"x": ["n0", "n1", "n2", "n3"], "y": ["n0", "n1", "n3", "n2"]}
+    folder = {"nodes": lambda entrant, peer: nodes[entrant][peer]}
+    entrants = {"x": HTTP, "y": HTTP}
+    times = {"x": flat(1, 1, 1, 1), "y": flat(1, 1, 1, 1)}
+    [whole] = verdict_of(tmp_path / "1", entrants, times, folder=folder, repetitions=4).comparisons
+    assert not whole.paired
+    seeders = {
+        run.repetition: run.seeders[0] for run in schedule(scenario_of(entrants, repetitions=4))
+    }
+    times["y"] = [None if seeders[block] > 1 else [1, 1, 1] for block in range(4)]
+    [part] = verdict_of(tmp_path / "2", entrants, times, folder=folder, repetitions=4).comparisons
+    assert part.paired
+
+
+def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
+    entrants = {
+        "bt": BT,
+        "fast": BT | {"profile": "tuned"},
+        "web": HTTP,
+        "codex": CODEX,
+    }
+    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
+    pairs = {(p.entrant, p.of): p for p in found.comparisons}
+    assert len(pairs) == 6
+    assert {key for key, pair in pairs.items() if pair.headline} == {
+        ("codex", "bt"),
+        ("bt", "web"),
+        ("fast", "web"),
+        ("codex", "web"),
+    }
+    assert {key for key, pair in pairs.items() if pair.reference} == {
+        ("bt", "web"),
+        ("fast", "web"),
+        ("codex", "web"),
+    }
+    assert found.headline[0] == pairs["codex", "bt"].text
+    assert all("web is a reference" in line for line in found.headline[1:])
+    assert pairs["bt", "fast"].text not in found.headline
+
+
+def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
+    entrants = {
+        "bt": BT | {"utp": False, "settings": {"aio_threads": 4}},
+        "codex": CODEX,
+        "web": HTTP,
+    }
+    acceptance = [{"entrant": "codex", "within": 9, "of": "bt"}]
+    times = dict.fromkeys(entrants, flat(1, 1, 1))
+    found = verdict_of(tmp_path, entrants, times, acceptance=acceptance)
+    pairs = {(p.entrant, p.of): p for p in found.comparisons}
+    rivals = pairs["codex", "bt"]
+    assert not rivals.headline
+    assert rivals.unlike == "settings were changed"
+    assert "bt (stock, changed: utp=false, settings)" in rivals.text
+    assert found.entrants["bt"].changed == {"utp": "false", "settings": ""}
+    # The reference is set against anything, and both sides are named.
+    assert pairs["bt", "web"].headline
+    assert pairs["bt", "web"].text.startswith("bt (stock, changed: utp=false, settings) ")
+    assert found.acceptance[0].text.endswith("; settings were changed")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "headline"),
+    [
+        ({"utp": True}, {"utp": False}, True),
+        ({"utp": True}, {"encryption": False}, False),
+        ({"utp": True}, {}, False),
+        ({"utp": True, "profile": "tuned"}, {"utp": True}, False),
+        ({"settings": {"aio_threads": 1}}, {"settings": {"aio_threads": 2}}, True),
+        ({"pieceOrder": "sequential"}, {}, True),  # a way of use, no setting
+    ],
+)
+def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
+    tmp_path, one, other, headline
+):
+    found = verdict_of(
+        tmp_path, {"x": BT | one, "y": BT | other}, {"x": flat(2, 2, 2), "y": flat(1, 1, 1)}
+    )
+    [pair] = found.comparisons
+    assert pair.headline is headline
+    if headline:
+        assert found.headline == [pair.text]
+    else:
+        assert found.headline == ["no headline: no two entrants are equals by their profiles"]
+
+
+def test_the_example_of_utp_keeps_its_headline_and_names_both_sides(tmp_path):
+    example = load(Path(__file__).parents[2] / "scenarios" / "bittorrent-utp.yaml")
+    times = {"utp": flat(8, 8, 8, 8, 8), "tcp": flat(2, 2, 2, 2, 2)}
+    [line] = compute(results.load(build(tmp_path, example, times))).headline
+    assert line.startswith(
+        "utp (tuned, changed: utp=true) took 4.00 × tcp's (tuned, changed: utp=false) time "
+    )
+
+
+def test_the_references_profile_is_named(tmp_path):
+    entrants = {"bt": BT | {"profile": "tuned"}, "web": HTTP | {"profile": "tuned"}}
+    found = verdict_of(tmp_path, entrants, {"bt": flat(2, 2, 2), "web": flat(1, 1, 1)})
+    assert found.headline[0].startswith("bt (tuned) took 2.00 × web's (tuned) time ")
+
+
+def test_a_torrent_file_is_never_set_against_codex(tmp_path):
+    entrants = {"bt": BT | {"reference": "torrent"}, "codex": CODEX, "web": HTTP}
+    found = verdict_of(
+        tmp_path,
+        entrants,
+        dict.fromkeys(entrants, flat(1, 2, 3)),
+        acceptance=[{"entrant": "codex", "within": 10, "of": "bt"}],
+    )
+    pairs = {(p.entrant, p.of): p for p in found.comparisons}
+    barred = pairs["codex", "bt"]
+    assert (barred.t100, barred.last, barred.marks, barred.headline) == (None, None, [], False)
+    assert "bt's leechers held the .torrent file" in barred.why_not
+    assert pairs["bt", "web"].t100 is not None
+    [item] = found.acceptance
+    assert item.verdict == "undecided"
+    assert ".torrent file" in item.text
+
+
+def test_a_third_partys_system_is_not_told_of_bittorrents_options():
+    """Which option makes a delivery comparable is the kind's own to say."""
+
+    def side(kind, how=""):
+        observes = Observes(arrival=True, delivery=True, unit="x", in_order=kind == "http")
+        options = EntrantOptions(kind=kind)
+        return Side(kind, options, observes, [], {}, comparable_by=how)
+
+    assert mark_fault(side("gnutella"), side("http"), "delivery") == (
+        "gnutella doesn't fetch in order, so its delivery is not set against http's stream; done "
+        "(t100) is"
+    )
+    assert "(inOrder: true makes it comparable)" in mark_fault(
+        side("gnutella", "inOrder: true"), side("http"), "delivery"
+    )
