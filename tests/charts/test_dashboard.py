@@ -97,16 +97,23 @@ def test_the_variables_ask_the_table():
             assert variable["definition"] == variable["query"]["query"]
 
 
-@pytest.mark.parametrize("program", ["promtool check rules", "vmalert -dryRun -rule"])
-def test_the_rules_are_what_either_program_takes(program, tmp_path: Path):
+RULE_CHECKS = ("promtool check rules", "vmalert -dryRun -rule")
+
+
+def check_rules(program: str, text: str, folder: Path) -> None:
+    """Have `promtool` or `vmalert` read rules, each as it takes its file's name."""
     name, *arguments = program.split()
     if shutil.which(name) is None:
         pytest.skip(f"{name} is absent (Debian: prometheus, victoria-metrics)")
-    if arguments[-1] == "-rule":
-        arguments[-1] = f"-rule={CHART / 'files/rules.yaml'}"
-    else:
-        arguments.append(str(CHART / "files/rules.yaml"))
+    file = folder / "rules.yaml"
+    file.write_text(text)
+    named = [f"-rule={file}"] if arguments.pop() == "-rule" else ["rules", str(file)]
     done = subprocess.run(
-        [name, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [name, *arguments, *named], cwd=folder, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", RULE_CHECKS)
+def test_the_rules_are_what_either_program_takes(program, tmp_path: Path):
+    check_rules(program, (CHART / "files/rules.yaml").read_text(encoding="utf-8"), tmp_path)

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from helm_charts import ROOT
+from jsonschema import Draft202012Validator, ValidationError
 from live_race import CHART, dashboard
+from test_dashboard import RULE_CHECKS, check_rules
 
 from swarmrace.cluster import METRICS_PORT
 
@@ -21,6 +24,8 @@ RACE = {
         "entrants": {"bt": {"kind": "bittorrent"}, "base": {"kind": "http"}},
     }
 }
+OPERATORS = ROOT / "tests/data/operators"
+"""Schemas of the operators' kinds, each with its origin."""
 PUSH_URL = "http://victoria:8428"
 SCRAPES = {
     "annotations": "Service",
@@ -137,6 +142,32 @@ def test_rules_are_the_file_for_the_releases_own_race(everything, scrape, kind):
         selectors = re.findall(r"(?<![:\w])swarmrace_\w+(.{2})", one["expr"])
         assert selectors
         assert set(selectors) == {"{r"}, f"{one['record']} takes every release's races"
+
+
+@pytest.mark.parametrize(("scrape", "kind"), RULES)
+@pytest.mark.parametrize("program", RULE_CHECKS)
+def test_either_program_takes_the_rendered_rules(everything, scrape, kind, program, tmp_path):
+    check_rules(program, yaml.safe_dump(everything(scrape).one(kind)["spec"]), tmp_path)
+
+
+def operators_schema(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads((OPERATORS / f"{kind}.json").read_text()))
+
+
+@pytest.mark.parametrize("scrape", SCRAPES)
+def test_operators_take_what_is_rendered(everything, scrape):
+    """By their own definitions, where a key that they don't know is a fault."""
+    found = [o for o in own(everything(scrape)) if "." in o["apiVersion"].partition("/")[0]]
+    assert len(found) == (1 if scrape == "annotations" else 2)
+    for thing in found:
+        operators_schema(thing["kind"]).validate(thing)
+
+
+def test_operators_refuse_a_typo(everything):
+    thing = everything("podMonitor").one("PodMonitor")
+    thing["spec"]["podMetricsEndpoints"][0]["intervall"] = "2s"
+    with pytest.raises(ValidationError, match="intervall"):
+        operators_schema("PodMonitor").validate(thing)
 
 
 def test_a_dashboard_is_the_file_as_a_release_has_it(render, by_default):
