@@ -266,13 +266,20 @@ def test_variation_is_of_arrival_and_of_delivery_each_by_itself():
 
 
 @pytest.mark.parametrize(
-    ("offsets_known", "observed", "expected"),
-    [(True, True, 100), (False, True, None), (True, False, None)],
+    ("offsets_known", "observed", "unlogged", "expected"),
+    [
+        (True, True, 0, 100),
+        (True, True, 40, 140),
+        (True, True, None, None),
+        (False, True, 0, None),
+        (True, False, 0, None),
+    ],
 )
 def test_duplicates_are_told_only_where_it_is_seen_which_bytes_arrive(
-    offsets_known, observed, expected
+    offsets_known, observed, unlogged, expected
 ):
     record = Record(VirtualClock(START_NS), SIZE)
+    record.unlogged_duplicates = unlogged
     log = ByteLog(3, offsets_known=offsets_known)
     log.record(0, SIZE, START_NS + 5)
     log.record(100, 100, START_NS + 6)

@@ -73,7 +73,7 @@ class Transfer(Model):
     """What is unknown of `done_seconds`; null where it was never done, and in format 1."""
     received_bytes: int = 0
     duplicate_bytes: int | None = None
-    """Payload bytes that came again; null where it is not observed which bytes arrive."""
+    """Payload bytes that came again; null where that is not observed."""
     records: int = 0
     records_complete: bool = True
     """Whether every byte has its record; False is said with the verdict."""

@@ -175,7 +175,8 @@ def summarize(
         curves["arrivals"] = curve = record.arrivals.curve(stamp_ns, record.size_bytes)
         figures["arrival"] = _marks(curve, observes)
         figures["arrival_variation"] = curve.variation()
-        figures["duplicate_bytes"] = curve.duplicate_bytes if curve.offsets_known else None
+        if curve.offsets_known and record.unlogged_duplicates is not None:
+            figures["duplicate_bytes"] = curve.duplicate_bytes + record.unlogged_duplicates
     if record.deliverable is not None:
         ready = (
             curves["arrivals"]

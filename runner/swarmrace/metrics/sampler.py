@@ -217,8 +217,9 @@ class Sampler:
             prefix.update(record.deliverable)
             last_ns = max(last_ns, record.deliverable.last_ns)
         found = self._byte_samples(run.id, held.bytes, prefix.bytes)
-        if record.arrivals is not None and record.arrivals.offsets_known:
-            found.append(of(table.DUPLICATE, run.id, held.duplicate_bytes))
+        unlogged = record.unlogged_duplicates
+        if record.arrivals is not None and record.arrivals.offsets_known and unlogged is not None:
+            found.append(of(table.DUPLICATE, run.id, held.duplicate_bytes + unlogged))
         start_ns, wall_ns = record.start_ns, snapshot.start_wall_ns
         if start_ns is None or wall_ns is None:
             return found

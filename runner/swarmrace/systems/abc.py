@@ -170,6 +170,9 @@ class Record:
         self.notes: list[str] = []
         """Lines for people: anything odd that was seen."""
         self.retries = 0
+        self.unlogged_duplicates: int | None = 0
+        """Payload bytes that came again and stand in no log, by the system's own count; None where
+        there may be some and they are not known."""
 
     def discovered(self, t_ns: int | None = None) -> None:
         """Note that metadata or manifest are known; the first call counts."""
@@ -288,6 +291,8 @@ class SystemSpec:
             the machine that is asked.
         isolates_process: whether the system's program is a process of its own.
         modules: what `create` imports.
+        faults: returns what is wrong with the options that no model can tell, one line each that
+            begins with the key (`settings.x: …`). Nothing where the library isn't installed.
         settings_options: options that change the program's own settings. An entrant that gives one
             is named as changed beside its profile, and is no equal of an unchanged one.
     """
@@ -302,6 +307,7 @@ class SystemSpec:
     modules: tuple[str, ...] = ()
     """Modules that `create` will import; the local backend loads them before it forks. Importing
     them must start no thread."""
+    faults: Callable[[Any], list[str]] = lambda options: []  # noqa: E731
     settings_options: tuple[str, ...] = ()
 
     def preload(self) -> None:

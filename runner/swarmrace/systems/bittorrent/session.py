@@ -280,6 +280,11 @@ class Session:
         """Received but not yet written, as last read."""
         return self._stats.get("disk.queued_write_bytes", 0)
 
+    @property
+    def redundant_bytes(self) -> int:
+        """Payload that had come before and was dropped, as last read, since the session began."""
+        return self._stats.get("net.recv_redundant_bytes", 0)
+
     def counters(self) -> Counters:
         """Return the counters as last read, at most about half a second old."""
         stats = self._stats

@@ -114,6 +114,8 @@ class BitTorrent(System):
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
         recorder = Recorder(record)
+        record.unlogged_duplicates = None  # libtorrent drops a block it has without an alert
+        redundant_bytes = session.redundant_bytes
         steps_ns = session.clock_steps_ns
         gc.freeze()
         watcher = watch.Watch(record)
@@ -137,6 +139,7 @@ class BitTorrent(System):
                 await self._flush(session, recorder)
                 record.done(recorder.finish(finished_ns))
                 await session.refresh()
+                record.unlogged_duplicates = session.redundant_bytes - redundant_bytes
         except BaseException:
             self._forget()
             raise
