@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from swarmrace import __version__, cluster, pods
 from swarmrace.entrants import BUILTIN_OPTIONS, EntrantOptions
 from swarmrace.errors import ResultsError
+from swarmrace.metrics import linger
 from swarmrace.scenario import Global, Scenario
 from swarmrace.schema import (
     CHART_KINDS,
@@ -95,6 +96,7 @@ def model_template() -> str:
         "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
         "resultsDivisor": pods.RESULTS_DIVISOR,
         "resultsOverheadBytes": pods.RESULTS_OVERHEAD_BYTES,
+        "scrapesApartSeconds": linger.APART_SECONDS,
     }
     texts = {"common.model": json.dumps(model), "common.constants": json.dumps(constants, indent=1)}
     defines = [f'{{{{- define "{k}" -}}}}\n{v}\n{{{{- end -}}}}\n' for k, v in texts.items()]

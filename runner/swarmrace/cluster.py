@@ -280,7 +280,7 @@ class Toggle(Model):
 
 
 class Dashboard(Toggle):
-    """The Grafana dashboard, as a ConfigMap."""
+    """The Grafana dashboard, as a ConfigMap: one for each release, opening at its race."""
 
     labels: Labels = {"grafana_dashboard": "1"}
     """Labels by which Grafana's sidecar finds it."""
@@ -289,11 +289,17 @@ class Dashboard(Toggle):
 class Push(Model):
     """Where peers send the whole arrival curve after each run."""
 
-    url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+(/\S*)?)?$")] = ""
-    """Base address that takes VictoriaMetrics' text import format; nothing is sent when empty."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^/@\s]+(/\S*)?)?$")] = ""
+    """Base address that takes VictoriaMetrics' text import format; nothing is sent when empty. It
+    lies in a ConfigMap, so one with a password is refused: put that into a Secret of yours,
+    `RELEASE-push`, under the key `SWARMRACE_PUSH_URL`, and the address without it here."""
     to: list[Free] = []
     """Destinations for the NetworkPolicy (`namespaceSelector`, `ipBlock`…) where the address has a
     name; when empty, that port anywhere."""
+    port: Port | None = None
+    """Their port for the NetworkPolicy; the address's when absent. Most networks judge what a
+    Service has translated: behind one it is the pods' own port (8428, say, where the Service has
+    80)."""
 
 
 class MonitoringValues(Model):
@@ -305,14 +311,16 @@ class MonitoringValues(Model):
         "annotations"
     )
     """How the scraper finds the peers; `annotations` stand on a Service of their own."""
-    interval_seconds: Annotated[int, Field(ge=1, le=300), NoText] = 2
-    """Between two scrapes."""
+    interval_seconds: Annotated[int, Field(ge=1, le=120), NoText] = 2
+    """Between two scrapes; the dashboard is as fine. With `annotations` the scraper has an interval
+    of its own: say it here."""
     labels: Labels = {}
     """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""
     from_: Annotated[list[Free], Field(alias="from")] = [{"namespaceSelector": {}}]
     """Who may scrape, for the NetworkPolicy; any pod of the cluster when not said."""
     linger_seconds: Annotated[float, Field(ge=0, le=600), NoText] = 70
-    """How long a peer that is done waits at most for two complete answers to a scraper."""
+    """How long a peer that is done waits at most for two complete answers to a scraper, at least
+    5 s apart; no less than two intervals and 5 s, or 0 to wait for none."""
     push: Push = Push()
     rules: Toggle = Toggle(enabled=False)
     """Recording rules (PrometheusRule, or VMRule with `vmPodScrape`)."""

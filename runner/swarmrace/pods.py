@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from swarmrace.cluster import MIB, NODE_QUOTA_BYTES, Amounts
 from swarmrace.entrants import CodexOptions
+from swarmrace.metrics.linger import APART_SECONDS
 from swarmrace.scenario import Scenario
 from swarmrace.schema import CHART_KINDS
 
@@ -169,5 +170,13 @@ def cluster_faults(scenario: Scenario) -> list[str]:
     if found == 1 and held < needed:
         faults.append(
             f"tracker.storage.size: found {held}, expected at least {needed}: the results"
+        )
+    monitoring = scenario.monitoring
+    linger, least = monitoring.linger_seconds, 2 * monitoring.interval_seconds + APART_SECONDS
+    if monitoring.enabled and monitoring.scrape != "none" and 0 < linger < least:
+        faults.append(
+            f"monitoring.lingerSeconds: found {linger:g}, expected at least {least:g}, or 0 to "
+            f"wait for no scraper: two answers at least {APART_SECONDS:g} s apart take up to two "
+            "of monitoring.intervalSeconds more"
         )
     return faults

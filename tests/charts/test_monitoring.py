@@ -16,7 +16,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from live_race import CHART, dashboard
 from test_dashboard import RULE_CHECKS, check_rules
 
+from swarmrace import pods
 from swarmrace.cluster import METRICS_PORT
+from swarmrace.errors import ScenarioError
+from swarmrace.scenario import parse
 
 RACE = {
     "global": {
@@ -230,6 +233,60 @@ def test_monitoring_changes_neither_race_id_nor_any_pod(plain, everything):
     environment = toggled.one("ConfigMap", "environment")["data"]
     assert environment["SWARMRACE_PUSH_URL"] == PUSH_URL
     assert environment["SWARMRACE_LINGER_SECONDS"] == "70"
+
+
+@pytest.mark.parametrize(
+    ("found", "least"),
+    [
+        ({"lingerSeconds": 3}, "9"),
+        ({"lingerSeconds": 8.5, "scrape": "podMonitor"}, "9"),
+        ({"intervalSeconds": 60}, "125"),
+    ],
+)
+def test_a_linger_too_short_for_two_scrapes_is_refused(render, found, least):
+    (said,) = pods.cluster_faults(parse(values(**found)))
+    assert f"found {found.get('lingerSeconds', 70)}, expected at least {least}, or 0" in said
+    assert f"scenario: 1 fault\n  {said}" in render(values(**found), refused=True)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"lingerSeconds": 9},
+        {"lingerSeconds": 0},
+        {"lingerSeconds": 3, "scrape": "none"},
+        {"lingerSeconds": 3, "enabled": False},
+        {"lingerSeconds": 245, "intervalSeconds": 120},
+    ],
+)
+def test_a_linger_that_is_long_enough_or_not_asked_for_is_taken(render, found):
+    assert pods.cluster_faults(parse(values(**found))) == []
+    assert render(values(**found)).race_id
+
+
+def test_a_password_lies_in_a_secret_alone(render):
+    """The address is part of a ConfigMap; peers take the Secret's, which comes after it."""
+    refused = values(push={"url": "http://peer:secret@victoria:8428"})
+    assert "push/url" in render(refused, refused=True)
+    with pytest.raises(ScenarioError, match=r"monitoring\.push\.url"):
+        parse(refused)
+    objects = render(values(push={"url": PUSH_URL}), release="a" * 53)
+    for job in objects.of("Job"):
+        if job not in verdicts(objects):
+            sources = job["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+            plain, secret = (next(iter(source.values())) for source in sources)
+            assert plain["name"] == f"{pods.base_name('a' * 53)}-environment"
+            assert secret == {"name": f"{pods.base_name('a' * 53)}-push", "optional": True}
+
+
+def test_a_push_may_end_at_another_port_than_the_address_says(render):
+    """A NetworkPolicy judges what a Service has translated."""
+    to = [{"namespaceSelector": {}}]
+    push = {"url": "http://victoria/", "to": to}
+    for port, expected in ((None, 80), (8428, 8428)):
+        policy = render(values(push={**push, "port": port})).one("NetworkPolicy", "peers")
+        ports = [{"port": expected, "protocol": "TCP"}]
+        assert {"to": to, "ports": ports} in policy["spec"]["egress"]
 
 
 def test_a_long_release_name_still_fits(render):

@@ -120,7 +120,7 @@ def test_the_race_id_stands_everywhere(render: Render) -> None:
     "monitoring",
     [
         {"enabled": True, "scrape": "annotations"},
-        {"enabled": True, "push": {"url": "http://10.0.0.1:8428"}, "lingerSeconds": 3},
+        {"enabled": True, "push": {"url": "http://10.0.0.1:8428"}, "lingerSeconds": 9},
     ],
 )
 def test_monitoring_changes_no_pod_and_no_race(render: Render, monitoring: dict[str, Any]) -> None:

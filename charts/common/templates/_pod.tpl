@@ -103,6 +103,9 @@ spec:
         - configMapRef:
             name: {{ $base }}-environment
             optional: true
+        - secretRef: # the user's own, for a push address with a password
+            name: {{ $base }}-push
+            optional: true
       ports:
         - name: metrics
           containerPort: {{ $constants.metricsPort }}
