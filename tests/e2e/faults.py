@@ -152,6 +152,24 @@ def test_a_pod_that_cannot_be_scheduled_costs_its_entrant_alone(tmp_path: Path) 
         release.uninstall()
 
 
+def test_conditions_that_the_kernel_cannot_apply_are_said_by_name(tmp_path: Path) -> None:
+    """Delay needs netem. Where the kernel has it, the same scenario is raced."""
+    race = {**RACE, "network": {"delayMilliseconds": 5}, "repetitions": 1}
+    with installed(tmp_path, "netem", values(race=race)) as release:
+        release.verdict(400)
+        results = release.fetch(tmp_path / "results")
+        for record in results.runs:
+            assert record.result is not None
+            if record.result.status == "raced":
+                assert whole([record])
+                continue
+            assert record.result.failure is not None
+            assert record.result.failure.reason is Reason.NOT_RUN
+            assert "netem" in record.result.failure.detail
+        say(f"delay of 5 ms: {[record.result and record.result.status for record in results.runs]}")
+        release.uninstall()
+
+
 def assert_not_run(results: Results, entrant: str, other: str) -> None:
     """Every run of `entrant` says why it was not raced; `other` raced all of its own."""
     for record in of(results, entrant):
