@@ -187,17 +187,22 @@ def test_a_stored_folder_of_format_1_still_loads():
     }
     bt, stream, polled = (transfers[name] for name in ("bt", "stream", "polled"))
     assert [t.done_seconds for t in (bt, stream, polled)] == [1.5, 6.0, 4.0]
-    # Format 1 had one variation, of arrival or else of delivery, and duplicates of everybody.
+    # Format 1 had one variation, of arrival or else of delivery, and duplicates that none had seen.
     assert [t.arrival_variation for t in (bt, stream, polled)] == [0.3, None, 0.3]
     assert [t.delivery_variation for t in (bt, stream, polled)] == [None, 0.3, None]
-    assert [t.duplicate_bytes for t in (bt, stream, polled)] == [16384, None, None]
+    assert [t.duplicate_bytes for t in (bt, stream, polled)] == [None, None, None]
     assert {t.done_resolution_seconds for t in transfers.values()} == {None}
     for record in found.runs:
         kind = "deliveries" if record.run.entrant == "stream" else "arrivals"
         assert found.curve(record.run.id, record.leechers[0], kind).complete
 
 
-def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(folder, monkeypatch):
+def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(tmp_path, monkeypatch):
+    def unseen(result):  # what format 1 could not know
+        moved = result.transfer and result.transfer.model_copy(update={"duplicate_bytes": None})
+        return result.model_copy(update={"transfer": moved})
+
+    folder = build(tmp_path / "results", SCENARIO, TIMES, peer=unseen)
     now = results.load(folder)
     for path in folder.rglob("*.json"):
         data = json.loads(path.read_text()) | {"format": 0}

@@ -37,7 +37,8 @@ CurveKind = Literal["arrivals", "deliveries"]
 
 
 def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 had one variation, of whatever was observed, and duplicates of everybody."""
+    """Format 1 had one variation, of whatever was observed. It told duplicates of everybody, where
+    a stream and a polled node show none and libtorrent's were not recorded."""
     if kind != "peer" or not isinstance(data.get("transfer"), dict):
         return data
     transfer = dict(data["transfer"])
@@ -45,7 +46,7 @@ def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
     if "variation" in transfer:
         key = "arrivalVariation" if arrived else "deliveryVariation"
         transfer[key] = transfer.pop("variation")
-    if not arrived or str(transfer.get("unit")).startswith("poll"):
+    if not arrived or str(transfer.get("unit")).startswith(("poll", "block")):
         transfer["duplicateBytes"] = None
     return data | {"transfer": transfer}
 

@@ -67,4 +67,6 @@ def _digits(value: Value, scale: float) -> str:
         return f"{scaled:.0f}"
     if abs(scaled) >= 999.5:
         return f"{scaled:.0f}"
-    return f"{scaled:#.3g}".rstrip(".") if abs(scaled) >= 0.001 else f"{scaled:.1g}"
+    if abs(scaled) < 0.001:
+        return f"{scaled:.1g}"
+    return f"{scaled:#.{3 if abs(scaled) >= 0.01 else 2}g}".rstrip(".")

@@ -75,7 +75,9 @@ FIGURES: dict[str, Figure] = {
     "runnerCpu": Figure("second", "CPU of the runner, all peers", "where it is a process apart"),
     "peakMemory": Figure("byte", "peak memory, highest peer", "resident set, most over peers"),
     "waitingCpu": Figure(
-        "1", "waiting: CPU, share of a core", "most over peers, while others race"
+        "second",
+        "waiting: CPU a second",
+        "most over peers, while others race; 10 ms is 1 % of a core",
     ),
     "waitingBytes": Figure(
         "byte/second", "waiting: bytes", "likewise; of its interface, and the runner's own"

@@ -95,7 +95,8 @@ def _tables(verdict: Verdict) -> Iterator[RenderableType]:
     for part in _parts(names):
         listed, notes = rows(verdict, part, comparison)
         table = _table()
-        table.add_column("median over runs (least–most)", style="dim", overflow="fold")
+        head = "median over runs (least–most)"
+        table.add_column(head, style="dim", overflow="fold", min_width=len(head) + 1)
         for name in part:
             table.add_column(verdict.entrants[name].label, overflow="fold")
         if comparison is not None:
