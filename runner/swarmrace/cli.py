@@ -14,13 +14,11 @@ from typing import Any
 
 import click
 
-from swarmrace import __version__
+from swarmrace import __version__, pod_commands
 from swarmrace.errors import Exit, SwarmraceError
+from swarmrace.pod_commands import SCENARIO_FILE
 
 _FORMAT = click.Choice(["text", "json"])
-_TRACKER_FIRST_SECONDS = 2.0
-_PEERS_FIRST_SECONDS = 3.0
-_scenario_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class _Commands(click.Group):
@@ -61,7 +59,7 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.argument("scenario", type=_scenario_file)
+@click.argument("scenario", type=SCENARIO_FILE)
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -98,7 +96,7 @@ def run(
 
 
 @main.command()
-@click.argument("scenario", type=_scenario_file)
+@click.argument("scenario", type=SCENARIO_FILE)
 @click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
 def plan(scenario: Path, format_: str) -> None:
     """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
@@ -166,153 +164,6 @@ def doctor(fix: bool, format_: str) -> None:
     sys.exit(Exit.UNAVAILABLE if any(row.state == "missing" for row in rows) else Exit.OK)
 
 
-_rendezvous = click.option(
-    "--rendezvous", required=True, envvar="SWARMRACE_RENDEZVOUS", help="Base URL of the rendezvous."
-)
-_race_id = click.option("--race-id", envvar="SWARMRACE_RACE_ID", required=True)
-_scenario = click.option(
-    "--scenario", type=_scenario_file, required=True, envvar="SWARMRACE_SCENARIO"
-)
-_token = click.option(
-    "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="SWARMRACE_TOKEN_FILE",
-    help="File that holds the token guarding the results.",
-)
-
-
-@main.command()
-@_scenario
-@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    envvar="SWARMRACE_DATA_DIR",
-    help="The results folder, which is also the tracker's state.",
-)
-@click.option("--listen", default="0.0.0.0:8080", show_default=True, envvar="SWARMRACE_LISTEN")
-@click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
-@click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
-@click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
-@_token
-def tracker(
-    scenario: Path,
-    race_id: str | None,
-    data_dir: Path,
-    listen: str,
-    uds: Path | None,
-    name: str,
-    backend: str,
-    token_file: Path | None,
-) -> None:
-    """Serve the bootstrap tracker: announces, the board, barriers and results."""
-    from swarmrace.local.processes import run_tracker
-    from swarmrace.rendezvous.server import ServerConfig
-    from swarmrace.scenario import load
-
-    host, _, port = listen.rpartition(":")
-    loaded = load(scenario)
-    data_dir.mkdir(parents=True, exist_ok=True)
-    config = ServerConfig(
-        scenario=loaded,
-        race_id=race_id or loaded.race_id(),
-        data_dir=data_dir,
-        host=host.strip("[]"),
-        port=int(port),
-        uds=uds,
-        name=name,
-        backend=backend,
-        token=_read_token(token_file),
-    )
-    code = run_tracker(config)
-    sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
-
-
-@main.command()
-@_rendezvous
-@_race_id
-@_scenario
-@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
-@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
-@click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
-@click.option(
-    "--work-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    envvar="SWARMRACE_WORK_DIR",
-)
-@click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
-@click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
-@click.option(
-    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
-)
-@click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
-@click.option(
-    "--linger-seconds",
-    type=click.FloatRange(0),
-    default=0,
-    show_default=True,
-    envvar="SWARMRACE_LINGER_SECONDS",
-    help="How long to stay at most after the last run, until a scraper has had two answers at "
-    "least 5 s apart.",
-)
-@_token
-def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
-    """Live one peer's life: seed or leech in every run of its entrant."""
-    from swarmrace import listening
-
-    listening.wait(options["rendezvous"], _TRACKER_FIRST_SECONDS)
-
-    from swarmrace import peer_command
-    from swarmrace.peer import PeerConfig
-    from swarmrace.scenario import load
-
-    reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
-    options["work_dir"].mkdir(parents=True, exist_ok=True)
-    config = PeerConfig(scenario=load(scenario), token=_read_token(token_file), **options)
-    sys.exit(peer_command.run(config, **reporting))
-
-
-@main.command()
-@_rendezvous
-@_race_id
-@_token
-@click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
-def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
-    """Wait for a race on a cluster to end and print its verdict; fail by the acceptance alone."""
-    import asyncio
-    import tempfile
-    import time
-
-    from swarmrace import listening
-
-    # There is nothing to judge before the first run: peers go first.
-    listening.wait(rendezvous, min(timeout_seconds, 60))
-    time.sleep(_PEERS_FIRST_SECONDS)
-
-    from swarmrace import fetch as fetching
-    from swarmrace.display import Guarded, Lines
-    from swarmrace.verdict import command
-
-    console = _console()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        asyncio.run(
-            fetching.wait_and_download(
-                rendezvous,
-                race_id,
-                _read_token(token_file),
-                folder,
-                timeout_seconds=timeout_seconds,
-                watch=Guarded(Lines(console)).update,
-            )
-        )
-        code = command.show(folder, console=console)
-        # That nothing could be raced is a result too: a Job fails by its acceptance alone.
-        sys.exit(Exit.OK if code == Exit.RACE else code)
-
-
 @main.command()
 @click.argument("release")
 @click.option("-n", "--namespace", help="Kubernetes namespace.  [default: the context's]")
@@ -349,50 +200,20 @@ def fetch(
     click.echo(folder)
 
 
-@main.command()
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    envvar="SWARMRACE_DATA_DIR",
-)
-@click.option("--race-id", help="Another race, whose folder lies beside that one.")
-@click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
-def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
-    """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
-    from swarmrace import fetch as fetching
-
-    if list_:
-        click.echo(json.dumps(fetching.races(data_dir)))
-    else:
-        fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
-
-
-@main.command()
-@_scenario
-@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
-@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
-@click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
-def shape(scenario: Path, entrant: str, peer: int, device: str) -> None:
-    """Apply a scenario's network conditions to this pod's own interface (needs NET_ADMIN)."""
-    from swarmrace.network import conditions
-    from swarmrace.scenario import load
-
-    race = load(scenario).race
-    seeder = not race.rotate_seeders and peer < race.seeders
-    done = conditions.apply_own(race.network, seeder=seeder, device=device)
-    click.echo(f"{entrant}-{peer}: {done}")
-
-
-def _read_token(file: Path | None) -> str | None:
-    return file.read_text().strip() if file is not None else None
-
-
 def _console() -> Any:
     from swarmrace.display import make_console
 
     return make_console()
 
+
+for _command in (
+    pod_commands.peer,
+    pod_commands.tracker,
+    pod_commands.verdict,
+    pod_commands.shape,
+    pod_commands.archive,
+):
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

@@ -50,6 +50,8 @@ class PeerConfig:
     node: str = ""
     isolated: bool = False
     """Whether this peer has a network interface of its own to measure."""
+    burst_bytes: int | None = None
+    """Most bytes that what limits this peer's rates may let pass at once, where that is not tc."""
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Peer:
         from swarmrace.network.preflight import measure
 
         seeder = self.config.peer < self.config.scenario.race.seeders
-        return await measure(self.client, network.link(seeder=seeder))
+        return await measure(self.client, network.link(seeder=seeder), self.config.burst_bytes)
 
     def system(self) -> System:
         """Return this peer's system, made when first asked for or after `close_system`."""

@@ -59,15 +59,6 @@ def test_seeders_have_their_own_link():
     assert conditions.paths(network, seeder=False) == (Path(1_000_000, 5, 0), Path(None))
 
 
-def test_what_is_set_is_told():
-    network = Network(upload="100Mbit", delay_milliseconds=20)
-    assert conditions.summary(network, network.link(seeder=False)) == {
-        "uploadBytesPerSecond": 12_500_000,
-        "delayMilliseconds": 20,
-        "uploadBurstBytes": 50_000,
-    }
-
-
 def test_what_the_kernel_lacks_is_one_line_with_how_to_get_it(permitted):
     can = conditions.probe()
     assert set(can) == {"tbf", "netem", "ifb", "police"}
@@ -78,6 +69,10 @@ def test_what_the_kernel_lacks_is_one_line_with_how_to_get_it(permitted):
             "global.race.network.lossPercent",
         ]
         assert all("CONFIG_NET_SCH_NETEM" in line and "\n" not in line for line in lines)
+        with pytest.raises(ConditionError, match=r"CONFIG_NET_SCH_NETEM.*\[tc "):
+            call_in_scratch(
+                lambda: conditions.apply_own(Network(loss_percent=1), seeder=False, device="lo")
+            )
     else:
         assert lines == []
         call_in_scratch(run, "tc", "qdisc", "replace", "dev", "lo", "root", "netem", "delay", "1ms")

@@ -33,16 +33,43 @@ def test_more_than_the_burst_is_moved(rate):
     size, burst, skip = preflight.amounts(rate)
     assert burst == burst_bytes(rate) < skip < size
     assert size - skip >= 8 * burst
-    size, burst, _ = preflight.amounts(rate, burst=268_000_000)
-    assert burst == 268_000_000 < size
 
 
 def test_only_what_is_set_is_measured():
     mover = Answers(RATE * 0.95, pace=RATE * 0.9)
     rates = asyncio.run(preflight.measure(mover, Link(download=RATE)))
-    assert [direction for direction, _ in mover.asked] == ["d"]
+    assert {direction for direction, _ in mover.asked} == {"d"}
     assert rates == {"download": RATE * 0.95}
     assert not mover.leased
+
+
+def test_a_foreign_burst_is_used_up_first(monkeypatch):
+    mover = Answers(RATE, pace=RATE * 50)
+    with pytest.raises(ConditionError, match="the limit does not hold here"):
+        asyncio.run(preflight.measure(mover, Link(upload=RATE), burst=60_000_000))
+    *before, measured = (size for _, size in mover.asked)
+    assert 60_000_000 <= sum(before) < 60_000_000 + RATE
+    assert measured == preflight.amounts(RATE)[0]
+
+
+def test_a_limit_that_is_felt_needs_no_more_of_its_burst():
+    mover = Answers(RATE * 0.95, pace=RATE * 0.9)
+    asyncio.run(preflight.measure(mover, Link(upload=RATE), burst=10**12))
+    assert len(mover.asked) == 3
+
+
+def test_a_burst_that_outlasts_its_time_is_no_limit(monkeypatch):
+    monkeypatch.setattr(preflight, "BURST_SECONDS", 0.1)
+    mover = Answers(RATE, pace=RATE * 50)
+    with pytest.raises(ConditionError, match="the limit does not hold here"):
+        asyncio.run(preflight.measure(mover, Link(upload=RATE), burst=10**12))
+
+
+def test_a_link_that_lets_nothing_pass_ends_in_time(monkeypatch):
+    monkeypatch.setattr(preflight, "MOST_SECONDS", 0.1)
+    mover = Answers(0, pace=1)
+    with pytest.raises(ConditionError, match=r"network\.upload: .* not measured within 0.1 s"):
+        asyncio.run(preflight.measure(mover, Link(upload=RATE)))
 
 
 def test_a_late_stamp_alone_refuses_no_race():
@@ -51,15 +78,25 @@ def test_a_late_stamp_alone_refuses_no_race():
     assert rates == {"upload": RATE}
 
 
-def test_a_limit_with_a_huge_burst_is_refused(network):
-    peer = network.peers[0]
-    huge = f"rate {RATE * 8}bit burst 500000000 limit 600000000".split()
+def with_huge_burst(network, told):
+    """Measure behind a limiter such as a CNI plugin's, told of its burst or not."""
+    peer, burst = network.peers[0], 100_000_000
+    huge = f"rate {RATE * 8}bit burst {burst} limit 600000000".split()
     call_inside(peer, run, "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", *huge)
-    with sink(network.hub) as address, pytest.raises(ConditionError) as caught:
-        call_inside(
-            peer,
-            lambda: asyncio.run(preflight.measure(SocketMover(address), Link(upload=RATE))),
-        )
+    with sink(network.hub) as address:
+        mover = SocketMover(address)
+        measured = preflight.measure(mover, Link(upload=RATE), burst if told else None)
+        return call_inside(peer, lambda: asyncio.run(measured))
+
+
+def test_a_limit_with_a_huge_burst_that_is_known_holds(network):
+    rates = with_huge_burst(network, told=True)
+    assert 0.5 * RATE < rates["upload"] <= 1.1 * RATE
+
+
+def test_a_limit_with_a_huge_burst_is_refused(network):
+    with pytest.raises(ConditionError) as caught:
+        with_huge_burst(network, told=False)
     line = str(caught.value)
     assert line.startswith("global.race.network.upload: set 25 MB/s, measured ")
     assert "\n" not in line
@@ -72,7 +109,8 @@ def test_what_came_out_low_is_measured_again_and_the_highest_counts(monkeypatch)
         return RATE * next(found)
 
     monkeypatch.setattr(preflight, "_once", once)
-    rates = asyncio.run(preflight.measure(Answers(0, 1), Link(upload=RATE, download=RATE)))
+    mover = Answers(0, pace=RATE * 50)
+    rates = asyncio.run(preflight.measure(mover, Link(upload=RATE, download=RATE)))
     assert rates == {"upload": RATE * 0.6, "download": RATE * 0.9}
 
 

@@ -34,7 +34,7 @@ from swarmrace.network.namespaces import (
     refusals,
     run,
 )
-from swarmrace.scenario import Link, Network
+from swarmrace.scenario import Network
 
 TICK_SECONDS = 0.004
 FRAME_BYTES = 1514
@@ -146,9 +146,9 @@ def apply(hub: Namespace, peer: Namespace, network: Network, *, seeder: bool) ->
     """
     upload, download = paths(network, seeder=seeder)
     if upload:
-        call_inside(peer, _tc, egress_commands(peer.interface, upload))
+        call_inside(peer, _set_egress, peer.interface, upload)
     if download:
-        call_inside(hub, _tc, egress_commands(peer.port, download))
+        call_inside(hub, _set_egress, peer.port, download)
 
 
 def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str:
@@ -161,7 +161,7 @@ def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str
         ConditionError: the kernel lacks what it needs, or NET_ADMIN is missing.
     """
     upload, download = paths(network, seeder=seeder)
-    _tc(egress_commands(device, upload))
+    _set_egress(device, upload)
     if download.rate is None:
         return ""
     links, lines = ifb_commands(device, download.rate)
@@ -179,6 +179,16 @@ def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str
             ) from second
         return "police"
     return "ifb"
+
+
+def _set_egress(device: str, path: Path) -> None:
+    """Set what leaves `device`; where that can't be, say what it needs."""
+    for line in egress_commands(device, path):
+        try:
+            _tc([line])
+        except ConditionError as error:
+            needed = _HOW["netem" if " netem " in line else "tbf"]
+            raise ConditionError(f"{needed} [{error}]") from error
 
 
 def _clear_ingress(device: str) -> None:
@@ -239,19 +249,6 @@ def faults(network: Network) -> list[str]:
         if value and can["netem"]:
             lines.append(f"global.race.network.{key}: found {value:g}: {can['netem']}")
     return lines
-
-
-def summary(network: Network, link: Link) -> dict[str, float]:
-    """Return what is set on a link, as JSON for a result: bytes per second, ms, percent."""
-    found = {
-        "uploadBytesPerSecond": link.upload,
-        "downloadBytesPerSecond": link.download,
-        "delayMilliseconds": network.delay_milliseconds or None,
-        "lossPercent": network.loss_percent or None,
-        "uploadBurstBytes": burst_bytes(link.upload) if link.upload else None,
-        "downloadBurstBytes": burst_bytes(link.download) if link.download else None,
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _tbf(rate: int) -> str:

@@ -1,0 +1,229 @@
+"""The commands that a cluster's pods run. `swarmrace.cli` has those that people call.
+
+Modules are imported where they are used: a pod stays out of the way until its tracker listens.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmrace.errors import Exit
+
+_TRACKER_FIRST_SECONDS = 2.0
+_PEERS_FIRST_SECONDS = 3.0
+SCENARIO_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_rendezvous = click.option(
+    "--rendezvous", required=True, envvar="SWARMRACE_RENDEZVOUS", help="Base URL of the rendezvous."
+)
+_race_id = click.option("--race-id", envvar="SWARMRACE_RACE_ID", required=True)
+_scenario = click.option(
+    "--scenario", type=SCENARIO_FILE, required=True, envvar="SWARMRACE_SCENARIO"
+)
+_token = click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SWARMRACE_TOKEN_FILE",
+    help="File that holds the token guarding the results.",
+)
+
+
+@click.command()
+@_scenario
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+    help="The results folder, which is also the tracker's state.",
+)
+@click.option("--listen", default="0.0.0.0:8080", show_default=True, envvar="SWARMRACE_LISTEN")
+@click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
+@click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
+@click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
+@_token
+def tracker(
+    scenario: Path,
+    race_id: str | None,
+    data_dir: Path,
+    listen: str,
+    uds: Path | None,
+    name: str,
+    backend: str,
+    token_file: Path | None,
+) -> None:
+    """Serve the bootstrap tracker: announces, the board, barriers and results."""
+    from swarmrace.local.processes import run_tracker
+    from swarmrace.rendezvous.server import ServerConfig
+    from swarmrace.scenario import load
+
+    host, _, port = listen.rpartition(":")
+    loaded = load(scenario)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    config = ServerConfig(
+        scenario=loaded,
+        race_id=race_id or loaded.race_id(),
+        data_dir=data_dir,
+        host=host.strip("[]"),
+        port=int(port),
+        uds=uds,
+        name=name,
+        backend=backend,
+        token=_read_token(token_file),
+    )
+    code = run_tracker(config)
+    sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
+
+
+@click.command()
+@_rendezvous
+@_race_id
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
+@click.option(
+    "--work-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_WORK_DIR",
+)
+@click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
+@click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
+@click.option(
+    "--burst-bytes",
+    type=click.IntRange(1),
+    envvar="SWARMRACE_BURST_BYTES",
+    help="Most that what limits this peer's rates may let pass at once.  [default: tc's own]",
+)
+@click.option(
+    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
+)
+@click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
+@click.option(
+    "--linger-seconds",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    envvar="SWARMRACE_LINGER_SECONDS",
+    help="How long to stay at most after the last run, until a scraper has had two answers at "
+    "least 5 s apart.",
+)
+@_token
+def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
+    """Live one peer's life: seed or leech in every run of its entrant."""
+    from swarmrace import listening
+
+    listening.wait(options["rendezvous"], _TRACKER_FIRST_SECONDS)
+
+    from swarmrace import peer_command
+    from swarmrace.peer import PeerConfig
+    from swarmrace.scenario import load
+
+    reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
+    options["work_dir"].mkdir(parents=True, exist_ok=True)
+    config = PeerConfig(scenario=load(scenario), token=_read_token(token_file), **options)
+    sys.exit(peer_command.run(config, **reporting))
+
+
+@click.command()
+@_rendezvous
+@_race_id
+@_token
+@click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
+def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
+    """Wait for a race on a cluster to end and print its verdict; fail by the acceptance alone."""
+    import asyncio
+    import tempfile
+    import time
+
+    from swarmrace import listening
+
+    # There is nothing to judge before the first run: peers go first.
+    listening.wait(rendezvous, min(timeout_seconds, 60))
+    time.sleep(_PEERS_FIRST_SECONDS)
+
+    from swarmrace import fetch as fetching
+    from swarmrace.display import Guarded, Lines, make_console
+    from swarmrace.verdict import command
+
+    console = make_console()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        asyncio.run(
+            fetching.wait_and_download(
+                rendezvous,
+                race_id,
+                _read_token(token_file),
+                folder,
+                timeout_seconds=timeout_seconds,
+                watch=Guarded(Lines(console)).update,
+            )
+        )
+        code = command.show(folder, console=console)
+        # That nothing could be raced is a result too: a Job fails by its acceptance alone.
+        sys.exit(Exit.OK if code == Exit.RACE else code)
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+)
+@click.option("--race-id", help="Another race, whose folder lies beside that one.")
+@click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
+def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
+    """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
+    from swarmrace import fetch as fetching
+
+    if list_:
+        click.echo(json.dumps(fetching.races(data_dir)))
+    else:
+        fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
+
+
+@click.command()
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
+@click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="Who is told when it fails.")
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@_token
+def shape(
+    scenario: Path,
+    entrant: str,
+    peer: int,
+    device: str,
+    rendezvous: str | None,
+    race_id: str | None,
+    token_file: Path | None,
+) -> None:
+    """Apply a scenario's network conditions to this pod's own interface (needs NET_ADMIN)."""
+    from swarmrace.network import shape as shaping
+    from swarmrace.scenario import load
+
+    loaded = load(scenario)
+    tell = rendezvous and shaping.teller(
+        rendezvous,
+        race_id or loaded.race_id(),
+        entrant,
+        peer,
+        _read_token(token_file),
+        loaded.race.timeouts.assemble_seconds,
+    )
+    done = shaping.run(loaded.race, peer, device, tell or None)
+    click.echo(f"{entrant}-{peer}: {done}")
+
+
+def _read_token(file: Path | None) -> str | None:
+    return file.read_text().strip() if file is not None else None
