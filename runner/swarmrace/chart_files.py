@@ -14,6 +14,7 @@ from typing import Any
 
 import annotated_types
 from pydantic import BaseModel, BeforeValidator
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from swarmrace import __version__, cluster, pods
@@ -90,7 +91,9 @@ def model_template() -> str:
         "nodeQuotaBytes": cluster.NODE_QUOTA_BYTES,
         "userId": cluster.USER_ID,
         "baseLength": pods.BASE_LENGTH,
-        "barriersARun": pods.BARRIERS_A_RUN,
+        "assembleTimes": pods.ASSEMBLE_TIMES,
+        "runTimes": {to_camel(bound): times for bound, times in pods.run_times().items()},
+        "runExtraSeconds": pods.RUN_EXTRA_SECONDS,
         "slackSeconds": pods.SLACK_SECONDS,
         "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
         "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,

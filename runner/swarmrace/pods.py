@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from decimal import Decimal
 
 from swarmrace.cluster import MIB, NODE_QUOTA_BYTES, Amounts
 from swarmrace.entrants import CodexOptions
 from swarmrace.metrics.linger import APART_SECONDS
+from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
 from swarmrace.scenario import Scenario
 from swarmrace.schema import CHART_KINDS
 
 BASE_LENGTH = 27
 """Most characters of the release in a name: with an entrant (20), a race id (10) and an index (3)
 and the dashes between it makes 63."""
-BARRIERS_A_RUN = 7
+ASSEMBLE_TIMES = 2
+"""`assembleSeconds` bounds a peer's wait for its tracker, and from then on everybody's for all."""
+RUN_EXTRA_SECONDS = len(BOUNDS) * MARGIN_SECONDS + MOST_LEAD_SECONDS
+"""What the rendezvous adds to a run's timeouts."""
 SLACK_SECONDS = 900
-"""Pulling images, lingering for a scraper, pushing: what the scenario's timeouts don't bound."""
+"""Pulling images, a tracker that restarts, lingering for a scraper, pushing: what the scenario's
+timeouts don't bound."""
 STORAGE_OVERHEAD_BYTES = 256 * MIB
 EPHEMERAL_OVERHEAD_BYTES = 192 * MIB
 """Logs and /tmp."""
@@ -30,21 +36,21 @@ RESULTS_DIVISOR = 250
 RESULTS_OVERHEAD_BYTES = 256 * MIB
 
 
-def timeouts_seconds(scenario: Scenario) -> Decimal:
-    """Return the sum of all the race's timeouts: no peer can have work for longer.
+def run_times() -> dict[str, int]:
+    """Return how often each timeout bounds a stage of one run (`rendezvous.flight.BOUNDS`)."""
+    found: Counter[str] = Counter()
+    for bound, times in BOUNDS.values():
+        found[bound] += times
+    return dict(found)
 
-    A lost peer is noticed up to a heartbeat's timeout late at each of a run's barriers.
-    """
+
+def timeouts_seconds(scenario: Scenario) -> Decimal:
+    """Return the sum of all that the rendezvous waits for: no peer can have work for longer."""
     times = {key: Decimal(repr(value)) for key, value in scenario.race.timeouts}
-    run = (
-        times["prepare_seconds"]
-        + 2 * times["publish_seconds"]
-        + times["settle_seconds"]
-        + times["transfer_seconds"]
-        + times["verify_seconds"]
-        + BARRIERS_A_RUN * times["heartbeat_seconds"]
-    )
-    return times["assemble_seconds"] + scenario.race.repetitions * len(scenario.entrants) * run
+    run = sum((often * times[bound] for bound, often in run_times().items()), Decimal(0))
+    run += Decimal(repr(RUN_EXTRA_SECONDS))
+    runs = scenario.race.repetitions * len(scenario.entrants)
+    return ASSEMBLE_TIMES * times["assemble_seconds"] + runs * run
 
 
 def deadline_seconds(scenario: Scenario) -> int:

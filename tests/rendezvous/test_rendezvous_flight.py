@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, scenario
 
+from swarmrace import pods
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 
@@ -55,13 +56,6 @@ def test_a_failure_before_the_start_means_not_raced_for_all(race, barrier):
     assert race.written().status == "not raced"
     assert race.written().failure == release.failure
     assert race.conductor.flight.run == race.runs[1], "one bad run does not end the race"
-
-
-def test_a_failure_at_open_counts_too_before_the_run_is_open(race):
-    assert race.arrive(1, "open", failure("wait", "no disk"), run=1) is None
-    race.all_pass(*BARRIERS[1:])
-    assert race.conductor.flight.failure.detail == "peer 1 failed in wait: timeout: no disk"
-    assert not race.arrive(0, "prepared", run=1).go
 
 
 def test_a_failed_transfer_is_an_arrival_like_any_other(race):
@@ -135,3 +129,27 @@ def test_only_the_release_of_ready_carries_a_start(race):
     for barrier in BARRIERS[1:-1]:
         race.all_pass(barrier)
         assert (race.arrive(0, barrier).start_ns is not None) == (barrier == "ready")
+
+
+def test_a_jobs_deadline_exceeds_the_longest_race_that_the_barriers_let_be(tmp_path):
+    """Everybody comes to every barrier at the last moment, and the start lies far ahead."""
+    bounds = {"prepareSeconds": 7, "publishSeconds": 11, "settleSeconds": 13, "transferSeconds": 17,
+              "verifySeconds": 19, "assembleSeconds": 23, "heartbeatSeconds": 10**5}  # fmt: skip
+    made = scenario(entrants=("a", "b"), repetitions=3, **bounds)
+    race = Meeting(tmp_path, made)
+    began = race.seconds
+    race.seconds += 23
+    for entrant, peer in race.conductor.roster.peers:
+        race.hello(entrant, peer, clock_error_seconds=30)
+    for number in range(len(race.runs)):
+        for barrier in BARRIERS[1:]:
+            assert race.conductor.flight.barrier == barrier
+            race.seconds = race.conductor.flight.deadline - 0.001
+            race.conductor.tick()
+            race.all_pass(barrier, run=number)
+    assert race.conductor.over
+    assert all(race.written(number).status == "raced" for number in range(len(race.runs)))
+    longest = race.seconds - began
+    sum_of_bounds = pods.timeouts_seconds(made) - 23  # in which the tracker may come
+    assert longest <= sum_of_bounds <= longest + 1
+    assert pods.deadline_seconds(made) > sum_of_bounds + 23

@@ -2,12 +2,15 @@
 Each of these takes what common.scenario returned and says what swarmrace.pods says.
 */}}
 
-{{/* common.timeouts: the sum of all the race's timeouts in seconds. */}}
+{{/* common.timeouts: the sum of all that the rendezvous waits for, in seconds. */}}
 {{- define "common.timeouts" -}}
 {{- $constants := include "common.constants" . | fromJson -}}
-{{- $t := .race.timeouts -}}
-{{- $run := addf $t.prepareSeconds $t.publishSeconds $t.publishSeconds $t.settleSeconds $t.transferSeconds $t.verifySeconds (mulf $constants.barriersARun $t.heartbeatSeconds) -}}
-{{- addf $t.assembleSeconds (mulf .race.repetitions (len .entrants) $run) | toJson -}}
+{{- $timeouts := .race.timeouts -}}
+{{- $run := $constants.runExtraSeconds -}}
+{{- range $bound, $times := $constants.runTimes -}}
+  {{- $run = addf $run (mulf $times (get $timeouts $bound)) -}}
+{{- end -}}
+{{- addf (mulf $constants.assembleTimes $timeouts.assembleSeconds) (mulf .race.repetitions (len .entrants) $run) | toJson -}}
 {{- end -}}
 
 {{/* common.deadline: a Job's activeDeadlineSeconds, above the sum. */}}

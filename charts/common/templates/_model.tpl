@@ -14,7 +14,15 @@
  "nodeQuotaBytes": 21474836480,
  "userId": 65532,
  "baseLength": 27,
- "barriersARun": 7,
+ "assembleTimes": 2,
+ "runTimes": {
+  "prepareSeconds": 2,
+  "publishSeconds": 2,
+  "settleSeconds": 1,
+  "transferSeconds": 1,
+  "verifySeconds": 2
+ },
+ "runExtraSeconds": 62.0,
  "slackSeconds": 900,
  "storageOverheadBytes": 268435456,
  "ephemeralOverheadBytes": 201326592,
