@@ -107,7 +107,8 @@ def test_interrupting_reaches_everybody(tmp_path):
             for client in clients:
                 await client.goodbye()
             assert at.rendezvous.conductor.over
-            assert at.rendezvous.conductor.roster.everybody_gone
+            peers = at.rendezvous.conductor.roster.peers
+            assert all(peers["a", client.peer].gone for client in clients)
 
     asyncio.run(story())
 

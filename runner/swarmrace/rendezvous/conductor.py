@@ -22,6 +22,7 @@ from swarmrace.rendezvous.substitutes import missing_result, not_raced
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 
+_INTERRUPTED = "the race was interrupted"
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""
 
@@ -54,9 +55,9 @@ class Conductor:
         self.flight: Flight | None = None
         self.interrupted = False
         self.boot = 1
-        self.over_event = asyncio.Event()
         self._now, self._margin_seconds = now, margin_seconds
-        self._early: dict[tuple[str, int], Failure] = {}
+        self._finished = False
+        self._saved_decision: Flight | None = None
         self._waiters: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
         self._stopping = False
         self._last_run = {run.entrant: run.id for run in self.runs.values()}
@@ -93,7 +94,7 @@ class Conductor:
         """Note an arrival; return the release, or None while the barrier is not released.
 
         Raises:
-            RefusedError: 404 no such run or barrier, 409 a barrier of a run that is not open.
+            RefusedError: 404 no such run or barrier.
         """
         run = self.run(run_id)
         if barrier not in BARRIERS or run.entrant != peer.entrant:
@@ -105,11 +106,12 @@ class Conductor:
         if flight is not None and flight.run is run:
             flight.arrive(peer.index, barrier, failure)
             self._advance()
-        elif run_id not in self.closed:
-            if barrier != "open":
-                raise RefusedError(409, f"run {run_id} is not open, so nobody can be at {barrier}")
-            if failure is not None:
-                self._early[run_id, peer.index] = failure
+        elif run_id not in self.closed and barrier != "open":
+            # It was open once: whoever opened it is gone, and its state with it.
+            detail = f"run {run_id} is not open here, so nobody can be at {barrier}"
+            return Release(
+                barrier, False, Failure(reason=Reason.TRACKER_LOST, stage=peer.stage, detail=detail)
+            )
         return self.release(peer.entrant, run_id, barrier)
 
     def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
@@ -202,11 +204,7 @@ class Conductor:
         flight = self.flight
         if flight is not None and flight.run.entrant == entrant:
             flight.lose(index, peer.stage, how)
-        for run in self.runs.values():
-            if run.entrant == entrant and run.id not in self.closed:
-                if flight is not None and flight.run is run:
-                    continue
-                self._skip(run, Reason.NOT_RUN, f"peer {index} lost: {how}")
+        self._skip_what_can_not_be_raced()
         self._save()
         self._advance()
 
@@ -215,14 +213,11 @@ class Conductor:
         if self.over or self.interrupted:
             return
         self.interrupted = True
-        detail = "the race was interrupted"
         if self.flight is not None:
             self.flight.abort(
-                Failure(reason=Reason.INTERRUPTED, stage=self._stage(), detail=detail)
+                Failure(reason=Reason.INTERRUPTED, stage=self._stage(), detail=_INTERRUPTED)
             )
-        for run in self.runs.values():
-            if run.id not in self.closed and (self.flight is None or self.flight.run is not run):
-                self._skip(run, Reason.INTERRUPTED, detail)
+        self._skip_what_can_not_be_raced()
         if self.flight is not None:
             self.store.write_run(self.flight.result(self._race_id))
         self._save()
@@ -260,23 +255,25 @@ class Conductor:
         """Close the run in flight when it has ended, and open the next one when all are there."""
         while True:
             if self.flight is not None:
-                if not self.flight.ended:
-                    return
-                self._close(self.flight)
-                continue
+                if self.flight.ended:
+                    self._close(self.flight)
+                    continue
+                if self.flight.decided and self._saved_decision is not self.flight:
+                    self._save()
+                return
+            assembled = self.roster.assembled
+            if assembled or self.interrupted:
+                self._skip_what_can_not_be_raced()
             if self.over:
                 self._finish()
                 return
-            if not self.roster.assembled:
+            if not assembled:
                 return
             self._open(next(run for run in self.runs.values() if run.id not in self.closed))
 
     def _open(self, run: Run) -> None:
         self.flight = self._flight(run)
         self._save()  # on disk before anybody hears of it: a restart must know what it missed
-        for (run_id, index), failure in list(self._early.items()):
-            if run_id == run.id:
-                self.flight.arrive(index, "open", failure)
         self._released(run.id, "open")
 
     def _flight(self, run: Run) -> Flight:
@@ -307,19 +304,32 @@ class Conductor:
         self._save()
         self._released_all(run.id)
 
+    def _skip_what_can_not_be_raced(self) -> None:
+        """Close the runs that will not come. Done again before each that would be opened: on a
+        full disk it ends half-way."""
+        lost = {peer.entrant: peer for peer in reversed(self.roster.peers.values()) if peer.lost}
+        for run in self.runs.values():
+            if run.id in self.closed or self.is_open(run.id):
+                continue
+            if self.interrupted:
+                self._skip(run, Reason.INTERRUPTED, _INTERRUPTED)
+            elif run.entrant in lost:
+                peer = lost[run.entrant]
+                self._skip(run, Reason.NOT_RUN, f"peer {peer.index} lost: {peer.lost}")
+
     def _skip(self, run: Run, reason: Reason, detail: str) -> None:
-        """Close a run that will not be raced."""
-        self.closed[run.id] = not_raced(run, self._race_id, reason, detail)
-        self.store.write_run(self.closed[run.id])
+        result = not_raced(run, self._race_id, reason, detail)
+        self.store.write_run(result)
+        self.closed[run.id] = result
         self._released_all(run.id)
 
     def _finish(self) -> None:
-        if not self.over_event.is_set():
+        if not self._finished:
             # Written first: on a full disk this raises, and the next tick tries again.
             self.store.write_info(
                 peers=self.roster.infos(), status="interrupted" if self.interrupted else "finished"
             )
-            self.over_event.set()
+            self._finished = True
 
     def _stage(self) -> str:
         return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
@@ -333,15 +343,17 @@ class Conductor:
             self._released(run_id, barrier)
 
     def _save(self) -> None:
+        flight = self.flight
         self.store.write_state(
             {
                 "boot": self.boot,
                 "interrupted": self.interrupted,
                 "closed": list(self.closed),
-                "flight": None if self.flight is None else self.flight.to_state(),
+                "flight": None if flight is None else flight.to_state(),
                 "peers": self.roster.to_state(),
             }
         )
+        self._saved_decision = flight if flight is not None and flight.decided else None
 
     def _resume(self, state: dict[str, Any]) -> None:
         """Go on where another process was ended: the run it had in flight is lost."""
@@ -357,7 +369,9 @@ class Conductor:
             self.closed[written.run_id] = written
         elif kept:
             flight = self.flight = self._flight(self.run(kept["run_id"]))
-            flight.resume(kept)
+            peers = self.roster.peers.values()
+            gone = {p.index for p in peers if p.gone and p.entrant == flight.run.entrant}
+            flight.resume(kept, gone, _RETURN_SECONDS)
             reason = Reason.INTERRUPTED if self.interrupted else Reason.TRACKER_LOST
             detail = f"the rendezvous restarted (start {self.boot}) while the run was in flight"
             flight.abort(Failure(reason=reason, stage="wait", detail=detail), _RETURN_SECONDS)

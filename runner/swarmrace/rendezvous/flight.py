@@ -85,6 +85,11 @@ class Flight:
         return "cleared" in self.releases
 
     @property
+    def decided(self) -> bool:
+        """Whether what becomes of the run is settled: nothing but `cleared` is waited for."""
+        return self.barrier == "cleared"
+
+    @property
     def started(self) -> bool:
         """Whether the start was given."""
         release = self.releases.get(LAST_BEFORE_START)
@@ -127,7 +132,7 @@ class Flight:
 
         A run that has failed already, or whose last leecher has ended, stays what it is.
         """
-        if self.failure is None and self.barrier != "cleared":
+        if self.failure is None and not self.decided:
             self.status = "aborted"
             self._fail(failure, extra_seconds)
 
@@ -163,19 +168,46 @@ class Flight:
         )
 
     def to_state(self) -> dict[str, Any]:
-        """Return what a restarted rendezvous needs to know of this run."""
-        return {
+        """Return what a restarted rendezvous needs to know of this run. What was released and how
+        it ended is told once it is decided: what is cut off before is lost anyway."""
+        state = {
             "run_id": self.run.id,
             "opened_utc": self.opened_utc,
             "lost": {str(peer): how for peer, how in self.lost.items()},
         }
+        if self.decided:
+            state["decided"] = {
+                "status": self.status,
+                "failure": self.failure and self.failure.model_dump(mode="json"),
+                "seconds": (self._clock.now_ns() - self._opened_ns) / 1e9,
+                "phases": self.phases,
+                "releases": [release.to_json() for release in self.releases.values()],
+            }
+        return state
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Take over what `to_state` wrote before a restart."""
+    def resume(self, state: dict[str, Any], gone: set[int], extra_seconds: float) -> None:
+        """Take over what `to_state` wrote before a restart.
+
+        Args:
+            state: from `to_state`.
+            gone: peers that have said goodbye.
+            extra_seconds: how much longer the others are waited for.
+        """
         self.opened_utc = state["opened_utc"]
         self.lost = {int(peer): how for peer, how in state["lost"].items()}
-        self._present -= self.lost.keys()
-        self._missing -= self.lost.keys()
+        self._present -= self.lost.keys() | gone
+        self._missing &= self._present
+        kept = state.get("decided")
+        if kept is None:
+            return
+        self.status, self.phases = kept["status"], kept["phases"]
+        self.failure = kept["failure"] and Failure.model_validate(kept["failure"])
+        # This clock may be another machine's: what passed on the old one is carried as a duration.
+        self._opened_ns = self._clock.now_ns() - round(kept["seconds"] * 1e9)
+        released = [Release.from_json(each) for each in kept["releases"]]
+        self.releases = {release.barrier: release for release in released}
+        self._await("cleared", extra_seconds)
+        self._advance()
 
     def _not_run(self, stage: str, detail: str) -> None:
         if self.failure is None:
@@ -183,7 +215,7 @@ class Flight:
 
     def _fail(self, failure: Failure, extra_seconds: float = 0.0) -> None:
         self.failure = failure
-        if self.barrier != "cleared":
+        if not self.decided:
             begun, left = BARRIERS.index(self.barrier), max(0.0, self.deadline - self._now())
             # Who is still at its stage may end it by its own timeout before it hears of this.
             extra_seconds = max(extra_seconds, 0.0 if self.started else left)

@@ -108,11 +108,6 @@ class Roster:
         """Whether every peer has reported or is lost."""
         return all(p.info is not None or p.lost is not None for p in self.peers.values())
 
-    @property
-    def everybody_gone(self) -> bool:
-        """Whether no peer is left that might still hand in something."""
-        return all(peer.gone or peer.lost is not None for peer in self.peers.values())
-
     def infos(self) -> list[PeerInfo]:
         """Return all peers that have reported."""
         return [peer.info for peer in self.peers.values() if peer.info is not None]
