@@ -90,7 +90,7 @@ def test_duplicates_are_recorded_and_count_once():
     alerts = Alerts()
     alerts.all()
     alerts.block(1, 0, 500)
-    alerts.recorder.finish(70)
+    assert alerts.recorder.finish(70) == 65
     curve = alerts.record.arrivals.curve(0, SIZE)
     assert curve.duplicate_bytes == BLOCK
     assert curve.arrival_of(2 * BLOCK) == 30

@@ -71,7 +71,8 @@ class Recorder:
         }
 
     def finish(self, finished_ns: int) -> int:
-        """Close the record: place what is left, say what is missing; return when it was done.
+        """Close the record: place what is left, say what is missing; return when it was done, which
+        is when the last piece could be read: a block that came again later changes nothing.
 
         Args:
             finished_ns: when libtorrent said that all pieces are there.
@@ -102,8 +103,7 @@ class Recorder:
                 f"{len(lost)} of {self.blocks} blocks have no record, at offsets {some}{more}"
             )
         self._record.complete = not self._missing and not unheard
-        assert self._record.arrivals is not None
-        return max(self._record.arrivals.last_ns, self._deliverable.last_ns)
+        return self._deliverable.last_ns
 
     def take_blocks(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
         """Note a slice's blocks together; return the alerts that are left.
