@@ -6,12 +6,16 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from bittorrent_swarms import BLOCK, Peers, check_record, peers
 
 from loopback import new_address
+from swarmrace import transfer
 from swarmrace.errors import Reason, TransferError
+from swarmrace.scenario import Timeouts
+from swarmrace.systems.bittorrent.recorder import Recorder
 
 HERE = Path(__file__).parent
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
@@ -100,6 +104,81 @@ def test_a_tracker_that_refuses_ends_the_publish(tmp_path):
     error = asyncio.run(go())
     assert error.reason is Reason.REFUSED
     assert "not welcome!" in error.detail
+
+
+def test_a_refusal_in_no_utf_8_is_told_by_its_number_and_the_reading_goes_on(tmp_path):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = b"d14:failure reason4:\xff\xfe\xfd\xfce"
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async def go():
+        server = await asyncio.start_server(refuse, new_address(), 0)
+        url = "http://{}:{}/announce".format(*server.sockets[0].getsockname())
+        async with peers(tmp_path) as swarm:
+            await swarm.prepare()
+            (reference,) = await swarm.publish()
+            magnet = reference["magnet"].split("&tr=")[0] + "&tr=" + quote(url, safe="")
+            record = swarm.record()
+            leecher = swarm.leechers[0]
+            fetch = asyncio.ensure_future(leecher.fetch([{**reference, "magnet": magnet}], record))
+            while not record.notes and not fetch.done():
+                await asyncio.sleep(0.01)
+            await leecher.refresh()
+            fetch.cancel()
+            await asyncio.wait([fetch])
+        swarm = Peers(tmp_path / "seeder", url, leechers=0)
+        try:
+            await swarm.prepare()
+            with pytest.raises(TransferError, match="the tracker refused: error 173"):
+                await swarm.publish()
+        finally:
+            await swarm.seeders[0].close()
+            server.close()
+        return record
+
+    assert asyncio.run(go()).notes == ["tracker: error 173"]
+
+
+@pytest.mark.parametrize("where", ["_on_piece", "take_blocks"])
+def test_a_defect_in_what_records_ends_the_fetch_as_one(tmp_path, monkeypatch, where):
+    """Not as a timeout of the entrant's."""
+
+    def broken(*_):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(Recorder, where, broken)
+
+    async def go():
+        async with peers(tmp_path, size_bytes=40 * BLOCK) as swarm:
+            await swarm.prepare()
+            references, record = await swarm.publish(), swarm.record()
+            now_ns = record.clock.now_ns()
+            _, failure = await transfer.race(
+                swarm.leechers[0], references, record, Timeouts(), now_ns, lambda: None
+            )
+            await swarm.leechers[0].refresh()
+            return failure, record
+
+    failure, record = asyncio.run(go())
+    assert failure.reason is Reason.INTERNAL
+    assert "ZeroDivisionError" in failure.detail
+    assert record.done_ns is None
+
+
+def test_dropped_alerts_are_said_of_the_run_that_lost_them(tmp_path):
+    async def go():
+        async with peers(tmp_path, size_bytes=40 * BLOCK, cold_start=False) as swarm:
+            await swarm.prepare()
+            swarm.leechers[0]._session.alerts_dropped = True  # before the transfer
+            (record,) = await swarm.fetch(await swarm.publish())
+            return record
+
+    record = asyncio.run(go())
+    check_record(record)
+    assert record.notes == []
 
 
 def test_a_tracker_that_is_gone_is_noted_and_the_fetch_goes_on(tmp_path):

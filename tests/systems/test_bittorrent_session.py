@@ -149,3 +149,42 @@ def test_it_closes_twice_and_in_the_middle_of_waiting():
         await made.refresh()
 
     asyncio.run(go())
+
+
+def test_a_handler_that_raises_ends_neither_the_reading_nor_the_others():
+    def bad(alert, t_ns):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a defect")
+
+    async def go():
+        made, seen = session(), []
+        try:
+            await made.listening_port()
+            other = {lt.session_stats_alert: lambda alert, t_ns: seen.append(t_ns)}
+            with (
+                made.listening({lt.session_stats_alert: bad}),
+                made.listening(other),
+                made.expecting([lt.torrent_finished_alert], lambda *_: 1) as waiting,
+            ):
+                made.handle.post_session_stats()
+                with pytest.raises(UnicodeDecodeError):
+                    await waiting
+                assert made.defect is waiting.exception()
+            assert seen
+            await made.refresh()
+            with (
+                made.listening({}, bulk=lambda alerts, stamps: bad(alerts, stamps)),
+                made.listening(other),
+            ):
+                seen.clear()
+                made.handle.post_session_stats()
+                while not seen:  # what the bulk handler did not take has gone to the others
+                    await asyncio.sleep(0.01)
+            await made.refresh()
+        finally:
+            await made.close()
+
+    async def bounded():
+        async with asyncio.timeout(20):
+            await go()
+
+    asyncio.run(bounded())

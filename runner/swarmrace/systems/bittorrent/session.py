@@ -89,6 +89,10 @@ class Session:
         self.clock_steps_ns = 0
         """How far the wall clock was stepped while alerts waited, summed."""
         self.alerts_dropped = False
+        self.defect: Exception | None = None
+        """The first thing a handler raised; reading goes on without it. Whoever relies on the
+        handlers sets it to None before and looks at it after."""
+        self._awaited: set[asyncio.Future[Any]] = set()
         self.handle: lt.session | None = lt.session(params)
         if choke_local:
             local = self.handle.get_peer_class(lt.session.local_peer_class_id)
@@ -137,9 +141,11 @@ class Session:
 
         Args:
             kinds: the types of alerts that `answer` is asked about.
-            answer: given an alert and its monotonic stamp; what it raises, the future raises.
+            answer: given an alert and its monotonic stamp; what it raises, the future raises, and
+                what any other handler raises meanwhile.
         """
         future: asyncio.Future[T] = self._loop.create_future()
+        self._awaited.add(future)
 
         def handler(alert: Any, t_ns: int) -> None:
             if future.done():
@@ -156,6 +162,7 @@ class Session:
             try:
                 yield future
             finally:
+                self._awaited.discard(future)
                 if future.done() and not future.cancelled():
                     future.exception()  # seen, should nobody have awaited it
                 future.cancel()
@@ -210,15 +217,28 @@ class Session:
             table = self._handlers
             part = alerts[start : start + SLICE]
             if self._bulk is not None:
-                part = self._bulk(part, stamp)
+                try:
+                    part = self._bulk(part, stamp)
+                except Exception as error:
+                    self._keep(error)
             for alert in part:
                 handlers = table.get(type(alert))
                 if handlers:
                     t_ns = stamp(alert)
                     for handler in handlers:
-                        handler(alert, t_ns)
+                        try:
+                            handler(alert, t_ns)
+                        except Exception as error:
+                            self._keep(error)
             if len(alerts) > SLICE:
                 await asyncio.sleep(0)
+
+    def _keep(self, error: Exception) -> None:
+        """Keep what a handler raised, and tell those who wait: they may wait in vain."""
+        self.defect = self.defect or error
+        for future in self._awaited:
+            if not future.done():
+                future.set_exception(error)
 
     def _take_stats(self, alert: lt.session_stats_alert, _: int) -> None:
         self._stats = alert.values

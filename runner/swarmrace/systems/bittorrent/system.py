@@ -44,6 +44,7 @@ class BitTorrent(System):
         self._handle: lt.torrent_handle | None = None
         self._directory: Path | None = None
         self._counters = Counters()
+        self._base = Counters()
         self._effective: dict[str, Any] = {}
         self._torrent: dict[str, Any] = {}
         self._leeches = False
@@ -55,8 +56,12 @@ class BitTorrent(System):
         self._leeches = run.role(self.context.peer) == "leecher"
         self._directory = self.context.work_dir / run.id
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+        self._counters = self._base = Counters()
         if self._session is None:
             await self._open()
+        else:
+            await self._session.refresh()
+            self._base = self._session.counters()
 
     async def publish(self, file: Path, first: Reference | None) -> Published:
         """Make the torrent, check the file against it, and announce it."""
@@ -117,6 +122,7 @@ class BitTorrent(System):
         record.unlogged_duplicates = None  # libtorrent drops a block it has without an alert
         redundant_bytes = session.redundant_bytes
         steps_ns = session.clock_steps_ns
+        session.defect, session.alerts_dropped = None, False
         gc.freeze()
         watcher = watch.Watch(record)
         try:
@@ -137,6 +143,8 @@ class BitTorrent(System):
                 recorder.set_piece_bytes(info.piece_length())
                 finished_ns = await watcher.first(finished)
                 await self._flush(session, recorder)
+                if session.defect is not None:
+                    raise session.defect
                 record.done(recorder.finish(finished_ns))
                 await session.refresh()
                 record.unlogged_duplicates = session.redundant_bytes - redundant_bytes
@@ -160,9 +168,9 @@ class BitTorrent(System):
             await self._session.refresh()
 
     def counters(self) -> Counters:
-        """Return libtorrent's session counters, at most about half a second old."""
+        """Return libtorrent's counters since this run was prepared, about half a second old."""
         if self._session is not None:
-            self._counters = self._session.counters()
+            self._counters = _since(self._base, self._session.counters())
         return self._counters
 
     async def digest(self) -> Digest:
@@ -288,6 +296,8 @@ class BitTorrent(System):
                 while not recorder.complete:
                     # Alerts come in order: what was written before the count has been recorded.
                     await session.refresh()
+                    if session.defect is not None:
+                        raise session.defect
                     if recorder.complete or not session.queued_write_bytes:
                         return
                     if not flushing and self._handle is not None:
@@ -304,10 +314,24 @@ class BitTorrent(System):
     async def _end_session(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            self._counters = session.counters()
+            self._counters = _since(self._base, session.counters())
             await session.close()
 
     async def _clear_directory(self) -> None:
         directory, self._directory = self._directory, None
         if directory is not None:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def _since(base: Counters, now: Counters) -> Counters:
+    """Return what was counted since `base`; connections are those of now."""
+
+    def less(value: int | None, before: int | None) -> int | None:
+        return None if value is None else value - (before or 0)
+
+    return Counters(
+        sent_bytes=less(now.sent_bytes, base.sent_bytes),
+        received_bytes=less(now.received_bytes, base.received_bytes),
+        connections=now.connections,
+        extra={name: value - base.extra.get(name, 0) for name, value in now.extra.items()},
+    )

@@ -37,7 +37,7 @@ class Watch:
 
     def _on_tracker_error(self, alert: lt.tracker_error_alert, _: int) -> None:
         self._record.retries += 1
-        self._note(f"tracker: {alert.error_message() or alert.error.message()}")
+        self._note(f"tracker: {words_of(alert) or alert.error.message()}")
 
     def _on_metadata_failed(self, alert: lt.metadata_failed_alert, _: int) -> None:
         self._record.retries += 1
@@ -81,9 +81,17 @@ def announced(alert: Any, t_ns: int) -> int | None:
     """Return when a tracker answered; raise its refusal. What can be tried again is passed over."""
     if isinstance(alert, lt.tracker_reply_alert):
         return t_ns
-    if alert.error_message():
-        raise TransferError(Reason.REFUSED, f"the tracker refused: {alert.error_message()}")
+    if words := words_of(alert):
+        raise TransferError(Reason.REFUSED, f"the tracker refused: {words}")
     return None
+
+
+def words_of(alert: lt.tracker_error_alert) -> str:
+    """Return a tracker's own words, if it gave any; those that are no UTF-8 by their number."""
+    try:
+        return alert.error_message()
+    except UnicodeDecodeError:
+        return f"error {alert.error.value()}"
 
 
 def stamp(alert: lt.alert, t_ns: int) -> int:
