@@ -11,12 +11,10 @@ FROM ${BASE_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements ./requirements
-# Versions and hashes are locked; what hatchling needs comes from the locked development set.
+# Versions and hashes are locked, those of what builds the wheel too.
 RUN python3 -m venv --without-pip /opt/swarmrace \
  && python3 -m venv /build/tools \
- && awk '/^[a-z]/ { want = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } want' \
-      requirements/dev.txt > build.txt \
- && tools/bin/pip install -q --no-deps --require-hashes -r build.txt \
+ && tools/bin/pip install -q --require-hashes -r requirements/build.txt \
  && tools/bin/pip --python /opt/swarmrace/bin/python install -q --only-binary :all: --require-hashes \
       -r requirements/runtime.txt
 COPY LICENSE README.md pyproject.toml ./
@@ -27,13 +25,6 @@ RUN tools/bin/pip wheel -q --no-build-isolation --no-deps --wheel-dir wheels . \
  && /opt/swarmrace/bin/python -m compileall -q /opt/swarmrace/lib
 
 FROM ${BASE_IMAGE}
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="swarmrace" \
-      org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # tc, for `swarmrace shape`, is Debian's iproute2. pip and what belongs to it don't stay.
 RUN if ! command -v tc >/dev/null; then \
       apt-get update && apt-get install -y --no-install-recommends iproute2 && rm -rf /var/lib/apt/lists/*; \
@@ -48,5 +39,17 @@ COPY --from=build /opt/swarmrace /opt/swarmrace
 ENV PATH=/opt/swarmrace/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 USER 65532:65532
 WORKDIR /tmp
+# Last: what changes with each commit must not make the layers above anew.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="swarmrace" \
+      org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.created="${CREATED}"
 ENTRYPOINT ["swarmrace"]
 CMD ["--help"]
