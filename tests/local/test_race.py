@@ -94,6 +94,20 @@ def test_ctrl_c_ends_everything_and_keeps_what_was_measured(tmp_path):
         assert race.record("003-b")["status"] == "not raced"
 
 
+def test_ctrl_c_before_anything_was_measured_leaves_no_folder(tmp_path):
+    scenario = racing.scenario_file(tmp_path, {"a": SLOW})
+    with racing.race(tmp_path, scenario) as race:
+        assert race.folder
+        os.killpg(race.process.pid, signal.SIGINT)
+        assert race.end() == 130, race.output()
+        race.wait_until_nothing_is_left()
+        assert "interrupted: everything it had started is ended" in race.output()
+        assert "Traceback" not in race.output()
+        assert "never retrieved" not in race.output()
+        # Had it come a moment later, there would be a race to read.
+        assert all((folder / "race.json").exists() for folder in race.results.iterdir())
+
+
 def test_nothing_is_left_when_the_command_itself_is_killed(tmp_path):
     scenario = racing.scenario_file(tmp_path, {"a": SLOW})
     with racing.race(tmp_path, scenario) as race:

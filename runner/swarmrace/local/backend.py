@@ -250,6 +250,8 @@ async def _to_its_end(work: Callable[[], None]) -> None:
         await asyncio.shield(task)
     finally:
         await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # a cancellation goes first; asyncio would complain of one not taken
 
 
 def _free_port(layout: Layout) -> int:

@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,25 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PRELOAD = ("swarmrace.local.preload",)
+_OF_THE_PARENT = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all of its processes and the parent alone answers, by an orderly end."""
 
 
 def context() -> Any:
-    """Return the multiprocessing context whose server has everything preloaded."""
+    """Return the multiprocessing context whose server has everything preloaded; it is started."""
     # BLAS must not start threads in a process that forks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(list(_PRELOAD))
+    # A terminal sends Ctrl-C to every process in it, and the server would die while it imports.
+    # Blocked signals stay so in what is started; in this process they only wait. The tracker comes
+    # first: starting it unblocks them.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return fork
 
 
@@ -57,7 +69,9 @@ def start(
 def _child(
     name: str, log: Path, namespace: str | None, target: Callable[..., int], args: tuple
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in _OF_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_PARENT)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, name.encode()[:15])
