@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import resource
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from swarmrace import checks, machine, needs
-from swarmrace.errors import ConditionError, Exit, UnavailableError
+from swarmrace import checks, machine, needs, plan
+from swarmrace.errors import ConditionError, Exit, ScenarioError, UnavailableError
 from swarmrace.network import conditions, namespaces
 from swarmrace.scenario import load, parse
 
@@ -60,9 +61,9 @@ def test_a_program_that_is_given_is_found(room, monkeypatch, tmp_path):
 
 def test_too_little_disk_is_told_with_the_figures(room, tmp_path):
     of = scenario({"fileSize": "1GB", "swarmSize": 10})
-    room(disk=needs.disk_bytes(of))
+    room(disk=needs.disk_bytes([of]))
     checks.require(of, work_dir=tmp_path)
-    room(disk=needs.disk_bytes(of) - 1)
+    room(disk=needs.disk_bytes([of]) - 1)
     with pytest.raises(UnavailableError, match=r"disk: 10 peers of 1GB need 10.* GB in .*, found"):
         checks.require(of, work_dir=tmp_path)
 
@@ -82,7 +83,7 @@ def test_a_folder_in_memory_takes_memory(room, tmp_path):
     room(memory=enough, filesystem="tmpfs")
     with pytest.raises(UnavailableError, match=r"payloads lie in memory \(.* is on tmpfs\)"):
         checks.require(of, work_dir=tmp_path)
-    room(memory=enough + needs.disk_bytes(of), filesystem="tmpfs")
+    room(memory=enough + needs.disk_bytes([of]), filesystem="tmpfs")
     checks.require(of, work_dir=tmp_path)
 
 
@@ -154,6 +155,124 @@ def test_everything_that_is_missing_comes_at_once(room, tmp_path, monkeypatch):
         "global.race.network",
     ]
     assert not isinstance(caught.value, ConditionError)
+
+
+def site(tmp_path, **changes):
+    return checks.Site(**{"work_dir": tmp_path, "results": tmp_path / "results", **changes})
+
+
+def file_of(tmp_path, race, **entrants):
+    path = tmp_path / "x.yaml"
+    entrants = entrants or {"web": {"kind": "http"}}
+    path.write_text(json.dumps({"global": {"race": race, "entrants": entrants}}))
+    return path
+
+
+def lines_of(caught) -> list[str]:
+    return [line.strip() for line in str(caught.value).splitlines()]
+
+
+def test_every_cell_of_a_matrix_is_looked_at_before_any_is_raced(room, tmp_path, monkeypatch):
+    monkeypatch.setattr(conditions, "refusals", lambda: ["network namespaces: not permitted"])
+    networks = [{}, {"upload": "8Mbit"}]
+    matrix = {"swarmSize": [2, 16, 8], "fileSize": ["1MB", "1GB"], "network": networks}
+    free = file_of(tmp_path, {"matrix": matrix | {"network": []}})
+    assert len(checks.cells(free, site(tmp_path))) == 6
+    room(disk=1, memory=1)
+    with pytest.raises(UnavailableError) as caught:
+        checks.cells(file_of(tmp_path, {"matrix": matrix}), site(tmp_path))
+    head, disk, memory, network = lines_of(caught)
+    assert head.endswith("3 things missing")
+    assert disk.startswith("disk: 16 peers of 1GB (cell 16x1-1GB-net1 of 12, after 7 cells) need ")
+    assert memory.startswith("memory: 1 x 16 peers of 1GB (cell 16x1-1GB-net0 of 12, after 6 cel")
+    assert network == "global.race.network: network namespaces: not permitted"
+
+
+def test_results_need_room_of_their_own_on_another_disk(room, tmp_path, monkeypatch):
+    race = {"fileSize": "1GB", "swarmSize": 10, "matrix": {"swarmSize": [10, 4, 10]}}
+    path = file_of(tmp_path, race)
+    of = [cell.scenario for cell in plan.expand(load(path))]
+    kept = sum(map(needs.results_bytes, of)) + needs.DISK_SLACK_BYTES
+    payload = max(map(needs.payload_bytes, of)) + needs.DISK_SLACK_BYTES
+
+    def pretend(work_bytes, results_bytes):
+        free = {"work": work_bytes, "other": results_bytes}
+        monkeypatch.setattr(
+            checks.shutil, "disk_usage", lambda folder: Disk(0, 0, free[folder.name])
+        )
+
+    work, other = tmp_path / "work", tmp_path / "other"
+    work.mkdir()
+    other.mkdir()
+    apart = site(tmp_path, work_dir=work, results=other / "not" / "yet")
+    devices = {work: 1, other: 2}
+    monkeypatch.setattr(checks, "_device", devices.__getitem__)
+    pretend(payload, kept)
+    checks.cells(path, apart)
+    pretend(payload - 1, kept - 1)
+    with pytest.raises(UnavailableError) as caught:
+        checks.cells(path, apart)
+    _, first, second = lines_of(caught)
+    assert first.startswith("disk: 10 peers of 1GB (cell 10x1-1GB of 3) need ")
+    assert second.startswith("disk: the results of 10 peers of 1GB (cell 10x1-1GB-again1 of 3, ")
+    assert f"in {other}, found" in second
+    assert "--results" in second
+    devices[other] = 1
+    pretend(needs.disk_bytes(of), 0)
+    checks.cells(path, apart)
+    pretend(needs.disk_bytes(of) - 1, 0)
+    with pytest.raises(
+        UnavailableError, match=r"disk: 10 peers of 1GB \(cell 10x1-1GB-again1 of 3"
+    ):
+        checks.cells(path, apart)
+
+
+def test_a_faulty_scenario_is_told_with_what_is_missing_for_the_rest(room, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    room(disk=1, memory=1)
+    race = {"fileSize": "1MB", "sed": 3, "order": "rand"}
+    path = file_of(tmp_path, race, c={"kind": "codex"}, w={"kind": "http", "readSise": 1})
+    with pytest.raises(ScenarioError) as caught:
+        checks.cells(path, site(tmp_path))
+    assert [line.split(": ")[0] for line in lines_of(caught)] == [
+        str(path),
+        "global.entrants.w.readSise",
+        "global.race.order",
+        "global.race.sed",
+        "this machine can't race the scenario",
+        "global.entrants.c",
+        "disk",
+        "memory",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("race", "entrant"),
+    [
+        ({"fileSize": "1XB"}, {"programm": "/x"}),
+        ({"swarmSize": 4, "seeders": 4}, {"program": 3}),
+        ({"matrix": {"swarmSize": ["x"]}}, {"kind": "codexx"}),
+        ({"network": {"upload": "8Mbits"}, "fileSzie": 1}, {"node": []}),
+    ],
+)
+def test_nothing_is_said_to_be_missing_for_a_key_that_is_wrong(
+    room, tmp_path, monkeypatch, race, entrant
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    room(disk=1, memory=1)
+    with pytest.raises(ScenarioError) as caught:
+        checks.cells(
+            file_of(tmp_path, race, c={"kind": "codex", **entrant}),
+            site(tmp_path, namespaces=False),
+        )
+    assert "can't race" not in str(caught.value)
+
+
+def test_another_attempt_is_another_race(room, tmp_path):
+    path = file_of(tmp_path, {"matrix": {"swarmSize": [2, 4]}})
+    first, second = (checks.cells(path, site(tmp_path), attempt) for attempt in (None, 2))
+    assert [cell.scenario.race.attempt for cell in second] == [2, 2]
+    assert {c.scenario.race_id() for c in first}.isdisjoint(c.scenario.race_id() for c in second)
 
 
 def test_a_cgroups_limit_counts_as_memory(monkeypatch):

@@ -60,6 +60,70 @@ def test_a_missing_program_is_said_with_how_to_get_it(run_cli, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.fixture
+def scenario(tmp_path):
+    path = tmp_path / "synthetic.yaml"
+    path.write_text("global: {race: {swarmSize: 2}, entrants: {a: {kind: synthetic}}}")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["schema", "--chart", "foo"], "found 'foo', expected one of swarmrace, tracker, "),
+        (["schema", "--check"], "--check needs --write"),
+        (["run", "{scenario}", "--results", "{scenario}/x"], "is none"),
+        (["show", "/nowhere"], "does not exist"),
+        (
+            ["tracker", "--scenario", "{scenario}", "--data-dir", "{tmp}/d", "--listen", "foo"],
+            "found 'foo', expected HOST:PORT",
+        ),
+        (["tracker", "--scenario", "{scenario}", "--data-dir", "{scenario}/d"], "is none"),
+        (["peer", "{peer}", "--entrant", "nosuch", "--peer", "0"], "found 'nosuch', expected one"),
+        (["peer", "{peer}", "--entrant", "a", "--peer", "2"], "found 2, expected 0 to 1"),
+        (["shape", "--scenario", "{scenario}", "--entrant", "b", "--peer", "0"], "found 'b'"),
+    ],
+)
+def test_a_wrong_command_line_is_no_defect(
+    run_cli, scenario, tmp_path, monkeypatch, arguments, said
+):
+    monkeypatch.setattr("swarmrace.pod_commands._TRACKER_FIRST_SECONDS", 0.0)
+    peer = ["--rendezvous", "http://127.0.0.1:1", "--race-id", "x", "--scenario", scenario]
+    peer += ["--address", "127.0.0.1", "--work-dir", str(tmp_path / "w")]
+    line: list[str] = []
+    for each in arguments:
+        line += peer if each == "{peer}" else [each.format(scenario=scenario, tmp=tmp_path)]
+    result = run_cli(*line)
+    assert result.exit_code == Exit.USAGE == 2, result.stderr
+    assert said in " ".join(result.stderr.split())
+    assert "defect" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_misspelt_setting_is_a_fault_of_the_scenario(run_cli, tmp_path, command):
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "global: {entrants: {bt: {kind: bittorrent, settings: {conections_limit: 5}, utpp: 1}}}"
+    )
+    result = run_cli(command, str(path))
+    assert result.exit_code == Exit.SCENARIO
+    assert "global.entrants.bt.settings.conections_limit: not a setting of" in result.stderr
+    assert "did you mean 'connections_limit'?" in result.stderr
+    assert "global.entrants.bt.utpp: unknown key" in result.stderr
+
+
+def test_what_the_machine_lacks_is_told_with_what_is_wrong(run_cli, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "global: {race: {fileSize: 1MB, sed: 3}, entrants: {c: {kind: codex, program: /nowhere}}}"
+    )
+    result = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert result.exit_code == Exit.SCENARIO
+    assert "global.race.sed: unknown key (did you mean 'seed'?)" in result.stderr
+    assert "global.entrants.c: codex: expected a program at program: /nowhere" in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
 def test_show_of_no_results_exits_8(run_cli, tmp_path):
     result = run_cli("show", str(tmp_path))
     assert result.exit_code == Exit.RESULTS == 8

@@ -85,11 +85,43 @@ def test_all_cells_together_take_time_one_after_another_and_room_once():
     planned = plan.plan(scenario({"matrix": {"swarmSize": [2, 16], "fileSize": ["1MB", "1GB"]}}))
     for name in ("moved_bytes", "runs"):
         assert getattr(planned, name) == sum(getattr(cell, name) for cell in planned.cells)
-    for name in ("disk_bytes", "memory_bytes", "pods"):
+    for name in ("memory_bytes", "pods"):
         assert getattr(planned, name) == max(getattr(cell, name) for cell in planned.cells)
     assert planned.expected_seconds == pytest.approx(
         sum(cell.expected_seconds for cell in planned.cells)
     )
+
+
+def test_results_of_the_cells_before_stay_on_the_disk():
+    small, large = ({"fileSize": size, "swarmSize": 10} for size in ("1MB", "1GB"))
+    alone = plan.plan(scenario(large)).disk_bytes
+    matrix = {"swarmSize": 10, "matrix": {"fileSize": ["1GB"] * 4}}
+    cells = [cell.scenario for cell in plan.expand(scenario(matrix))]
+    assert plan.plan(scenario(matrix)).disk_bytes == alone + 3 * needs.results_bytes(cells[0])
+    assert plan.plan(scenario(matrix)).disk_bytes == needs.disk_bytes(cells)
+    # the largest cell first: what it needs is the most there ever is
+    falling = {"swarmSize": 10, "matrix": {"fileSize": ["1GB", "1MB"]}}
+    assert plan.plan(scenario(falling)).disk_bytes == alone
+    assert plan.plan(scenario(small)).disk_bytes < alone
+
+
+def test_a_leechers_buffer_takes_memory():
+    def memory(read_size):
+        entrants = {"web": {"kind": "http", "readSize": read_size}}
+        return needs.memory_bytes(parse({"global": {"entrants": entrants}}))
+
+    assert memory("64MiB") - memory("1MiB") == 4 * 63 * 2**20
+
+
+@pytest.mark.parametrize(("repetitions", "warned"), [(1, True), (2, True), (3, False)])
+def test_an_acceptance_that_nothing_can_decide_is_warned_of(repetitions, warned):
+    acceptance = [{"entrant": "a", "within": 2, "of": "b"}]
+    of = scenario({"repetitions": repetitions, "acceptance": acceptance}, a="http", b="http")
+    lines = [line for line in plan.plan(of).warnings if "repetitions" in line]
+    assert len(lines) == warned
+    assert all("can only be undecided" in line for line in lines)
+    without = plan.plan(scenario({"repetitions": repetitions}))
+    assert not any("repetitions" in line for line in without.warnings)
 
 
 def test_json_and_table_say_the_same():

@@ -2,84 +2,263 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
 import shutil
 import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from swarmrace import machine, needs, systems
-from swarmrace.errors import ConditionError, UnavailableError
+from swarmrace import machine, needs, plan, systems
+from swarmrace import scenario as scenarios
+from swarmrace.errors import ConditionError, ScenarioError, UnavailableError
+from swarmrace.faults import keys_at
 from swarmrace.network import conditions, namespaces
+from swarmrace.plan import Cell
 from swarmrace.scenario import Scenario
 from swarmrace.units import canonical_size, format_size
 
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 _THREADS_A_PEER = 24
+_SIZES = [
+    f"global.race.{key}" for key in ("swarmSize", "seeders", "fileSize", "repetitions", "matrix")
+]
+"""What room and limits depend on, besides the entrants, which count as far as they are right."""
+_FOR_PAYLOADS = (
+    "give another folder by --work-dir, or make global.race.fileSize or swarmSize smaller"
+)
+_FOR_RESULTS = (
+    "give another folder by --results, or make global.race.repetitions or the matrix smaller"
+)
 
 
-def require(scenario: Scenario, *, work_dir: Path | None = None, namespaces: bool = False) -> None:
-    """Refuse a scenario that this machine can't race.
+@dataclass(frozen=True)
+class Site:
+    """Where races are to be run.
 
     Args:
-        scenario: without a matrix (a cell of `plan.expand`).
         work_dir: on whose disk payloads will lie; the system's temporary folder when absent.
-        namespaces: whether each peer gets a network namespace of its own.
+        results: below which results folders are made; on the same disk when absent.
+        namespaces: whether each peer gets a network namespace of its own; where conditions are set
+            when None.
+    """
+
+    work_dir: Path | None = None
+    results: Path | None = None
+    namespaces: bool | None = None
+
+    def isolates(self, scenario: Scenario) -> bool:
+        """Whether a scenario's peers get namespaces."""
+        return scenario.race.network.shaped if self.namespaces is None else self.namespaces
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario file; check it with its systems' own libraries as well.
 
     Raises:
+        ScenarioError: the file can't be read or is wrong; it lists all faults at once.
+    """
+    try:
+        scenario, wrong = scenarios.load(path), None
+    except ScenarioError as error:
+        if error.sound is None:
+            raise
+        scenario, wrong = error.sound, error
+    unsound = wrong.unsound if wrong else frozenset[str]()
+    faults = [*(wrong.faults if wrong else ()), *option_faults(scenario, unsound)]
+    if faults:
+        raise ScenarioError(faults, str(path), sound=scenario, unsound=unsound)
+    return scenario
+
+
+def cells(path: Path, site: Site, attempt: int | None = None) -> list[Cell]:
+    """Return what is to be raced one after another, all of which this machine can.
+
+    Args:
+        path: a scenario file.
+        site: where.
+        attempt: instead of the scenario's own.
+
+    Raises:
+        ScenarioError: the file is wrong; what the machine lacks for the rest is told with it.
         UnavailableError: with one line for each thing missing and how to get it; a
             `ConditionError` when it is the network conditions alone.
     """
-    machine_lines = [
-        *program_faults(scenario),
-        *room_faults(scenario, work_dir or Path(tempfile.gettempdir())),
-        *limit_faults(scenario, with_namespaces=namespaces),
-    ]
-    network_lines = network_faults(scenario, with_namespaces=namespaces)
-    lines = [*machine_lines, *network_lines]
-    if lines:
-        kind = UnavailableError if machine_lines else ConditionError
-        count = f"{len(lines)} thing{'' if len(lines) == 1 else 's'} missing"
-        head = f"this machine can't race the scenario: {count}"
-        raise kind("\n".join([head, *(f"  {line}" for line in lines)]))
+    try:
+        scenario = load(path)
+    except ScenarioError as error:
+        if error.sound is not None:
+            lacking = _lacking(plan.expand(error.sound), site, error.unsound)
+            if lacking is not None:
+                raise ScenarioError(error.faults, error.source, lacking=str(lacking)) from error
+        raise
+    expanded = plan.expand(scenario)
+    lacking = _lacking(expanded, site)
+    if lacking is not None:
+        raise lacking
+    return [_attempted(cell, attempt) for cell in expanded] if attempt is not None else expanded
 
 
-def program_faults(scenario: Scenario) -> list[str]:
+def require(scenario: Scenario, *, work_dir: Path | None = None, namespaces: bool = False) -> None:
+    """Refuse a scenario without a matrix that this machine can't race, as `cells` does."""
+    site = Site(work_dir, namespaces=namespaces)
+    lacking = _lacking([Cell("", scenario)], site)
+    if lacking is not None:
+        raise lacking
+
+
+def _attempted(cell: Cell, attempt: int) -> Cell:
+    race = cell.scenario.race.model_copy(update={"attempt": attempt})
+    shared = cell.scenario.global_.model_copy(update={"race": race})
+    return Cell(cell.name, cell.scenario.model_copy(update={"global_": shared}))
+
+
+def _lacking(
+    cells: list[Cell], site: Site, unsound: Collection[str] = ()
+) -> UnavailableError | None:
+    """Return what this machine lacks, as the error to raise.
+
+    Args:
+        cells: of one scenario.
+        site: where they are to be raced.
+        unsound: keys that nothing is concluded from.
+    """
+    if not cells:
+        return None
+    scenario = cells[0].scenario
+    machine_lines, network_lines = program_faults(scenario, unsound), list[str]()
+    leechers = min(cell.scenario.race.leechers for cell in cells)
+    if scenario.entrants and leechers > 0 and not _touched(unsound, *_SIZES):
+        machine_lines += room_faults(cells, site)
+        machine_lines += _worst_limits(cells, site)
+    if not _touched(unsound, "global.race.network", "global.race.matrix"):
+        for cell in cells:
+            network_lines += network_faults(
+                cell.scenario, with_namespaces=site.isolates(cell.scenario)
+            )
+    lines = list(dict.fromkeys([*machine_lines, *network_lines]))
+    if not lines:
+        return None
+    kind = UnavailableError if machine_lines else ConditionError
+    count = f"{len(lines)} thing{'' if len(lines) == 1 else 's'} missing"
+    head = f"this machine can't race the scenario: {count}"
+    return kind("\n".join([head, *(f"  {line}" for line in lines)]))
+
+
+def _worst_limits(cells: list[Cell], site: Site) -> list[str]:
+    """Return each limit that is too low once, as the largest swarm has it."""
+    found: dict[str, str] = {}
+    for cell in sorted(cells, key=lambda cell: -cell.scenario.race.swarm_size):
+        isolated = site.isolates(cell.scenario)
+        for line in limit_faults(cell.scenario, with_namespaces=isolated):
+            found.setdefault(_key(line), line)
+    return list(found.values())
+
+
+def _touched(unsound: Collection[str], *keys: str) -> bool:
+    """Whether one of `keys`, or what it stands in or holds, is wrong."""
+    return any(
+        f"{key}.".startswith(f"{bad}.") or f"{bad}.".startswith(f"{key}.")
+        for key in keys
+        for bad in unsound
+    )
+
+
+def option_faults(scenario: Scenario, unsound: Collection[str] = ()) -> list[str]:
+    """Return what is wrong with entrants' options in the eyes of their systems' own libraries."""
+    lines = []
+    for name, options in scenario.entrants.items():
+        key = f"global.entrants.{name}"
+        with contextlib.suppress(UnavailableError):
+            found = systems.load(options.kind).faults(options)
+            lines += [
+                f"{key}.{line}" for line in found if not _touched(unsound, f"{key}.{_key(line)}")
+            ]
+    return lines
+
+
+def _key(line: str) -> str:
+    return line.partition(":")[0]
+
+
+def program_faults(scenario: Scenario, unsound: Collection[str] = ()) -> list[str]:
     """Return which systems' programs or libraries are missing, with how to get them."""
     lines = []
     for name, options in scenario.entrants.items():
+        key = f"global.entrants.{name}"
+        known = [f"{key}.{each}" for each in keys_at(type(options), [])]
+        if set(known) & set(unsound):
+            continue
         try:
             missing = systems.load(options.kind).check(options)
         except UnavailableError as error:
             missing = [str(error)]
-        lines += [f"global.entrants.{name}: {line}" for line in missing]
+        lines += [f"{key}: {line}" for line in missing]
     return lines
 
 
-def room_faults(scenario: Scenario, folder: Path) -> list[str]:
-    """Return whether disk or memory are too small, with the figures."""
-    race, lines = scenario.race, []
-    disk, memory = needs.disk_bytes(scenario), needs.memory_bytes(scenario)
-    what = f"{race.swarm_size} peers of {canonical_size(race.file_size)}"
-    if machine.filesystem_of(folder) in _MEMORY_FILE_SYSTEMS:
-        memory += disk
-        what += f", whose payloads lie in memory ({folder} is on tmpfs)"
-    free = shutil.disk_usage(folder).free
-    if free < disk:
+def room_faults(cells: list[Cell], site: Site) -> list[str]:
+    """Return whether disk or memory are too small for any cell, with the figures of the worst."""
+    work = site.work_dir or Path(tempfile.gettempdir())
+    results = _nearest(site.results or work)
+    of = [cell.scenario for cell in cells]
+    payloads, kept = [needs.payload_bytes(one) for one in of], needs.kept_bytes(of)
+    slack = [needs.DISK_SLACK_BYTES] * len(of)
+    # The folder, what lies in it while each cell is raced, what that is, and what helps.
+    disks: list[tuple[Path, list[int], str, str]] = []
+    if _device(work) == _device(results):
+        disks.append((work, _sums(payloads, kept, slack), "{peers} need", _FOR_PAYLOADS))
+    else:
+        disks.append((work, _sums(payloads, slack), "{peers} need", _FOR_PAYLOADS))
+        disks.append((results, _sums(kept, slack), "the results of {peers} need", _FOR_RESULTS))
+    lines, memory = [], [needs.memory_bytes(one) for one in of]
+    in_memory = []
+    for folder, needed, needs_what, helps in disks:
+        if machine.filesystem_of(folder) in _MEMORY_FILE_SYSTEMS:
+            memory = _sums(memory, needed)
+            in_memory.append(str(folder))
+        worst, free = max(range(len(of)), key=needed.__getitem__), shutil.disk_usage(folder).free
+        if free < needed[worst]:
+            lines.append(
+                f"disk: {needs_what.format(peers=_peers(cells, worst))} "
+                f"{format_size(needed[worst])} in {folder}, found {format_size(free)} free; make "
+                f"room, {helps}"
+            )
+    worst, available = max(range(len(of)), key=memory.__getitem__), available_memory_bytes()
+    if available < memory[worst]:
+        lie = " and ".join(in_memory)
+        where = f", whose payloads lie in memory ({lie} is on tmpfs)" if lie else ""
         lines.append(
-            f"disk: {race.swarm_size} peers of {canonical_size(race.file_size)} need "
-            f"{format_size(disk)} in {folder}, found {format_size(free)} free; make room, give "
-            "another folder by --work-dir, or make global.race.fileSize or swarmSize smaller"
-        )
-    available = available_memory_bytes()
-    if available < memory:
-        lines.append(
-            f"memory: {len(scenario.entrants)} x {what} need {format_size(memory)}, found "
-            f"{format_size(available)} available; race fewer entrants at a time, or make "
-            "global.race.swarmSize smaller"
+            f"memory: {len(of[0].entrants)} x {_peers(cells, worst)}{where} need "
+            f"{format_size(memory[worst])}, found {format_size(available)} available; race fewer "
+            "entrants at a time, or make global.race.swarmSize smaller"
         )
     return lines
+
+
+def _sums(*columns: list[int]) -> list[int]:
+    return [sum(row) for row in zip(*columns, strict=True)]
+
+
+def _peers(cells: list[Cell], worst: int) -> str:
+    race = cells[worst].scenario.race
+    after = f", after {worst} cells" if worst else ""
+    of = f" (cell {cells[worst].name} of {len(cells)}{after})" if len(cells) > 1 else ""
+    return f"{race.swarm_size} peers of {canonical_size(race.file_size)}{of}"
+
+
+def _device(folder: Path) -> int:
+    return folder.stat().st_dev
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that is there."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
 
 
 def available_memory_bytes() -> int:

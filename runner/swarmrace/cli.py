@@ -16,6 +16,7 @@ import click
 
 from swarmrace import __version__, pod_commands
 from swarmrace.errors import Exit, SwarmraceError
+from swarmrace.parameters import NewFolder
 from swarmrace.pod_commands import SCENARIO_FILE
 
 _FORMAT = click.Choice(["text", "json"])
@@ -62,7 +63,7 @@ def main(debug: bool) -> None:
 @click.argument("scenario", type=SCENARIO_FILE)
 @click.option(
     "--results",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NewFolder(),
     default=Path("results"),
     show_default=True,
     help="Folder below which the results folder is made.",
@@ -100,10 +101,10 @@ def run(
 @click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
 def plan(scenario: Path, format_: str) -> None:
     """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
+    from swarmrace import checks
     from swarmrace import plan as planning
-    from swarmrace.scenario import load
 
-    planned = planning.plan(load(scenario))
+    planned = planning.plan(checks.load(scenario))
     if format_ == "json":
         click.echo(json.dumps(planned.model_dump(mode="json"), indent=2))
     else:
@@ -136,6 +137,12 @@ def schema(chart: str | None, write: Path | None, check: bool) -> None:
     """Print the JSON Schema of a scenario file."""
     from swarmrace import schema as schemas
 
+    if check and write is None:
+        raise click.UsageError("--check needs --write and the folder of the charts")
+    charts = (schemas.UMBRELLA, *schemas.CHART_VALUES)
+    if chart not in (None, *charts):
+        wanted = f"expected one of {', '.join(charts)}"
+        raise click.BadParameter(f"found {chart!r}, {wanted}", param_hint="--chart")
     if write is None:
         click.echo(
             json.dumps(

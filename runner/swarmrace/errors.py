@@ -85,6 +85,7 @@ class ScenarioError(SwarmraceError):
         sound: the scenario without its faulty keys, where there is one: what this machine lacks
             for it can be told all the same.
         unsound: these keys; nothing follows from what `sound` has in their place.
+        lacking: what this machine lacks for it besides, told below the faults.
     """
 
     exit_code = Exit.SCENARIO
@@ -96,6 +97,7 @@ class ScenarioError(SwarmraceError):
         *,
         sound: Scenario | None = None,
         unsound: Collection[str] = (),
+        lacking: str = "",
     ) -> None:
         self.faults = tuple(faults)
         self.source = source
@@ -103,7 +105,8 @@ class ScenarioError(SwarmraceError):
         self.unsound = frozenset(unsound)
         count = len(self.faults)
         head = f"{source}: {count} fault{'' if count == 1 else 's'}"
-        super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
+        lines = [head, *(f"  {fault}" for fault in self.faults), lacking]
+        super().__init__("\n".join(lines).rstrip("\n"))
 
 
 class UnavailableError(SwarmraceError):

@@ -7,10 +7,18 @@ take. Measured on 2 cores over loopback; benchmarks/ measures them again.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from swarmrace import bounds
-from swarmrace.entrants import BitTorrentOptions, CodexOptions, EntrantOptions, SyntheticOptions
+from swarmrace.entrants import (
+    BitTorrentOptions,
+    CodexOptions,
+    EntrantOptions,
+    HttpOptions,
+    SyntheticOptions,
+)
 from swarmrace.scenario import Race, Scenario
 
 MEASURED_CORES = 2
@@ -68,8 +76,8 @@ def figures(options: EntrantOptions) -> Figures:
     return _FIGURES.get(kind, _UNKNOWN)
 
 
-def disk_bytes(scenario: Scenario) -> int:
-    """Return what the scenario's peers and results take at most at once.
+def payload_bytes(scenario: Scenario) -> int:
+    """Return what the peers of a scenario take on disk at most at once.
 
     One entrant runs at a time, and its content is removed before the next run.
     """
@@ -78,9 +86,27 @@ def disk_bytes(scenario: Scenario) -> int:
     for options in scenario.entrants.values():
         of = figures(options)
         most = max(most, race.seeders * of.seeder_copies + race.leechers * of.leecher_copies)
+    return math.ceil(most * race.file_size)
+
+
+def results_bytes(scenario: Scenario) -> int:
+    """Return what a scenario leaves in its results folder."""
+    race = scenario.race
     runs = race.repetitions * len(scenario.entrants)
-    results = race.file_size * race.leechers * runs * ARRIVALS_SHARE
-    return math.ceil(most * race.file_size + results) + DISK_SLACK_BYTES
+    return math.ceil(race.file_size * race.leechers * runs * ARRIVALS_SHARE)
+
+
+def kept_bytes(cells: Sequence[Scenario]) -> list[int]:
+    """Return what lies in results folders at the end of each cell: cells come one after another,
+    and results stay."""
+    return list(accumulate(map(results_bytes, cells)))
+
+
+def disk_bytes(cells: Sequence[Scenario]) -> int:
+    """Return what cells raced one after another take at most at once, all on one disk."""
+    return DISK_SLACK_BYTES + max(
+        payload_bytes(cell) + kept for cell, kept in zip(cells, kept_bytes(cells), strict=True)
+    )
 
 
 def memory_bytes(scenario: Scenario) -> int:
@@ -90,7 +116,10 @@ def memory_bytes(scenario: Scenario) -> int:
     for options in scenario.entrants.values():
         of = figures(options)
         standing += race.swarm_size * of.memory_bytes
-        running = max(running, race.swarm_size * race.file_size * of.memory_share)
+        each = race.file_size * of.memory_share
+        if isinstance(options, HttpOptions):
+            each += options.read_size
+        running = max(running, race.swarm_size * each)
     return math.ceil(standing + running) + RENDEZVOUS_MEMORY_BYTES
 
 

@@ -60,8 +60,9 @@ class Plan(Model):
     runs: int
     moved_bytes: int
     disk_bytes: int
-    """Of the largest cell: cells come one after another."""
+    """At most at once, the results of the cells raced before included."""
     memory_bytes: int
+    """Of the largest cell, as `pods`: cells come one after another."""
     pods: int
     expected_seconds: float
     warnings: list[str]
@@ -102,7 +103,7 @@ def plan(scenario: Scenario, cores: float | None = None) -> Plan:
         cells=cells,
         runs=sum(cell.runs for cell in cells),
         moved_bytes=sum(cell.moved_bytes for cell in cells),
-        disk_bytes=max(cell.disk_bytes for cell in cells),
+        disk_bytes=needs.disk_bytes([cell.scenario for cell in expanded]),
         memory_bytes=max(cell.memory_bytes for cell in cells),
         pods=max(cell.pods for cell in cells),
         expected_seconds=sum(cell.expected_seconds for cell in cells),
@@ -122,7 +123,7 @@ def _cell_plan(cell: Cell, cores: float) -> CellPlan:
         repetitions=race.repetitions,
         runs=race.repetitions * len(entrants),
         moved_bytes=needs.moved_bytes(race, len(entrants)),
-        disk_bytes=needs.disk_bytes(cell.scenario),
+        disk_bytes=needs.disk_bytes([cell.scenario]),
         memory_bytes=needs.memory_bytes(cell.scenario),
         pods=race.swarm_size * len(entrants) + CLUSTER_PODS,
         expected_seconds=round(needs.expected_seconds(cell.scenario, cores), 1),
@@ -194,8 +195,21 @@ def _title(planned: Plan) -> str:
     return "; ".join(f"{name} ({what})" for name, what in planned.entrants.items())
 
 
+def acceptance_warnings(scenario: Scenario) -> list[str]:
+    """Return why acceptances that are set can't be decided, one line."""
+    from swarmrace.verdict.stats import LEAST_BLOCKS
+
+    found = scenario.race.repetitions
+    if not scenario.race.acceptance or found >= LEAST_BLOCKS:
+        return []
+    return [
+        f"global.race.repetitions: found {found}: below {LEAST_BLOCKS} an acceptance can only be "
+        "undecided"
+    ]
+
+
 def _warnings(cells: list[Cell], cores: float) -> list[str]:
-    lines = []
+    lines = acceptance_warnings(cells[0].scenario)
     for name, options in cells[0].scenario.entrants.items():
         slow = [
             cell.name
@@ -218,7 +232,8 @@ def _assumptions(cores: float, *, limited: bool) -> list[str]:
         f"about: an estimate for one machine with {cores:g} cores, from rates measured over "
         f"loopback on {needs.MEASURED_CORES} cores and taken to grow with the cores; failures and "
         "timeouts not counted",
-        "disk and memory: at once, on one machine; in all: of the largest cell",
+        "disk and memory: at once, on one machine; in all: of the largest cell, on disk with the "
+        "results of those before it",
         "pods: the peers of all entrants, the tracker and the verdict; a Codex node is a container "
         "in its peer's pod",
     ]

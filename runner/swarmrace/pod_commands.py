@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from swarmrace.errors import Exit
+from swarmrace.parameters import Listen, NewFolder, require_peer
 
 _TRACKER_FIRST_SECONDS = 2.0
 _PEERS_FIRST_SECONDS = 3.0
@@ -39,12 +40,18 @@ _token = click.option(
 @click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
 @click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NewFolder(),
     required=True,
     envvar="SWARMRACE_DATA_DIR",
     help="The results folder, which is also the tracker's state.",
 )
-@click.option("--listen", default="0.0.0.0:8080", show_default=True, envvar="SWARMRACE_LISTEN")
+@click.option(
+    "--listen",
+    type=Listen(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    envvar="SWARMRACE_LISTEN",
+)
 @click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
 @click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
 @click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
@@ -53,7 +60,7 @@ def tracker(
     scenario: Path,
     race_id: str | None,
     data_dir: Path,
-    listen: str,
+    listen: tuple[str, int],
     uds: Path | None,
     name: str,
     backend: str,
@@ -64,15 +71,15 @@ def tracker(
     from swarmrace.rendezvous.server import ServerConfig
     from swarmrace.scenario import load
 
-    host, _, port = listen.rpartition(":")
+    host, port = listen
     loaded = load(scenario)
     data_dir.mkdir(parents=True, exist_ok=True)
     config = ServerConfig(
         scenario=loaded,
         race_id=race_id or loaded.race_id(),
         data_dir=data_dir,
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
         uds=uds,
         name=name,
         backend=backend,
@@ -91,7 +98,7 @@ def tracker(
 @click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
 @click.option(
     "--work-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NewFolder(),
     required=True,
     envvar="SWARMRACE_WORK_DIR",
 )
@@ -128,8 +135,10 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     from swarmrace.scenario import load
 
     reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
+    loaded = load(scenario)
+    require_peer(loaded, options["entrant"], options["peer"])
     options["work_dir"].mkdir(parents=True, exist_ok=True)
-    config = PeerConfig(scenario=load(scenario), token=_read_token(token_file), **options)
+    config = PeerConfig(scenario=loaded, token=_read_token(token_file), **options)
     sys.exit(peer_command.run(config, **reporting))
 
 
@@ -213,6 +222,7 @@ def shape(
     from swarmrace.scenario import load
 
     loaded = load(scenario)
+    require_peer(loaded, entrant, peer)
     tell = rendezvous and shaping.teller(
         rendezvous,
         race_id or loaded.race_id(),

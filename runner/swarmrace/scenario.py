@@ -289,9 +289,9 @@ def _entrant(
 ) -> EntrantOptions | None:
     """Return an entrant's options, those that are right; None where not even its kind is."""
     kind = value.get("kind")
-    model = _model_of(kind, stored=stored)
+    model, guessed = _model_of(kind, stored=stored), False
     if model is None:
-        known = known_kinds()
+        known, guessed = known_kinds(), True
         meant = closest(str(kind), known) if kind is not None else None
         if f"{key}.kind" not in unsound:
             found = f"found {in_yaml(kind)}" if "kind" in value else "missing"
@@ -303,12 +303,12 @@ def _entrant(
         model, value = _model_of(meant, stored=stored), {**value, "kind": meant}
         assert model is not None
     try:
-        return model.model_validate(value, by_alias=True, by_name=False)
+        options = model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         faults += [line for line in faults_of(error, model, key) if not _told(line, unsound)]
         options, wrong = sound_part(model, value, error)
         unsound |= {f"{key}.{each}" for each in wrong}
-        return options
+    return None if guessed else options
 
 
 def _model_of(kind: Any, *, stored: bool) -> type[EntrantOptions] | None:

@@ -54,7 +54,7 @@ def test_stock_changes_nothing_but_what_recording_and_isolation_need():
     ],
 )
 def test_settings_that_can_not_be_are_refused(settings, words):
-    (fault,) = load("bittorrent").check(BitTorrentOptions(settings=settings))
+    (fault,) = load("bittorrent").faults(BitTorrentOptions(settings=settings))
     assert next(iter(settings)) in fault
     assert words in fault
 

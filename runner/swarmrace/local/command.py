@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 
 from swarmrace import checks, plan
 from swarmrace.display import display, make_console
 from swarmrace.errors import Exit, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
-from swarmrace.scenario import Scenario, load
 
 
 def race(
@@ -25,45 +27,75 @@ def race(
     namespaces: bool | None,
     attempt: int | None,
 ) -> int:
-    """Race every cell of a scenario file; return the exit code: the first that is not 0."""
+    """Race every cell of a scenario file.
+
+    Returns:
+        130 when it was interrupted, else the first cell's exit code that is not 0. A cell that
+        could not be raced to its end is noted, and the others are raced.
+
+    Raises:
+        ScenarioError, UnavailableError: nothing was started.
+    """
     console = make_console()
-    scenario = load(scenario_file)
-    if attempt is not None:
-        scenario = _with_attempt(scenario, attempt)
-    cells = plan.expand(scenario)
-    races = []
-    for cell in cells:
-        wanted = cell.scenario.race.network.shaped if namespaces is None else namespaces
-        checks.require(cell.scenario, work_dir=work_dir, namespaces=wanted)
-        name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
-        races.append(LocalRace(cell.scenario, name, results, work_dir, wanted))
+    site = checks.Site(work_dir, results, namespaces)
+    cells = checks.cells(scenario_file, site, attempt)
+    for line in plan.acceptance_warnings(cells[0].scenario):
+        console.print(f"! {line}", soft_wrap=True)
     codes = []
-    for local in races:
-        codes.append(_cell(console, local))
+    for cell in cells:
+        name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
+        isolated = site.isolates(cell.scenario)
+        codes.append(_cell(console, LocalRace(cell.scenario, name, results, work_dir, isolated)))
         if codes[-1] == Exit.INTERRUPTED:
-            break
+            return Exit.INTERRUPTED
     return next((code for code in codes if code), Exit.OK)
 
 
 def _cell(console: Console, local: LocalRace) -> int:
+    """Race one cell and print its verdict, or why it has none; return the exit code."""
     from swarmrace.verdict import command
 
-    folder = local.folder()
-    with display(console) as shown:
-        try:
+    folder, failure, interrupted, code = local.folder(), None, False, Exit.OK
+    try:
+        with display(console) as shown:
             interrupted = asyncio.run(_race(local, folder, shown.update))
-        except SwarmraceError:
-            console.print(f"what was measured is kept in {folder}", soft_wrap=True)
-            raise
-    code = command.show(folder, console=console)
-    console.print(f"results: {folder}", soft_wrap=True)
+    except SwarmraceError as error:
+        failure = error
+    measured = (folder / "race.json").exists()
+    if measured:
+        try:
+            code = command.show(folder, console=console)
+        except SwarmraceError as error:
+            failure = failure or error
+    if failure is not None:
+        _tell(failure)
+        code = failure.exit_code
+    if measured:
+        console.print(f"results: {folder}", soft_wrap=True)
+    elif not _removed(folder, even_logs=interrupted):
+        console.print(f"logs: {folder}", soft_wrap=True)
     if interrupted:
-        console.print(
-            "interrupted: everything it had started is ended, what was measured is kept there",
-            soft_wrap=True,
-        )
+        kept = "what was measured is kept there" if measured else "nothing was measured yet"
+        console.print(f"interrupted: everything it had started is ended, {kept}", soft_wrap=True)
         return Exit.INTERRUPTED
     return code
+
+
+def _removed(folder: Path, *, even_logs: bool) -> bool:
+    """Remove a folder in which nothing was measured; return whether it is gone."""
+    if even_logs:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
+
+
+def _tell(error: SwarmraceError) -> None:
+    """Say an error as the command line does, without ending anything."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().params.get("debug"):
+        traceback.print_exception(error)
+    click.echo(f"swarmrace: {error}", err=True)
 
 
 async def _race(local: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> bool:
@@ -91,9 +123,3 @@ def _on_signal(action: Callable[[], object]) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _with_attempt(scenario: Scenario, attempt: int) -> Scenario:
-    race = scenario.race.model_copy(update={"attempt": attempt})
-    shared = scenario.global_.model_copy(update={"race": race})
-    return scenario.model_copy(update={"global_": shared})

@@ -307,7 +307,7 @@ class SystemSpec:
     modules: tuple[str, ...] = ()
     """Modules that `create` will import; the local backend loads them before it forks. Importing
     them must start no thread."""
-    faults: Callable[[Any], list[str]] = lambda options: []  # noqa: E731
+    faults: Callable[[Any], list[str]] = lambda options: []
     settings_options: tuple[str, ...] = ()
 
     def preload(self) -> None:

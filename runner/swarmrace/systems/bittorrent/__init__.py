@@ -50,6 +50,12 @@ def _means(options: BitTorrentOptions) -> Meanings:
 def _check(options: BitTorrentOptions) -> list[str]:
     if find_spec("libtorrent") is None:
         return ["libtorrent: not installed; install it with `pip install 'libtorrent>=2.1.1,<2.2'`"]
+    return []
+
+
+def _faults(options: BitTorrentOptions) -> list[str]:
+    if not options.settings or find_spec("libtorrent") is None:
+        return []
     from swarmrace.systems.bittorrent.profiles import faults_in_settings
 
     return faults_in_settings(options.settings)
@@ -61,6 +67,7 @@ SPEC = SystemSpec(
     create=_create,
     observes=_observes,
     check=_check,
+    faults=_faults,
     means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
     settings_options=("piece_size", "utp", "encryption", "settings"),
