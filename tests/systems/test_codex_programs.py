@@ -129,6 +129,22 @@ def test_the_check_says_how_to_get_the_program(tmp_path, monkeypatch):
     assert SPEC.check(CodexOptions()) == []
 
 
+def test_a_block_size_that_the_program_found_does_not_take_is_told_before_a_race(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("SWARMRACE_CODEX_NODE", raising=False)
+    for personality in ("v0.2.5", "storage-2026"):
+        folder = tmp_path / personality
+        folder.mkdir()
+        node = str(program(folder, personality))
+        assert SPEC.check(CodexOptions(program=node)) == []
+        found = SPEC.check(CodexOptions(program=node, block_size="64KiB"))
+        if personality == "storage-2026":
+            assert found == []
+        else:
+            assert found[0].startswith(f"blockSize: Logos Storage alone takes one, found {node}, ")
+
+
 def test_what_is_observed_follows_the_download_and_the_family(tmp_path):
     stream = SPEC.observes(CodexOptions())
     assert (stream.arrival, stream.delivery, stream.in_order) == (False, True, True)

@@ -7,13 +7,15 @@ here (`options.program`, or `codex` or `storage` on PATH), or a node that runs i
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from swarmrace.entrants import CodexOptions
+from swarmrace.errors import TransferError
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
-from swarmrace.systems.codex.programs import find_program, is_storage
+from swarmrace.systems.codex.programs import find_program, inspect, is_storage
 
 NODE_VARIABLE = "SWARMRACE_CODEX_NODE"
 """Base URL of the node beside this peer (`http://127.0.0.1:8080`): a pod's sidecar."""
@@ -72,8 +74,11 @@ def _runs_elsewhere(options: CodexOptions) -> bool:
 
 
 def _check(options: CodexOptions) -> list[str]:
-    if _runs_elsewhere(options) or find_program(options) is not None:
+    if _runs_elsewhere(options):
         return []
+    program = find_program(options)
+    if program is not None:
+        return _block_size_faults(program, options)
     if options.program is not None:
         wanted = f"expected a program at program: {options.program}, found none that can be run"
     else:
@@ -83,6 +88,22 @@ def _check(options: CodexOptions) -> list[str]:
         f"codex: {wanted}; build it (github.com/logos-storage/logos-storage-nim, `make`) or copy "
         "it from the image codexstorage/nim-codex or logosstorage/logos-storage-nim, then set "
         "`program`; or name running nodes by `nodes`"
+    ]
+
+
+def _block_size_faults(program: str, options: CodexOptions) -> list[str]:
+    """With `family: auto` it is the program found that decides whether a block size is taken."""
+    if options.block_size is None:
+        return []
+    try:
+        found = asyncio.run(inspect(program))
+    except TransferError:
+        return []  # what no program says of itself, its node may
+    if found.family == "storage" or found.version == "unknown":
+        return []
+    return [
+        f"blockSize: Logos Storage alone takes one, found {program}, Codex {found.version}; leave "
+        "it out, or set `program` to a Logos Storage node's"
     ]
 
 
