@@ -226,6 +226,18 @@ def test_a_key_of_another_map_is_said_to_stand_there():
         (make(http={"annotations": None}), "http.annotations: found null, expected a map of keys"),
         (make({1: 2}), "global.race.1: "),
         (
+            make(entrants={"s": {"kind": "synthetic", "curve": [[0, 0, 1]]}}),
+            "global.entrants.s.curve.0: found [0, 0, 1], expected 2 items or fewer",
+        ),
+        (
+            make(entrants={"c": {"kind": "codex", "image": ""}}),
+            "global.entrants.c.image: found '', expected a text that isn't empty",
+        ),
+        (
+            make(monitoring={"push": {"url": "x"}}),
+            "monitoring.push.url: found 'x', expected a text that matches '^(https?://",
+        ),
+        (
             make(entrants={"s": {"kind": "synthetic", "peerFactor": {"x": 1}}}),
             "global.entrants.s.peerFactor.x: found the key 'x', expected the index of a peer",
         ),

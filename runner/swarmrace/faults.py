@@ -32,6 +32,10 @@ _WORDS = {
     "float_parsing": _NUMBER,
     "finite_number": "a number that has an end",
     "invalid_key": "a text for a key",
+    "string_pattern_mismatch": "a text that matches '{pattern}'",
+    "string_too_short": "a text that isn't empty",
+    "too_short": "{min_length} items or more",
+    "too_long": "{max_length} items or fewer",
 }
 """pydantic's kinds of faults in the words of YAML, where its own are Python's."""
 
@@ -82,6 +86,7 @@ def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
     if scalar:
         return f"{key}: found {found}, expected true, false, a whole number or a text"
     message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
+    message = message.format(**context) if kind in _WORDS else message
     return f"{key}: found {found}, expected {message[:1].lower()}{message[1:]}"
 
 
