@@ -231,6 +231,28 @@ def test_the_first_answer_may_take_longer():
     asyncio.run(story())
 
 
+def test_pauses_are_short_until_the_first_answer(monkeypatch):
+    """Then a rendezvous that many peers wait for may take its time to come back."""
+    away, there = httpx.ConnectError("refused"), httpx.Response(200, json={})
+    transport, _ = scripted(*[away] * 12, there, *[away] * 12, there)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("swarmrace.rendezvous.client.asyncio.sleep", sleep)
+
+    async def story() -> None:
+        peer = client(transport)
+        await peer.status()
+        await peer.status()
+
+    asyncio.run(story())
+    before, after = pauses[:12], pauses[12:]
+    assert max(before) <= 0.4
+    assert max(after) > 1
+
+
 def test_goodbye_to_a_rendezvous_that_is_gone_is_no_error(unused_port):
     async def story():
         gone = client(None, f"http://127.0.0.1:{unused_port}", patience=0.2)

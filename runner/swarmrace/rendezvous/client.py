@@ -32,6 +32,9 @@ __all__ = ["Heartbeat", "LostError", "Release", "RendezvousClient", "result_name
 
 _ANSWER_SECONDS = 30.0
 """Longest wait for one answer; long polls are answered within 10 s."""
+_FIRST_PAUSE_SECONDS = 0.3
+"""Longest pause before the first answer: a race begins when the slowest peer has noticed that its
+rendezvous is up."""
 _GOODBYE_SECONDS = 3.0
 
 
@@ -289,7 +292,9 @@ class RendezvousClient:
             patience = self._patience_seconds if self._answered else self.first_patience_seconds
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(patience),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
+            wait=tenacity.wait_exponential_jitter(
+                multiplier=0.05, max=2.0 if self._answered else _FIRST_PAUSE_SECONDS, jitter=0.1
+            ),
             retry=tenacity.retry_if_exception_type((httpx.TransportError, _Unavailable)),
             sleep=asyncio.sleep,
         )
