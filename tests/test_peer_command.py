@@ -22,6 +22,7 @@ from swarmrace.local import processes
 from swarmrace.peer import PeerConfig
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario import Scenario, parse
+from swarmrace.termination import SIGTERM_CODE
 
 PORT = 9200
 """Every peer has an address of its own."""
@@ -180,7 +181,7 @@ def test_sigterm_in_a_run_is_a_goodbye_and_143(race):
     until(lambda: metric(address, "swarmrace_stage", stage="race") == 1, "the leecher to race")
     leecher.terminate()
     leecher.join(30)
-    assert leecher.exitcode == peer_command.SIGTERM_CODE == 143, made.log("peer1")
+    assert leecher.exitcode == SIGTERM_CODE == 143, made.log("peer1")
     seeder.join(30)
     assert seeder.exitcode == 0, made.log("peer0")
     status = made.status()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -20,8 +19,7 @@ from swarmrace.metrics.push import BUDGET_SECONDS, Pusher
 from swarmrace.metrics.reporter import Reporter
 from swarmrace.metrics.sampler import Sampler
 from swarmrace.peer import Peer, PeerConfig
-
-SIGTERM_CODE = 128 + signal.SIGTERM
+from swarmrace.termination import SIGTERM_CODE, Termination
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +58,7 @@ def run(
 async def _live(
     config: PeerConfig, port: int | None, push_url: str | None, linger_seconds: float
 ) -> int:
-    terminated = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    termination = Termination()
     async with contextlib.AsyncExitStack() as stack:
         reporter = Reporter(Pusher(push_url) if push_url else None)
         stack.push_async_callback(reporter.aclose)
@@ -72,33 +69,12 @@ async def _live(
                 _serving(reporter.sampler, config, port, linger)
             )
             peer.control.append(server.control_bytes)
-        if not await _unless(terminated, peer.live()):
+        if not await termination.unless(peer.live()):
             log.warning("ended by SIGTERM in stage %s", peer.state.stage)
             return SIGTERM_CODE
         log.info("all results are accepted")
-        await _unless(terminated, _stay(reporter, linger, linger_seconds if port else 0.0))
+        await termination.unless(_stay(reporter, linger, linger_seconds if port else 0.0))
     return 0
-
-
-async def _unless(terminated: asyncio.Event, work) -> bool:
-    """Do `work` and return True; on SIGTERM cancel it, wait for its end and return False."""
-    task = asyncio.ensure_future(work)
-    signalled = asyncio.ensure_future(terminated.wait())
-    try:
-        await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            return False
-        await task
-        return True
-    finally:
-        signalled.cancel()
-        if not task.done():  # this task itself was cancelled (Ctrl-C)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
 
 async def _stay(reporter: Reporter, linger: Linger, seconds: float) -> None:

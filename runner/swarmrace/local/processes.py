@@ -21,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from swarmrace.termination import ended_by_sigterm
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PRELOAD = ("swarmrace.local.preload",)
@@ -97,7 +99,7 @@ def run_peer(config: Any) -> int:
     """Live one peer's life; return its exit code."""
     from swarmrace.peer import Peer
 
-    return asyncio.run(_ended_by_sigterm(Peer(config).live()))
+    return asyncio.run(ended_by_sigterm(Peer(config).live()))
 
 
 def run_tracker(config: Any) -> int:
@@ -106,15 +108,4 @@ def run_tracker(config: Any) -> int:
 
     from swarmrace.rendezvous.server import serve
 
-    return uvloop.run(_ended_by_sigterm(serve(config)))
-
-
-async def _ended_by_sigterm(work: Any) -> int:
-    """Run `work`; on SIGTERM cancel it and return 143, 0 when it ends by itself."""
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
-    return 0
+    return uvloop.run(ended_by_sigterm(serve(config)))
