@@ -61,9 +61,15 @@ The pushed series have the names and labels of the served ones, without those th
 ## Dashboard and recording rules
 
 `charts/monitoring/files/dashboard.json` goes into any Grafana with a Prometheus or VictoriaMetrics
-data source, `charts/monitoring/files/rules.yaml` into Prometheus or vmalert; the chart `monitoring`
-brings both. The dashboard needs no recording rule. Scrapes show a run as coarsely as they come: of
-a transfer that takes a second, a scrape every 2 s sees the marks and little of the curve. For the
+data source, `charts/monitoring/files/rules.yaml` into Prometheus or vmalert. The chart `monitoring`
+brings both for its own release: rules over its race alone, so that several releases don't record
+the same series, and a dashboard with a name and uid of its own that opens at its race. Two releases
+of one scenario have one race id, and their series fall together: raise `attempt` in one of them.
+
+The dashboard needs no recording rule. Its rates are taken over four scrapes, whatever the data
+source in Grafana is set to: the scrape interval stands in each panel and query, 2 s in the file and
+`monitoring.intervalSeconds` in the chart. Scrapes show a run as coarsely as they come: of a
+transfer that takes a second, a scrape every 2 s sees the marks and little of the curve. For the
 curve, push.
 
 What a scrape costs the peer: `python benchmarks/scrape.py`.
