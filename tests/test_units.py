@@ -38,6 +38,8 @@ from swarmrace.units import (
         ("5 GB", 5_000_000_000),
         ("1TB", 10**12),
         ("0.5KiB", 512),
+        ("2Gi", 2_147_483_648),
+        ("1.5 Ki", 1536),
     ],
 )
 def test_sizes(text, size_bytes):
@@ -66,6 +68,7 @@ def test_rates(text, bytes_per_second):
     [
         *("", "MB", "-1", "-1MB", "100mb", "100Mb", "100 MB ", " 1", "100  MB", "1,5MB", "1e8"),
         *(".5MB", "1.MB", "100MBit", "١MB", "1MB\n", "nan", "100Mbit", "0.3B", "0.0001kB"),
+        *("2G", "2M", "2k", "2ki", "2GiBB", "2Gi/s"),
         *(True, None, 1.5, float("nan"), float("inf"), [], -1),
     ],
 )
@@ -74,7 +77,7 @@ def test_what_is_no_size_is_refused_with_what_was_found(text):
         parse_size(text)
 
 
-@pytest.mark.parametrize("text", ["1bit", "100Mb", "100Mbps", "1Mbit/h", "-1Mbit", "12bit"])
+@pytest.mark.parametrize("text", ["1bit", "100Mb", "100Mbps", "1Mbit/h", "-1Mbit", "12bit", "1Gi"])
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(ValueError, match=r"found .*"):
         parse_rate(text)

@@ -38,7 +38,7 @@ SUPERVISOR = Path("images/codex-supervisor/supervise.sh")
 
 _AMOUNTS = {parse_size: "size", parse_rate: "rate", cluster.parse_cpu: "cpu"}
 _AMOUNT_WORDS = {
-    "size": "Bytes, or 100MB (10^8), 100MiB (104,857,600).",
+    "size": "Bytes, or 100MB (10^8), 100MiB or 100Mi (104,857,600).",
     "rate": "Bytes per second, or 100Mbit, 12.5MB.",
     "cpu": "Cores, or thousandths of one: 2, 0.5, 500m.",
 }
@@ -97,6 +97,7 @@ def model_template() -> str:
         "slackSeconds": pods.SLACK_SECONDS,
         "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
         "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
+        "annotatedBurstBytes": cluster.ANNOTATED_BURST_BYTES,
         "resultsDivisor": pods.RESULTS_DIVISOR,
         "resultsOverheadBytes": pods.RESULTS_OVERHEAD_BYTES,
         "scrapesApartSeconds": linger.APART_SECONDS,
@@ -144,9 +145,10 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
         value, key = getattr(model, name), field.alias or name
         nested = isinstance(value, BaseModel)
         first = "#" if nested else mark  # helm-docs lists what is marked; leaves say it all
-        for number, line in enumerate(
-            textwrap.wrap(_about(type(model), name, value), 96 - len(indent))
-        ):
+        about = _about(type(model), name, value)
+        if value is None and mark == "# --":
+            about = f"({_type(field)}) {about}"
+        for number, line in enumerate(textwrap.wrap(about, 96 - len(indent))):
             lines.append(f"{indent}{first if number == 0 else '#'} {line}")
         if nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
@@ -171,6 +173,14 @@ def _about(model: type[BaseModel], name: str, value: Any) -> str:
                 if isinstance(kind, type) and issubclass(kind, BaseModel):
                     words = inspect.getdoc(kind)
     return " ".join((words or "").split())
+
+
+def _type(field: FieldInfo) -> str:
+    """Return the type of what is absent by default, in helm-docs' words."""
+    options = _options(field.annotation)
+    if any(isinstance(option, type) and issubclass(option, BaseModel) for option in options):
+        return "object"
+    return "int" if int in options and not _amount(field) else "string"
 
 
 def _scalar(field: FieldInfo, value: Any) -> str:

@@ -126,6 +126,13 @@ class Spread(Model):
     """Whether a peer that would break it starts all the same."""
     one_per_node: Flag = False
     """Hard anti-affinity: no two peers of an entrant on one node."""
+    same_nodes: Flag = True
+    """Hard affinity: peer k of every entrant on one node, so that all race on the same machines. A
+    node then needs room for one peer of each."""
+
+
+ANNOTATED_BURST_BYTES = 512 * MIB
+"""containerd and CRI-O give the bandwidth plugin a burst of 2^32 - 1 bits."""
 
 
 class Peers(Model):
@@ -139,6 +146,9 @@ class Peers(Model):
     """How rates are applied: `tc` in an init container (the one that needs NET_ADMIN and root),
     `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have large
     bursts, know rates alone, and are ignored without their plugin: the preflight measures."""
+    burst: Annotated[Size, Field(gt=0)] | None = None
+    """Most that what limits the rates may let pass at once before it limits: the preflight moves so
+    much before it measures. When absent what is known: tc's own, 512MiB with the annotations."""
     node_selector: Labels = {}
     """Labels a node must have."""
     tolerations: list[Free] = []
@@ -164,6 +174,8 @@ class Family(Model):
     """The image's entrypoint and the node's program."""
     alone: str = ""
     """The argument for a node that has none to join yet."""
+    nat: str = "extip:$(POD_IP)"
+    """Its option `nat`: the pod's own address. Codex v0.1.9 takes a bare one, `$(POD_IP)`."""
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
     """Of the environment variables that are its options."""
     api_path: Annotated[str, Field(pattern=r"^/")]

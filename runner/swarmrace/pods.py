@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from decimal import Decimal
 
-from swarmrace.cluster import MIB, NODE_QUOTA_BYTES, Amounts
+from swarmrace.cluster import ANNOTATED_BURST_BYTES, MIB, NODE_QUOTA_BYTES, Amounts
 from swarmrace.entrants import CodexOptions
 from swarmrace.metrics.linger import APART_SECONDS
 from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
@@ -84,6 +84,15 @@ def node_quota_bytes(scenario: Scenario, options: CodexOptions) -> int | None:
     from swarmrace.systems.codex.programs import quota_bytes
 
     return quota_bytes(NODE_QUOTA_BYTES, options, scenario.race.file_size)
+
+
+def burst_bytes(scenario: Scenario) -> int | None:
+    """Return the burst a peer is told of, or None: its rates aren't limited, or by tc."""
+    peers = scenario.global_.peers
+    if not scenario.race.network.limited:
+        return None
+    known = None if peers.conditions == "tc" else ANNOTATED_BURST_BYTES
+    return known if peers.burst is None else peers.burst
 
 
 def split(total: int, percent: int) -> tuple[int, int]:
@@ -172,6 +181,8 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             "global.race.network: Kube-OVN knows whole Mbit/s alone; expected rates that are, "
             "such as 100Mbit"
         )
+    if any(isinstance(options, CodexOptions) for options in scenario.entrants.values()):
+        faults += _share_faults(scenario)
     held, needed = scenario.tracker.storage.size, results_bytes(scenario)
     if found == 1 and held < needed:
         faults.append(
@@ -185,4 +196,19 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             f"wait for no scraper: two answers at least {APART_SECONDS:g} s apart take up to two "
             "of monitoring.intervalSeconds more"
         )
+    return faults
+
+
+def _share_faults(scenario: Scenario) -> list[str]:
+    """Return the amounts of which a node's share would round to 0, which sets none."""
+    percent, faults = scenario.global_.codex.node_percent, []
+    for kind, amounts in scenario.global_.peers.resources:
+        for name, unit in (("cpu", "m"), ("memory", "")):
+            total = getattr(amounts, name)
+            if total and not split(total, percent)[0]:
+                faults.append(
+                    f"global.peers.resources.{kind}.{name}: found {total}{unit}, expected at least "
+                    f"{-(-100 // percent)}{unit}: the node has {percent} % of it "
+                    "(global.codex.nodePercent)"
+                )
     return faults

@@ -1,6 +1,6 @@
 """Sizes and rates with units: kB/MB/GB are powers of 1000, KiB/MiB/GiB of 1024, everywhere.
 
-Sizes are bytes (`100MB`, `100MiB`, a bare number). Rates are bits per second when the unit says
+Sizes are bytes (`100MB`, `100MiB`, a bare number; `100Mi`, as Kubernetes writes it). Rates are bits per second when the unit says
 `bit` (`100Mbit`) and bytes per second when it says `B` (`12.5MB`); both parse to **bytes per
 second**. The grammar is deliberately small, because the Helm library chart speaks it as well:
 up to 16 digits, an optional decimal fraction of up to 6, an optional unit, case as written here.
@@ -30,7 +30,7 @@ _SCALE = {
     "Ti": 1024**4,
 }
 _NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,6})?)"
-_SIZE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?B)?")
+_SIZE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?B|([KMGT]i))?")
 _RATE = re.compile(_NUMBER + r" ?(?:([kMGT]|[KMGT]i)?(B|bit)(?:/s)?)?")
 
 SIZE_PATTERN = f"^{_SIZE.pattern}$"
@@ -71,9 +71,10 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
     match = pattern.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"found {in_yaml(value)}, expected {wanted}")
-    number, scale, *kind = match.groups()
-    amount = Decimal(number) * _SCALE[scale or ""]
-    if kind and kind[0] == "bit":
+    number, scale, last = match.groups()
+    kubernetes = last if last in _SCALE else None
+    amount = Decimal(number) * _SCALE[scale or kubernetes or ""]
+    if last == "bit":
         amount /= 8
     if amount != amount.to_integral_value():
         raise ValueError(f"found {value!r}, which is not a whole number of bytes")
@@ -144,7 +145,7 @@ Size = Annotated[
     BeforeValidator(parse_size),
     Field(ge=0, le=MOST_EXACT),
     PlainSerializer(lambda v: v, return_type=int),
-    Spelled(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB (104,857,600)"),
+    Spelled(SIZE_PATTERN, "bytes, or 100MB (10^8), 100MiB or 100Mi (104,857,600)"),
 ]
 """A size in bytes; input may carry a unit."""
 

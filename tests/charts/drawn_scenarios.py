@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 SIZES = ["1", "100MB", "100MiB", "1.5GiB", "0.5GB", "1GB", "5GB", "12.25MiB", "0.000001TB",
-         "0.25KiB", "16KiB", "262144", "1.000001MB", "8191.5TiB", "7 MB", 1, 17, 100_000_000,
-         2**31 + 1, 123_456_789_012]  # fmt: skip
+         "0.25KiB", "2Gi", "1.5 Ki", "16KiB", "262144", "1.000001MB", "8191.5TiB", "7 MB", 1, 17,
+         100_000_000, 2**31 + 1, 123_456_789_012]  # fmt: skip
 RATES = ["100Mbit", "12.5MB", "1Gbit", "1.2Gbit/s", "8bit", "1MiB/s", 125_000, "0.5Mbit", "3kB"]
 ODD_RATES = ["7bit", "0.000001kbit", "1.5B", "0bit", "99999999TB", 0]
 ODD_SIZES = ["1.5B", "0.1KiB", "0.0000001", "99999999TB", "8192TiB", "0MB", "MB", "1 00MB", "1mb",
-             "-1", "1e9", -1, 1.5, True, "100Mbit"]  # fmt: skip
+             "-1", "1e9", -1, 1.5, True, "100Mbit", "2G", "1.3Ki"]  # fmt: skip
 
 
 def scenarios(count: int, seed: int = 1) -> list[dict[str, Any]]:
@@ -72,9 +72,43 @@ def _valid(draw: random.Random) -> dict[str, Any]:
             shared["peers"]["storage"] = _some(
                 draw, size=["3GiB"], kind=["persistentVolumeClaim", "emptyDir"]
             )
+    _place(draw, shared)
     if draw.random() < 0.2:
         shared["codex"] = {"nodePercent": draw.randint(1, 99)}
+    if draw.random() < 0.2:
+        shared.setdefault("codex", {})["families"] = _families(draw)
+    if draw.random() < 0.2:
+        shared["token"] = _some(draw, existingSecret=["mine", ""], key=["token", "other"])
     return shared
+
+
+def _place(draw: random.Random, shared: dict[str, Any]) -> None:
+    """Say where peers go, or how their rates are limited."""
+    peers: dict[str, Any] = {}
+    if draw.random() < 0.3:
+        peers["spread"] = _some(
+            draw, topologyKey=["topology.kubernetes.io/zone"], maxSkew=[1, 3],
+            whenUnsatisfiable=["ScheduleAnyway", "DoNotSchedule"], onePerNode=[True, False],
+            sameNodes=[True, False],
+        )  # fmt: skip
+    if draw.random() < 0.2:
+        term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
+        kind = draw.choice(["podAffinity", "podAntiAffinity"])
+        how = draw.choice(["required", "preferred"])
+        terms = [term] if how == "required" else [{"weight": 1, "podAffinityTerm": term}]
+        peers["affinity"] = {kind: {f"{how}DuringSchedulingIgnoredDuringExecution": terms}}
+    peers |= _some(draw, burst=["64MiB", 10**9, None]) if draw.random() < 0.4 else {}
+    peers |= _some(draw, nodeSelector=[{"disk": "ssd"}]) if draw.random() < 0.2 else {}
+    if peers:
+        shared.setdefault("peers", {}).update(peers)
+
+
+def _families(draw: random.Random) -> dict[str, Any]:
+    return _some(
+        draw,
+        codex=[{"image": "x/codex@sha256:0"}, {"metricsPort": 9999, "pullPolicy": "Always"}],
+        storage=[{"alone": ""}, {"command": ["/x", "storage"], "environmentPrefix": "X_"}],
+    )
 
 
 def _entrant(draw: random.Random) -> dict[str, Any]:
@@ -86,6 +120,8 @@ def _entrant(draw: random.Random) -> dict[str, Any]:
             protocol=["v1", "v2", "hybrid"],
             utp=[True, False, None],
             pieceOrder=["rarestFirst", "sequential"],
+            reference=["magnet", "torrent"],
+            encryption=[True, False, None],
             settings=[{}, {"active_seeds": 5, "user_agent": "x", "enable_dht": False}],
         )
     elif kind == "codex":
@@ -156,6 +192,12 @@ BREAKS: list[Callable[[random.Random, dict[str, Any]], None]] = [
     _key("peers.storage.size", ODD_SIZES),
     _key("peers.resources.limits.cpu", ["x", "1.5m", -1]),
     _key("peers.resource", [{}]),
+    _key("peers.resources.limits.memory", [1, "5B"]),
+    _key("peers.resources.requests.cpu", ["1m", 0.002]),
+    _key("peers.spread.sameNodes", ["yes", 1]),
+    _key("peers.burst", ["1.5B", 0]),
+    _key("token.key", [""]),
+    _key("codex.families.codex.environmentPrefix", ["codex"]),
     _key("image.digest", ["sha256:1", "x"]),
     _option("bittorrent", "pieceSize", ["20KiB", "1KiB", "64GiB", "16KiB", 16384, "1.5B", 0]),
     _option("bittorrent", "pieceSize", ["128MiB", "256MiB", 4 * 2**30]),

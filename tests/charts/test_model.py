@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def facts(scenario: Scenario, race_id: str) -> dict[str, Any]:
     return {
         "raced": json.loads(json.dumps(scenario.canonical())),
         "deadline": str(pods.deadline_seconds(scenario)),
+        "burst": "" if (burst := pods.burst_bytes(scenario)) is None else str(burst),
         "storage": str(pods.storage_bytes(scenario)),
         "results": str(pods.results_bytes(scenario)),
         "ephemeral": str(pods.ephemeral_bytes(scenario)),
@@ -207,9 +209,37 @@ def test_the_race_id_follows_what_is_raced_alone(helm: str, consumer: Path, tmp_
         {**base, "image": {"tag": "other"}},
         {**base, "peers": {"resources": {"limits": {"cpu": 3}}}},
         {**base, "peers": {"nodeSelector": {"disk": "ssd"}}},
+        {**base, "peers": {"spread": {"sameNodes": False}}},
+        {**base, "token": {"existingSecret": "mine"}},
     ]
     texts = by_helm(helm, consumer, {"scenarios": [base, *same, *other]}, tmp_path)
     ids = [json.loads(text)["raceId"] for text in texts]
     assert all(re.fullmatch("[0-9a-f]{10}", found) for found in ids)
     assert len(set(ids[: 1 + len(same)])) == 1
     assert len(set(ids)) == 1 + len(other)
+
+
+def test_what_a_template_says_otherwise_is_no_other_race(
+    helm: str, consumer: Path, tmp_path: Path
+) -> None:
+    """A comment, an order or a quote in the pod template must not end a race in progress."""
+    scenario = {"race": {}, "entrants": {"a": {"kind": "http"}}}
+    ids = []
+    for number, (old, new) in enumerate(
+        [
+            ("", ""),
+            ("restartPolicy: Never", "# said otherwise\n  restartPolicy: 'Never'"),
+            ("restartPolicy: Never", "restartPolicy: OnFailure"),
+        ]
+    ):
+        folder = tmp_path / str(number) / "charts" / "consumer"
+        shutil.copytree(consumer, folder)
+        shutil.rmtree(folder / "charts")
+        common = folder / "charts" / "common"
+        shutil.copytree(consumer.parents[2] / "charts" / "common", common)
+        template = common / "templates" / "_pod.tpl"
+        assert old in template.read_text()
+        template.write_text(template.read_text().replace(old, new, 1))
+        (answer,) = by_helm(helm, folder, {"scenarios": [scenario]}, tmp_path)
+        ids.append(json.loads(answer)["raceId"])
+    assert ids[0] == ids[1] != ids[2]

@@ -198,134 +198,6 @@ def test_storage_follows_the_file(render: Render) -> None:
         assert int(claim["resources"]["requests"]["storage"]) == pods.storage_bytes(parse(values()))
 
 
-def test_a_codex_pod_is_a_runner_with_a_supervised_node(render: Render) -> None:
-    rendered = render(values(ALL))
-    script = (ROOT / "images" / "codex-supervisor" / "supervise.sh").read_text()
-    assert rendered.one("ConfigMap", "-codex")["data"]["supervise.sh"] == script
-    for entrant, program, prefix, path in (
-        ("codex", "codex", "CODEX_", "/api/codex/v1"),
-        ("storage", "storage", "STORAGE_", "/api/storage/v1"),
-    ):
-        spec = peers(rendered)[entrant]["spec"]["template"]["spec"]
-        (node,) = spec["initContainers"]
-        (runner,) = spec["containers"]
-        assert node["restartPolicy"] == "Always"
-        assert node["command"] == ["/bin/sh", "/supervisor/supervise.sh"]
-        assert node["args"] == ["/docker-entrypoint.sh", program]
-        probe = node["startupProbe"]["httpGet"]
-        assert probe == {"path": f"{path}/debug/info", "port": 8080}
-        env = environment(node)
-        assert env[f"{prefix}NAT"] == "extip:$(POD_IP)"
-        assert env[f"{prefix}LISTEN_ADDRS"] == "/ip4/$(POD_IP)/tcp/8070"
-        assert env[f"{prefix}DATA_DIR"] == env["SUPERVISE_DATA"]
-        assert f"{prefix}STORAGE_QUOTA" not in env
-        names = list(env)
-        assert names.index("POD_IP") < names.index(f"{prefix}NAT"), "$(…) refers back alone"
-        assert environment(runner)["SWARMRACE_CODEX_NODE"] == "http://127.0.0.1:8080"
-        mounts = [
-            {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
-            for container in (node, runner)
-        ]
-        assert mounts[0]["control"] == mounts[1]["control"] == env["SUPERVISE_CONTROL"]
-    assert environment(spec["initContainers"][0])["SUPERVISE_ALONE"] == "--no-bootstrap-node"
-
-
-def test_the_real_image_differs_from_the_double_by_its_name_alone(render: Render) -> None:
-    file = ROOT / "charts" / "swarmrace" / "ci" / "codex-values.yaml"
-    double = render(file, "--set", "global.token.existingSecret=x")
-    real = render(
-        file,
-        "--set", "global.token.existingSecret=x",
-        "--set", "global.codex.families.codex.image=codexstorage/nim-codex:0.2.5",
-    )  # fmt: skip
-    texts = [
-        str(list(r)).replace(r.race_id, "ID").replace(image, "IMAGE")
-        for r, image in ((double, "localhost/codex-double:dev"),
-                         (real, "codexstorage/nim-codex:0.2.5"))
-    ]  # fmt: skip
-    assert texts[0] == texts[1]
-    assert double.race_id != real.race_id
-
-
-def test_two_versions_of_one_family_race(render: Render) -> None:
-    entrants = {"old": {"kind": "codex", "image": "x/codex:1"}, "new": {"kind": "codex"}}
-    images = {
-        entrant: job["spec"]["template"]["spec"]["initContainers"][0]["image"]
-        for entrant, job in peers(render(values(entrants))).items()
-    }
-    assert images == {"old": "x/codex:1", "new": "codexstorage/nim-codex:0.2.5"}
-
-
-def test_a_file_above_the_nodes_quota_raises_it(render: Render) -> None:
-    race = {"fileSize": "30GB", "repetitions": 1}
-    rendered = render(values({"codex": {"kind": "codex"}}, race))
-    (node,) = peers(rendered)["codex"]["spec"]["template"]["spec"]["initContainers"]
-    assert int(environment(node)["CODEX_STORAGE_QUOTA"]) > 30 * 10**9
-
-
-def test_rates_by_tc_need_the_one_exception(render: Render) -> None:
-    rendered = render(values(ALL, {"network": {"upload": "40Mbit"}}))
-    for job in peers(rendered).values():
-        shape = job["spec"]["template"]["spec"]["initContainers"][0]
-        assert shape["name"] == "shape"
-        assert shape["args"] == ["shape"]
-        assert shape["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
-    assert all(
-        not job["spec"]["template"]["spec"].get("initContainers")
-        for job in peers(render(values())).values()
-    )
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        (
-            "cni",
-            {
-                "kubernetes.io/egress-bandwidth": "40000000",
-                "kubernetes.io/ingress-bandwidth": "80000000",
-            },
-        ),
-        (
-            "kubeOvn",
-            {"ovn.kubernetes.io/egress_rate": "40", "ovn.kubernetes.io/ingress_rate": "80"},
-        ),
-    ],
-)
-def test_rates_by_annotations(render: Render, how: str, expected: dict[str, str]) -> None:
-    network = {"upload": "40Mbit", "download": "10MB"}
-    rendered = render(values(race={"network": network}, shared={"peers": {"conditions": how}}))
-    for job in peers(rendered).values():
-        template = job["spec"]["template"]
-        assert expected.items() <= template["metadata"]["annotations"].items()
-        assert "initContainers" not in template["spec"]
-
-
-def test_scheduling(render: Render) -> None:
-    settings = {
-        "nodeSelector": {"disk": "ssd"},
-        "tolerations": [{"key": "race", "operator": "Exists"}],
-        "priorityClassName": "high",
-        "spread": {"onePerNode": True, "maxSkew": 2},
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
-            "nodeSelectorTerms": [{"matchExpressions": [{"key": "x", "operator": "Exists"}]}]}}},
-    }  # fmt: skip
-    for job in peers(render(values(ALL, shared={"peers": settings}))).values():
-        spec = job["spec"]["template"]["spec"]
-        labels = job["spec"]["template"]["metadata"]["labels"]
-        for key in ("nodeSelector", "tolerations", "priorityClassName"):
-            assert spec[key] == settings[key]
-        (spread,) = spec["topologySpreadConstraints"]
-        assert spread["maxSkew"] == 2
-        assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
-        assert "app.kubernetes.io/version" not in spread["labelSelector"]["matchLabels"]
-        (term,) = spec["affinity"]["podAntiAffinity"][
-            "requiredDuringSchedulingIgnoredDuringExecution"
-        ]
-        assert term["labelSelector"]["matchLabels"].items() <= labels.items()
-        assert "nodeAffinity" in spec["affinity"]
-
-
 def test_long_release_names_still_fit(render: Render) -> None:
     entrant = "x" * 20
     rendered = render(values({entrant: {"kind": "http"}}), release="a" * 53)
@@ -355,6 +227,16 @@ def test_long_release_names_still_fit(render: Render) -> None:
         (
             values(race={"fileSize": "5GB", "swarmSize": 32, "repetitions": 30}),
             "tracker.storage.size: found 4294967296, expected at least",
+        ),
+        (
+            values(
+                ALL,
+                shared={
+                    "peers": {"resources": {"limits": {"cpu": "50m"}}},
+                    "codex": {"nodePercent": 1},
+                },
+            ),
+            "global.peers.resources.limits.cpu: found 50m, expected at least 100m",
         ),
         ({}, "found none, expected at least one"),
     ],

@@ -61,8 +61,9 @@ Each of these takes what common.scenario returned and says what swarmrace.pods s
 {{- end -}}
 
 {{/*
-common.raceId: 10 hex digits of a hash of what is raced and of every entrant's pod template. The
-templates are rendered with fixed names: neither release nor id are in them.
+common.raceId: 10 hex digits of a hash of what is raced and of every entrant's pod template, read as
+YAML: a comment makes no new race. They are rendered with fixed names: neither release nor id are in
+them.
 */}}
 {{- define "common.raceId" -}}
 {{- $scenario := . -}}
@@ -71,7 +72,7 @@ templates are rendered with fixed names: neither release nor id are in them.
   {{- if eq $options.kind "codex" -}}
     {{- $text = printf "%s\n%s" $text (include "common.codex.supervise" . | sha256sum) -}}
   {{- end -}}
-  {{- $text = printf "%s\n%s" $text (include "common.pod" (dict "scenario" $scenario "entrant" $name "release" "x" "raceId" "x")) -}}
+  {{- $text = printf "%s\n%s" $text (include "common.pod" (dict "scenario" $scenario "entrant" $name "release" "x" "raceId" "x") | fromYaml | toJson) -}}
 {{- end -}}
 {{- $text | sha256sum | trunc 10 -}}
 {{- end -}}

@@ -26,6 +26,18 @@ capabilities:
 {{- end -}}
 
 {{/*
+common.scheduling: where a pod goes, as YAML. Takes a dict with nodeSelector, tolerations, affinity
+and priorityClassName; what is empty is left out.
+*/}}
+{{- define "common.scheduling" -}}
+{{- $found := dict -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+  {{- with get $ $key -}}{{- $_ := set $found $key . -}}{{- end -}}
+{{- end -}}
+{{- if $found -}}{{- toYaml $found -}}{{- end -}}
+{{- end -}}
+
+{{/*
 common.labels: labels of an object. Takes a dict: release, raceId, name (what it is), component (its
 role), and entrant where it has one. They are stable while the race is; what changes with the chart
 stands in common.metadata.
@@ -98,6 +110,18 @@ Takes a dict: scenario, percent (the node's share, 0 without a node). Returns JS
 {{- define "common.shaped" -}}
 {{- $seeders := .seeders | default dict -}}
 {{- if or .upload .download .delayMilliseconds .lossPercent $seeders.upload $seeders.download -}}true{{- end -}}
+{{- end -}}
+
+{{/* common.burst: the burst a peer is told of, or nothing. Takes common.scenario. */}}
+{{- define "common.burst" -}}
+{{- $network := .race.network -}}
+{{- if include "common.shaped" (dict "upload" $network.upload "download" $network.download "seeders" $network.seeders) -}}
+  {{- if .peers.burst -}}
+{{- int64 .peers.burst -}}
+  {{- else if ne .peers.conditions "tc" -}}
+{{- int64 (include "common.constants" . | fromJson).annotatedBurstBytes -}}
+  {{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* common.conditions.annotations: rates as annotations, where the scenario wants them so. */}}

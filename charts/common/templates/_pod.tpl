@@ -39,30 +39,11 @@ spec:
   {{- end }}
   securityContext:
     {{- include "common.security.pod" . | nindent 4 }}
-  {{- with $peers.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
-  {{- with $peers.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $peers.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- $affinity := deepCopy ($peers.affinity | default dict) }}
-  {{- if $peers.spread.onePerNode }}
-    {{- $anti := get $affinity "podAntiAffinity" | default dict | deepCopy }}
-    {{- $term := dict "topologyKey" $peers.spread.topologyKey "labelSelector" (dict "matchLabels" $labels) }}
-    {{- $_ := set $anti "requiredDuringSchedulingIgnoredDuringExecution" (append ($anti.requiredDuringSchedulingIgnoredDuringExecution | default list) $term) }}
-    {{- $_ := set $affinity "podAntiAffinity" $anti }}
-  {{- end }}
-  {{- with $affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "common.scheduling" (merge (dict "affinity" (include "common.affinity" . | fromJson)) $peers) }}
+  {{- . | nindent 2 }}
   {{- end }}
   topologySpreadConstraints:
-    - topologyKey: {{ $peers.spread.topologyKey }}
+    - topologyKey: {{ $peers.spread.topologyKey | quote }}
       maxSkew: {{ $peers.spread.maxSkew }}
       whenUnsatisfiable: {{ $peers.spread.whenUnsatisfiable }}
       labelSelector:
@@ -83,14 +64,14 @@ spec:
       args: [peer]
       env:
         {{- include "common.environment" . | nindent 8 }}
-        - name: SWARMRACE_RENDEZVOUS
-          value: {{ printf "http://%s:%v" (include "common.tracker" .release) $constants.trackerPort | quote }}
         - name: SWARMRACE_WORK_DIR
           value: /work/peer
-        - name: SWARMRACE_TOKEN_FILE
-          value: /token/token
         - name: SWARMRACE_METRICS_PORT
           value: {{ $constants.metricsPort | quote }}
+        {{- with include "common.burst" $scenario }}
+        - name: SWARMRACE_BURST_BYTES
+          value: {{ . | quote }}
+        {{- end }}
         {{- if $codex }}
         - name: SWARMRACE_CODEX_NODE
           value: {{ printf "http://127.0.0.1:%v" $constants.nodeApiPort | quote }}
@@ -117,9 +98,6 @@ spec:
         {{- include "common.mounts" . | nindent 8 }}
         - name: work
           mountPath: /work
-        - name: token
-          mountPath: /token
-          readOnly: true
         {{- if $codex }}
         - name: control
           mountPath: /control
@@ -136,7 +114,7 @@ spec:
             path: token
     - name: tmp
       emptyDir:
-        sizeLimit: {{ 67108864 }}
+        sizeLimit: "67108864"
     - name: work
       {{- if eq $peers.storage.kind "persistentVolumeClaim" }}
       ephemeral:
@@ -162,6 +140,29 @@ spec:
         name: {{ $base }}-{{ .raceId }}-codex
         defaultMode: 0555
     {{- end }}
+{{- end -}}
+
+{{/*
+common.affinity: the user's own, and what the spread adds, as JSON. Takes what common.pod takes.
+*/}}
+{{- define "common.affinity" -}}
+{{- $peers := .scenario.peers -}}
+{{- $affinity := deepCopy ($peers.affinity | default dict) -}}
+{{- $labels := include "common.labels.peer" . | fromYaml -}}
+{{- $more := dict -}}
+{{- if $peers.spread.onePerNode -}}
+  {{- $_ := set $more "podAntiAffinity" (dict "topologyKey" $peers.spread.topologyKey "labelSelector" (dict "matchLabels" $labels)) -}}
+{{- end -}}
+{{- if $peers.spread.sameNodes -}}
+  {{- $everybody := omit $labels "swarmrace/entrant" "app.kubernetes.io/name" -}}
+  {{- $_ := set $more "podAffinity" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $everybody) "matchLabelKeys" (list "batch.kubernetes.io/job-completion-index")) -}}
+{{- end -}}
+{{- range $kind, $term := $more -}}
+  {{- $terms := get $affinity $kind | default dict -}}
+  {{- $_ := set $terms "requiredDuringSchedulingIgnoredDuringExecution" (append ($terms.requiredDuringSchedulingIgnoredDuringExecution | default list) $term) -}}
+  {{- $_ := set $affinity $kind $terms -}}
+{{- end -}}
+{{- toJson $affinity -}}
 {{- end -}}
 
 {{/* common.container.shape: sets the link's conditions by tc, then ends. */}}
@@ -257,7 +258,7 @@ spec:
 - name: {{ $prefix }}LISTEN_PORT
   value: {{ $constants.nodeListenPort | quote }}
 - name: {{ $prefix }}NAT
-  value: extip:$(POD_IP)
+  value: {{ .family.nat | quote }}
 - name: {{ $prefix }}METRICS
   value: "true"
 - name: {{ $prefix }}METRICS_ADDRESS
@@ -300,6 +301,7 @@ spec:
 
 {{/* common.environment: what every command of a peer's pod reads: who it is and what is raced. */}}
 {{- define "common.environment" -}}
+{{- $constants := (include "common.constants" . | fromJson) -}}
 - name: SWARMRACE_PEER
   valueFrom:
     fieldRef:
@@ -318,6 +320,10 @@ spec:
   value: /scenario/scenario.json
 - name: SWARMRACE_ENTRANT
   value: {{ .entrant | quote }}
+- name: SWARMRACE_RENDEZVOUS
+  value: {{ printf "http://%s:%v" (include "common.tracker" .release) $constants.trackerPort | quote }}
+- name: SWARMRACE_TOKEN_FILE
+  value: /token/token
 - name: HOME
   value: /tmp
 {{- end -}}
@@ -326,6 +332,9 @@ spec:
 {{- define "common.mounts" -}}
 - name: scenario
   mountPath: /scenario
+  readOnly: true
+- name: token
+  mountPath: /token
   readOnly: true
 - name: tmp
   mountPath: /tmp

@@ -163,6 +163,17 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
     {{- $faults = append $faults (printf "global.entrants.%s.blockSize: needs global.entrants.%s.family: storage, because `auto` is codex on a cluster, which takes none" $name $name) -}}
   {{- end -}}
 {{- end -}}
+{{- $codex := false -}}
+{{- range $scenario.entrants -}}{{- if eq (toString .kind) "codex" -}}{{- $codex = true -}}{{- end -}}{{- end -}}
+{{- $percent := int64 $scenario.codex.nodePercent -}}
+{{- range $kind := ternary (list "requests" "limits") list $codex -}}
+  {{- range $name, $unit := dict "cpu" "m" "memory" "" -}}
+    {{- $total := int64 (get (get $scenario.peers.resources $kind) $name) -}}
+    {{- if and $total (lt (mul $total $percent) 100) -}}
+      {{- $faults = append $faults (printf "global.peers.resources.%s.%s: found %d%s, expected at least %d%s: the node has %d %% of it (global.codex.nodePercent)" $kind $name $total $unit (div (add 99 $percent) $percent) $unit $percent) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- $matrix := $race.matrix | default dict -}}
 {{- $networks := $matrix.network | default (list $race.network) -}}
 {{- $how := $scenario.peers.conditions -}}

@@ -1,0 +1,145 @@
+"""A Codex entrant's pod: what a real node needs, by what is known of real nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helm_charts import ROOT, Render
+from test_umbrella import ALL, environment, peers, values
+
+CI = ROOT / "charts" / "swarmrace" / "ci" / "codex-values.yaml"
+FAMILIES = {
+    "codex": ("codexstorage/nim-codex:0.2.5", "codex", "CODEX_", "/api/codex/v1", None),
+    "storage": (
+        "logosstorage/logos-storage-nim:latest",
+        "storage",
+        "STORAGE_",
+        "/api/storage/v1",
+        "--no-bootstrap-node",
+    ),
+}
+"""Image, program, environment prefix, REST base path, and what a node that joins none is told."""
+
+
+def node_of(spec: dict[str, Any]) -> dict[str, Any]:
+    (node,) = (c for c in spec["initContainers"] if c["name"] == "node")
+    return node
+
+
+def pods(render: Render, given: Any, *arguments: str) -> dict[str, dict[str, Any]]:
+    """Pod spec by entrant, of the Codex entrants."""
+    jobs = peers(render(given, *arguments)).items()
+    specs = {entrant: job["spec"]["template"]["spec"] for entrant, job in jobs}
+    return {entrant: spec for entrant, spec in specs.items() if "initContainers" in spec}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
+    """All of its options, and no other: the API and metrics bind the loopback address by default,
+    metrics are off, the listening port is random, and a gateway would be looked for."""
+    image, program, prefix, base, alone = FAMILIES[family]
+    spec = pods(render, values(ALL))[family]
+    node = node_of(spec)
+    assert node["image"] == image
+    assert node["command"] == ["/bin/sh", "/supervisor/supervise.sh"]
+    assert node["args"] == ["/docker-entrypoint.sh", program]
+    assert node["restartPolicy"] == "Always", "a native sidecar"
+    env = environment(node)
+    options = {name: value for name, value in env.items() if name.startswith(prefix)}
+    assert options == {
+        f"{prefix}{name}": value
+        for name, value in {
+            "DATA_DIR": "/work/node",
+            "API_PORT": "8080",
+            "API_BINDADDR": "0.0.0.0",
+            "DISC_PORT": "8090",
+            "LISTEN_ADDRS": "/ip4/$(POD_IP)/tcp/8070",
+            "LISTEN_IP": "$(POD_IP)",
+            "LISTEN_PORT": "8070",
+            "NAT": "extip:$(POD_IP)",
+            "METRICS": "true",
+            "METRICS_ADDRESS": "0.0.0.0",
+            "METRICS_PORT": "8008",
+            "LOG_LEVEL": "INFO",
+        }.items()
+    }
+    assert env["POD_IP"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    names = list(env)
+    assert all(
+        names.index("POD_IP") < names.index(name)
+        for name, value in options.items()
+        if "$(POD_IP)" in value
+    ), "$(…) refers back alone"
+    assert env["SUPERVISE_DATA"] == options[f"{prefix}DATA_DIR"]
+    assert env.get("SUPERVISE_ALONE") == alone
+    assert not {"BOOTSTRAP_NODE_URL", "NAT_IP_AUTO"} & set(env), "the runner says whom to join"
+    assert [port["containerPort"] for port in node["ports"]] == [8008]
+    assert node["startupProbe"]["httpGet"] == {"path": f"{base}/debug/info", "port": 8080}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_runner_finds_its_node(render: Render, family: str) -> None:
+    spec = pods(render, values(ALL))[family]
+    node, (runner,) = node_of(spec), spec["containers"]
+    env = environment(runner)
+    assert env["SWARMRACE_CODEX_NODE"] == "http://127.0.0.1:8080"
+    assert env["SWARMRACE_CODEX_METRICS"] == "http://127.0.0.1:8008/metrics"
+    mounts = [{m["name"]: m["mountPath"] for m in c["volumeMounts"]} for c in (node, runner)]
+    assert mounts[0]["control"] == mounts[1]["control"] == env["SWARMRACE_CODEX_CONTROL"]
+    assert environment(node)["SUPERVISE_CONTROL"] == env["SWARMRACE_CODEX_CONTROL"]
+    assert spec["shareProcessNamespace"] is True
+
+
+def test_the_supervising_loop_is_carried_word_for_word(render: Render) -> None:
+    script = (ROOT / "images" / "codex-supervisor" / "supervise.sh").read_text()
+    assert render(values(ALL)).one("ConfigMap", "-codex")["data"]["supervise.sh"] == script
+
+
+def test_the_values_that_race_the_double_race_a_real_node(render: Render) -> None:
+    image = FAMILIES["codex"][0]
+    real = node_of(pods(render, CI, "--set", f"global.codex.families.codex.image={image}")["codex"])
+    double = node_of(pods(render, CI)["codex"])
+    assert (double.pop("image"), real.pop("image")) == ("localhost/codex-double:dev", image)
+    bare = node_of(pods(render, values(ALL))["codex"])
+    bare.pop("image")
+    assert double == real
+    assert {**double, "resources": None} == {**bare, "resources": None}, "its file is smaller"
+
+
+def test_a_family_says_what_tells_it_from_another(render: Render) -> None:
+    family = {
+        "image": "x/codex:0.1.9",
+        "command": ["/entry", "codex"],
+        "nat": "$(POD_IP)",
+        "environmentPrefix": "OLD_",
+        "apiPath": "/api/old",
+        "metricsPort": 9999,
+    }
+    shared = {"codex": {"families": {"codex": family}}}
+    rendered = render(values({"old": {"kind": "codex", "arguments": ["--a=b"]}}, shared=shared))
+    spec = peers(rendered)["old"]["spec"]["template"]["spec"]
+    node = node_of(spec)
+    env = environment(node)
+    assert (node["image"], node["args"]) == ("x/codex:0.1.9", ["/entry", "codex", "--a=b"])
+    assert (env["OLD_NAT"], env["OLD_METRICS_PORT"]) == ("$(POD_IP)", "9999")
+    assert not any(name.startswith("CODEX_") for name in env)
+    assert node["startupProbe"]["httpGet"]["path"] == "/api/old/debug/info"
+    (runner,) = spec["containers"]
+    assert environment(runner)["SWARMRACE_CODEX_METRICS"] == "http://127.0.0.1:9999/metrics"
+
+
+def test_two_versions_of_one_family_race(render: Render) -> None:
+    entrants = {"old": {"kind": "codex", "image": "x/codex:1"}, "new": {"kind": "codex"}}
+    images = {
+        entrant: job["spec"]["template"]["spec"]["initContainers"][0]["image"]
+        for entrant, job in peers(render(values(entrants))).items()
+    }
+    assert images == {"old": "x/codex:1", "new": "codexstorage/nim-codex:0.2.5"}
+
+
+def test_a_file_above_the_nodes_quota_raises_it(render: Render) -> None:
+    race = {"fileSize": "30GB", "repetitions": 1}
+    rendered = render(values({"codex": {"kind": "codex"}}, race))
+    (node,) = peers(rendered)["codex"]["spec"]["template"]["spec"]["initContainers"]
+    assert int(environment(node)["CODEX_STORAGE_QUOTA"]) > 30 * 10**9

@@ -1,0 +1,99 @@
+"""Where the pods of a release go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helm_charts import Render
+from test_umbrella import ALL, peers, pod_specs, values
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def test_scheduling(render: Render) -> None:
+    settings = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "race", "operator": "Exists"}],
+        "priorityClassName": "high",
+        "spread": {"onePerNode": True, "maxSkew": 2},
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "x", "operator": "Exists"}]}]}}},
+    }  # fmt: skip
+    for job in peers(render(values(ALL, shared={"peers": settings}))).values():
+        spec = job["spec"]["template"]["spec"]
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        for key in ("nodeSelector", "tolerations", "priorityClassName"):
+            assert spec[key] == settings[key]
+        (spread,) = spec["topologySpreadConstraints"]
+        assert spread["maxSkew"] == 2
+        assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+        assert "app.kubernetes.io/version" not in spread["labelSelector"]["matchLabels"]
+        (term,) = spec["affinity"]["podAntiAffinity"][
+            "requiredDuringSchedulingIgnoredDuringExecution"
+        ]
+        assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+        assert "nodeAffinity" in spec["affinity"]
+
+
+def affinities(render: Render, **settings: Any) -> dict[str, dict[str, Any]]:
+    jobs = peers(render(values(ALL, shared={"peers": settings})))
+    return {e: job["spec"]["template"]["spec"].get("affinity", {}) for e, job in jobs.items()}
+
+
+def test_the_entrants_peers_stand_on_the_same_nodes(render: Render) -> None:
+    """Peer k of each entrant keeps to the node of the other entrants' peer k, and to no other's."""
+    terms = [affinity["podAffinity"][REQUIRED] for affinity in affinities(render).values()]
+    assert all(term == terms[0] for term in terms), "one set of pods for all"
+    ((term,), *_) = terms
+    assert term["matchLabelKeys"] == [INDEX]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    rendered = render(values(ALL))
+    wanted = term["labelSelector"]["matchLabels"].items()
+    for job in peers(rendered).values():
+        assert wanted <= job["spec"]["template"]["metadata"]["labels"].items()
+    for other in (render(values(ALL, {"attempt": 2})), render(values(ALL), release="other")):
+        for job in peers(other).values():
+            assert not wanted <= job["spec"]["template"]["metadata"]["labels"].items()
+    for _, metadata, _ in pod_specs(rendered):
+        matched = wanted <= metadata["labels"].items()
+        assert matched == ("swarmrace/entrant" in metadata["labels"])
+
+
+def test_the_entrants_may_stand_apart(render: Render) -> None:
+    assert set(map(str, affinities(render, spread={"sameNodes": False}).values())) == {"{}"}
+
+
+def test_the_users_own_affinity_stays(render: Render) -> None:
+    mine = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
+    weighted = [{"weight": 1, "podAffinityTerm": mine}]
+    given = {
+        "podAffinity": {
+            REQUIRED: [mine],
+            "preferredDuringSchedulingIgnoredDuringExecution": weighted,
+        },
+        "podAntiAffinity": {REQUIRED: [mine]},
+        "nodeAffinity": {"x": 1},
+    }
+    for found in affinities(render, affinity=given, spread={"onePerNode": True}).values():
+        for kind in ("podAffinity", "podAntiAffinity"):
+            first, second = found[kind].pop(REQUIRED)
+            assert first == mine != second
+            found[kind][REQUIRED] = [first]
+        assert found == given
+
+
+def test_what_goes_with_the_tracker_goes_where_it_goes(render: Render) -> None:
+    """A cluster whose nodes are all tainted must let the verdict and `helm test` in as well."""
+    place = {
+        "nodeSelector": {"pool": "lab"},
+        "tolerations": [{"key": "race", "operator": "Exists"}],
+        "priorityClassName": "high",
+        "affinity": {"nodeAffinity": {}},
+    }
+    found = {
+        metadata["labels"]["app.kubernetes.io/component"]: {key: spec.get(key) for key in place}
+        for _, metadata, spec in pod_specs(render(values(tracker=place)))
+    }
+    assert found.pop("peer") != place
+    assert found == {"tracker": place, "verdict": place, "test": place}
