@@ -61,6 +61,78 @@ def raced(scenario, folder, made=lambda peer: None):
     return results.load(folder / "race"), ends
 
 
+def test_peers_send_again_what_a_tracker_without_its_folder_lacks(tmp_path, monkeypatch):
+    """A pod of a tracker whose volume goes with it is replaced in the middle of the second run."""
+    made = scenario(repetitions=3, order="sequential")
+    fetch = SyntheticSystem.fetch
+    begun: list[int] = []
+
+    async def replace():
+        new = ServerConfig(
+            scenario=made, race_id=made.race_id(), data_dir=tmp_path / "new", poll_seconds=0.1
+        )
+        places["now"] = Rendezvous(new, VirtualClock(1 << 60))
+        ticking.append(asyncio.ensure_future(places["now"].tick()))
+
+    async def fetching(self, references, record):
+        if self.context.entrant == "a":
+            begun.append(self.context.peer)
+            if len(begun) == 3:  # the first of the second run
+                await replace()
+        await fetch(self, references, record)
+
+    async def app(scope, receive, send):
+        await places.get("now", old).app(scope, receive, send)
+
+    places: dict[str, Rendezvous] = {}
+    ticking: list[asyncio.Future] = []
+    monkeypatch.setattr(SyntheticSystem, "fetch", fetching)
+
+    async def race():
+        nonlocal old
+        config = ServerConfig(
+            scenario=made, race_id=made.race_id(), data_dir=tmp_path / "old", poll_seconds=0.1
+        )
+        old = Rendezvous(config, VirtualClock())
+        ticking.append(asyncio.ensure_future(old.tick()))
+        peers = []
+        for entrant in made.entrants:
+            for index in range(3):
+                work = tmp_path / f"{entrant}-{index}"
+                work.mkdir()
+                peer = PeerConfig(
+                    made, made.race_id(), entrant, index, "http://r", "127.0.0.1", work
+                )
+                transport = httpx.ASGITransport(app=app)
+                peers.append(Peer(peer, clock=VirtualClock(), transport=transport))
+        try:
+            return await asyncio.gather(*(p.live() for p in peers), return_exceptions=True)
+        finally:
+            for each in ticking:
+                each.cancel()
+
+    old: Rendezvous = None
+    ends = asyncio.run(asyncio.wait_for(race(), 50))
+    assert ends == [None] * 6
+    loaded = results.load(tmp_path / "new")
+    assert loaded.faults == ()
+    assert [(r.run.id, r.result.status) for r in loaded.runs] == [
+        ("000-a", "raced"),
+        ("001-a", "aborted"),
+        ("002-a", "raced"),
+        ("003-b", "raced"),
+        ("004-b", "raced"),
+        ("005-b", "raced"),
+    ]
+    assert loaded.runs[1].result.failure.reason is Reason.TRACKER_LOST
+    for run in loaded.runs:
+        assert sorted(run.peers) == [0, 1, 2]
+        npz = (tmp_path / "new" / "runs" / run.run.id).glob("*.npz")
+        assert len(list(npz)) == 2, "the leechers' arrivals"
+    assert loaded.info.status == "finished"
+    assert [list(p.iterdir()) for p in tmp_path.glob("[ab]-*")] == [[]] * 6
+
+
 def test_a_peer_that_can_not_go_on_says_why_at_once(tmp_path):
     async def refuse():
         raise ConditionError("global.race.network.upload: the limit does not hold here")

@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,6 @@ class PeerState:
     """Returns the wire bytes of the current run so far; set from its common start on."""
     usage: Callable[[], Usage] | None = None
     """Returns CPU and memory of the current run so far; set from its common start on."""
-    results: list[PeerResult] = field(default_factory=list)
-    """Finished runs, oldest first."""
 
     @property
     def progress_bytes(self) -> int:
@@ -118,8 +116,11 @@ class Peer:
             token=config.token,
             transport=transport,
             first_patience_seconds=config.scenario.race.timeouts.assemble_seconds,
+            keep_dir=config.work_dir / "kept",
         )
         self.spec: SystemSpec = systems.load(config.scenario.entrants[config.entrant].kind)
+        self.prepared = False
+        """Whether the present system has been up in an earlier run."""
         self.versions = machine.versions()
         self.control: list[Callable[[], tuple[int, int]]] = [self.client.control_bytes]
         """Whatever else of the runner uses the peer's interface (a scraper, say) adds itself."""
@@ -149,6 +150,7 @@ class Peer:
         finally:
             await asyncio.shield(self.close_system())
             await self.client.aclose()
+            await asyncio.to_thread(self.client.forget)
 
     async def _live(self) -> None:
         scenario, config = self.config.scenario, self.config
@@ -167,19 +169,25 @@ class Peer:
                 rates=rates,
             )
         )
+        waiting: _WaitingMeter | None = None
         for run in schedule(scenario):
             if run.entrant != config.entrant:
                 continue
             self.state.stage, self.state.run = "wait", run
-            waiting = _WaitingMeter(self)
+            # The wait for a run that is not raced is part of that for the next one.
+            waiting = waiting or _WaitingMeter(self)
             try:
                 release = await self.client.arrive(run.id, "open")
-            finally:
-                waited = waiting.stop()
+            except BaseException:
+                waiting.stop()
+                raise
             if release.go:
+                waited, waiting = waiting.stop(), None
                 await PeerRun(self, run, waited).live()
             elif release.over:
                 break
+        if waiting is not None:
+            waiting.stop()
         self.state.stage, self.state.run = "wait", None
         await self.client.goodbye()
 
@@ -216,9 +224,18 @@ class Peer:
             self.state.system = self.spec.create(context, config.scenario.entrants[config.entrant])
         return self.state.system
 
+    @property
+    def warm(self) -> bool:
+        """Whether the next run finds the system up: in a race of warm starts, from the second run
+        on that nothing went wrong before, or with a program that swarmrace doesn't start."""
+        if self.config.scenario.race.cold_start:
+            return False
+        return self.prepared or self.system().found_running
+
     async def close_system(self) -> None:
         """Close the system, if there is one, and remove what it left."""
         system, self.state.system = self.state.system, None
+        self.prepared = False
         if system is not None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(15):
@@ -257,6 +274,8 @@ class _WaitingMeter:
     def __init__(self, peer: Peer) -> None:
         self._clock = peer.clock
         self._began_ns = self._clock.now_ns()
+        self._control_bytes = peer.control_bytes
+        self._control_began = sum(peer.control_bytes())
 
         def pids() -> list[int]:
             system = peer.state.system
@@ -276,4 +295,5 @@ class _WaitingMeter:
             seconds=(self._clock.now_ns() - self._began_ns) / 1e9,
             cpu_seconds=self._usage.stop().cpu_seconds,
             wire_bytes=None if wire is None else wire.sent_bytes + wire.received_bytes,
+            control_bytes=sum(self._control_bytes()) - self._control_began,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from swarmrace.peer import Peer
 
 T = TypeVar("T")
+_BASE_SECONDS = 0.05
+"""So long before the common start, and a millisecond more for each peer that may share the machine,
+the counters are read that figures count from: later it would delay the start itself. What goes
+over an idle peer's wire meanwhile is in its figures."""
 
 
 class PeerRun:
@@ -47,6 +50,9 @@ class PeerRun:
         self.notes: list[str] = []
         self.failure: Failure | None = None
         self.aborted: Failure | None = None
+        self.unposted: Failure | None = None
+        """Set when references were missing that must be there. Only a rendezvous that has restarted
+        may have none, and then says so at the next barrier."""
         self.publish: Publish | None = None
         self.sha256: str | None = None
         self.curves: dict[str, Curve] = {}
@@ -85,8 +91,8 @@ class PeerRun:
                 await self._publish()
             if not await self._meet(barrier):
                 return None
-        references = await self.client.references(self.run.id)
-        if references:  # a rendezvous that has restarted has none, and says so at the barrier
+        references = await self._posted("settle", len(self.run.seeders))
+        if references:
             self.references = [dict(entry["reference"]) for entry in references]
             self.sha256 = references[0]["sha256"]
             await self._settle()
@@ -98,21 +104,24 @@ class PeerRun:
         assert release.start_ns is not None
         start_ns = self.offset.to_ours(release.start_ns)
         usage = UsageMeter(self.system.processes)
-        own = UsageMeter(lambda: [os.getpid()]) if self.peer.spec.isolates_process else None
         wire = (
             WireMeter(self.peer.control_bytes, self.peer.config.address)
             if self.peer.config.isolated
             else None
         )
-        for meter in (usage, own, wire):
+        peers = self.peer.config.scenario.race.swarm_size
+        await self.clock.sleep_until(start_ns - round((_BASE_SECONDS + peers / 1000) * 1e9))
+        for meter in (usage, wire):
             if meter is not None:
                 meter.start()
+        connections = self.system.counters().connections
         self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
         if self.role == "leecher":
-            await self._fetch(start_ns)
-        self.state.stage = "serve"
+            await self._fetch(start_ns, connections)
+        self.state.stage, began_ns = "serve", self.clock.now_ns()
         # Not `_meet`: a transfer that ended keeps its outcome whatever becomes of the run.
         release = await self.client.arrive(self.run.id, "raced", self.failure)
+        self._note_stage("serve", began_ns, self.clock.now_ns())
         if not release.go and self.role == "seeder":
             self.failure = self.failure or release.failure
         if wire is not None:
@@ -120,8 +129,6 @@ class PeerRun:
             self.state.wire = lambda: measured
         figures = usage.stop()
         self.state.usage = lambda: figures
-        if own is not None:
-            figures = figures.model_copy(update={"runner_cpu_seconds": own.stop().cpu_seconds})
         self.facts["usage"] = figures
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):
@@ -131,13 +138,14 @@ class PeerRun:
             "sent_bytes": counters.sent_bytes,
             "received_bytes": counters.received_bytes,
             "connections": counters.connections,
+            "connections_at_start": connections,
             **counters.extra,
         }
         self.facts["counters"] = {k: v for k, v in named.items() if v is not None}
 
-    async def _fetch(self, start_ns: int) -> None:
+    async def _fetch(self, start_ns: int, connections: int | None) -> None:
         record = Record(self.clock, self.run.size_bytes)
-        record.connections_at_start = self.system.counters().connections
+        record.connections_at_start = connections
         self.state.record, self.state.stage = record, "race"
         began_ns = self.clock.now_ns()
         stamp_ns, self.failure = await transfer.race(
@@ -153,14 +161,17 @@ class PeerRun:
         if self.record is not None:
             await self._summarize(self.record)
         await self._remove()
-        result = self._result()
-        self.state.stage = "upload"
-        origin = Origin(result.race_id, result.run_id, result.entrant, result.peer)
+        self.state.stage, began_ns = "upload", self.clock.now_ns()
+        origin = Origin(
+            self.peer.config.race_id, self.run.id, self.run.entrant, self.peer.config.peer
+        )
         files = await asyncio.to_thread(
             lambda: {self._file_name(n): curve.to_npz(origin) for n, curve in self.curves.items()}
         )
-        await self.client.put_result(result, files)
-        self.state.results.append(result)
+        await self.client.put_files(self.run.id, files)
+        self._note_stage("upload", began_ns, self.clock.now_ns())
+        result = self._result()  # the last to go, so that it tells of all the rest
+        await self.client.put_result(result)
         await self.peer.sink.finished(self.state, result, self.curves)
 
     async def _remove(self) -> None:
@@ -205,10 +216,11 @@ class PeerRun:
             }
         )
 
-    async def _verify(self) -> bool:
+    async def _verify(self) -> bool | None:
+        """Return whether what lies there is the payload; None when it could not be looked at."""
         digest = await self._stage("verify", self.timeouts.verify_seconds, self.system.digest)
         if digest is None:
-            return False
+            return None
         if (digest.size_bytes, digest.sha256) == (self.run.size_bytes, self.sha256):
             return True
         self.failure = Failure(
@@ -222,8 +234,10 @@ class PeerRun:
         return False
 
     async def _prepare(self) -> None:
+        self.facts["started"] = "warm" if self.peer.warm else "cold"
         self.system = self.peer.system()
         await self.system.prepare(self.run)
+        self.peer.prepared = True
 
     async def _make(self) -> str:
         payload = Payload(self.run.payload_seed, self.run.size_bytes)
@@ -233,9 +247,9 @@ class PeerRun:
         assert self.rank is not None
         system, first = self.system, None
         if self.rank > 0:
-            references = await self.client.references(self.run.id)
+            references = await self._posted("publish", 1)
             if not references:
-                return  # the rendezvous has restarted meanwhile: the next barrier says so
+                return
             first = references[0]["reference"]
         began_ns = self.clock.now_ns()
         published = await self._stage(
@@ -248,6 +262,15 @@ class PeerRun:
         await self.client.put_reference(
             self.run.id, self.rank, {"reference": published.reference, "sha256": self.sha256}
         )
+
+    async def _posted(self, stage: str, count: int) -> list[Reference]:
+        """Return the references posted so far, at least `count`; else none, and note that."""
+        references = await self.client.references(self.run.id)
+        if len(references) >= count:
+            return references
+        detail = f"expected {count} references on the board, found {len(references)}"
+        self.unposted = Failure(reason=Reason.INTERNAL, stage=stage, detail=detail)
+        return []
 
     async def _settle(self) -> None:
         """Settle within its bound; reaching the bound is noted, a refusal is a failure."""
@@ -294,9 +317,11 @@ class PeerRun:
 
     async def _meet(self, barrier: str) -> Release | None:
         """Meet the others; return the release, or None when the run goes no further."""
-        release = await self.client.arrive(self.run.id, barrier, self.failure)
+        release = await self.client.arrive(self.run.id, barrier, self.failure or self.unposted)
         if not release.go:
-            self.failure = self.failure or release.failure
+            told = release.failure
+            ours = self.unposted if told and told.reason is Reason.NOT_RUN else None
+            self.failure = self.failure or ours or told
             return None
         return release
 

@@ -121,6 +121,8 @@ class Usage(Model):
     more."""
     runner_cpu_seconds: float | None = None
     """The runner's own, where the system is a process apart."""
+    runner_peak_memory_bytes: int | None = None
+    """The runner's own highest resident set, where the system is a process apart."""
     throttled_seconds: float = 0.0
     """CPU throttling by cgroup."""
 

@@ -31,6 +31,9 @@ class UsageMeter:
     Once a second a thread looks, so that of a process that dies at most its last second is missing;
     what was last seen of it stays counted.
 
+    A process that is listed and lies below another one listed counts with that one, once. The
+    runner's own figures are of this process alone, without what it has started.
+
     Memory is the highest resident set of the run, by the kernel's own mark (VmHWM), which is reset
     at the start where that is permitted. Where it is not and the mark doesn't rise during the run,
     the highest of the samples counts. Of several processes the marks are summed: their peaks need
@@ -50,7 +53,7 @@ class UsageMeter:
         self._base: dict[_Key, float] = {}
         self._cpu: dict[_Key, float] = {}
         self._marks: dict[int, tuple[int, bool]] = {}
-        self._peak_bytes = 0
+        self._peak_bytes = self._runner_peak_bytes = 0
         self._includes_self = False
         self._runner_base = 0.0
         self._cgroups: dict[int, tuple[_Cgroup, list[Path]]] = {}
@@ -59,7 +62,8 @@ class UsageMeter:
     def start(self) -> None:
         """Begin to measure, or begin again."""
         self._end_thread()
-        self._base, self._cpu, self._marks, self._peak_bytes = {}, {}, {}, 0
+        self._base, self._cpu, self._marks = {}, {}, {}
+        self._peak_bytes = self._runner_peak_bytes = 0
         self._runner_base, self._cgroups, self._throttled = _own_cpu_seconds(), {}, {}
         self._includes_self = False
         self._look(first=True)
@@ -82,6 +86,7 @@ class UsageMeter:
                 runner_cpu_seconds=(
                     None if self._includes_self else _own_cpu_seconds() - self._runner_base
                 ),
+                runner_peak_memory_bytes=(None if self._includes_self else self._runner_peak_bytes),
                 throttled_seconds=sum(now - base for base, now in self._throttled.values()),
             )
 
@@ -98,18 +103,23 @@ class UsageMeter:
     def _look(self, *, first: bool = False) -> None:
         with self._lock:
             memory, pids = 0, self._pids()
-            for pid in pids:
-                self._includes_self |= pid == os.getpid()
+            self._includes_self |= os.getpid() in pids
+            families = {pid: _family(pid) for pid in dict.fromkeys(pids)}
+            below = {member for family in families.values() for member in family[1:]}
+            for pid, family in families.items():
                 started = _stat(pid, _STARTED)
-                if started is None:
+                if started is None or pid in below:
                     continue
-                key, family = (pid, started), _family(pid)
+                key = (pid, started)
                 total = sum(map(_cpu_seconds, family))
                 # a process that began after the start used all its time in the run
                 self._base.setdefault(key, total if first else 0.0)
                 self._cpu[key] = max(total, self._cpu.get(key, 0.0))
                 memory += sum(self._peak_of(member, reset=first) for member in family)
             self._peak_bytes = max(self._peak_bytes, memory)
+            if not self._includes_self:
+                mark = self._peak_of(os.getpid(), reset=first)
+                self._runner_peak_bytes = max(self._runner_peak_bytes, mark)
             self._look_at_cgroups({os.getpid(), *pids})
 
     def _look_at_cgroups(self, pids: set[int]) -> None:

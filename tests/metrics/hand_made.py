@@ -88,7 +88,6 @@ class HandMade:
         self.state.start_ns = record.start_ns
         figures, curves = summarize(record, OBSERVES, record.start_ns, record.start_ns, now_ns)
         result = self._result(run, failure, transfer=figures, wire=WIRE, usage=USAGE)
-        self.state.results.append(result)
         return result, curves
 
     def _result(self, run: Run, failure: Failure | None, **parts: object) -> PeerResult:

@@ -128,6 +128,24 @@ def test_references_come_in_rank_order_as_far_as_they_are_posted(tmp_path):
     asyncio.run(story())
 
 
+def test_a_late_post_leaves_the_board_of_the_run_in_flight_alone(tmp_path):
+    async def story():
+        async with house(tmp_path, scenario(repetitions=2)) as at:
+            clients = await at.clients()
+            at.rendezvous.conductor.flight.leave(2)
+            for barrier in BARRIERS[1:]:
+                await asyncio.gather(*(c.arrive(RUN, barrier) for c in clients[:2]))
+            await clients[0].put_reference("001-a", 0, {"cid": "b"})
+            await clients[0].board("001-a").put("key", 1)
+            await clients[2].put_reference(RUN, 0, {"cid": "late"})
+            await clients[2].board(RUN).put("key", "late")
+            assert await clients[1].references("001-a") == [{"cid": "b"}]
+            assert await clients[1].board("001-a").get("key") == 1
+            assert await clients[1].references(RUN) == []
+
+    asyncio.run(story())
+
+
 def test_the_board_keeps_a_getter_waiting_until_somebody_posts(tmp_path):
     async def story():
         async with house(tmp_path, scenario(), poll_seconds=0.02) as at:
@@ -211,6 +229,14 @@ def test_patience_ends(unused_port):
     url = f"http://127.0.0.1:{unused_port}"
     with pytest.raises(RendezvousError, match=rf"{url}.*within 0.2 s"):
         asyncio.run(client(None, url, patience=0.2).hello(info("a", 0)))
+
+
+def test_a_fault_without_words_is_named():
+    transport, _ = scripted(httpx.ReadTimeout(""))
+    with pytest.raises(RendezvousError, match="found ReadTimeout; see whether"):
+        asyncio.run(client(transport, patience=0.0).status())
+    with pytest.raises(RendezvousError, match="found ReadTimeout; see whether"):
+        asyncio.run(client(transport).preflight_download(5))
 
 
 def test_the_first_answer_may_take_longer():

@@ -20,7 +20,7 @@ from swarmrace.records import Failure
 from swarmrace.rendezvous import bittorrent
 from swarmrace.rendezvous.bittorrent import Tracker
 from swarmrace.rendezvous.conductor import Conductor
-from swarmrace.rendezvous.messages import INSTANCE_HEADER, Release, clock_identity, encode
+from swarmrace.rendezvous.messages import INSTANCE_HEADER, Release, clock_identity, encode, index
 from swarmrace.rendezvous.roster import RefusedError
 
 Scope = MutableMapping[str, Any]
@@ -182,9 +182,8 @@ class App:
 
     def _peer(self, parts: list[str], scope: Scope) -> Any:
         instance = _header(scope, _INSTANCE)
-        index = int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else -1
         return self._conductor.roster.heard(
-            parts[1], index, instance.decode("latin-1") if instance else None
+            parts[1], index(parts[2]), instance.decode("latin-1") if instance else None
         )
 
     def _encoded(self, release: Release) -> bytes:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ import tenacity
 from swarmrace.clock import Clock, Offset, SystemClock, estimate_offset
 from swarmrace.errors import RendezvousError, TransferError, WrongRaceError
 from swarmrace.records import Failure, PeerInfo, PeerResult
+from swarmrace.rendezvous.keeping import Keeper, upload_of
 from swarmrace.rendezvous.messages import (
     INSTANCE_HEADER,
     Heartbeat,
@@ -36,6 +36,7 @@ _FIRST_PAUSE_SECONDS = 0.3
 """Longest pause before the first answer: a race begins when the slowest peer has noticed that its
 rendezvous is up."""
 _GOODBYE_SECONDS = 3.0
+_NONE: Mapping[str, bytes] = {}
 
 
 class LostError(RendezvousError):
@@ -63,6 +64,7 @@ class RendezvousClient:
         patience_seconds: how long the rendezvous may be away.
         first_patience_seconds: how long it may take to answer at all, where that is longer: its
             pod may come last.
+        keep_dir: where results are kept until `forget`, for a rendezvous that returns without them.
 
     All calls raise:
         RendezvousError: no answer for so long, or the request was refused.
@@ -82,6 +84,7 @@ class RendezvousClient:
         transport: httpx.AsyncBaseTransport | None = None,
         patience_seconds: float = 120.0,
         first_patience_seconds: float = 0.0,
+        keep_dir: Path | None = None,
     ) -> None:
         self.url, self.race_id, self.entrant, self.peer = url, race_id, entrant, peer
         self._clock = clock
@@ -90,6 +93,8 @@ class RendezvousClient:
         self._answered = False
         self._me = f"peers/{entrant}/{peer}"
         self._info: PeerInfo | None = None
+        self._keeper = Keeper(keep_dir)
+        self._returning, self._returns = asyncio.Lock(), 0
         socket_path = url.removeprefix("unix:") if url.startswith("unix:") else None
         self._counting = CountingTransport(uds=socket_path) if transport is None else None
         headers = {INSTANCE_HEADER: uuid.uuid4().hex}
@@ -143,7 +148,9 @@ class RendezvousClient:
         while True:
             answer = await self._json("POST", f"{self._me}/arrive", json=body)
             if "go" in answer:
-                return Release.from_json(answer)
+                release = Release.from_json(answer)
+                self._keeper.heard(run_id, release)
+                return release
 
     async def heartbeat(self, run_id: str | None, stage: str, progress_bytes: int) -> Heartbeat:
         """Say what this peer is at; hear whether its run goes on."""
@@ -164,18 +171,17 @@ class RendezvousClient:
         """Return the board of a run, for the system's own arrangements."""
         return _Board(self, run_id)
 
-    async def put_result(self, result: PeerResult, files: Mapping[str, bytes]) -> None:
-        """Hand in a result; when this returns, it is on the rendezvous' disk.
-
-        Args:
-            result: this peer's part in a run.
-            files: its npz files by name (`result_name`); they go first, the result last.
-        """
+    async def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Hand in files by name (`result_name`); on return they are on the rendezvous' disk."""
+        await asyncio.to_thread(self._keeper.keep, run_id, files)
         for name, data in files.items():
-            await self._put_file(f"results/{result.run_id}/{name}", data)
+            await self._call("PUT", f"results/{run_id}/{name}", **upload_of(data))
+
+    async def put_result(self, result: PeerResult, files: Mapping[str, bytes] = _NONE) -> None:
+        """Hand in this peer's part in a run, after those of its files that are not there yet."""
         name = result_name(result.entrant, result.peer)
-        text = result.model_dump_json(indent=1)
-        await self._put_file(f"results/{result.run_id}/{name}", text.encode())
+        text = result.model_dump_json(indent=1).encode()
+        await self.put_files(result.run_id, {**files, name: text})
 
     async def goodbye(self, reason: str | None = None) -> None:
         """Take leave: without a reason when done, with one when ended early (then it is lost).
@@ -239,7 +245,7 @@ class RendezvousClient:
             async with self._http.stream(
                 "GET", "preflight", params={"bytes": size_bytes}, timeout=httpx.Timeout(60.0)
             ) as response:
-                self._check(response, await _error_of(response))
+                await self._checked(response)
                 received, began = 0, (0, self._clock.now_ns())
                 async for chunk in response.aiter_raw():
                     received += len(chunk)
@@ -248,7 +254,7 @@ class RendezvousClient:
         except (httpx.TransportError, _Unavailable) as error:
             raise RendezvousError(
                 f"{self.url}: expected {size_bytes} bytes to measure the download by, found "
-                f"{error or type(error).__name__}; see whether the rendezvous runs"
+                f"{str(error) or type(error).__name__}; see whether the rendezvous runs"
             ) from error
         elapsed_ns = self._clock.now_ns() - began[1]
         return (received - began[0]) / max(elapsed_ns, 1) * 1e9
@@ -266,14 +272,13 @@ class RendezvousClient:
         included, those already closed too. (0, 0) with a `transport` that has none."""
         return self._counting.wire_bytes() if self._counting is not None else (0, 0)
 
+    def forget(self) -> None:
+        """Remove what was kept of the results."""
+        self._keeper.forget()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
-
-    async def _put_file(self, path: str, data: bytes) -> None:
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        headers = {"content-digest": f"sha-256=:{digest}:"}
-        await self._call("PUT", path, content=data, headers=headers, timeout=120.0)
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         return (await self._call(method, path, **options)).json()
@@ -304,10 +309,10 @@ class RendezvousClient:
                     return await self._once(method, path, content, options)
         except tenacity.RetryError as error:
             cause = error.last_attempt.exception()
+            found = str(cause) or type(cause).__name__
             raise RendezvousError(
                 f"{self.url}: expected an answer to {method} {path} within {patience:g} s, found "
-                f"{cause or type(cause).__name__}; see whether the rendezvous runs and can be "
-                "reached from here"
+                f"{found}; see whether the rendezvous runs and can be reached from here"
             ) from cause
         raise AssertionError("unreachable")
 
@@ -318,8 +323,26 @@ class RendezvousClient:
         response = await self._http.request(method, path, content=body, **options)
         self._answered = True
         if response.status_code == 428 and self._info is not None:
-            await self._http.put(self._me, json=self._info.model_dump(mode="json"))
+            await self._return(self._returns)
             raise _Unavailable("a rendezvous that had to be told of this peer again")
+        return await self._checked(response)
+
+    async def _return(self, returns: int) -> None:
+        """Hand a rendezvous that knows nothing of this peer what it lacks, then report again."""
+        async with self._returning:
+            if returns != self._returns:
+                return  # another call has done it meanwhile
+            assert self._info is not None
+            there = (await self._checked(await self._http.get(self._me))).json()["results"]
+            for name, file in self._keeper.lacking(there):
+                upload = upload_of(await asyncio.to_thread(file.read_bytes))
+                await self._checked(await self._http.put(f"results/{name}", **upload))
+            runs = {run_id: claim.model_dump() for run_id, claim in self._keeper.claims.items()}
+            body = {**self._info.model_dump(mode="json"), "runs": runs}
+            await self._checked(await self._http.put(self._me, json=body))
+            self._returns += 1
+
+    async def _checked(self, response: httpx.Response) -> httpx.Response:
         self._check(response, await _error_of(response))
         return response
 

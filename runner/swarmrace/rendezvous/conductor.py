@@ -7,7 +7,7 @@ count on `now` (the event loop's time), phases and the start on `clock`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarmrace.clock import Clock
@@ -15,10 +15,11 @@ from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, PeerInfo, RunResult
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
-from swarmrace.rendezvous.messages import STAGE_OF, Heartbeat, Release
+from swarmrace.rendezvous.messages import STAGE_OF, Claim, Heartbeat, Release
 from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
 from swarmrace.rendezvous.store import Store
-from swarmrace.rendezvous.substitutes import missing_result, not_raced
+from swarmrace.rendezvous.substitutes import claimed, missing_result, not_raced
+from swarmrace.rendezvous.waiters import Waiters
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 
@@ -56,10 +57,10 @@ class Conductor:
         self.interrupted = False
         self.boot = 1
         self._now, self._margin_seconds = now, margin_seconds
+        self._claims: dict[str, Claim] = {}
         self._finished = False
         self._saved_decision: Flight | None = None
-        self._waiters: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
-        self._stopping = False
+        self._waiters = Waiters()
         self._last_run = {run.entrant: run.id for run in self.runs.values()}
         if store.state:
             self._resume(store.state)
@@ -73,20 +74,40 @@ class Conductor:
         """Whether every run is closed."""
         return len(self.closed) == len(self.runs)
 
-    def hello(self, info: PeerInfo, instance: str | None) -> Peer:
+    def hello(
+        self, info: PeerInfo, instance: str | None, claims: Mapping[str, Claim] | None = None
+    ) -> Peer:
         """Take a peer in. Once runs have been opened nobody can take another's place.
 
+        Args:
+            info: what it says of itself.
+            instance: names its process.
+            claims: how its runs went under another rendezvous, that has left no state here.
+
         Raises:
-            RefusedError: 404 no such peer, 410 it is lost.
+            RefusedError: 404 no such peer or run, 410 it is lost.
         """
         peer = self.roster.known(info.entrant, info.peer)
         begun = self.flight is not None or bool(self.closed)
         if begun and peer.lost is None and self.roster.another_process(info, instance):
             self.lose(info.entrant, info.peer, "its process ended and another one took its place")
         refuse_lost(peer)
+        self._note(info.entrant, claims or {})
         self.roster.take_in(info, instance)
         self._advance()
         return peer
+
+    def _note(self, entrant: str, claims: Mapping[str, Claim]) -> None:
+        known = dict(self._claims)
+        for run_id, claim in claims.items():
+            run, old = self.run(run_id), known.get(run_id)
+            if run.entrant != entrant:
+                raise RefusedError(404, f"{run_id} is no run of {entrant}")
+            if run_id not in self.closed and not self.is_open(run_id):
+                known[run_id] = claim if old is None or claim.weight > old.weight else old
+        if known != self._claims:
+            self._claims = known
+            self._save()
 
     def arrive(
         self, peer: Peer, run_id: str, barrier: str, failure: Failure | None
@@ -106,7 +127,7 @@ class Conductor:
         if flight is not None and flight.run is run:
             flight.arrive(peer.index, barrier, failure)
             self._advance()
-        elif run_id not in self.closed and barrier != "open":
+        elif run_id not in self.closed and run_id not in self._claims and barrier != "open":
             # It was open once: whoever opened it is gone, and its state with it.
             detail = f"run {run_id} is not open here, so nobody can be at {barrier}"
             return Release(
@@ -139,30 +160,19 @@ class Conductor:
 
         Meanwhile the peer counts as present.
         """
-        if self._stopping:
+        if self._waiters.stopped:
             return None
-        loop = asyncio.get_running_loop()
-        key, future = (run_id, barrier), loop.create_future()
-        waiters = self._waiters.setdefault(key, set())
-        waiters.add(future)
-        timer = loop.call_later(seconds, _wake, future)
-        if away is not None:
-            away.add_done_callback(lambda _: _wake(future))
         peer.polls += 1
         try:
-            await future
+            await self._waiters.wait(run_id, barrier, seconds, away)
         finally:
-            timer.cancel()
-            waiters.discard(future)
             peer.polls -= 1
             peer.heard = self._now()
         return self.release(peer.entrant, run_id, barrier)
 
     def stop_waiting(self) -> None:
         """Send everybody who waits away: this process ends."""
-        self._stopping = True
-        for run_id, barrier in list(self._waiters):
-            self._released(run_id, barrier)
+        self._waiters.stop()
 
     def heartbeat(
         self, peer: Peer, run_id: str | None, stage: str, progress_bytes: int
@@ -263,6 +273,7 @@ class Conductor:
                 return
             assembled = self.roster.assembled
             if assembled or self.interrupted:
+                self._close_what_is_claimed()
                 self._skip_what_can_not_be_raced()
             if self.over:
                 self._finish()
@@ -274,7 +285,7 @@ class Conductor:
     def _open(self, run: Run) -> None:
         self.flight = self._flight(run)
         self._save()  # on disk before anybody hears of it: a restart must know what it missed
-        self._released(run.id, "open")
+        self._waiters.wake(run.id, "open")
 
     def _flight(self, run: Run) -> Flight:
         worst = max((info.clock_error_seconds for info in self.roster.infos()), default=0.0)
@@ -287,7 +298,7 @@ class Conductor:
             self._now,
             lead_seconds=lead_seconds,
             margin_seconds=self._margin_seconds,
-            released=lambda barrier: self._released(run.id, barrier),
+            released=lambda barrier: self._waiters.wake(run.id, barrier),
         )
 
     def _close(self, flight: Flight) -> None:
@@ -302,7 +313,17 @@ class Conductor:
         self.store.write_run(self.closed[run.id])
         self.flight = None
         self._save()
-        self._released_all(run.id)
+        self._waiters.wake_run(run.id)
+
+    def _close_what_is_claimed(self) -> None:
+        """Close the runs that another rendezvous has led, once all who know of them are there."""
+        for run_id in [run_id for run_id in self.runs if run_id in self._claims]:
+            result = claimed(self.runs[run_id], self._race_id, self._claims[run_id])
+            self.store.write_run(result)
+            self.closed[run_id] = result
+            del self._claims[run_id]
+            self._save()
+            self._waiters.wake_run(run_id)
 
     def _skip_what_can_not_be_raced(self) -> None:
         """Close the runs that will not come. Done again before each that would be opened: on a
@@ -321,7 +342,7 @@ class Conductor:
         result = not_raced(run, self._race_id, reason, detail)
         self.store.write_run(result)
         self.closed[run.id] = result
-        self._released_all(run.id)
+        self._waiters.wake_run(run.id)
 
     def _finish(self) -> None:
         if not self._finished:
@@ -334,14 +355,6 @@ class Conductor:
     def _stage(self) -> str:
         return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
 
-    def _released(self, run_id: str, barrier: str) -> None:
-        for future in self._waiters.pop((run_id, barrier), ()):
-            _wake(future)
-
-    def _released_all(self, run_id: str) -> None:
-        for barrier in BARRIERS:
-            self._released(run_id, barrier)
-
     def _save(self) -> None:
         flight = self.flight
         self.store.write_state(
@@ -349,6 +362,7 @@ class Conductor:
                 "boot": self.boot,
                 "interrupted": self.interrupted,
                 "closed": list(self.closed),
+                "claims": {name: claim.model_dump() for name, claim in self._claims.items()},
                 "flight": None if flight is None else flight.to_state(),
                 "peers": self.roster.to_state(),
             }
@@ -363,6 +377,7 @@ class Conductor:
             result = self.store.read_run(run_id)
             if result is not None:
                 self.closed[run_id] = result
+        self._claims = {n: Claim.model_validate(c) for n, c in state.get("claims", {}).items()}
         kept = state["flight"]
         written = self.store.read_run(kept["run_id"]) if kept and not self.interrupted else None
         if written is not None:  # it was being closed
@@ -379,8 +394,3 @@ class Conductor:
         if not self.over:
             changes["status"] = "running"
         self.store.write_info(**changes)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

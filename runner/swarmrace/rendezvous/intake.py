@@ -19,7 +19,7 @@ from swarmrace.faults import faults_of
 from swarmrace.payload import file_sha256
 from swarmrace.records import PeerResult
 from swarmrace.rendezvous.conductor import Conductor
-from swarmrace.rendezvous.roster import RefusedError
+from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import STATE_FILE, Store
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
 
@@ -90,7 +90,11 @@ class Intake:
                 404,
                 f"{name!r}: expected {run.entrant}-PEER.json, .arrivals.npz or .deliveries.npz",
             )
-        self._conductor.roster.heard(run.entrant, int(match[2]))
+        roster = self._conductor.roster
+        peer = roster.known(run.entrant, int(match[2]))
+        refuse_lost(peer)
+        if peer.info is not None:  # who sends again what was lost says hello after that
+            roster.heard(peer.entrant, peer.index)
         return int(match[2]), match[3]
 
     async def _receive(

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from swarmrace.definitions import BARRIERS
+from swarmrace.model import Model
 from swarmrace.records import Failure
 
 STAGE_OF: Final[dict[str, str]] = dict(
@@ -77,15 +78,40 @@ class Heartbeat:
         return cls(**{**data, "aborted": _load(data["aborted"])})
 
 
+class Claim(Model):
+    """How a run went, as a peer says it to a rendezvous that knows nothing of it any more."""
+
+    status: Literal["raced", "not raced", "aborted"]
+    failure: Failure | None = None
+    """Why; of an aborted one absent when the run was on and nobody has ended it."""
+
+    @property
+    def weight(self) -> int:
+        """Of two peers' claims the weightier holds: who saw a run end knows more."""
+        return 0 if self.failure is None and self.status == "aborted" else _STATUSES[self.status]
+
+
+_STATUSES = {"aborted": 1, "not raced": 2, "raced": 3}
+
+
+def index(text: str, most_digits: int = 9) -> int:
+    """Return a number from a path or a query, or -1 for what is none or has too many digits."""
+    plain = text.isascii() and text.isdigit() and len(text) <= most_digits
+    return int(text) if plain else -1
+
+
 def encode(data: Any) -> bytes:
     """Return `data` as compact JSON."""
     return json.dumps(data, separators=(",", ":")).encode()
 
 
+RESULT_SUFFIXES: Final = ("json", "arrivals.npz", "deliveries.npz")
+
+
 def result_name(entrant: str, peer: int, suffix: str = "json") -> str:
     """Return the name of a peer's file in a run's folder.
 
-    `suffix` is `json` (the PeerResult), `arrivals.npz` or `deliveries.npz`.
+    `suffix` is one of `RESULT_SUFFIXES`; `json` is the PeerResult.
     """
     return f"{entrant}-{peer}.{suffix}"
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -19,7 +19,7 @@ from swarmrace.records import PeerInfo
 from swarmrace.rendezvous.board import Boards, Leases
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.intake import Intake, Listing
-from swarmrace.rendezvous.messages import INSTANCE_HEADER
+from swarmrace.rendezvous.messages import INSTANCE_HEADER, Claim, index
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import Store
 from swarmrace.schedule import Run
@@ -27,6 +27,7 @@ from swarmrace.schedule import Run
 _MOST_BODY_BYTES = 8_000_000
 _MOST_PREFLIGHT_BYTES = 10**12
 _CHUNK = bytes(65_536)
+_CLAIMS = TypeAdapter(dict[str, Claim])
 
 
 class Routes:
@@ -49,19 +50,20 @@ class Routes:
 
     def app(self) -> Starlette:
         """Return them as an application."""
-        race, peer = f"/{self._store.info.race_id}", "/peers/{entrant}/{peer:int}"
+        race, peer = f"/{self._store.info.race_id}", "/peers/{entrant}/{peer}"
         run = "/runs/{run_id}"
         table = [
             ("GET", "/", self._root),
             ("GET", "/healthz", self._healthz),
             ("GET", f"{race}/status", self._status),
             ("PUT", f"{race}{peer}", self._hello),
+            ("GET", f"{race}{peer}", self._handed_in),
             ("POST", f"{race}{peer}/goodbye", self._goodbye),
             ("POST", f"{race}{peer}/lost", self._lost),
             ("POST", f"{race}{peer}/preflight-lease", self._lease),
             ("DELETE", f"{race}{peer}/preflight-lease", self._give_back),
             ("GET", f"{race}{run}/references", self._references),
-            ("PUT", f"{race}{run}/references/{{rank:int}}", self._put_reference),
+            ("PUT", f"{race}{run}/references/{{rank}}", self._put_reference),
             ("GET", f"{race}{run}/board/{{key:path}}", self._board),
             ("PUT", f"{race}{run}/board/{{key:path}}", self._put_board),
             ("PUT", f"{race}/results/{{run_id}}/{{name}}", self._put_result),
@@ -143,20 +145,29 @@ class Routes:
         )
 
     async def _hello(self, request: Request) -> Response:
+        body = await _json(request)
+        said = body.pop("runs", {}) if isinstance(body, dict) else {}
         try:
-            info = PeerInfo.model_validate(await _json(request))
+            info = PeerInfo.model_validate(body)
+            claims = _CLAIMS.validate_python(said)
         except ValidationError as error:
             raise RefusedError(422, "; ".join(faults_of(error, PeerInfo)[:3])) from error
-        entrant, index = _peer_of(request)
-        if (info.entrant, info.peer) != (entrant, index):
+        entrant, peer = _peer_of(request)
+        if (info.entrant, info.peer) != (entrant, peer):
             raise RefusedError(
-                422, f"expected {entrant}/{index}, found {info.entrant}/{info.peer} in the body"
+                422, f"expected {entrant}/{peer}, found {info.entrant}/{info.peer} in the body"
             )
-        self._conductor.roster.known(entrant, index)
+        self._conductor.roster.known(entrant, peer)
         instance = request.headers.get(INSTANCE_HEADER)
-        self._conductor.hello(info, instance)
+        self._conductor.hello(info, instance, claims)
         await self._store.write_info_soon(self._conductor.roster.infos())
         return JSONResponse({"race_id": self._store.info.race_id, "boot": self._conductor.boot})
+
+    async def _handed_in(self, request: Request) -> Response:
+        peer = self._conductor.roster.known(*_peer_of(request))
+        refuse_lost(peer)
+        runs = [run.id for run in self._conductor.runs.values() if run.entrant == peer.entrant]
+        return JSONResponse({"results": self._store.results_of(runs, peer.entrant, peer.index)})
 
     async def _goodbye(self, request: Request) -> Response:
         reason = _of(await _json(request), "reason", str, None)
@@ -179,11 +190,14 @@ class Routes:
         return JSONResponse({"references": self.boards.references(run.id)})
 
     async def _put_reference(self, request: Request) -> Response:
-        run, rank = self._run(request), request.path_params["rank"]
-        if rank >= len(run.seeders):
-            raise RefusedError(404, f"rank {rank}: expected 0 to {len(run.seeders) - 1}")
-        self.boards.put_reference(run.id, rank, await _json(request))
-        return JSONResponse({})
+        run, rank = self._run(request), index(request.path_params["rank"])
+        if not 0 <= rank < len(run.seeders):
+            raise RefusedError(404, f"rank: expected 0 to {len(run.seeders) - 1}")
+        body = await _json(request)
+        # Of a run that is over nothing is kept: it would take the place of the one in flight.
+        if posted := self._conductor.is_open(run.id):
+            self.boards.put_reference(run.id, rank, body)
+        return JSONResponse({"posted": posted})
 
     async def _board(self, request: Request) -> Response:
         run = self._run(request)
@@ -197,8 +211,10 @@ class Routes:
 
     async def _put_board(self, request: Request) -> Response:
         run = self._run(request)
-        self.boards.put(run.id, request.path_params["key"], await _json(request))
-        return JSONResponse({})
+        body = await _json(request)
+        if posted := self._conductor.is_open(run.id):
+            self.boards.put(run.id, request.path_params["key"], body)
+        return JSONResponse({"posted": posted})
 
     async def _put_result(self, request: Request) -> Response:
         status = await self._intake.put(
@@ -281,14 +297,15 @@ def _of(body: Any, name: str, kind: type, default: Any) -> Any:
 
 
 def _peer_of(request: Request) -> tuple[str, int]:
-    return request.path_params["entrant"], request.path_params["peer"]
+    return request.path_params["entrant"], index(request.path_params["peer"])
 
 
 def _query_number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or int(text) > _MOST_PREFLIGHT_BYTES:
+    size = index(text, 20)
+    if not 0 <= size <= _MOST_PREFLIGHT_BYTES:
         raise RefusedError(422, f"{name}: expected a number of bytes, found {text[:80]!r}")
-    return int(text)
+    return size
 
 
 def _error(status: int, text: str) -> Response:

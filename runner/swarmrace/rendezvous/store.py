@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError
 from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
-from swarmrace.rendezvous.messages import result_name
+from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
 
 STATE_FILE = "state.json"
 _STATE_FORMAT = 1
@@ -51,6 +52,16 @@ class Store:
     def has_result(self, run_id: str, entrant: str, peer: int) -> bool:
         """Return whether a peer's result of a run is there."""
         return (self.run_folder(run_id) / result_name(entrant, peer)).exists()
+
+    def results_of(self, run_ids: Iterable[str], entrant: str, peer: int) -> list[str]:
+        """Return which of a peer's files are there, as `run/name`."""
+        names = [result_name(entrant, peer, suffix) for suffix in RESULT_SUFFIXES]
+        return [
+            f"{run_id}/{name}"
+            for run_id in run_ids
+            for name in names
+            if (self.run_folder(run_id) / name).exists()
+        ]
 
     def read_run(self, run_id: str) -> RunResult | None:
         """Return a closed run's record, or None if there is none that can be read."""

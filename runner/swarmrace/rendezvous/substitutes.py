@@ -6,6 +6,7 @@ from __future__ import annotations
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, PeerResult, RunResult
 from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.messages import Claim
 from swarmrace.rendezvous.roster import Peer
 from swarmrace.schedule import Run
 
@@ -25,6 +26,19 @@ def not_raced(run: Run, race_id: str, reason: Reason, detail: str) -> RunResult:
         status="not raced",
         failure=Failure(reason=reason, stage="wait", detail=detail),
     )
+
+
+def claimed(run: Run, race_id: str, claim: Claim) -> RunResult:
+    """Return the record of a run that another rendezvous, which is gone, has led.
+
+    Its times went with it.
+    """
+    failure = claim.failure
+    if failure is None and claim.status != "raced":
+        detail = "the rendezvous came back without its state while the run was in flight"
+        failure = Failure(reason=Reason.TRACKER_LOST, stage="wait", detail=detail)
+    made = not_raced(run, race_id, Reason.TRACKER_LOST, "")
+    return made.model_copy(update={"status": claim.status, "failure": failure})
 
 
 def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerResult:

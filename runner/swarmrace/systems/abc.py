@@ -270,6 +270,12 @@ class System(abc.ABC):
         """Return the version and every setting that differs from that version's defaults, at its
         effective value, as JSON: `{"version": …, "settings": {…}, "reasons": {setting: why}}`."""
 
+    @property
+    def found_running(self) -> bool:
+        """Whether the program was up before swarmrace came, so that not even its first run is cold.
+        False by default."""
+        return False
+
     def processes(self) -> list[int]:
         """Return the pids whose CPU and memory are this system's. This process by default."""
         import os
