@@ -119,6 +119,7 @@ def test_roles_follow_the_seeders():
 
 def test_every_run_has_fresh_content():
     found = runs(repetitions=20) + runs(repetitions=20, seed=2) + runs(repetitions=20, attempt=2)
+    found += runs(repetitions=20, fileSize="1MB") + runs(repetitions=20, swarmSize=8, seeders=2)
     assert len({run.payload_seed for run in found}) == len(found)
 
 

@@ -26,7 +26,8 @@ class Run:
     seeders: tuple[int, ...]
     """Peer indexes in the order of their publishing; the first publishes alone."""
     payload_seed: str
-    """Seed of the payload: fresh in every run, the same for no two entrants."""
+    """Seed of the payload: fresh in every run, the same for no two entrants or cells of a matrix:
+    a node that runs on must not meet a content again."""
     size_bytes: int
 
     def role(self, peer: int) -> str:
@@ -41,6 +42,7 @@ def schedule(scenario: Scenario) -> list[Run]:
     (`interleaved`), or all runs of an entrant follow each other (`sequential`).
     """
     race = scenario.race
+    shape = f"{race.file_size}/{race.swarm_size}/{race.seeders}"
     slots = [(rep, name) for rep in range(race.repetitions) for name in scenario.entrants]
     if race.order == "interleaved":
         slots.sort(key=lambda slot: (slot[0], _draw(race.seed, "order", *slot)))
@@ -56,7 +58,7 @@ def schedule(scenario: Scenario) -> list[Run]:
             seeders=seeders(
                 race.seed, repetition, race.swarm_size, race.seeders, race.rotate_seeders
             ),
-            payload_seed=f"{race.seed}/{race.attempt}/{repetition}/{name}",
+            payload_seed=f"{race.seed}/{race.attempt}/{repetition}/{name}/{shape}",
             size_bytes=race.file_size,
         )
         for index, (repetition, name) in enumerate(slots)
