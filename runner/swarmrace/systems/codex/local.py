@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,10 +22,19 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Context
 from swarmrace.systems.codex.api import Api
 from swarmrace.systems.codex.node import STOP_SECONDS, Node, answering
-from swarmrace.systems.codex.programs import Ports, Program, command_line, find_program, inspect
+from swarmrace.systems.codex.programs import (
+    Ports,
+    Program,
+    command_line,
+    environment,
+    find_program,
+    inspect,
+    withheld,
+)
 
 _START_TRIES = 4
 _DISCOVERY_SECONDS = 2.0
+_BUSY = re.compile(r"already in use|\bbusy\b|EADDRINUSE", re.IGNORECASE)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -43,6 +53,7 @@ class LocalNode(Node):
         self._process: asyncio.subprocess.Process | None = None
         self._data_dir = context.work_dir / "codex-data"
         self._log = context.work_dir / "codex.log"
+        self._log_start = 0
         self._family: list[int] = []
         self.program: Program | None = None
 
@@ -62,6 +73,10 @@ class LocalNode(Node):
                     "codex: expected the node's program on PATH or at `program`, found none",
                 )
             self.program = await inspect(path)
+            if names := withheld():
+                self.notes.append(
+                    f"not handed to the node: {', '.join(names)}; give options by `arguments`"
+                )
         for attempt in range(_START_TRIES):
             fault = await self._try_start(self.program, bootstrap)
             if fault is None:
@@ -85,6 +100,7 @@ class LocalNode(Node):
         )
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = await _spawn(self.command, log, self._context.work_dir)
         host = f"[{address}]" if ":" in address else address
         if self.api is not None:
@@ -97,7 +113,7 @@ class LocalNode(Node):
             await asyncio.wait((answers, ended), return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 text = self._tail()
-                if any(word in text.lower() for word in ("in use", "busy", "bind")):
+                if _BUSY.search(text):
                     return f"a port was busy ({text})"
                 raise TransferError(
                     Reason.REFUSED,
@@ -110,8 +126,10 @@ class LocalNode(Node):
                 task.cancel()
             await asyncio.gather(answers, ended, return_exceptions=True)
         self._look_for_family()
-        if "disc-port" in program.options and not await self._has_udp(ports.discovery):
-            return f"the discovery port {ports.discovery} was busy, which the node does not say"
+        # The newest have no such option: they discover at their listening port's number.
+        port = ports.discovery if "disc-port" in program.options else ports.listen
+        if not await self._has_udp(port):
+            return f"the discovery port {port} was busy, which the node does not say"
         return None
 
     async def _has_udp(self, port: int) -> bool:
@@ -174,7 +192,7 @@ class LocalNode(Node):
     def _tail(self, lines: int = 5, most: int = 600) -> str:
         try:
             with self._log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 8192))
                 text = log.read().decode(errors="replace")
         except OSError:
             return "none"
@@ -222,6 +240,7 @@ async def _spawn(
             stdout=log,
             stderr=log,
             cwd=directory,
+            env=environment(),
             start_new_session=True,  # Ctrl-C is the peer's to handle, and ends the node in order
             preexec_fn=child,
         )

@@ -20,6 +20,7 @@ from swarmrace.errors import Reason, TransferError
 
 _GIB = 1 << 30
 _INSPECT_SECONDS = 20.0
+_PREFIXES = ("CODEX_", "STORAGE_")
 _OPTION = re.compile(r"--([a-z][a-z0-9-]+)")
 _CODEX_OPTIONS = "api-bindaddr api-port block-mi bootstrap-node data-dir disc-port listen-addrs "
 _CODEX_OPTIONS += "log-level metrics metrics-address metrics-port nat storage-quota"
@@ -36,6 +37,16 @@ def find_program(options: CodexOptions) -> str | None:
 def is_storage(path: str) -> bool:
     """Whether a program is Logos Storage, by its name."""
     return "storage" in Path(path).name.lower()
+
+
+def environment() -> dict[str, str]:
+    """Return this process' environment without the variables that a node reads as options."""
+    return {name: os.environ[name] for name in os.environ.keys() - set(withheld())}
+
+
+def withheld() -> list[str]:
+    """Return the names of variables that a node would read as options, and is not given."""
+    return sorted(name for name in os.environ if name.startswith(_PREFIXES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ async def _ask(path: str, option: str) -> str:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "NO_COLOR": "1"},
+            env={**environment(), "NO_COLOR": "1"},
         )
     except OSError as error:
         raise TransferError(
