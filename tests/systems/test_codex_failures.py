@@ -16,6 +16,7 @@ from codex_swarm import BLOCK, QUICK, Swarm, cids, codex_swarm, doubles
 
 from swarmrace import transfer
 from swarmrace.errors import Reason, TransferError
+from swarmrace.payload import Payload
 from swarmrace.scenario import Timeouts
 
 SIZE = 20 * BLOCK
@@ -42,7 +43,8 @@ async def raced(swarm: Swarm, references, limits: Timeouts = LONG):
     before = asyncio.all_tasks()
     now_ns = record.clock.now_ns()
     _, failure = await transfer.race(system, references, record, limits, now_ns, lambda: None)
-    assert not [task for task in asyncio.all_tasks() - before if "codex/" in str(task.get_coro())]
+    left = asyncio.all_tasks() - before
+    assert not [task for task in left if "swarmrace/systems/codex" in repr(task)]
     return failure, record
 
 
@@ -154,7 +156,7 @@ def test_a_content_of_another_length_is_refused_at_the_headers(tmp_path):
     async def main():
         async with warm(tmp_path) as (swarm, _):
             await swarm.prepare()
-            swarm.file.write_bytes(bytes(SIZE - 1))
+            Payload("shorter", SIZE - 1).write(swarm.file)
             failure, record = await raced(swarm, await swarm.publish())
             assert failure.reason is Reason.WRONG_BYTES
             assert str(SIZE - 1) in failure.detail
@@ -298,7 +300,7 @@ def test_every_call_to_a_mute_node_ends_with_its_cancellation(tmp_path):
                     await asyncio.wait_for(call(), 0.2)
                 assert len(asyncio.all_tasks() - before) <= 2, name  # the server's own
             await system.close()
-            left = {t for t in asyncio.all_tasks() - before if "mute" not in str(t.get_coro())}
+            left = {t for t in asyncio.all_tasks() - before if "mute" not in repr(t)}
             assert not left
             server.close()
 

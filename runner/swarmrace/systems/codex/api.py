@@ -22,6 +22,8 @@ BASE_PATHS = {"codex": "/api/codex/v1", "storage": "/api/storage/v1"}
 CONNECT_SECONDS = 5.0
 SHORT_SECONDS = 10.0
 """Total limit of a call that has little to do."""
+CANCEL_SECONDS = 4.0
+"""Total limit of ending a background download."""
 DELETE_SECONDS = 120.0
 """Deleting 500 MiB was seen to take 4.7 s."""
 IDLE_SECONDS = 30.0
@@ -210,8 +212,19 @@ class Api:
         return _json(await self._short("GET", path, expected=200))
 
     async def cancel(self, cid: str, download_id: int) -> None:
-        """End a background download, where the node can."""
-        await self._short("DELETE", self._path(f"/data/{cid}/network/{download_id}"))
+        """End a background download; return once the node says that it is none of its own.
+
+        Raises:
+            UnreachableError: it does not say so within some seconds.
+        """
+        path = self._path(f"/data/{cid}/network/{download_id}")
+        await self._short("DELETE", path, seconds=CANCEL_SECONDS / 2)
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS / 2):
+                while (await self.progress(cid, download_id)).get("active"):
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            raise UnreachableError(f"DELETE {path}: the download goes on") from error
 
     async def delete(self, cid: str) -> None:
         """Remove a content; an unknown one is none to remove."""

@@ -88,14 +88,17 @@ class Watch:
 
     def __init__(self, url: str | None) -> None:
         self._url = url
-        self._base: dict[str, float] = {}
+        self._base: dict[str, float] | None = None
         self._last: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self.notes: list[str] = []
         self._now = asyncio.Event()
 
     async def start(self) -> None:
         """Take the figures counted from, and go on in the background."""
-        self._base = self._last = await fetch(self._url)
+        await self.refresh()
+        if self._url is not None and self._base is None:
+            self.notes.append("no metrics when the run began: counted is from their first answer")
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -110,8 +113,10 @@ class Watch:
         self._now.set()
 
     async def refresh(self) -> None:
-        """Ask once now."""
+        """Ask once now. Counted is from the first answer on."""
         self._last = await fetch(self._url) or self._last
+        if self._base is None and self._last:
+            self._base = self._last
 
     @property
     def connections(self) -> int | None:
@@ -120,7 +125,8 @@ class Watch:
         return None if value is None else int(value)
 
     def counters(self) -> Counters:
-        """Return what was counted since `start`."""
+        """Return what was counted since `start`, or since the page answered first."""
+        base = self._base or {}
         extra = {}
         for name, value in self._last.items():
             short = name
@@ -129,7 +135,7 @@ class Watch:
             if name in (_IN, _OUT, _PEERS) or name.endswith("_created"):
                 continue
             gauge = any(short.startswith(each) for each in _GAUGES) or "bytes_used" in short
-            extra[short] = value if gauge else value - self._base.get(name, 0.0)
+            extra[short] = value if gauge else value - base.get(name, 0.0)
         return Counters(
             sent_bytes=self._since(_OUT),
             received_bytes=self._since(_IN),
@@ -139,7 +145,7 @@ class Watch:
 
     def _since(self, name: str) -> int | None:
         value = self._last.get(name)
-        return None if value is None else int(value - self._base.get(name, 0.0))
+        return None if value is None else int(value - (self._base or {}).get(name, 0.0))
 
     async def _run(self) -> None:
         while True:

@@ -14,7 +14,7 @@ from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.codex import CONTROL_VARIABLE, METRICS_VARIABLE, NODE_VARIABLE
 from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
-from swarmrace.systems.codex.downloads import Background, Reading
+from swarmrace.systems.codex.downloads import Background, Reading, check_growth
 from swarmrace.systems.codex.local import LocalNode
 from swarmrace.systems.codex.metrics import Watch
 from swarmrace.systems.codex.node import Node, joined
@@ -25,6 +25,8 @@ T = TypeVar("T")
 _BOOTSTRAP = "bootstrap"
 _LOOK_SECONDS = 0.05
 """How long `remove` looks whether the node has died while it served."""
+_ASK_SECONDS = 0.1
+"""How often `settle` asks for the connections that an upload may have cost."""
 
 
 class CodexSystem(System):
@@ -45,11 +47,21 @@ class CodexSystem(System):
         self._space: Space | None = None
         self._cid: str | None = None
         self._reading: Reading | None = None
+        self._before_upload: Space | None = None
+        self._had_connections = False
+        self._goes_on = False
         self._up = False
 
     async def prepare(self, run: Run) -> None:
         """Start the node cold and join it to the run's first seeder; or find a node that runs."""
         self._cid = self._reading = self._space = None
+        self._before_upload, self._had_connections = None, False
+        if self._goes_on and self._node.running and not self.context.cold_start:
+            raise TransferError(
+                Reason.REFUSED,
+                "codex: a background download that failed may go on in this node, which could not "
+                "end it; restart the node, or set coldStart: true",
+            )
         if self.context.cold_start and not self._node.can_restart:
             raise TransferError(
                 Reason.REFUSED,
@@ -61,6 +73,7 @@ class CodexSystem(System):
             if self.context.cold_start or not self._node.running:
                 bootstrap = None if first else await self._bootstrap()
                 await self._node.start(bootstrap)
+                self._goes_on = False
             info = await self._alive(self._identify())
         except TransferError as error:
             if first:
@@ -76,6 +89,8 @@ class CodexSystem(System):
 
     async def publish(self, file: Path, first: Reference | None) -> Published:
         """Upload the file; it can be served once the node has returned its CID."""
+        self._before_upload = self._space
+        self._had_connections = bool(self._watch is not None and self._watch.connections)
         began_ns = self.context.clock.now_ns()
         cid = await self._alive(self._api.upload(file, self.options.block_size))
         steps = {"upload": (self.context.clock.now_ns() - began_ns) / 1e9}
@@ -90,10 +105,16 @@ class CodexSystem(System):
         return Published({"cid": cid}, steps)
 
     async def settle(self) -> None:
-        """Wait until the node answers and knows others: after an upload it may be deaf a while."""
+        """Wait until the node answers and knows others: after an upload it may be deaf a while.
+
+        Its table may stay full meanwhile; so where it had connections, it must have some again.
+        """
+        before, self._before_upload = self._before_upload, None
         await self._alive(self._join())
+        if self._cid is not None and before is not None and not self.context.cold_start:
+            await self._alive(check_growth(self._api, self._cid, self.context.size_bytes, before))
         if self._watch is not None:
-            await self._watch.refresh()
+            await self._alive(self._connected(self._watch))
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
         """Fetch by stream or in the background, as the options say."""
@@ -112,9 +133,19 @@ class CodexSystem(System):
         else:
             assert self._space is not None, "prepare() comes first"
             background = Background(record.size_bytes, self.options.poll_seconds, self._space)
-            await self._alive(background.fetch(self._api, self._cid, record))
+            try:
+                await self._alive(background.fetch(self._api, self._cid, record))
+            finally:
+                self._goes_on = background.goes_on
+        if self._space is not None and not self.context.cold_start:  # the time stands already
+            await self._alive(check_growth(self._api, self._cid, record.size_bytes, self._space))
         if self._watch is not None:
             self._watch.ask_now()
+
+    async def refresh(self) -> None:
+        """Ask for the node's metrics once more."""
+        if self._watch is not None:
+            await self._watch.refresh()
 
     def counters(self) -> Counters:
         """Return what the node's metrics page said last, counted since the run was prepared."""
@@ -122,10 +153,10 @@ class CodexSystem(System):
 
     async def digest(self) -> Digest:
         """Return the digest of what the stream gave, or of what the node holds, read back."""
-        if self._reading is not None:
-            return self._reading.digest
         if self._cid is None:
             raise TransferError(Reason.WRONG_BYTES, "codex: expected a content, found none fetched")
+        if self._reading is not None:
+            return self._reading.digest
         return await self._alive(Reading(self.context.size_bytes).read_back(self._api, self._cid))
 
     async def remove(self) -> None:
@@ -178,8 +209,13 @@ class CodexSystem(System):
             "api": {"url": node.api.url if node.api else None},
             "settings": settings,
             "reasons": dict(node.reasons),
-            "notes": list(node.notes),
+            "notes": [*node.notes, *(self._watch.notes if self._watch is not None else ())],
         }
+
+    @property
+    def found_running(self) -> bool:
+        """Whether the node was given as one that runs."""
+        return not self._node.can_restart
 
     def processes(self) -> list[int]:
         """Return the node's pids, none where it runs in a container of its own."""
@@ -228,6 +264,12 @@ class CodexSystem(System):
                 f"quota of {self._space.quota_max_bytes}; set storageQuota to at least "
                 f"{needed_bytes(self.context.size_bytes)}",
             )
+
+    async def _connected(self, watch: Watch) -> None:
+        await watch.refresh()
+        while self._had_connections and watch.connections == 0:
+            await asyncio.sleep(_ASK_SECONDS)
+            await watch.refresh()
 
     def _check_block_size(self) -> None:
         if self.options.block_size is not None and self._api.family != "storage":
