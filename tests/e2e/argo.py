@@ -135,7 +135,7 @@ def test_it_stays_synced_and_healthy(application: Application, first: str) -> No
 def test_self_heal_restores_what_is_deleted(application: Application, first: str) -> None:
     """Without taking the race for another one: its Jobs stay as they are."""
     jobs = {job["metadata"]["uid"] for job in get("jobs", "-n", application.namespace)}
-    name = f"{application.name}-environment"
+    name = f"{application.name}-{first}-scenario"
     call("kubectl", "-n", application.namespace, "delete", "configmap", name)
     until("self-heal", 60, lambda: name in _names("configmaps", application.namespace))
     until("Synced", 60, lambda: application.state() == ("Synced", "Healthy"))
