@@ -182,6 +182,19 @@ def test_wire_is_over_payload_times_leechers(tmp_path):
     assert found.entrants["x"].wire_measured
 
 
+def test_memory_of_the_runner_is_told_where_it_is_a_process_apart(tmp_path):
+    def apart(result):
+        usage = result.usage.model_copy(
+            update={"runner_cpu_seconds": 0.5, "runner_peak_memory_bytes": 1000 + result.peer}
+        )
+        return result.model_copy(update={"usage": usage})
+
+    found = verdict_of(tmp_path / "1", peer=apart)
+    assert figure(found, "runnerMemory") == (1003, 1003, 1003, 3)
+    assert figure(found, "runnerCpu")[0] == 2
+    assert figure(verdict_of(tmp_path / "2"), "runnerMemory") is None
+
+
 def test_packets_are_counted_as_a_wire_would_carry_them(tmp_path):
     whole = wire(9_000_000).model_copy(
         update={"offload_sent_bytes": 66 * 1000, "offload": {"gso": True}}

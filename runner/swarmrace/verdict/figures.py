@@ -297,12 +297,14 @@ def _usage(runs: Sequence[RunView]) -> dict[str, Summary]:
         if not everybody:
             continue
         runner = [u.runner_cpu_seconds for u in everybody if u.runner_cpu_seconds is not None]
+        apart = [u.runner_peak_memory_bytes for u in everybody]
         for name, value in (
             ("cpuLeecher", middle([u.cpu_seconds for u in leechers]) if leechers else None),
             ("cpuSeeder", middle([u.cpu_seconds for u in seeders]) if seeders else None),
             ("cpuAll", math.fsum(u.cpu_seconds for u in everybody)),
             ("runnerCpu", math.fsum(runner) if runner else None),
             ("peakMemory", float(max(u.peak_memory_bytes for u in everybody))),
+            ("runnerMemory", max((float(b) for b in apart if b is not None), default=None)),
         ):
             per.setdefault(name, []).append(value)
     for view in runs:

@@ -74,6 +74,9 @@ FIGURES: dict[str, Figure] = {
     "cpuAll": Figure("second", "CPU, all peers", "summed"),
     "runnerCpu": Figure("second", "CPU of the runner, all peers", "where it is a process apart"),
     "peakMemory": Figure("byte", "peak memory, highest peer", "resident set, most over peers"),
+    "runnerMemory": Figure(
+        "byte", "peak memory of the runner", "likewise, where it is a process apart"
+    ),
     "waitingCpu": Figure(
         "second",
         "waiting: CPU a second",

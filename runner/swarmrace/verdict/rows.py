@@ -39,6 +39,7 @@ _AFTER = (
             "cpuAll",
             "runnerCpu",
             "peakMemory",
+            "runnerMemory",
             "waitingCpu",
             "waitingBytes",
         ),
