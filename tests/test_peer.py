@@ -8,57 +8,13 @@ import threading
 import httpx
 import pytest
 
+from racing_peers import raced, scenario
 from swarmrace import results
 from swarmrace.clock import VirtualClock
 from swarmrace.errors import ConditionError, Reason
 from swarmrace.peer import Peer, PeerConfig
 from swarmrace.rendezvous.server import Rendezvous, ServerConfig
-from swarmrace.scenario import parse
 from swarmrace.systems.synthetic import SyntheticSystem
-
-
-def scenario(**race):
-    race = {"swarmSize": 3, "seeders": 1, "fileSize": 10_000, "rotateSeeders": False, **race}
-    entrants = {"a": {"kind": "synthetic"}, "b": {"kind": "synthetic"}}
-    return parse({"global": {"race": race, "entrants": entrants}})
-
-
-def raced(scenario, folder, made=lambda peer: None):
-    """Race on virtual clocks; return the results and what each peer's life ended with."""
-
-    async def race():
-        config = ServerConfig(
-            scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race"
-        )
-        rendezvous = Rendezvous(config, VirtualClock())
-        ticking = asyncio.ensure_future(rendezvous.tick())
-        peers = []
-        for entrant in scenario.entrants:
-            for index in range(scenario.race.swarm_size):
-                work_dir = folder / f"{entrant}-{index}"
-                work_dir.mkdir()
-                peer = Peer(
-                    PeerConfig(
-                        scenario=scenario,
-                        race_id=config.race_id,
-                        entrant=entrant,
-                        peer=index,
-                        rendezvous="http://rendezvous",
-                        address="127.0.0.1",
-                        work_dir=work_dir,
-                    ),
-                    clock=VirtualClock(),
-                    transport=httpx.ASGITransport(app=rendezvous.app),
-                )
-                made(peer)
-                peers.append(peer)
-        try:
-            return await asyncio.gather(*(p.live() for p in peers), return_exceptions=True)
-        finally:
-            ticking.cancel()
-
-    ends = asyncio.run(asyncio.wait_for(race(), 30))
-    return results.load(folder / "race"), ends
 
 
 def test_peers_send_again_what_a_tracker_without_its_folder_lacks(tmp_path, monkeypatch):

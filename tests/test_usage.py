@@ -152,6 +152,23 @@ def test_a_peak_between_two_looks_is_seen_without_a_reset(monkeypatch):
     assert used.peak_memory_bytes > 150_000_000
 
 
+@pytest.mark.parametrize("also_own", [False, True])
+def test_a_program_that_is_a_child_of_the_runner_counts_once_and_not_as_the_runner(also_own):
+    with child("b = bytearray(b'x') * 150_000_000\nburn(0.5)") as process:
+        meter = UsageMeter(lambda: [*([os.getpid()] if also_own else []), process.pid])
+        meter.start()
+        work(process)
+        used = meter.stop()
+        process.stdin.close()
+    assert 0.5 <= used.cpu_seconds < 0.9
+    if also_own:
+        assert (used.runner_cpu_seconds, used.runner_peak_memory_bytes) == (None, None)
+        return
+    assert used.runner_cpu_seconds < 0.3
+    own = usage._memory(os.getpid())[1]
+    assert own / 2 < used.runner_peak_memory_bytes < own + 100_000_000
+
+
 def test_no_process_is_no_usage():
     meter = UsageMeter(list)
     meter.start()
