@@ -99,8 +99,20 @@ def run(
 @main.command()
 @click.argument("scenario", type=SCENARIO_FILE)
 @click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
-def plan(scenario: Path, format_: str) -> None:
+@click.option(
+    "--write",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Only write each cell as a scenario file of its own into this folder: for `run`, or for "
+    "`helm install -f`.",
+)
+def plan(scenario: Path, format_: str, write: Path | None) -> None:
     """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
+    if write is not None:
+        from swarmrace import cell_files
+
+        for file in cell_files.write(scenario, write):
+            click.echo(file)
+        return
     from swarmrace import checks
     from swarmrace import plan as planning
 

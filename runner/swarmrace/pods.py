@@ -142,7 +142,7 @@ def cluster_faults(scenario: Scenario) -> list[str]:
     if found > 1:
         faults.append(
             f"global.race.matrix: found {found} cells, expected one: a release is one scenario; "
-            "`swarmrace plan FILE --format json` lists the cells, install one release for each"
+            "`swarmrace plan FILE --write DIR` writes a file for each, to be installed one by one"
         )
     for name, options in scenario.entrants.items():
         key = f"global.entrants.{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from helm_charts import ROOT, Render, Rendered, call
 
-from swarmrace import pods
+from swarmrace import cell_files, pods
 from swarmrace.scenario import load, parse
 
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -93,11 +94,18 @@ def test_the_pods_race_what_the_model_reads_from_the_file(render: Render) -> Non
             continue
         rendered = render(file)
         text = rendered.one("ConfigMap", "-scenario")["data"]["scenario.json"]
-        import json
-
         raced = parse(json.loads(text))
         assert raced.canonical() == pods.single_cell(scenario).canonical()
         assert raced.race_id() == pods.single_cell(scenario).race_id()
+
+
+def test_helm_takes_the_cells_of_a_matrix_as_they_are_written(
+    render: Render, tmp_path: Path
+) -> None:
+    cells = cell_files.write(ROOT / "scenarios" / "matrix.yaml", tmp_path)
+    for file in (cells[0], cells[-1]):
+        raced = json.loads(render(file).one("ConfigMap", "-scenario")["data"]["scenario.json"])
+        assert parse(raced).canonical() == load(file).canonical()
 
 
 def test_the_race_id_stands_everywhere(render: Render) -> None:

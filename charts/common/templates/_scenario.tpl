@@ -153,7 +153,7 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- define "common.faults.cluster" -}}
 {{- $scenario := .scenario -}}{{- $race := $scenario.race -}}{{- $faults := list -}}
 {{- if gt (int .cells) 1 -}}
-  {{- $faults = append $faults (printf "global.race.matrix: found %d cells, expected one: a release is one scenario; `swarmrace plan FILE --format json` lists the cells, install one release for each" (int .cells)) -}}
+  {{- $faults = append $faults (printf "global.race.matrix: found %d cells, expected one: a release is one scenario; `swarmrace plan FILE --write DIR` writes a file for each, to be installed one by one" (int .cells)) -}}
 {{- end -}}
 {{- range $name, $options := $scenario.entrants -}}
   {{- if $options.nodes -}}
