@@ -79,13 +79,6 @@ def test_without_a_matrix_the_scenario_is_its_own_cell(tmp_path):
     assert load(file) == load(SCENARIOS / "quick.yaml")
 
 
-def test_what_stands_empty_is_filled(matrix, tmp_path):
-    text = "global: {race: , entrants: {a: {kind: http}}}\ntracker:\n"
-    matrix.write_text(text)
-    (file,) = cell_files.write(matrix, tmp_path / "cells")
-    assert load(file) == load(matrix)
-
-
 def test_a_wrong_scenario_writes_nothing(matrix, tmp_path):
     matrix.write_text(MATRIX.replace("seeders: [1, 2]", "seeders: [4, 5]"))
     with pytest.raises(ScenarioError):
