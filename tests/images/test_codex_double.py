@@ -78,7 +78,8 @@ def test_rest_answers_have_the_shapes_seen(tmp_path, personality):
             assert answer.json()["manifest"]["treeCid"].startswith("zDz")
             answer = await http.get(f"{leecher.url}/data/{cid}/network/stream")
             assert answer.content == content
-            assert answer.headers["content-length"] == str(len(content))
+            length = None if personality == "v0.1.9" else str(len(content))  # chunks before 2025
+            assert answer.headers.get("content-length") == length
             assert answer.headers["content-disposition"] == 'attachment; filename="payload.bin"'
             space = (await http.get(f"{leecher.url}/space")).json()
             assert space["totalBlocks"] == 5  # the last block padded, and the manifest

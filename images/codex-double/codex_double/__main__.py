@@ -34,11 +34,11 @@ def main(program: str | None = None) -> int:
     """Run a node until SIGTERM; return its exit code.
 
     Args:
-        program: `storage` makes it a Logos Storage node unless `CODEX_DOUBLE_PERSONALITY` says
+        program: `storage` makes it a Logos Storage node unless `DOUBLE_PERSONALITY` says
             something else.
     """
     personality = None
-    if program == "storage" and "CODEX_DOUBLE_PERSONALITY" not in os.environ:
+    if program == "storage" and "DOUBLE_PERSONALITY" not in os.environ:
         personality = PERSONALITIES["storage-2026"]
     try:
         config = parse(sys.argv[1:], os.environ, personality)

@@ -28,7 +28,7 @@ class Exit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How the double misbehaves, from `CODEX_DOUBLE_*` (a real node has no such settings)."""
+    """How the double misbehaves, from `DOUBLE_*` (a real node has no such settings)."""
 
     time_scale: float = 1.0
     """Every duration of the node's habits is multiplied by it."""
@@ -38,6 +38,8 @@ class Habits:
     """As the builds of October 2024 to February 2025."""
     deaf_after_upload_seconds: float = 0.0
     """Neither API nor peers get an answer for so long after an upload (scaled)."""
+    deaf_to_peers_only: bool = False
+    """The API answers meanwhile, and the table stays full; only connections are lost."""
     short_body: bool = False
     """Streams end one byte early and the connection is closed."""
     corrupt_body: bool = False
@@ -45,16 +47,17 @@ class Habits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Habits:
-        """Read `CODEX_DOUBLE_TIME_SCALE` and the others."""
+        """Read `DOUBLE_TIME_SCALE` and the others."""
 
         def get(name: str, default: str) -> str:
-            return environment.get(f"CODEX_DOUBLE_{name}", default)
+            return environment.get(f"DOUBLE_{name}", default)
 
         return cls(
             time_scale=float(get("TIME_SCALE", "1")),
             silent_from_bytes=int(get("SILENT_FROM_BYTES", str(60 << 20))),
             upload_time_in_cid=get("UPLOAD_TIME_IN_CID", "") == "1",
             deaf_after_upload_seconds=float(get("DEAF_AFTER_UPLOAD_SECONDS", "0")),
+            deaf_to_peers_only=get("DEAF_TO_PEERS_ONLY", "") == "1",
             short_body=get("SHORT_BODY", "") == "1",
             corrupt_body=get("CORRUPT_BODY", "") == "1",
         )
@@ -81,6 +84,8 @@ class Config:
     metrics_port: int = 8008
     quota_bytes: int = 0
     bootstrap: tuple[str, ...] = ()
+    preset: bool = False
+    """Whether it would join the public preset network."""
     habits: Habits = field(default_factory=Habits)
 
 
@@ -91,7 +96,7 @@ def parse(
 
     Args:
         argv: arguments, without the program's name.
-        environment: `CODEX_DOUBLE_PERSONALITY` chooses the kind of node when none is given.
+        environment: `DOUBLE_PERSONALITY` chooses the kind of node when none is given.
         personality: the kind of node.
 
     Raises:
@@ -99,7 +104,7 @@ def parse(
         Exit: `--help` or `--version`, with the text to print.
     """
     if personality is None:
-        name = environment.get("CODEX_DOUBLE_PERSONALITY", "v0.2.5")
+        name = environment.get("DOUBLE_PERSONALITY", "v0.2.5")
         if name not in PERSONALITIES:
             raise OptionError(f"personality {name!r}: expected one of {', '.join(PERSONALITIES)}")
         personality = PERSONALITIES[name]
@@ -161,7 +166,7 @@ def _config(personality: Personality, values: dict[str, list[str]], habits: Habi
         data_dir=Path(get("data-dir", str(Path.home() / ".cache" / personality.program))),
         listen_host=_ip(host),
         listen_port=listen_port,
-        disc_host=_ip(get("disc-ip", "0.0.0.0")),
+        disc_host=_ip(get("disc-ip", "::" if ":" in host else "0.0.0.0")),
         disc_port=disc_port,
         nat=address,
         nat_search=search,
@@ -172,6 +177,7 @@ def _config(personality: Personality, values: dict[str, list[str]], habits: Habi
         metrics_port=port("metrics-port", 8008),
         quota_bytes=parse_size(get("storage-quota", str(personality.default_quota_bytes))),
         bootstrap=bootstrap,
+        preset="no-bootstrap-node" in personality.options and not (bootstrap or alone),
         habits=habits,
     )
 

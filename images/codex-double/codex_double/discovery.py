@@ -82,6 +82,11 @@ class Discovery(asyncio.DatagramProtocol):
         self._joining = asyncio.create_task(self._join())
         return True
 
+    @property
+    def waiting(self) -> int:
+        """Questions without an answer yet."""
+        return len(self._waiting)
+
     def stop(self) -> None:
         """Close the socket; lookups under way end without an answer."""
         if self._joining is not None:
@@ -107,6 +112,8 @@ class Discovery(asyncio.DatagramProtocol):
                 return await self._waiting[number]
         except TimeoutError:
             entry.seen = False
+            node = entry.record["id"]
+            print(f"ERR GetProviders message not received in time node={node}", flush=True)
             return False
         finally:
             del self._waiting[number]

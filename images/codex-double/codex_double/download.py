@@ -16,6 +16,9 @@ BATCH = 32
 """Blocks asked for at once; they land even when nobody wants them any more."""
 RETRY_SECONDS = 2.0
 SILENCE_SECONDS = 3.2
+"""In streams alone: whole background downloads of 100 MiB took 2.5 to 4.6 s."""
+LOCAL_SECONDS_PER_BYTE = 0.62 / (100 << 20)
+"""Of a background download of what is here already."""
 
 
 class Network:
@@ -66,9 +69,13 @@ class Download:
         network: the node's stores and connections.
         cid: the manifest's CID, by which providers are found.
         manifest: the manifest.
+        background: nobody reads along.
     """
 
-    def __init__(self, network: Network, cid: str, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self, network: Network, cid: str, manifest: dict[str, Any], background: bool = False
+    ) -> None:
+        self._background = background
         self._network, self._cid, self.manifest = network, cid, manifest
         size, block = manifest["datasetSize"], manifest["blockSize"]
         self.total = -(-size // block)
@@ -108,6 +115,9 @@ class Download:
     async def _run(self) -> None:
         tree = self.manifest["treeCid"]
         self.digests = self._network.store.tree(tree)
+        if self._background and all(map(self._network.store.has, self.digests or [b""])):
+            size = self.manifest["datasetSize"]
+            await asyncio.sleep(LOCAL_SECONDS_PER_BYTE * size * self._network.time_scale)
         while not self._stopped:
             if self.digests is not None:
                 await self._take_stock()
@@ -157,7 +167,8 @@ class Download:
                     break
             else:
                 return
-        if links and self._left == self.total and self._is_large():
+        fresh = links and self._left == self.total
+        if fresh and self._is_large() and not self._background:
             await self._batch(links[0], [self._pending.popleft()])
             await asyncio.sleep(SILENCE_SECONDS * self._network.time_scale)
         async with asyncio.TaskGroup() as group:

@@ -55,7 +55,7 @@ def _fetch(url: str, wait_seconds: float) -> str:
 
 def main(argv: Sequence[str]) -> None:
     """Prepare the environment, then become the given command."""
-    name = os.environ.get("CODEX_DOUBLE_PERSONALITY")
+    name = os.environ.get("DOUBLE_PERSONALITY")
     if name is None:
         name = "storage-2026" if os.path.basename(argv[0]) == "storage" else "v0.2.5"  # noqa: PTH119
     prepare(os.environ, PERSONALITIES[name])

@@ -40,14 +40,19 @@ class Exchange:
         store: what is served.
         is_deaf: whether this node answers nobody at the moment.
         timeout_seconds: how long it waits for a peer that does not go on.
+        me: this node's id.
+        redial_seconds: after which a connection that was lost is sought again.
     """
 
-    def __init__(self, store: Store, is_deaf: Any, timeout_seconds: float) -> None:
+    def __init__(
+        self, store: Store, is_deaf: Any, timeout_seconds: float, me: str, redial_seconds: float
+    ) -> None:
         self._store, self._is_deaf = store, is_deaf
-        self.timeout_seconds = timeout_seconds
+        self.timeout_seconds, self._me, self._redial_seconds = timeout_seconds, me, redial_seconds
         self.counts: Counter[str] = Counter()
-        self.peers: Counter[str] = Counter()
-        """Open connections by the other side's id or address."""
+        self.connected: Counter[str] = Counter()
+        """Standing connections by the other side's id: they outlast a download."""
+        self._keepers: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -64,6 +69,8 @@ class Exchange:
         """Close everything at once."""
         if self._server is not None:
             self._server.close()
+        for keeper in self._keepers.values():
+            keeper.cancel()
         self.drop_connections()
 
     def drop_connections(self) -> None:
@@ -72,25 +79,29 @@ class Exchange:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = str(writer.get_extra_info("peername"))
+        name = None
         self._writers.add(writer)
-        self.peers[name] += 1
         try:
             while True:
                 head, _, size = await _receive(reader)
                 self.counts["in"] += size
                 while self._is_deaf():
                     await asyncio.sleep(0.02)
+                if head["want"] == "company":
+                    name = head["me"]
+                    self.connected[name] += 1
                 await self._answer(writer, head)
         except (OSError, EOFError, ValueError, KeyError, asyncio.CancelledError):
             pass
         finally:
-            self.peers -= Counter([name])
+            self.connected -= Counter([name] if name else [])
             self._writers.discard(writer)
             writer.transport.abort()
 
     async def _answer(self, writer: asyncio.StreamWriter, head: dict[str, Any]) -> None:
         match head["want"]:
+            case "company":
+                await self._reply(writer, {})
             case "manifest":
                 manifest = self._store.manifests.get(head["cid"])
                 await self._reply(writer, {"manifest": manifest})
@@ -113,20 +124,48 @@ class Exchange:
         self.counts["out"] += await _send(writer, head, body)
 
     async def connect(self, record: Record) -> Link:
-        """Connect to a node.
+        """Connect to a node, for a download; a standing connection comes with it.
 
         Raises:
             Gone: it can't be reached.
         """
+        link = await self._dial(record)
+        self.keep(record)
+        return link
+
+    def keep(self, record: Record) -> None:
+        """Have a standing connection to a node."""
+        keeper = self._keepers.get(record["id"])
+        if keeper is None or keeper.done():
+            self._keepers[record["id"]] = asyncio.create_task(self._keep(record))
+
+    async def _keep(self, record: Record) -> None:
+        """Keep company until the other side is out of reach; seek it again when it was lost."""
+        with contextlib.suppress(Gone):
+            while True:
+                link = await self._dial(record)
+                try:
+                    if await link.company(self._me):
+                        self.connected[record["id"]] += 1
+                        await link.gone()
+                        self.connected -= Counter([record["id"]])
+                finally:
+                    link.close()
+                await asyncio.sleep(self._redial_seconds)
+                while self._is_deaf():
+                    await asyncio.sleep(0.02)
+
+    async def _dial(self, record: Record) -> Link:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 reader, writer = await asyncio.open_connection(
                     record["ip"], record["tcp"], limit=1 << 20
                 )
         except (OSError, TimeoutError) as error:
+            self.counts["failed_dials"] += 1
             raise Gone(record["id"]) from error
+        self.counts["dials"] += 1
         self._writers.add(writer)
-        self.peers[record["id"]] += 1
         return Link(self, record, reader, writer)
 
 
@@ -142,6 +181,20 @@ class Link:
     ) -> None:
         self.record = record
         self._exchange, self._reader, self._writer = exchange, reader, writer
+
+    async def company(self, me: str) -> bool:
+        """Say who is here, on a connection that stays; False when it was lost before an answer."""
+        try:
+            await self._ask({"want": "company", "me": me})
+            await self._next()
+        except Gone:
+            return False
+        return True
+
+    async def gone(self) -> None:
+        """Return when the other side has closed a connection that is used for nothing else."""
+        with contextlib.suppress(OSError):
+            await self._reader.read()
 
     async def manifest(self, cid: str) -> dict[str, Any] | None:
         """Ask for a manifest."""
@@ -168,7 +221,6 @@ class Link:
 
     def close(self) -> None:
         """Close the connection."""
-        self._exchange.peers -= Counter([self.record["id"]])
         self._exchange._writers.discard(self._writer)
         with contextlib.suppress(RuntimeError):
             self._writer.transport.abort()

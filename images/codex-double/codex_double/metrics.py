@@ -28,6 +28,8 @@ def text(node: Node) -> str:
         (f"{prefix}_api_downloads", "", node.downloads),
         (f"{prefix}_block_exchange_blocks_received", "", counts["blocks_received"]),
         (f"{prefix}_block_exchange_blocks_sent", "", counts["blocks_sent"]),
+        (f"{prefix}_block_exchange_want_have_lists_received", "", counts["want_lists_received"]),
+        (f"{prefix}_block_exchange_want_have_lists_sent", "", counts["want_lists_sent"]),
         (f"{prefix}_block_exchange_want_block_lists_received", "", counts["want_lists_received"]),
         (f"{prefix}_block_exchange_want_block_lists_sent", "", counts["want_lists_sent"]),
         (f"{prefix}_block_exchange_discovery_requests_total", "", discovery.lookups),
@@ -37,14 +39,22 @@ def text(node: Node) -> str:
         ("dht_transport_rx_packets", "", discovery.received[1]),
         ("dht_transport_tx_bytes", "", discovery.sent[0]),
         ("dht_transport_tx_packets", "", discovery.sent[1]),
+        ("libp2p_successful_dials", "", counts["dials"]),
+        ("libp2p_failed_dials", "", counts["failed_dials"]),
+        ("presto_server_response_status_count", '{endpoint="",status="200"}', node.answers),
         ("process_cpu_seconds", "", usage.ru_utime + usage.ru_stime),
     ]
     gauges = [
         (f"{prefix}_repostore_blocks", node.store.total_blocks),
         (f"{prefix}_repostore_bytes_used", node.store.used_bytes),
         (f"{prefix}_repostore_bytes_reserved", 0),
-        ("libp2p_peers", len(node.exchange.peers)),
-        ("process_resident_memory_bytes", _resident_bytes()),
+        (f"{prefix}_inflight_discovery", node.discovery.waiting),
+        ("libp2p_peers", len(node.exchange.connected)),
+        ("libp2p_open_streams", sum(node.exchange.connected.values())),
+        ("process_open_fds", len(list(Path("/proc/self/fd").iterdir()))),
+        ("process_max_fds", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        ("process_virtual_memory_bytes", _memory_bytes(0)),
+        ("process_resident_memory_bytes", _memory_bytes(1)),
         ("process_start_time_seconds", node.started),
         ("nim_gc_mem_bytes", 0),
     ]
@@ -59,6 +69,6 @@ def text(node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _resident_bytes() -> int:
+def _memory_bytes(field: int) -> int:
     fields = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(fields[field]) * os.sysconf("SC_PAGE_SIZE")

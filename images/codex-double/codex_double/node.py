@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import secrets
 import socket
 import time
@@ -27,6 +28,7 @@ from codex_double.store import Store
 T = TypeVar("T")
 _LOOKUP_SECONDS = 2.0
 _PEER_SECONDS = 60.0
+_REDIAL_SECONDS = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -47,9 +49,10 @@ class Node:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.started = time.time()
-        self.uploads = self.downloads = 0
+        self.uploads = self.downloads = self.answers = 0
         self.api_port = self.metrics_port = 0
         self.backgrounds: dict[int, Download] = {}
+        self._numbers = itertools.count(1)
         self._streams: list[Download] = []
         self._deaf_until = 0.0
         self._closing = asyncio.Event()
@@ -59,7 +62,9 @@ class Node:
         self.node_id = hashlib.sha256(b"node" + key).hexdigest()
         self.store = Store(config.data_dir / "repo", config.quota_bytes)
         scale = config.habits.time_scale
-        self.exchange = Exchange(self.store, self.is_deaf, _PEER_SECONDS * scale)
+        self.exchange = Exchange(
+            self.store, self.is_deaf, _PEER_SECONDS * scale, self.peer_id, _REDIAL_SECONDS * scale
+        )
         self.discovery = Discovery(
             me={},
             has=lambda cid: cid in self.store.manifests,
@@ -82,7 +87,8 @@ class Node:
         if config.nat_search:
             await asyncio.sleep(config.habits.time_scale)
         port = await self.exchange.start(config.listen_host, config.listen_port)
-        ip = config.nat or ("127.0.0.1" if config.listen_host == "0.0.0.0" else config.listen_host)
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        ip = config.nat or anywhere.get(config.listen_host, config.listen_host)
         disc_port = config.disc_port or port
         self.discovery.me.update(
             {"id": self.peer_id, "nodeId": self.node_id, "ip": ip, "disc": disc_port, "tcp": port}
@@ -91,6 +97,9 @@ class Node:
         self.discovery.bootstrap = [record for record in records if record is not None]
         if await self.discovery.start(config.disc_host, disc_port):
             self._say("INF Discovery started")
+            self._say("WRN No key for a QueryResponse")
+        if config.preset:
+            self._say("WRN Joining the public preset network: a test double can't, it stays alone")
         self.api_port = self._serve(rest.application(self), api)
         if config.metrics:
 
@@ -122,7 +131,9 @@ class Node:
     @property
     def url(self) -> str:
         """The API's base URL, family included."""
-        return f"http://{self.config.api_host}:{self.api_port}{self.config.personality.base_path}"
+        host = self.config.api_host
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self.api_port}{self.config.personality.base_path}"
 
     @property
     def spr(self) -> str:
@@ -135,14 +146,18 @@ class Node:
 
     def go_deaf(self) -> None:
         """Do as after a large upload, if the double was told to: lose connections and the table."""
-        seconds = self.config.habits.deaf_after_upload_seconds * self.config.habits.time_scale
+        habits = self.config.habits
+        seconds = habits.deaf_after_upload_seconds * habits.time_scale
         if seconds:
             self._deaf_until = time.monotonic() + seconds
             self.exchange.drop_connections()
-            self.discovery.nodes.clear()
+            if not habits.deaf_to_peers_only:
+                self.discovery.nodes.clear()
 
     async def hearing(self) -> None:
-        """Return when it is not deaf."""
+        """Return when it is not deaf to its API."""
+        if self.config.habits.deaf_to_peers_only:
+            return
         while self.is_deaf() and not self._closing.is_set():
             await asyncio.sleep(0.02)
 
@@ -174,9 +189,15 @@ class Node:
 
     def background(self, cid: str, manifest: dict[str, Any]) -> int:
         """Begin to fetch in the background; return its number."""
-        number = len(self.backgrounds) + 1
-        self.backgrounds[number] = Download(self.network, cid, manifest)
+        number = next(self._numbers)
+        self.backgrounds[number] = Download(self.network, cid, manifest, background=True)
         return number
+
+    def cancel(self, number: int) -> None:
+        """End a background download and forget it."""
+        download = self.backgrounds.pop(number, None)
+        if download is not None:
+            download.kill()
 
     async def dial(self, peer_id: str, addresses: list[str]) -> bool:
         """Connect to a node."""
@@ -188,7 +209,7 @@ class Node:
         if record is None:
             return False
         try:
-            await self.exchange.connect(record)
+            (await self.exchange.connect(record)).close()
         except Gone:
             return False
         return True
@@ -196,7 +217,7 @@ class Node:
     def info(self) -> dict[str, Any]:
         """What `/debug/info` says."""
         me, kind = self.discovery.me, self.config.personality
-        address = f"/ip4/{me['ip']}/tcp/{me['tcp']}"
+        address = f"/ip{6 if ':' in me['ip'] else 4}/{me['ip']}/tcp/{me['tcp']}"
         versions = {"version": kind.version + "-double", "revision": kind.revision}
         if kind.program == "codex":
             versions["contracts"] = "a179deb2"

@@ -47,6 +47,8 @@ class Personality:
     """Whether `GET /data` exists."""
     reports_progress: bool
     """Whether background downloads have an id and progress, and uploads a block size."""
+    says_length: bool
+    """Whether streams have a Content-Length; before March 2025 they came in chunks."""
 
     @property
     def version_text(self) -> str:
@@ -81,6 +83,7 @@ PERSONALITIES = {
             },
             lists_data=True,
             reports_progress=False,
+            says_length=False,
         ),
         Personality(
             name="v0.2.5",
@@ -100,6 +103,7 @@ PERSONALITIES = {
             },
             lists_data=True,
             reports_progress=False,
+            says_length=True,
         ),
         Personality(
             name="storage-2026",
@@ -122,6 +126,7 @@ PERSONALITIES = {
             },
             lists_data=False,
             reports_progress=True,
+            says_length=True,
         ),
     )
 }

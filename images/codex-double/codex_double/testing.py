@@ -77,13 +77,13 @@ def program(folder: Path, personality: str = "v0.2.5", **habits: object) -> Path
     Args:
         folder: where to.
         personality: whose name and options it has.
-        habits: `CODEX_DOUBLE_…` variables by their lower-case names, `time_scale` 0.02 unless told.
+        habits: `DOUBLE_…` variables by their lower-case names, `time_scale` 0.02 unless told.
     """
     kind = PERSONALITIES[personality]
     variables = {"time_scale": 0.02, **habits, "personality": personality}
     lines = ["#!/bin/sh"]
     for name, value in variables.items():
-        lines.append(f"export CODEX_DOUBLE_{name.upper()}={shlex.quote(str(value))}")
+        lines.append(f"export DOUBLE_{name.upper()}={shlex.quote(str(value))}")
     lines.append(f"export PYTHONPATH={shlex.quote(str(Path(__file__).parent.parent))}")
     lines.append(f'exec {shlex.quote(sys.executable)} -m codex_double "$@"')
     folder.mkdir(parents=True, exist_ok=True)
