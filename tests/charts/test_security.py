@@ -10,7 +10,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from helm_charts import ROOT, Render, Rendered
+from helm_charts import ROOT, Render
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from test_umbrella import ALL, CI, SCENARIOS, pod_specs, values
@@ -128,118 +128,6 @@ def test_pods_write_to_volumes_alone_and_hold_no_service_account(render: Render)
         for volume in spec["volumes"]:
             if "emptyDir" in volume:
                 assert int(volume["emptyDir"]["sizeLimit"]) > 0, volume
-
-
-class Network:
-    """Who reaches whom by the rendered NetworkPolicies (a policy that selects a pod denies the
-    rest)."""
-
-    def __init__(self, rendered: Rendered) -> None:
-        self.policies = [p["spec"] for p in rendered.of("NetworkPolicy")]
-        self.pods = {
-            metadata["labels"]["app.kubernetes.io/component"]: metadata["labels"]
-            for _, metadata, _ in pod_specs(rendered)
-        }
-
-    def reaches(
-        self, source: dict[str, str] | None, target: dict[str, str] | None, port: Any,
-        protocol: str = "TCP",
-    ) -> bool:  # fmt: skip
-        return self._side("Egress", "egress", "to", source, target, port, protocol) and self._side(
-            "Ingress", "ingress", "from", target, source, port, protocol
-        )
-
-    def _side(
-        self, kind: str, rules: str, peers: str, pod: Any, other: Any, port: Any, protocol: str
-    ) -> bool:
-        if pod is None:
-            return True  # outside the release: not ours to restrict
-        mine = [
-            p for p in self.policies if kind in p["policyTypes"] and _selects(p["podSelector"], pod)
-        ]
-        if not mine:
-            return True
-        return any(
-            self._peer(rule.get(peers), other) and _port(rule.get("ports"), port, protocol)
-            for policy in mine
-            for rule in policy.get(rules, [])
-        )
-
-    def _peer(self, allowed: Any, other: Any) -> bool:
-        if allowed is None:
-            return True
-        for entry in allowed:
-            if set(entry) == {"podSelector"} and other is not None:
-                if _selects(entry["podSelector"], other):
-                    return True
-            elif other is None and "podSelector" not in entry:
-                return True
-        return False
-
-
-def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    if not selector.get("matchLabels", {}).items() <= labels.items():
-        return False
-    return all(
-        labels.get(e["key"]) in e["values"] and e["operator"] == "In"
-        for e in selector.get("matchExpressions", [])
-    )
-
-
-def _port(ports: Any, port: Any, protocol: str) -> bool:
-    return ports is None or any(p["port"] == port and p["protocol"] == protocol for p in ports)
-
-
-def test_who_may_talk_to_whom(render: Render) -> None:
-    network = Network(render(values(ALL)))
-    peer, tracker, verdict = (network.pods[n] for n in ("peer", "tracker", "verdict"))
-    stranger = {"app": "x"}
-    assert network.reaches(peer, peer, 12345)
-    assert network.reaches(peer, peer, 8090, "UDP")
-    assert network.reaches(peer, tracker, 8080)
-    assert network.reaches(verdict, tracker, 8080)
-    assert network.reaches(network.pods["test"], tracker, 8080)
-    for source in (peer, verdict):
-        assert network.reaches(source, None, 53, "UDP")
-        assert network.reaches(source, None, 53, "TCP")
-        for port in (80, 443, 8080):
-            assert not network.reaches(source, None, port)
-            assert not network.reaches(source, stranger, port)
-    assert not network.reaches(tracker, None, 53, "UDP")
-    assert not network.reaches(tracker, peer, 8080)
-    assert not network.reaches(verdict, peer, 9200)
-    assert not network.reaches(peer, tracker, 22)
-    for target in (peer, tracker, verdict):
-        for port in (8080, 9200, "metrics", 53):
-            assert not network.reaches(None, target, port)
-            assert not network.reaches(stranger, target, port)
-
-
-def test_peers_of_another_race_or_release_are_strangers(render: Render) -> None:
-    network = Network(render(values(ALL)))
-    for other in (render(values(ALL, {"attempt": 2})), render(values(ALL), release="other")):
-        foreign = Network(other).pods["peer"]
-        assert not network.reaches(foreign, network.pods["tracker"], 8080)
-        assert not network.reaches(foreign, network.pods["peer"], 1234)
-
-
-def test_scrapes_and_pushes(render: Render) -> None:
-    network = Network(render(values(ALL, monitoring=MONITORED)))
-    peer = network.pods["peer"]
-    assert network.reaches(None, peer, "metrics")
-    assert not network.reaches(None, peer, "node-metrics"), "the node would be charged for it"
-    assert not network.reaches(None, peer, 12345)
-    assert network.reaches(peer, None, 8428)
-    assert not network.reaches(peer, None, 443)
-    policy = network.policies[0]
-    push = {"ipBlock": {"cidr": "10.1.2.3/32"}}
-    assert MONITORED["from"] in [rule["from"] for rule in policy["ingress"]]
-    assert {"to": [push], "ports": [{"port": 8428, "protocol": "TCP"}]} in policy["egress"]
-    named = {**MONITORED, "push": {"url": "https://vm.example", "to": [{"namespaceSelector": {}}]}}
-    spec = Network(render(values(monitoring=named))).policies[0]
-    assert {"to": [{"namespaceSelector": {}}], "ports": [{"port": 443, "protocol": "TCP"}]} in spec[
-        "egress"
-    ]
 
 
 def test_selectors_hold_no_chart_version(render: Render) -> None:
