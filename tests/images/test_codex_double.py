@@ -17,9 +17,13 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "images/codex-double"))
 
 from codex_double import cid as cids  # noqa: E402
-from codex_double.config import Habits  # noqa: E402
+from codex_double.config import Habits, parse  # noqa: E402
 from codex_double.node import Node  # noqa: E402
+from codex_double.personality import PERSONALITIES  # noqa: E402
 from codex_double.testing import QUICK, config, swarm  # noqa: E402
+
+__all__ = ["PERSONALITIES", "parse"]
+"""Used by test_codex_double_habits.py."""
 
 BLOCK = 65_536
 OCTETS = {"Content-Type": "application/octet-stream"}
