@@ -275,17 +275,6 @@ def test_a_chart_alone_makes_nothing(helm: str, checkout: Path, chart: str, tmp_
     assert call(helm, "template", "x", alone).strip() == ""
 
 
-def test_the_argo_cd_example_leaves_the_rendered_token_alone(render: Render) -> None:
-    example = yaml.safe_load((ROOT / "examples" / "argo-cd" / "application.yaml").read_text())
-    spec = example["spec"]
-    file = (ROOT / spec["source"]["path"] / spec["source"]["helm"]["valueFiles"][0]).resolve()
-    rendered = render(file, release=spec["source"]["helm"]["releaseName"])
-    (ignored,) = spec["ignoreDifferences"]
-    assert ignored["name"] == rendered.one("Secret")["metadata"]["name"]
-    assert ignored["jsonPointers"] == ["/data"]
-    assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
-
-
 def test_ct_installs_what_can_run_alone() -> None:
     config = yaml.safe_load((ROOT / "ct.yaml").read_text())
     charts = {path.parent.name for path in (ROOT / "charts").glob("*/Chart.yaml")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -183,3 +184,10 @@ def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch
             assert ids[0] != ids[1]
 
         asyncio.run(main())
+
+
+def test_what_is_gone_is_no_noise_in_the_log():
+    """Shells say that a file is missing before they come to a redirection that stands after it."""
+    text = SCRIPT.read_text()
+    assert 'read -r line 2>/dev/null <"/proc/$pid/stat"' in text
+    assert not re.search(r'<"/proc[^"]*" 2>', text)

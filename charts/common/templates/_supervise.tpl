@@ -44,7 +44,7 @@ look() {
 
 write_status() {
   ticks=''
-  if [ -n "$pid" ] && read -r line <"/proc/$pid/stat" 2>/dev/null; then
+  if [ -n "$pid" ] && read -r line 2>/dev/null <"/proc/$pid/stat"; then
     # shellcheck disable=SC2086  # the fields after the name, split on purpose
     { set -- ${line##*)}; ticks=${20:-}; }
   fi
@@ -56,7 +56,7 @@ write_status() {
 
 alive() {
   [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return 1
-  read -r line <"/proc/$pid/stat" 2>/dev/null || return 1
+  read -r line 2>/dev/null <"/proc/$pid/stat" || return 1
   case ${line##*)} in ' Z'*) return 1 ;; esac
 }
 
