@@ -40,6 +40,33 @@ def test_a_reused_pid_is_left_alone(sleeper):
     assert sleeper.poll() is None
 
 
+def test_ends_what_names_its_folder_and_nobody_else(tmp_path):
+    """A node behind a wrapper outlives its peer, and nobody has told of it."""
+    folder, other = tmp_path / "work", tmp_path / "work-of-another"
+    folder.mkdir()
+    code = "import time; print(flush=True); time.sleep(60)"
+    node, neighbour = (
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"--data-dir={where}/data"], stdout=subprocess.PIPE
+        )
+        for where in (folder, other)
+    )
+    try:
+        for process in (node, neighbour):
+            process.stdout.readline()
+        janitor = Janitor()
+        janitor.watch_folder(folder)
+        janitor.clean()
+        assert node.wait(5) == -signal.SIGTERM
+        assert neighbour.poll() is None
+        assert not folder.exists()
+    finally:
+        for process in (node, neighbour):
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
 def test_a_process_that_is_gone_already_is_no_error(tmp_path):
     done = subprocess.Popen(["true"])
     done.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,16 @@ from swarmrace.network import namespaces
 SLOW = {"kind": "synthetic", "curve": [[0, 0], [4, 1]], "recordSize": "20kB"}
 """Four seconds for whatever there is to be done to it."""
 QUICK = {"kind": "synthetic", "curve": [[0, 0], [0.2, 1]], "recordSize": "100kB"}
+SLOW_BITTORRENT = {
+    "kind": "bittorrent",
+    "profile": "tuned",
+    "settings": {
+        "max_out_request_queue": 1,
+        "max_allowed_in_request_queue": 1,
+        "allowed_fast_set_size": 0,
+    },
+}
+"""Loopback has no rate to limit; one request at a time makes 8 MB take seconds."""
 REFUSALS = namespaces.refusals()
 needs_namespaces = pytest.mark.skipif(
     bool(REFUSALS), reason=f"network namespaces are not permitted here: {'; '.join(REFUSALS)}"
@@ -108,6 +119,19 @@ def test_ctrl_c_before_anything_was_measured_leaves_no_folder(tmp_path):
         assert all((folder / "race.json").exists() for folder in race.results.iterdir())
 
 
+def test_ctrl_c_while_peers_start_is_an_interrupted_race(tmp_path):
+    scenario = racing.scenario_file(tmp_path, {"a": QUICK}, swarmSize=16, repetitions=2)
+    with racing.race(tmp_path, scenario) as race:
+        head = race.folder / "race.json"
+        racing.wait_for(head.exists, "race.json")
+        os.killpg(race.process.pid, signal.SIGINT)
+        assert race.end() == 130, race.output()
+        race.wait_until_nothing_is_left()
+        assert json.loads(head.read_text())["status"] == "interrupted"
+        for run_id in ("000-a", "001-a"):
+            assert race.record(run_id)["failure"]["reason"] == "interrupted"
+
+
 def test_nothing_is_left_when_the_command_itself_is_killed(tmp_path):
     scenario = racing.scenario_file(tmp_path, {"a": SLOW})
     with racing.race(tmp_path, scenario) as race:
@@ -140,6 +164,44 @@ def test_a_killed_leecher_is_a_result_and_the_others_end(tmp_path):
         assert "peer lost" in race.output()
 
 
+def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_end(tmp_path):
+    scenario = racing.scenario_file(
+        tmp_path, {"bt": SLOW_BITTORRENT, "b": QUICK}, fileSize="8MB", rotateSeeders=False,
+        order="sequential", timeouts={**PATIENT, "transferSeconds": 60},
+    )  # fmt: skip
+    with racing.race(tmp_path, scenario) as race:
+        race.wait_until("race", "bt-1", "bt-2", progress=True)
+        race.member("bt-2").kill()
+        assert race.end() == 0, race.output()
+        race.wait_until_nothing_is_left()
+        (run_id,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-bt"))
+        assert race.record(run_id)["status"] == "raced"
+        other = race.record(run_id, "bt-1")
+        assert other["outcome"] == "completed"
+        assert other["transfer"]["verified"] is True
+        assert race.record(run_id, "bt-2")["failure"]["reason"] == "peer lost"
+
+
+def test_a_killed_bittorrent_seeder_ends_in_the_leechers_stall(tmp_path):
+    scenario = racing.scenario_file(
+        tmp_path, {"bt": SLOW_BITTORRENT, "b": QUICK}, fileSize="8MB", rotateSeeders=False,
+        order="sequential", timeouts={**PATIENT, "stallSeconds": 4},
+    )  # fmt: skip
+    with racing.race(tmp_path, scenario) as race:
+        race.wait_until("race", "bt-1", "bt-2", progress=True)
+        race.member("bt-0").kill()
+        race.end()
+        race.wait_until_nothing_is_left()
+        (run_id,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-bt"))
+        for peer in (1, 2):
+            result = race.record(run_id, f"bt-{peer}")
+            assert result["failure"]["reason"] == "stall", result["failure"]
+            assert 0 < result["transfer"]["receivedBytes"] < 8_000_000
+        assert race.record(run_id, "bt-0")["failure"]["reason"] == "peer lost"
+        (other,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-b"))
+        assert race.record(other)["status"] == "raced"
+
+
 @needs_namespaces
 def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
     bt = {"kind": "bittorrent", "profile": "tuned"}
@@ -163,6 +225,20 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
             assert result["wire"]["receivedBytes"] > result["transfer"]["receivedBytes"]
         assert race.record("000-a", "a-0")["failure"]["reason"] == "peer lost"
         assert race.record("001-b")["status"] == "raced"
+
+
+def test_a_tracker_that_dies_after_the_last_leecher_has_ended_costs_nothing(tmp_path):
+    scenario = racing.scenario_file(
+        tmp_path, {"a": QUICK}, repetitions=2, fileSize="200MB", rotateSeeders=False
+    )
+    with racing.race(tmp_path, scenario) as race:
+        race.wait_until("verify", "a-1")
+        race.member("rendezvous").kill()
+        assert race.end() == 0, race.output()
+        race.wait_until_nothing_is_left()
+        for run_id in ("000-a", "001-a"):
+            assert race.record(run_id)["status"] == "raced"
+            assert race.record(run_id, "a-1")["outcome"] == "completed"
 
 
 def test_a_killed_tracker_costs_the_run_in_flight_and_nothing_else(tmp_path):

@@ -28,6 +28,8 @@ from swarmrace.scenario import Scenario
 POLL_SECONDS = 0.25
 _RESTARTS = 5
 _LEAVE_SECONDS = 15.0
+_HANG_SECONDS = 30.0
+"""A rendezvous that lives and has not answered for so long is ended and started again."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ class _Backend:
         (self.folder / "logs").mkdir()
         try:
             self.port = _free_port(self.layout)
-            await _to_its_end(self._start_rendezvous)
-            await self._reach()
-            await _to_its_end(self._start_peers)
             try:
+                await _to_its_end(self._start_rendezvous)
+                await self._reach()
+                await _to_its_end(self._start_peers)
                 await self._watch(watch)
             except asyncio.CancelledError:
                 await self._interrupt(watch)
@@ -185,22 +187,36 @@ class _Backend:
             return None
 
     async def _watch(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        loop = asyncio.get_running_loop()
+        answered = loop.time()
         while True:
             status = await self._status()
             if status is None:
-                await self._revive()
+                if loop.time() - answered > _HANG_SECONDS:
+                    await asyncio.to_thread(self._end_rendezvous)
+                if await self._revive():
+                    answered = loop.time()
             else:
+                answered = loop.time()
                 watch(status)
                 if status["over"]:
                     return
                 await self._report_lost()
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _revive(self) -> None:
-        """Start the rendezvous again when it has died, as a cluster would."""
+    def _end_rendezvous(self) -> None:
+        assert self.rendezvous is not None
+        self.rendezvous.kill()
+        self.rendezvous.join()
+
+    async def _revive(self) -> bool:
+        """Start the rendezvous again when it has died, as a cluster would; return whether it was.
+
+        It goes on even when all peers have gone: it alone can close their runs.
+        """
         assert self.rendezvous is not None
         if self.rendezvous.exitcode is None:
-            return
+            return False
         self.restarts += 1
         if self.restarts > _RESTARTS:
             raise RaceError(
@@ -208,6 +224,7 @@ class _Backend:
                 f"{self.rendezvous.exitcode}); see {self.folder / 'logs' / 'rendezvous.log'}"
             )
         await _to_its_end(self._start_rendezvous)
+        return True
 
     async def _report_lost(self) -> None:
         for key, process in self.peers.items():
@@ -225,10 +242,17 @@ class _Backend:
         """End the race early: results of finished transfers are still uploaded."""
         with contextlib.suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
+                while self._alive and await self._status() is None:
+                    await asyncio.sleep(0.02)
                 await self.http.post("interrupt", json={})
                 while (status := await self._status()) is not None and not status["over"]:
                     watch(status)
                     await asyncio.sleep(POLL_SECONDS)
+
+    @property
+    def _alive(self) -> bool:
+        """Whether the rendezvous lives: it may have been started a moment ago."""
+        return self.rendezvous is not None and self.rendezvous.exitcode is None
 
     def _end(self) -> None:
         """Wait for the peers to leave by themselves, then end whatever is left."""

@@ -2,8 +2,9 @@
 
 A process of its own, in a session of its own. It is told over its standard input what the race
 has made; when that input ends, because the race is over or because it was killed, it ends those
-processes, removes those folders, and goes. It imports only the standard library. (Network
-namespaces need no removal: they end with the processes inside.)
+processes, and whatever else of this user names one of those folders on its command line (a node
+that outlived its peer), removes the folders, and goes. It imports only the standard library.
+(Network namespaces need no removal: they end with the processes inside.)
 
 Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone)
 and `dir PATH`.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -77,6 +79,23 @@ def _end_processes(pids: list[tuple[int, str]]) -> None:
             time.sleep(0.02)
 
 
+def _users(folders: list[str]) -> list[tuple[int, str]]:
+    """Return this user's processes that name one of the folders, or what lies in one."""
+    marks = [re.compile(re.escape(os.fsencode(folder)) + rb"(/|$)") for folder in folders]
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if entry.stat().st_uid != os.getuid():
+                continue
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            started = start_time(int(entry.name))
+            if started and any(mark.search(word) for mark in marks for word in words):
+                found.append((int(entry.name), started))
+    return found
+
+
 def main() -> None:
     """Read what there is to clean until the input ends, then clean it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -91,6 +110,7 @@ def main() -> None:
         elif kind == "dir":
             folders.append(rest)
     _end_processes(pids)
+    _end_processes(_users(folders))
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
