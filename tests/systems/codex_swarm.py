@@ -18,15 +18,18 @@ from codex_double.personality import PERSONALITIES  # noqa: E402
 from codex_double.testing import QUICK, program  # noqa: E402
 from codex_double.testing import swarm as doubles  # noqa: E402
 
+from swarmrace import transfer  # noqa: E402
 from swarmrace.clock import SystemClock  # noqa: E402
 from swarmrace.entrants import CodexOptions  # noqa: E402
 from swarmrace.payload import Payload  # noqa: E402
+from swarmrace.scenario import Timeouts  # noqa: E402
 from swarmrace.schedule import Run  # noqa: E402
 from swarmrace.systems.abc import Context, Record  # noqa: E402
 from swarmrace.systems.codex.system import CodexSystem  # noqa: E402
 
 __all__ = [
     "BLOCK",
+    "LONG",
     "PERSONALITIES",
     "QUICK",
     "ROOT",
@@ -36,6 +39,8 @@ __all__ = [
     "doubles",
     "parse_as_node",
     "program",
+    "raced",
+    "warm",
 ]
 
 BLOCK = 65_536
@@ -129,3 +134,29 @@ async def codex_swarm(
         yield swarm
     finally:
         await asyncio.gather(*(system.close() for system in swarm.systems))
+
+
+LONG = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=30)
+
+
+@asynccontextmanager
+async def warm(
+    folder: Path, peers: int = 2, size: int = 20 * BLOCK, habits=QUICK, each=None, **more
+):
+    """Doubles, and a swarm of systems that use them."""
+    personality = more.pop("personality", "v0.2.5")
+    async with doubles(folder / "doubles", peers, personality, habits, each) as nodes:
+        urls = [f"http://127.0.0.1:{node.api_port}" for node in nodes]
+        async with codex_swarm(folder, size, peers, cold=False, nodes=urls, **more) as swarm:
+            yield swarm, nodes
+
+
+async def raced(swarm: Swarm, references, limits: Timeouts = LONG):
+    """Race the last peer; return why it failed and its record."""
+    system, record = swarm.systems[-1], swarm.record()
+    before = asyncio.all_tasks()
+    now_ns = record.clock.now_ns()
+    _, failure = await transfer.race(system, references, record, limits, now_ns, lambda: None)
+    left = asyncio.all_tasks() - before
+    assert not [task for task in left if "swarmrace/systems/codex" in repr(task)]
+    return failure, record

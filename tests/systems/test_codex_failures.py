@@ -7,14 +7,11 @@ is the watch that every peer has.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from codex_swarm import BLOCK, QUICK, Swarm, cids, codex_swarm, doubles
+from codex_swarm import BLOCK, QUICK, cids, codex_swarm, raced, warm
 
-from swarmrace import transfer
 from swarmrace.errors import Reason, TransferError
 from swarmrace.payload import Payload
 from swarmrace.scenario import Timeouts
@@ -22,30 +19,8 @@ from swarmrace.scenario import Timeouts
 SIZE = 20 * BLOCK
 UNKNOWN = cids.encode(cids.MANIFEST, bytes(32))
 FAMILIES = pytest.mark.parametrize("personality", ["v0.2.5", "storage-2026"])
-LONG = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=30)
 SHORT = Timeouts(discovery_seconds=0.5, stall_seconds=30, transfer_seconds=30)
 STALLED = Timeouts(discovery_seconds=30, stall_seconds=0.5, transfer_seconds=3)
-
-
-@asynccontextmanager
-async def warm(folder: Path, peers: int = 2, size: int = SIZE, habits=QUICK, each=None, **more):
-    """Doubles, and a swarm of systems that use them."""
-    personality = more.pop("personality", "v0.2.5")
-    async with doubles(folder / "doubles", peers, personality, habits, each) as nodes:
-        urls = [f"http://127.0.0.1:{node.api_port}" for node in nodes]
-        async with codex_swarm(folder, size, peers, cold=False, nodes=urls, **more) as swarm:
-            yield swarm, nodes
-
-
-async def raced(swarm: Swarm, references, limits: Timeouts = LONG):
-    """Race the last peer; return why it failed and its record."""
-    system, record = swarm.systems[-1], swarm.record()
-    before = asyncio.all_tasks()
-    now_ns = record.clock.now_ns()
-    _, failure = await transfer.race(system, references, record, limits, now_ns, lambda: None)
-    left = asyncio.all_tasks() - before
-    assert not [task for task in left if "swarmrace/systems/codex" in repr(task)]
-    return failure, record
 
 
 @FAMILIES

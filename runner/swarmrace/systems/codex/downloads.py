@@ -176,7 +176,9 @@ class Background:
                 self._check_manifest(cid)
                 raise TransferError(
                     Reason.REFUSED,
-                    f"the node ended the download with {self._held} of {self.size_bytes} bytes",
+                    f"codex: the node ended the download with its space grown by "
+                    f"{self._grown_bytes} of {self.size_bytes} bytes: it gave up, or held the "
+                    "rest beforehand",
                 )
 
     async def _by_space(self, api: Api, cid: str, manifest: Manifest, record: Record) -> None:
