@@ -125,7 +125,7 @@ class Spread(Model):
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
     """Whether a peer that would break it starts all the same."""
     one_per_node: Flag = False
-    """Hard anti-affinity: no two peers of an entrant on one node."""
+    """Hard anti-affinity: no two peers of an entrant on one node; with `sameNodes` one of each."""
     same_nodes: Flag = True
     """Hard affinity: peer k of every entrant on one node, so that all race on the same machines. A
     node then needs room for one peer of each."""

@@ -161,6 +161,16 @@ def cluster_faults(scenario: Scenario) -> list[str]:
                 f"{key}.blockSize: needs {key}.family: storage, because `auto` is codex on a "
                 "cluster, which takes none"
             )
+    spread = scenario.global_.peers.spread
+    if (
+        spread.same_nodes
+        and spread.when_unsatisfiable == "DoNotSchedule"
+        and len(scenario.entrants) > 1
+    ):
+        faults.append(
+            "global.peers.spread.whenUnsatisfiable: DoNotSchedule needs "
+            "global.peers.spread.sameNodes: false, because the two can leave a peer no node"
+        )
     network, how = race.network, scenario.global_.peers.conditions
     networks = (race.matrix.network if race.matrix else []) or [network]
     if how != "tc":

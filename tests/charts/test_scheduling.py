@@ -33,6 +33,8 @@ def test_scheduling(render: Render) -> None:
             "requiredDuringSchedulingIgnoredDuringExecution"
         ]
         assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+        assert term["mismatchLabelKeys"] == [INDEX]
+        assert "swarmrace/entrant" not in term["labelSelector"]["matchLabels"]
         assert "nodeAffinity" in spec["affinity"]
 
 
@@ -62,6 +64,28 @@ def test_the_entrants_peers_stand_on_the_same_nodes(render: Render) -> None:
 
 def test_the_entrants_may_stand_apart(render: Render) -> None:
     assert set(map(str, affinities(render, spread={"sameNodes": False}).values())) == {"{}"}
+
+
+def test_apart_a_peer_keeps_clear_of_its_own_entrant_alone(render: Render) -> None:
+    for entrant, affinity in affinities(
+        render, spread={"sameNodes": False, "onePerNode": True}
+    ).items():
+        (term,) = affinity["podAntiAffinity"][REQUIRED]
+        assert "mismatchLabelKeys" not in term
+        assert term["labelSelector"]["matchLabels"]["swarmrace/entrant"] == entrant
+        assert "podAffinity" not in affinity
+
+
+def test_two_rules_that_can_leave_a_peer_no_node_are_refused(render: Render) -> None:
+    strict = {"whenUnsatisfiable": "DoNotSchedule"}
+    said = render(values(shared={"peers": {"spread": strict}}), refused=True)
+    assert "global.peers.spread.whenUnsatisfiable: DoNotSchedule needs " in said
+    apart = {"peers": {"spread": {**strict, "sameNodes": False}}}
+    alone = {"one": {"kind": "http"}}
+    for given in (values(shared=apart), values(alone, shared={"peers": {"spread": strict}})):
+        for job in peers(render(given)).values():
+            (spread,) = job["spec"]["template"]["spec"]["topologySpreadConstraints"]
+            assert spread["whenUnsatisfiable"] == "DoNotSchedule"
 
 
 def test_the_users_own_affinity_stays(render: Render) -> None:

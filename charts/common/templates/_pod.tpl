@@ -149,13 +149,17 @@ common.affinity: the user's own, and what the spread adds, as JSON. Takes what c
 {{- $peers := .scenario.peers -}}
 {{- $affinity := deepCopy ($peers.affinity | default dict) -}}
 {{- $labels := include "common.labels.peer" . | fromYaml -}}
+{{- $everybody := omit $labels "swarmrace/entrant" "app.kubernetes.io/name" -}}
+{{- $index := list "batch.kubernetes.io/job-completion-index" -}}
 {{- $more := dict -}}
-{{- if $peers.spread.onePerNode -}}
+{{- if and $peers.spread.onePerNode $peers.spread.sameNodes -}}
+  {{- /* Of no other index, whosoever: else one entrant's peer 1 takes the place that another's 0 has. */ -}}
+  {{- $_ := set $more "podAntiAffinity" (dict "topologyKey" $peers.spread.topologyKey "labelSelector" (dict "matchLabels" $everybody) "mismatchLabelKeys" $index) -}}
+{{- else if $peers.spread.onePerNode -}}
   {{- $_ := set $more "podAntiAffinity" (dict "topologyKey" $peers.spread.topologyKey "labelSelector" (dict "matchLabels" $labels)) -}}
 {{- end -}}
 {{- if $peers.spread.sameNodes -}}
-  {{- $everybody := omit $labels "swarmrace/entrant" "app.kubernetes.io/name" -}}
-  {{- $_ := set $more "podAffinity" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $everybody) "matchLabelKeys" (list "batch.kubernetes.io/job-completion-index")) -}}
+  {{- $_ := set $more "podAffinity" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $everybody) "matchLabelKeys" $index) -}}
 {{- end -}}
 {{- range $kind, $term := $more -}}
   {{- $terms := get $affinity $kind | default dict -}}

@@ -163,6 +163,10 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
     {{- $faults = append $faults (printf "global.entrants.%s.blockSize: needs global.entrants.%s.family: storage, because `auto` is codex on a cluster, which takes none" $name $name) -}}
   {{- end -}}
 {{- end -}}
+{{- $spread := $scenario.peers.spread -}}
+{{- if and $spread.sameNodes (eq $spread.whenUnsatisfiable "DoNotSchedule") (gt (len $scenario.entrants) 1) -}}
+  {{- $faults = append $faults "global.peers.spread.whenUnsatisfiable: DoNotSchedule needs global.peers.spread.sameNodes: false, because the two can leave a peer no node" -}}
+{{- end -}}
 {{- $codex := false -}}
 {{- range $scenario.entrants -}}{{- if eq (toString .kind) "codex" -}}{{- $codex = true -}}{{- end -}}{{- end -}}
 {{- $percent := int64 $scenario.codex.nodePercent -}}
