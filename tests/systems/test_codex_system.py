@@ -137,10 +137,14 @@ def test_a_node_that_does_not_start_is_refused_at_every_peer(tmp_path, arguments
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("busy", ["api", "discovery"])
-def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, busy):
-    """A busy API port ends the node; a busy discovery port does not, so it is looked for."""
-    path, real, given = program(tmp_path / "bin"), local.free_ports, []
+@pytest.mark.parametrize(
+    ("personality", "busy"),
+    [("v0.2.5", "api"), ("v0.2.5", "discovery"), ("storage-2026", "listen")],
+)
+def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, personality, busy):
+    """A busy API port ends the node; a busy discovery port does not, so it is looked for. The
+    newest discover at the number they listen on."""
+    path, real, given = program(tmp_path / "bin", personality), local.free_ports, []
 
     async def main():
         async with codex_swarm(tmp_path, SIZE, program=str(path)) as swarm:
@@ -159,6 +163,8 @@ def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, busy):
                     return found
                 if busy == "api":
                     return Ports(found.listen, found.discovery, taken_tcp, found.metrics)
+                if busy == "listen":
+                    return Ports(taken_udp, taken_udp, found.api, found.metrics)
                 return Ports(found.listen, taken_udp, found.api, found.metrics)
 
             monkeypatch.setattr(local, "free_ports", ports)
@@ -167,6 +173,25 @@ def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, busy):
             assert "busy" in first.describe()["notes"][0]
             udp[0].close()
             tcp.close()
+
+    asyncio.run(main())
+
+
+def test_a_usage_text_is_no_busy_port(tmp_path):
+    """It names `api-bindaddr`, and the node would be started four times for nothing."""
+    path = program(tmp_path / "bin")
+    usage = "  --api-bindaddr   The REST API bind address"
+    path.write_text(
+        path.read_text().replace(
+            "exec", f'case "$*" in *--api-port*) echo "{usage}"; exit 1;; esac\nexec', 1
+        )
+    )
+
+    async def main():
+        async with codex_swarm(tmp_path, SIZE, 1, program=str(path)) as swarm:
+            with pytest.raises(TransferError, match=r"exited 1.*REST API bind address"):
+                await swarm.prepare()
+            assert swarm.systems[0].describe()["notes"] == []
 
     asyncio.run(main())
 

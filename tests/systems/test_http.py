@@ -85,7 +85,7 @@ def failure(system, talk, size=1000):
     return asyncio.run(go())
 
 
-@pytest.mark.parametrize("size", [1, 16_383, 16_384, 16_385, 3_000_001])
+@pytest.mark.parametrize("size", [1, 16_383, 16_384, 16_385, 3_000_001, 100_000_000])
 def test_every_byte_is_read_written_and_recorded_once(system, tmp_path, size):
     file, run = tmp_path / "file", make_run(size)
     sha256 = Payload(SEED, size).write(file)
