@@ -86,6 +86,20 @@ def test_silence_after_bytes_is_a_stall():
     assert system.cancelled
 
 
+def test_silence_after_done_is_no_stall():
+    """Whatever is left to do then (closing a file, say) brings no byte."""
+
+    async def fetch(record):
+        some_bytes(record, SIZE)
+        record.done()
+        await record.clock.sleep_until(record.clock.now_ns() + 20_000_000_000)
+        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+
+    _, failure, record, _ = race(fetch, stall_seconds=9)
+    assert failure is None
+    assert record.done_ns == START_NS
+
+
 def test_silence_after_the_manifest_is_a_stall_too():
     async def fetch(record):
         record.arrivals = ByteLog(4)

@@ -34,6 +34,9 @@ ended. `cleared`: verified, results accepted, content removed."""
 HEADER_BYTES: Final = 66
 """Ethernet, IPv4 and TCP with timestamps: what each segment of an offloaded packet adds."""
 
+HEADER_BYTES_V6: Final = 86
+"""The same over IPv6."""
+
 
 class Cost(NamedTuple):
     """What an instrument costs, as a ratio measured in one run."""
@@ -76,7 +79,8 @@ DEFINITIONS: Final[dict[str, str]] = {
     "verified": "SHA-256 and length of what lies there are the payload's; checked after the run.",
     "wire": "bytes of the peers' own interfaces from the common start to the run's end, protocol, "
     "duplicates and headers included, control traffic of the runner apart. Where offload hides "
-    f"segments from the interface, {HEADER_BYTES} bytes of headers are added for each.",
+    f"segments from the interface, {HEADER_BYTES} bytes of headers ({HEADER_BYTES_V6} over IPv6) "
+    "are added for each.",
     "mark": "time to p % of the payload, of arrival or of delivery. t100 is done.",
     "resolution": "what is unknown of a mark: the time since the record before, but no more than "
     "one record usually takes (median), plus the poll interval of a system that is polled. A "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from swarmrace.definitions import HEADER_BYTES
 from swarmrace.errors import Reason
 from swarmrace.model import Model
 
@@ -105,6 +106,8 @@ class Wire(Model):
     """Headers of segments that offload kept off the interface's count, from the kernel's segment
     counters; already added to the figures above."""
     offload_received_bytes: int = 0
+    header_bytes: int = HEADER_BYTES
+    """What each of those segments adds: more over IPv6."""
     control_sent_bytes: int = 0
     """The runner's own traffic with the rendezvous; already taken off the figures above."""
     control_received_bytes: int = 0

@@ -120,7 +120,7 @@ class _Watch:
             if elapsed > limits.discovery_seconds:
                 limit = limits.discovery_seconds
                 return self._failure(Reason.TIMEOUT, f"no metadata or manifest within {limit:g} s")
-        elif log is not None:
+        elif log is not None and record.done_ns is None:  # after done no byte is to come
             last_ns = max(self._stamp_ns, record.discovered_ns or 0, log.last_ns)
             if (now_ns - last_ns) / 1e9 > limits.stall_seconds:
                 return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")

@@ -54,6 +54,27 @@ def test_every_header_is_counted_with_offload_on_and_off(network):
         assert THEORY * 0.999 <= counted <= THEORY * 1.03
 
 
+def test_a_hidden_segment_adds_the_headers_of_its_family():
+    families = {
+        "10.0.0.1": 66, "::ffff:10.0.0.1": 66, None: 66, "fd00::1": 86, "fe80::1%eth0": 86
+    }  # fmt: skip
+    for address, size in families.items():
+        assert WireMeter(nothing, address)._header_bytes == size
+        before, after = counters.Segments(0, 0), counters.Segments(30, 20)
+        still, moved = counters.Reading(0, 0, 0, 0), counters.Reading(0, 10, 0, 5)
+        meter = WireMeter(nothing, address)
+        meter.interface = "lo"
+        instants = [
+            counters._Instant(own, still, segments, (0, 0))
+            for own, segments in ((still, before), (moved, after))
+        ]
+        meter._now = lambda instants=instants: instants.pop(0)
+        meter.start()
+        wire = meter.stop()
+        assert (wire.offload_received_bytes, wire.offload_sent_bytes) == (20 * size, 15 * size)
+        assert wire.header_bytes == size
+
+
 def test_a_shaped_link_counts_as_well(network):
     for peer in network.peers:
         conditions.apply(network.hub, peer, Network(upload="400Mbit"), seeder=False)

@@ -147,6 +147,41 @@ def test_a_client_with_both_address_families_counts_once(tracker):
     assert (answer[b"complete"], answer[b"incomplete"]) == (1, 0)
 
 
+def test_a_client_with_both_address_families_is_not_told_of_itself(tracker):
+    ask(tracker, "10.0.0.1")
+    answer = ask(tracker, "fd00::1")
+    assert (answer[b"peers"], answer[b"peers6"]) == (b"", b"")
+    assert ask(tracker, "fd00::1", compact=0)[b"peers"] == []
+
+
+def test_a_client_with_both_address_families_completes_once(tracker):
+    for address in ("10.0.0.1", "fd00::1"):
+        ask(tracker, address, event="started")
+    for address in ("10.0.0.1", "fd00::1"):
+        ask(tracker, address, event="completed", left=0)
+    scraped = lt.bdecode(tracker.scrape(b""))
+    assert scraped[b"files"] == {HASH: {b"complete": 1, b"downloaded": 1, b"incomplete": 0}}
+
+
+@pytest.mark.parametrize("compact", [0, 1])
+def test_numwant_bounds_both_address_families_together(tracker, compact):
+    for number in range(20):
+        ask(tracker, f"10.1.0.{number}", peer_id=peer_id(number))
+        ask(tracker, f"fd00::{number}", peer_id=peer_id(100 + number))
+    families = set()
+    for _ in range(20):
+        answer = ask(tracker, peer_id=peer_id(999), numwant=3, compact=compact)
+        if compact:
+            four, six = len(answer[b"peers"]) // 6, len(answer.get(b"peers6", b"")) // 18
+            assert four + six == 3
+            families |= {4} if four else set()
+            families |= {6} if six else set()
+        else:
+            assert len(answer[b"peers"]) == 3
+            families |= {6 if b":" in peer[b"ip"] else 4 for peer in answer[b"peers"]}
+    assert families == {4, 6}
+
+
 @pytest.mark.parametrize(
     ("wanted", "given_back"),
     [(None, 50), (-1, 50), ("", 50), (0, 0), (3, 3), (200, 200), (999, 200)],

@@ -60,12 +60,14 @@ class SwarmMachine(RuleBasedStateMachine):
         ids = {peer_id for peer_id, _, _ in self.model.values()}
         complete = {peer_id for peer_id, done, _ in self.model.values() if done}
         assert (swarm.complete, swarm.incomplete) == (len(complete), len(ids - complete))
-        for size in (6, 18):
-            listed = swarm.sample(size, 100, b"")
-            assert sorted(listed) == sorted(e for e in swarm.members if len(e) == size)
-        drawn = swarm.sample(6, 2, ENDPOINTS[0])
-        assert len(set(drawn)) == len(drawn) <= 2
-        assert ENDPOINTS[0] not in drawn
+        assert sorted(swarm.sample(100, b"")) == sorted(swarm.members)
+        for wanted in (2, 100):
+            drawn = swarm.sample(wanted, b"a")
+            others = {e for e, (peer_id, _, _) in self.model.items() if peer_id != b"a"}
+            assert len(set(drawn)) == len(drawn) == min(wanted, len(others))
+            assert set(drawn) <= others
+        for client in (b"a", b"b", b"c"):
+            assert swarm.has_completed(client) == (client in complete)
 
 
 SwarmMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import ipaddress
 import socket
 import struct
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import TypeVar
 
 import psutil
 
-from swarmrace.definitions import HEADER_BYTES
+from swarmrace.definitions import HEADER_BYTES, HEADER_BYTES_V6
 from swarmrace.records import Wire
 
 _DEVICES = Path("/proc/thread-self/net/dev")
@@ -129,6 +130,7 @@ class WireMeter:
         self, control_bytes: Callable[[], tuple[int, int]], address: str | None = None
     ) -> None:
         self.interface = own_interface(address)
+        self._header_bytes = header_bytes(address)
         self._control_bytes = control_bytes
         self._began: _Instant | None = None
 
@@ -145,7 +147,10 @@ class WireMeter:
         control_received = last.control[1] - first.control[1]
         own = _minus(last.own, first.own)
         hidden_received, hidden_sent = _hidden(
-            _minus(last.segments, first.segments), own, _minus(last.loopback, first.loopback)
+            _minus(last.segments, first.segments),
+            own,
+            _minus(last.loopback, first.loopback),
+            self._header_bytes,
         )
         return Wire(
             sent_bytes=max(0, own.sent_bytes + hidden_sent - control_sent),
@@ -154,6 +159,7 @@ class WireMeter:
             received_packets=own.received_packets,
             offload_sent_bytes=hidden_sent,
             offload_received_bytes=hidden_received,
+            header_bytes=self._header_bytes,
             control_sent_bytes=control_sent,
             control_received_bytes=control_received,
             interface=self.interface,
@@ -176,14 +182,21 @@ class _Instant:
     control: tuple[int, int]
 
 
-def _hidden(segments: Segments, own: Reading, loopback: Reading) -> tuple[int, int]:
+def header_bytes(address: str | None) -> int:
+    """Return what a segment's headers come to over the address's family; IPv4's without one."""
+    parsed = ipaddress.ip_address(address) if address else None
+    six = isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None
+    return HEADER_BYTES_V6 if six else HEADER_BYTES
+
+
+def _hidden(segments: Segments, own: Reading, loopback: Reading, each: int) -> tuple[int, int]:
     """Return the header bytes, received and sent, that offload kept off the interface's count.
 
     Loopback's MTU of 64 KiB leaves nothing to segment, so its packets are its segments.
     """
     received = segments.received - loopback.received_packets - own.received_packets
     sent = segments.sent - loopback.sent_packets - own.sent_packets
-    return max(0, received) * HEADER_BYTES, max(0, sent) * HEADER_BYTES
+    return max(0, received) * each, max(0, sent) * each
 
 
 _Counts = TypeVar("_Counts", Reading, Segments)

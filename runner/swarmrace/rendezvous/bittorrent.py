@@ -110,10 +110,11 @@ class Tracker:
             numwant = 0
         counts = b"8:completei%de10:incompletei%de" % (swarm.complete, swarm.incomplete)
         if given.get(b"compact") == b"0":
-            peers = _dictionaries(swarm, numwant, endpoint, b"no_peer_id" in given)
+            peers = _dictionaries(swarm, swarm.sample(numwant, peer_id), b"no_peer_id" in given)
             return b"d%b%b5:peers%be" % (counts, self._head, peers)
-        v4 = b"".join(swarm.sample(6, numwant, endpoint))
-        v6 = b"".join(swarm.sample(18, numwant, endpoint))
+        drawn = swarm.sample(numwant, peer_id)
+        v4 = b"".join(each for each in drawn if len(each) == 6)
+        v6 = b"".join(each for each in drawn if len(each) == 18)
         tail = b"6:peers6%d:%b" % (len(v6), v6) if v6 or len(endpoint) == 18 else b""
         return b"d%b%b5:peers%d:%b%be" % (counts, self._head, len(v4), v4, tail)
 
@@ -141,10 +142,9 @@ def compact_endpoint(address: str, port: int) -> bytes:
     return packed.removeprefix(_MAPPED) + port.to_bytes(2, "big")
 
 
-def _dictionaries(swarm: Swarm, numwant: int, endpoint: bytes, no_peer_id: bool) -> bytes:
-    drawn = [*swarm.sample(6, numwant, endpoint), *swarm.sample(18, numwant, endpoint)]
+def _dictionaries(swarm: Swarm, drawn: list[bytes], no_peer_id: bool) -> bytes:
     peers = []
-    for other in drawn[:numwant]:
+    for other in drawn:
         family = socket.AF_INET if len(other) == 6 else socket.AF_INET6
         entry: dict[str, str | int | bytes] = {
             "ip": socket.inet_ntop(family, other[:-2]),

@@ -72,11 +72,21 @@ class Swarm:
             ordered[place] = last
             self._places[last] = place
 
-    def sample(self, endpoint_bytes: int, count: int, without: bytes) -> list[bytes]:
-        """Return up to `count` endpoints of one family, drawn at random, never `without`."""
-        ordered = self._lists[endpoint_bytes]
-        drawn = random.sample(ordered, count + 1) if len(ordered) > count + 1 else ordered
-        return [endpoint for endpoint in drawn if endpoint != without][:count]
+    def sample(self, count: int, peer_id: bytes) -> list[bytes]:
+        """Return up to `count` endpoints of both families, drawn at random, none of the client's
+        own."""
+        v4, v6 = self._lists[6], self._lists[18]
+        own = self._clients.get(peer_id, (0, 0))[0]
+        total, most = len(v4) + len(v6), count + own
+        places = random.sample(range(total), most) if total > most else range(total)
+        drawn = [v4[place] if place < len(v4) else v6[place - len(v4)] for place in places]
+        if own:
+            drawn = [each for each in drawn if self.members[each].peer_id != peer_id]
+        return drawn[:count]
+
+    def has_completed(self, peer_id: bytes) -> bool:
+        """Return whether a client has everything, by any of its endpoints."""
+        return self._clients.get(peer_id, (0, 0))[1] > 0
 
     def expire(self, heard_before: float) -> None:
         """Forget members not heard from since."""
@@ -146,7 +156,7 @@ class Swarms:
         if stopped:
             swarm.remove(endpoint)
         elif old is not None or self._members < self._most_members:
-            if completed and complete and not (old is not None and old.complete):
+            if completed and complete and not swarm.has_completed(peer_id):
                 swarm.downloaded += 1
             swarm.put(endpoint, peer_id, complete, now)
         self._members += len(swarm.members) - before

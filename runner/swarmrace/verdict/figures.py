@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from swarmrace import bounds
-from swarmrace.definitions import HEADER_BYTES
 from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult, Wire
 from swarmrace.scenario import Network, Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
@@ -254,7 +253,7 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
 
 def _packets(wire: Wire) -> int:
     """Return the packets a wire would have carried: with the segments that offload hid."""
-    return wire.sent_packets + wire.offload_sent_bytes // HEADER_BYTES
+    return wire.sent_packets + wire.offload_sent_bytes // wire.header_bytes
 
 
 def _stability(
