@@ -91,6 +91,12 @@ def test_stability_has_ratios_like_with_like_and_a_footnote_where_not(two, tmp_p
     assert row(text, "longest stall (delivery) ¹")[-1] == "200 ms"
     assert row(text, "variation (arrival)")[1:] == ["0.300", "0.300", "no difference"]
     assert row(text, "variation (delivery) ¹")[1:] == ["0.400", "0.400"]
+    three = " ".join(
+        render.text(verdict_of(tmp_path / "3", ["codex", "bittorrent", "http"])).split()
+    )
+    assert re.search(
+        r"codex / http, delivery: .*? longest stall slower in \d, faster in \d, variation", three
+    )
     stream = verdict_of(tmp_path / "2", ["codex", "http"])
     text = render.text(stream)
     assert row(text, "variation (delivery)")[1:3] == ["0.400", "0.400"]

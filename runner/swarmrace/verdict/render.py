@@ -137,6 +137,12 @@ def _mark_lines(each: Comparison) -> Iterator[str]:
             for p in MARK_PERCENTS
             if p in marks
         ]
+        found += [
+            f"{'longest stall' if name.startswith('longest') else 'variation'} "
+            f"{ratio_entry(figure.ratio)}"
+            for name, figure in each.stability.items()
+            if figure.kind == kind
+        ]
         yield f"{pair}: {', '.join(found)}"
 
 
