@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import libtorrent as lt
 import pytest
@@ -67,7 +68,14 @@ def test_a_stamp_is_exact_to_the_microsecond():
         def timestamp(self):
             return moment
 
-    assert Stamps(offset_ns, wall_ns)(Alert()) == 1_800_000_000_123_456_000 - offset_ns
+    stamps = Stamps(offset_ns, wall_ns)
+    assert stamps(Alert()) == 1_800_000_000_123_456_000 - offset_ns
+    moments = [
+        moment + timedelta(microseconds=each) for each in (0, 1, -200_000, 3 * 86_400 * 10**6)
+    ]
+    alerts = [SimpleNamespace(timestamp=lambda each=each: each) for each in moments]
+    assert stamps.many(alerts).tolist() == [stamps(alert) for alert in alerts]
+    assert stamps.many([]).tolist() == []
 
 
 def test_the_offset_of_the_clocks_is_steady():

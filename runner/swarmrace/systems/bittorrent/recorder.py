@@ -138,9 +138,9 @@ class Recorder:
         index, first = index[new], first[new]
         seen[index] = 1
         self._missing -= len(index)
-        for which, times in _by_piece(piece[first], t_ns[first]):
-            self._left[which] -= len(times)
-            self._written_ns[which] = max(self._written_ns[which], int(times.max()))
+        for which, count, last_ns in _by_piece(piece[first], t_ns[first]):
+            self._left[which] -= count
+            self._written_ns[which] = max(self._written_ns[which], last_ns)
             if self._left[which] == 0 and self._verified_ns[which]:
                 self._deliver(which)
 
@@ -255,10 +255,10 @@ class Recorder:
         return -(-length // BLOCK_BYTES)
 
 
-def _by_piece(piece: Int64s, t_ns: Int64s) -> Iterator[tuple[int, Int64s]]:
-    """Yield each piece of a sorted column with its times."""
+def _by_piece(piece: Int64s, t_ns: Int64s) -> Iterator[tuple[int, int, int]]:
+    """Yield each piece of a sorted column with its blocks' number and last time."""
     if not len(piece):
         return
     starts = np.flatnonzero(np.diff(piece, prepend=-1))
-    for start, part in zip(starts.tolist(), np.split(t_ns, starts[1:]), strict=True):
-        yield int(piece[start]), part
+    counts, last_ns = np.diff(starts, append=len(piece)), np.maximum.reduceat(t_ns, starts)
+    yield from zip(piece[starts].tolist(), counts.tolist(), last_ns.tolist(), strict=True)

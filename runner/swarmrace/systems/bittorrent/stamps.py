@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import libtorrent as lt
 import numpy as np
 import numpy.typing as npt
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Stamps:
@@ -43,9 +45,10 @@ class Stamps:
 
     def many(self, alerts: Sequence[lt.alert]) -> npt.NDArray[np.int64]:
         """Return when each of `alerts` was posted."""
-        stamps = np.array([alert.timestamp() for alert in alerts], dtype="datetime64[us]")
-        since = (stamps - np.datetime64(self._base, "us")).astype(np.int64)
-        return self._base_ns + since * 1_000
+        # numpy takes a µs to read a datetime; Python's own difference is eight times as cheap.
+        base, unit = self._base, _MICROSECOND
+        since = [(alert.timestamp() - base) // unit for alert in alerts]
+        return self._base_ns + np.array(since, dtype=np.int64) * 1_000
 
 
 def clock_offset_ns() -> int:
