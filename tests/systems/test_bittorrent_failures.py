@@ -269,8 +269,14 @@ def test_wrong_bytes_from_one_seeder_do_not_count_as_arrived(tmp_path):
                 for piece in range(16):
                     file.seek(piece * 4 * BLOCK)
                     file.write(b"wrong")
-            (record,) = await swarm.fetch(references)
-            counters = swarm.leechers[0].counters()
+            leecher, good = swarm.leechers[0], swarm.seeders[1]
+            good._handle.set_upload_limit(1000)  # or it may serve everything before the bad one
+            fetch = asyncio.ensure_future(swarm.fetch(references))
+            while not leecher.counters().extra["pieces_failed"]:
+                await leecher.refresh()
+            good._handle.set_upload_limit(-1)
+            (record,) = await fetch
+            counters = leecher.counters()
             return record, counters, swarm.sha256, await swarm.leechers[0].digest()
 
     record, counters, sha256, digest = asyncio.run(go())
