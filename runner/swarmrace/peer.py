@@ -50,6 +50,9 @@ class PeerConfig:
     node: str = ""
     isolated: bool = False
     """Whether this peer has a network interface of its own to measure."""
+    keeps: bool = True
+    """Whether uploads are kept for a rendezvous that returns without its folder. Needless where
+    that folder outlives it for certain."""
     burst_bytes: int | None = None
     """Most bytes that what limits this peer's rates may let pass at once, where that is not tc."""
 
@@ -116,7 +119,7 @@ class Peer:
             token=config.token,
             transport=transport,
             first_patience_seconds=config.scenario.race.timeouts.assemble_seconds,
-            keep_dir=config.work_dir / "kept",
+            keep_dir=config.work_dir / "kept" if config.keeps else None,
         )
         self.spec: SystemSpec = systems.load(config.scenario.entrants[config.entrant].kind)
         self.prepared = False

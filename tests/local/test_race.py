@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 
+import psutil
 import pytest
 import racing
 
@@ -15,16 +17,7 @@ from swarmrace.network import namespaces
 SLOW = {"kind": "synthetic", "curve": [[0, 0], [4, 1]], "recordSize": "20kB"}
 """Four seconds for whatever there is to be done to it."""
 QUICK = {"kind": "synthetic", "curve": [[0, 0], [0.2, 1]], "recordSize": "100kB"}
-SLOW_BITTORRENT = {
-    "kind": "bittorrent",
-    "profile": "tuned",
-    "settings": {
-        "max_out_request_queue": 1,
-        "max_allowed_in_request_queue": 1,
-        "allowed_fast_set_size": 0,
-    },
-}
-"""Loopback has no rate to limit; one request at a time makes 8 MB take seconds."""
+BITTORRENT = {"kind": "bittorrent", "profile": "tuned"}
 REFUSALS = namespaces.refusals()
 needs_namespaces = pytest.mark.skipif(
     bool(REFUSALS), reason=f"network namespaces are not permitted here: {'; '.join(REFUSALS)}"
@@ -164,17 +157,43 @@ def test_a_killed_leecher_is_a_result_and_the_others_end(tmp_path):
         assert "peer lost" in race.output()
 
 
+@contextlib.contextmanager
+def halted_in_transfer(race):
+    """Loopback has no rate to limit: the seeder stands still from the first byte that came."""
+    racing.wait_for(
+        lambda: any(
+            file.is_file() and file.stat().st_blocks
+            for peer in (1, 2)
+            for file in race.work.glob(f"swarmrace-*/bt-{peer}/system/**/*")
+        ),
+        "a first byte",
+    )
+    seeder = race.member("bt-0")
+    seeder.suspend()
+    try:
+        yield seeder
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seeder.resume()
+
+
+def bittorrent_run(race):
+    (run_id,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-bt"))
+    return run_id
+
+
 def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_end(tmp_path):
     scenario = racing.scenario_file(
-        tmp_path, {"bt": SLOW_BITTORRENT, "b": QUICK}, fileSize="8MB", rotateSeeders=False,
-        order="sequential", timeouts={**PATIENT, "transferSeconds": 60},
+        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize="150MB", rotateSeeders=False,
+        order="sequential", timeouts=PATIENT,
     )  # fmt: skip
     with racing.race(tmp_path, scenario) as race:
-        race.wait_until("race", "bt-1", "bt-2", progress=True)
-        race.member("bt-2").kill()
+        leecher = race.member("bt-2")
+        with halted_in_transfer(race):
+            leecher.kill()
         assert race.end() == 0, race.output()
         race.wait_until_nothing_is_left()
-        (run_id,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-bt"))
+        run_id = bittorrent_run(race)
         assert race.record(run_id)["status"] == "raced"
         other = race.record(run_id, "bt-1")
         assert other["outcome"] == "completed"
@@ -184,21 +203,21 @@ def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_end(tmp_path):
 
 def test_a_killed_bittorrent_seeder_ends_in_the_leechers_stall(tmp_path):
     scenario = racing.scenario_file(
-        tmp_path, {"bt": SLOW_BITTORRENT, "b": QUICK}, fileSize="8MB", rotateSeeders=False,
-        order="sequential", timeouts={**PATIENT, "stallSeconds": 4},
+        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize="150MB", rotateSeeders=False,
+        order="sequential", timeouts={**PATIENT, "stallSeconds": 2},
     )  # fmt: skip
     with racing.race(tmp_path, scenario) as race:
-        race.wait_until("race", "bt-1", "bt-2", progress=True)
-        race.member("bt-0").kill()
+        with halted_in_transfer(race) as seeder:
+            seeder.kill()
         race.end()
         race.wait_until_nothing_is_left()
-        (run_id,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-bt"))
+        run_id = bittorrent_run(race)
         for peer in (1, 2):
             result = race.record(run_id, f"bt-{peer}")
             assert result["failure"]["reason"] == "stall", result["failure"]
-            assert 0 < result["transfer"]["receivedBytes"] < 8_000_000
+            assert 0 < result["transfer"]["receivedBytes"] < 150_000_000
         assert race.record(run_id, "bt-0")["failure"]["reason"] == "peer lost"
-        (other,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-b"))
+        (other,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-z"))
         assert race.record(other)["status"] == "raced"
 
 

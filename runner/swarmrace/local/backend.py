@@ -152,6 +152,7 @@ class _Backend:
                 work_dir=self.root / f"{entrant}-{peer}",
                 node=socket.gethostname(),
                 isolated=seat.namespace is not None,
+                keeps=False,
             )
             config.work_dir.mkdir()
             self.peers[entrant, peer] = self._start(
