@@ -248,10 +248,15 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
 
 def test_a_tracker_that_dies_after_the_last_leecher_has_ended_costs_nothing(tmp_path):
     scenario = racing.scenario_file(
-        tmp_path, {"a": QUICK}, repetitions=2, fileSize="200MB", rotateSeeders=False
+        tmp_path, {"a": QUICK}, repetitions=2, fileSize="300MB", rotateSeeders=False
     )
     with racing.race(tmp_path, scenario) as race:
-        race.wait_until("verify", "a-1")
+
+        def verifying():
+            run = (race.status() or {}).get("run")
+            return run and run["barrier"] == "cleared"
+
+        racing.wait_for(verifying, "the last leecher's end")
         race.member("rendezvous").kill()
         assert race.end() == 0, race.output()
         race.wait_until_nothing_is_left()
