@@ -172,8 +172,11 @@ class Curve:
         self.offset, self.length, self.t_ns = offset, length, t_ns
         self._cumulative = np.cumsum(length)
         gaps = np.diff(np.unique(t_ns))
-        self.pace_ns = int(np.median(gaps)) if len(gaps) else 0
-        """What one record usually takes: the median time between distinct instants of record."""
+        if len(gaps) > 1:
+            gaps = np.delete(gaps, np.argmax(gaps))
+        self.pace_ns = int(gaps.mean()) if len(gaps) else 0
+        """What one record takes: the mean time between distinct instants of record, of three and
+        more without the longest silence."""
 
     @property
     def total_bytes(self) -> int:
@@ -201,18 +204,14 @@ class Curve:
     def mark(self, percent: float) -> tuple[int, int] | None:
         """Return `time_to_percent` with its resolution, both in ns, or None if it never was.
 
-        A record's stamp is exact for its last byte, so what is unknown of a mark is at most what
-        one record takes: the time since the record before (or the start), but no more than
-        `pace_ns`. A stall before the mark is silence, not doubt. Of a single record nothing is
-        unknown. A system that is polled adds its interval (`Observes.poll_seconds`); how far a
-        stamp lies behind the socket is another matter (docs/methodology.md).
+        A record's stamp is exact for its last byte, so what is unknown of a mark is what one record
+        takes, `pace_ns`. Not the time since the record before: a stall before the mark is silence
+        and no doubt, and the microseconds within a burst are no precision. A system that is polled
+        adds its interval (`Observes.poll_seconds`); how far a stamp lies behind the socket is
+        another matter (docs/methodology.md).
         """
         t_ns = self.time_to_percent(percent)
-        if t_ns is None:
-            return None
-        before = int(np.searchsorted(self.t_ns, t_ns, side="left")) - 1
-        since_ns = int(self.t_ns[before]) if before >= 0 else 0
-        return t_ns, max(0, min(t_ns - since_ns, self.pace_ns))
+        return None if t_ns is None else (t_ns, max(0, min(t_ns, self.pace_ns)))
 
     def arrival_of(self, byte: int) -> int | None:
         """Return when the byte at offset `byte` came, in ns, or None if it never did.

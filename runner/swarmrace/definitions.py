@@ -82,8 +82,8 @@ DEFINITIONS: Final[dict[str, str]] = {
     f"segments from the interface, {HEADER_BYTES} bytes of headers ({HEADER_BYTES_V6} over IPv6) "
     "are added for each.",
     "mark": "time to p % of the payload, of arrival or of delivery. t100 is done.",
-    "resolution": "what is unknown of a mark: the time since the record before, but no more than "
-    "one record usually takes (median), plus the poll interval of a system that is polled. A "
+    "resolution": "what is unknown of a mark: what one record takes (the mean time between two, "
+    "the longest silence left out), plus the poll interval of a system that is polled. A "
     "difference below it is none.",
     "stall": "the longest time without a new payload byte, after the first; of arrival and of "
     "delivery, each by itself.",

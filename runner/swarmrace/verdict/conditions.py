@@ -136,7 +136,7 @@ def _kind(entrant: EntrantVerdict, kind: str, observed: bool) -> str:
 
 
 def _resolution(entrant: EntrantVerdict) -> str:
-    text = "what one record usually takes"
+    text = "what one record takes"
     if entrant.poll_seconds:
         text += f", and the poll interval of {format_seconds(entrant.poll_seconds)}"
     if entrant.resolution_seconds is not None:
