@@ -143,7 +143,7 @@ def test_times_count_from_the_start_stamp():
 def pace_by_hand(curve):
     """From the second instant to the last, with the longest gap and its place taken out."""
     kept = sorted(set(curve.t_ns.tolist()))
-    gaps = sorted(after - before for before, after in zip(kept, kept[1:], strict=False))
+    gaps = sorted(after - before for before, after in pairwise(kept))
     if len(gaps) > 1:
         gaps.pop()
     return int(sum(gaps) / len(gaps)) if gaps else 0
