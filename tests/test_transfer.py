@@ -100,6 +100,44 @@ def test_silence_after_done_is_no_stall():
     assert record.done_ns == START_NS
 
 
+def test_what_is_done_in_time_is_no_timeout_however_long_the_fetch_goes_on():
+    async def fetch(record):
+        some_bytes(record, SIZE)
+        record.done()
+        await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
+        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+
+    _, failure, record, system = race(fetch, transfer_seconds=1, discovery_seconds=1)
+    assert failure is None
+    assert record.notes == []
+    assert not system.cancelled
+
+
+def test_a_refusal_after_done_is_one():
+    async def fetch(record):
+        some_bytes(record, SIZE)
+        record.done()
+        await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
+        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+        raise TransferError(Reason.REFUSED, "held beforehand")
+
+    _, failure, _, _ = race(fetch, transfer_seconds=1)
+    assert failure == Failure(reason=Reason.REFUSED, stage="race", detail="held beforehand")
+
+
+def test_a_fetch_that_hangs_after_done_is_ended_and_its_time_stands():
+    async def fetch(record):
+        some_bytes(record, SIZE)
+        record.done()
+        await hang(record)
+
+    _, failure, record, system = race(fetch)
+    assert failure is None
+    assert record.done_ns == START_NS
+    assert record.notes == ["the fetch hung after it was done; ended 8 s on"]
+    assert system.cancelled
+
+
 def test_silence_after_the_manifest_is_a_stall_too():
     async def fetch(record):
         record.arrivals = ByteLog(4)

@@ -21,6 +21,9 @@ from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
 
 _TICK_SECONDS = 0.1
+_AFTER_DONE_SECONDS = 8.0
+"""How long a fetch may go on once it is done: more than a look at what it got takes (Codex: 5 s), and
+less than the rendezvous waits beyond the timeout of the transfer."""
 
 
 def failure_of(error: BaseException, stage: str) -> Failure:
@@ -53,7 +56,8 @@ async def race(
         aborted: asked at every tick; a failure ends the transfer with it.
 
     Returns:
-        the start stamp (ns, on `record.clock`), and why the transfer failed or None.
+        the start stamp (ns, on `record.clock`), and why the transfer failed or None. A fetch that
+        hangs after it was done is ended, and noted: its time stands.
     """
     clock = record.clock
     started = asyncio.get_running_loop().create_future()
@@ -66,24 +70,28 @@ async def race(
 
     fetch = asyncio.ensure_future(fetch_from_start())
     failure: Failure | None = None
+    hangs = False
     try:
         await asyncio.wait({fetch, started}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             fetch.result()  # the clock or the scheduler failed: there is no stamp
         record.start_ns = stamp_ns = started.result()
         watch = _Watch(record, timeouts, stamp_ns)
-        while not fetch.done() and failure is None:
+        while not fetch.done() and failure is None and not hangs:
             await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
             if not fetch.done():
                 failure = aborted() or watch.judge(clock)
+                hangs = watch.hangs_after_done(clock)
     finally:
         if not fetch.done():
             fetch.cancel()
             await asyncio.wait({fetch}, timeout=10)
+    if failure is None and not hangs:
+        return stamp_ns, _outcome(fetch, record)
+    if fetch.done() and not fetch.cancelled():
+        fetch.exception()  # seen: the watch came first
     if failure is None:
-        failure = _outcome(fetch, record)
-    elif fetch.done() and not fetch.cancelled():
-        fetch.exception()  # seen: the watch's failure came first
+        record.notes.append(f"the fetch hung after it was done; ended {_AFTER_DONE_SECONDS:g} s on")
     return stamp_ns, failure
 
 
@@ -104,6 +112,7 @@ class _Watch:
     """Discovery, stall and transfer timeouts, judged from a record alone.
 
     A system that observes no bytes (it writes no log) can't stall: only the other two bound it.
+    None of them concerns what a fetch does once it is done: that has a bound of its own.
     """
 
     def __init__(self, record: Record, timeouts: Timeouts, stamp_ns: int) -> None:
@@ -113,6 +122,8 @@ class _Watch:
 
     def judge(self, clock: Clock) -> Failure | None:
         record, limits, now_ns = self._record, self._timeouts, clock.now_ns()
+        if record.done_ns is not None:
+            return None
         log = record.arrivals if record.arrivals is not None else record.deliverable
         discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
         elapsed = (now_ns - self._stamp_ns) / 1e9
@@ -120,13 +131,17 @@ class _Watch:
             if elapsed > limits.discovery_seconds:
                 limit = limits.discovery_seconds
                 return self._failure(Reason.TIMEOUT, f"no metadata or manifest within {limit:g} s")
-        elif log is not None and record.done_ns is None:  # after done no byte is to come
+        elif log is not None:
             last_ns = max(self._stamp_ns, record.discovered_ns or 0, log.last_ns)
             if (now_ns - last_ns) / 1e9 > limits.stall_seconds:
                 return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
         if elapsed > limits.transfer_seconds:
             return self._failure(Reason.TIMEOUT, f"not done within {limits.transfer_seconds:g} s")
         return None
+
+    def hangs_after_done(self, clock: Clock) -> bool:
+        done_ns = self._record.done_ns
+        return done_ns is not None and clock.now_ns() - done_ns > _AFTER_DONE_SECONDS * 1e9
 
     def _failure(self, reason: Reason, text: str) -> Failure:
         held, size = self._record.progress_bytes, self._record.size_bytes
