@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmrace import results
+from swarmrace.errors import Reason
+from swarmrace.records import Failure
 from swarmrace.verdict import compute
 from swarmrace.verdict.compare import number, ratio
 
@@ -239,6 +241,38 @@ def test_a_run_that_ended_early_is_not_steady(tmp_path):
     assert (stall.estimate, stall.method, stall.slower) == (None, "counts", 1)
     # Its median leecher finished, so it has a variation.
     assert pair.stability["arrivalVariation"].ratio.estimate == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["longestStall", "deliveryVariation"])
+@pytest.mark.parametrize("raced", [False, True])
+def test_a_failed_run_is_less_steady_than_any(tmp_path, name, raced):
+    """Whether the entrant kept it from being raced, or most of its transfers failed: of the third,
+    that finished, no variation is known."""
+    failure = Failure(reason=Reason.TIMEOUT, stage="publish")
+
+    def failing(result):
+        return result.entrant == "x" and result.repetition == 1
+
+    def run(result):
+        if raced or not failing(result):
+            return result
+        return result.model_copy(update={"status": "not raced", "failure": failure})
+
+    def peer(result):
+        if not failing(result) or result.transfer is None:
+            return result
+        unknown = {"arrival_variation": None, "delivery_variation": None}
+        if raced:
+            moved = result.transfer.model_copy(update=unknown)
+            return result.model_copy(update={"transfer": moved})
+        failed = {"outcome": "failed", "failure": failure, "transfer": None}
+        return result.model_copy(update=failed)
+
+    times = {"x": [[1, 1, 1], [INF, INF, 1], [1, 1, 1]], "y": flat(1, 1, 1)}
+    folder = {"run": run, "peer": peer}
+    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
+    found = pair.stability[name].ratio
+    assert (found.blocks, found.method, found.slower, found.ties) == (3, "counts", 1, 2)
 
 
 def test_two_of_a_kind_compare_their_deliveries(tmp_path):

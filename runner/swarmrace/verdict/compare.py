@@ -206,7 +206,9 @@ def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
 def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
     """Stalls and variations, arrival against arrival and delivery against delivery.
 
-    A run with a failed transfer has none: it would look steady by having ended early.
+    What failed counts as worse than any: it would look steady by having ended early. So the longest
+    stall of a run with a failed transfer is infinite; its variation, the median leecher's, is so
+    where the run has failed.
     """
     result = {}
     for name, kind in STABILITY.items():
@@ -265,7 +267,7 @@ def _mark(kind: str, percent: float) -> Get:
 def _stall(kind: str) -> Get:
     def get(view: RunView, _: Observes) -> tuple[float, float] | None:
         known = [stall(peer, kind) for peer in view.leechers()]
-        if not all(math.isfinite(time) for time in view.times):
+        if view.status == "failed" or not all(map(math.isfinite, view.times)):
             return math.inf, 0.0
         if not known or None in known:
             return None
@@ -279,7 +281,7 @@ def _variation(kind: str) -> Get:
         def known(peer: PeerResult) -> float | None:
             return variation(peer, kind) if transfer_seconds(peer) < math.inf else None
 
-        number = view.median_leecher(known)
+        number = math.inf if view.status == "failed" else view.median_leecher(known)
         return None if number is None else (number, 0.0)
 
     return get
