@@ -139,6 +139,40 @@ def test_bytes_of_waiting_peers_are_shown_and_flagged(tmp_path, waiting, share):
         assert f"(most {share}, before {second.id})" in texts[0]
 
 
+@pytest.mark.parametrize("met", [False, True])
+def test_a_wait_spans_runs_that_its_peers_did_not_take_part_in(tmp_path, met):
+    """x waits while y's swarm moves 10 MB × 3 in each block. The middle run of x is not raced:
+    given up at `open`, nobody waited for it by itself; met for, somebody did."""
+    order = [*"xy", *"xy", *"yx"]  # so that two of y's runs, or one, lie before x's last
+    scenario = next(
+        made
+        for seed in range(100)
+        for made in [scenario_of({"x": HTTP, "y": HTTP}, seed=seed)]
+        if [run.entrant for run in schedule(made)] == order
+    )
+    [_, middle, last] = [run for run in schedule(scenario) if run.entrant == "x"]
+    failure = Failure(reason=Reason.TRACKER_LOST, stage="prepare")
+    quiet = Waiting(seconds=2.0, cpu_seconds=0.01, control_bytes=0)
+    loud = Waiting(seconds=2.0, cpu_seconds=0.01, control_bytes=300_000)
+
+    def run(result):
+        update = {"status": "not raced", "failure": failure}
+        return result.model_copy(update=update if result.run_id == middle.id else {})
+
+    def peer(result):
+        if result.run_id == middle.id:
+            update = {"failure": failure, "outcome": "failed", "transfer": None}
+            return result.model_copy(update=update | {"waiting": quiet if met else None})
+        waiting = loud if result.run_id == last.id else quiet
+        return result.model_copy(update={"waiting": waiting})
+
+    times = {name: [[1, 1, 1]] * 3 for name in "xy"}
+    found = compute(results.load(build(tmp_path, scenario, times, run=run, peer=peer)))
+    [text] = [flag.text for flag in found.flags if "of what the others moved" in flag.text]
+    # 4 × 300 kB over 60 MB, or over 90: since the last run that x took part in.
+    assert f"(most {'2' if met else '1.3'} %, before {last.id})" in text
+
+
 def test_quiet_peers_raise_no_flag(tmp_path):
     quiet = updated(waiting=Waiting(seconds=10, cpu_seconds=0.2))
     assert verdict_of(tmp_path, peer=quiet).flags == []

@@ -134,6 +134,8 @@ def _waiting(side: Side, race: Race, views: Sequence[RunView]) -> Iterator[str]:
     raced = {view.record.run.index for view in views if view.times}
     loud, last = [], -1
     for view in side.views:
+        if all(peer.waiting is None for peer in view.record.peers.values()):
+            continue  # the next run that it takes part in tells of this wait too
         others = raced & set(range(last + 1, view.record.run.index))
         last = view.record.run.index
         moved = race.file_size * race.leechers * len(others)
