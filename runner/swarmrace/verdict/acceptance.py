@@ -10,6 +10,7 @@ from swarmrace.units import format_seconds
 from swarmrace.verdict.compare import compare, interval, no_interval, number
 from swarmrace.verdict.model import AcceptanceVerdict, Ratio
 from swarmrace.verdict.sides import Side
+from swarmrace.verdict.stats import LEAST_BLOCKS
 
 
 def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> AcceptanceVerdict:
@@ -63,8 +64,6 @@ def _judge(found: Ratio | None, within: float) -> tuple[str, str]:
 
 
 def _enough(verdict: str, found: Ratio, why: str) -> tuple[str, str]:
-    from swarmrace.verdict.stats import LEAST_BLOCKS
-
     if found.blocks < LEAST_BLOCKS:
         return "undecided", f"{why}, but below {LEAST_BLOCKS} blocks nothing is decided"
     return verdict, why

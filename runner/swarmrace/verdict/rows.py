@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from swarmrace.records import MARK_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
-from swarmrace.verdict.model import FIGURES, STABILITY, Comparison, EntrantVerdict, Ratio, Verdict
+from swarmrace.verdict.model import (
+    FIGURES,
+    STABILITY,
+    Comparison,
+    EntrantVerdict,
+    Ratio,
+    Reliability,
+    Verdict,
+)
 
 Row = tuple[str, list[str]]
 """Label and cells; no cells make it a heading."""
@@ -187,8 +195,7 @@ def _reliability(
         yield f"failure: {reason}", [str(r.failures.get(reason, 0)) for r in all_of] + blank
 
 
-def _lost_runs(reliability: object) -> str:
-    failed = getattr(reliability, "runs_failed", 0)
-    missing = getattr(reliability, "runs_missing", 0)
-    parts = [f"{n} {word}" for n, word in ((failed, "failed"), (missing, "missing")) if n]
+def _lost_runs(reliability: Reliability) -> str:
+    counts = ((reliability.runs_failed, "failed"), (reliability.runs_missing, "missing"))
+    parts = [f"{n} {word}" for n, word in counts if n]
     return f" ({', '.join(parts)})" if parts else ""
