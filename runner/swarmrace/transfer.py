@@ -22,8 +22,8 @@ from swarmrace.systems.abc import Observes, Record, Reference, System
 
 _TICK_SECONDS = 0.1
 _AFTER_DONE_SECONDS = 8.0
-"""How long a fetch may go on once it is done: more than a look at what it got takes (Codex: 5 s), and
-less than the rendezvous waits beyond the timeout of the transfer."""
+"""How long a fetch may go on once it is done: more than a look at what it got takes (Codex: 5 s),
+and less than the rendezvous waits beyond the timeout of the transfer."""
 
 
 def failure_of(error: BaseException, stage: str) -> Failure:
