@@ -52,6 +52,52 @@ def test_a_foreign_burst_is_used_up_first(monkeypatch):
     assert measured == preflight.amounts(RATE)[0]
 
 
+class Bucket(SocketMover):
+    """A token bucket before a faster line, on a time of its own; it passes bits as a fluid."""
+
+    def __init__(self, rate: float, line: float, burst: float) -> None:
+        super().__init__(("", 0))
+        self.rate, self.line, self.burst, self.tokens = rate, line, burst, float(burst)
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
+        self._pass(0, 0.001)  # a connection is made
+        self._pass(skip_bytes)
+        began = self.now
+        self._pass(size_bytes - skip_bytes)
+        return (size_bytes - skip_bytes) / (self.now - began)
+
+    def _pass(self, count: float, seconds: float = 0.0) -> None:
+        self.tokens = min(self.burst, self.tokens + self.rate * seconds)
+        fast = min(count, self.tokens * self.line / (self.line - self.rate))
+        self.tokens -= fast * (1 - self.rate / self.line)
+        self.now += seconds + fast / self.line + (count - fast) / self.rate
+
+
+@pytest.mark.parametrize("burst_seconds", [0.2, 1, 15])
+@pytest.mark.parametrize("faster", [2, 10, 100])
+def test_what_the_rate_adds_to_a_burst_is_used_up_too(monkeypatch, faster, burst_seconds):
+    """While a burst of B passes at the line's rate, rate * t comes on top of it."""
+    bucket = Bucket(RATE, RATE * faster, RATE * burst_seconds)
+    monkeypatch.setattr(preflight, "time", bucket)
+    rates = asyncio.run(preflight.measure(bucket, Link(upload=RATE), int(bucket.burst)))
+    assert rates["upload"] == pytest.approx(RATE)
+    assert bucket.now - 1000 < preflight.BURST_SECONDS + 3
+
+
+@pytest.mark.parametrize("faster", [1.2, 2, 10, 100])
+def test_a_line_without_a_limit_is_seen_through_any_burst(monkeypatch, faster):
+    line = Bucket(RATE * faster, RATE * faster * 1.001, 1)
+    monkeypatch.setattr(preflight, "time", line)
+    with pytest.raises(ConditionError, match="the limit does not hold here"):
+        asyncio.run(preflight.measure(line, Link(upload=RATE), RATE))
+    # RATE + RATE * t has come through after 1 / (faster - 1) s, in steps of half a second's worth
+    assert line.now - 1000 < 1 / (faster - 1) + 2
+
+
 def test_a_limit_that_is_felt_needs_no_more_of_its_burst():
     mover = Answers(RATE * 0.95, pace=RATE * 0.9)
     asyncio.run(preflight.measure(mover, Link(upload=RATE), burst=10**12))

@@ -6,9 +6,9 @@ refused where more comes through than was set. What is measured is payload of on
 a rate on the link at most 95.6 % is payload (see `conditions`). The measured rates land in the
 results, and the theoretical minimum is counted with them.
 
-First the burst is used up: as much as it may be is moved, or less when the limit is felt to hold
-before, or for 20 s at most; a limit not felt by then is none for a race. What is moved after that
-is measured.
+First the burst is used up: bytes are moved until the limit is felt to hold, or until more came
+through than the burst and what the rate adds to it meanwhile, or for 20 s at most; a limit not felt
+by then is none for a race. What is moved after that is measured.
 
 Two figures are taken of one transfer. The whole of it, from before the first byte to after the
 last, less our own burst, can't exceed a limit that holds, however late a busy machine takes the
@@ -44,7 +44,7 @@ BURST_SECONDS = 20.0
 MOST_SECONDS = 60.0
 """How long one direction may take in all."""
 _FELT = 2
-"""Transfers in a row at the rate set that show a limit to hold before its burst is moved."""
+"""Transfers in a row at the rate set that show a limit to hold."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,15 +127,16 @@ async def _direction(move: Move, rate: int, burst: int | None) -> float:
 
 
 async def _use_up(move: Move, rate: int, burst: int) -> None:
-    """Move what a limiter may let pass before it limits."""
+    """Move what a limiter may let pass before it limits: a token bucket that is `burst` deep lets
+    that and rate * t pass in a time t (RFC 2697 calls them CBS and CIR)."""
     size = min(burst, math.ceil(rate * SECONDS))
-    began, moved, felt = time.monotonic(), 0, 0
-    while moved < burst and felt < _FELT and time.monotonic() - began < BURST_SECONDS:
-        before = time.monotonic()
+    began = now = time.monotonic()
+    moved = felt = 0
+    while moved < burst + rate * (now - began) and felt < _FELT and now - began < BURST_SECONDS:
+        before = now
         await move(size, 0)
-        moved += size
-        within = size <= MOST_RATIO * rate * (time.monotonic() - before)
-        felt = felt + 1 if within else 0
+        moved, now = moved + size, time.monotonic()
+        felt = felt + 1 if size <= MOST_RATIO * rate * (now - before) else 0
 
 
 async def _once(move: Move, rate: int) -> float:
