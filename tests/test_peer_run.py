@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -10,7 +11,7 @@ from racing_peers import raced, scenario
 from swarmrace import peer_run
 from swarmrace.errors import Reason, TransferError
 from swarmrace.peer_run import PeerRun
-from swarmrace.rendezvous.client import RendezvousClient
+from swarmrace.rendezvous.client import LostError, RendezvousClient
 from swarmrace.systems.abc import Counters
 from swarmrace.systems.synthetic import SyntheticSystem
 from swarmrace.usage import UsageMeter
@@ -155,3 +156,20 @@ def test_an_empty_board_is_a_failure(tmp_path, monkeypatch, blind, stage):
     assert f"peer {blind} failed in {stage}: internal" in record.result.failure.detail
     failure = record.peers[blind].failure
     assert (failure.reason, failure.stage) == (Reason.INTERNAL, stage)
+
+
+def test_a_peer_that_is_lost_while_it_waits_leaves_no_thread_behind(tmp_path, monkeypatch):
+    arrive = RendezvousClient.arrive
+    watching = []
+
+    async def lost(self, run_id, barrier, failure=None):
+        if (self.entrant, self.peer, barrier) == ("a", 1, "raced"):
+            watching.append("swarmrace-usage" in {t.name for t in threading.enumerate()})
+            raise LostError("given up")
+        return await arrive(self, run_id, barrier, failure)
+
+    monkeypatch.setattr(RendezvousClient, "arrive", lost)
+    _, ends = raced(scenario(repetitions=1), tmp_path)
+    assert watching == [True]
+    assert [type(end) for end in ends].count(LostError) == 1
+    assert "swarmrace-usage" not in {thread.name for thread in threading.enumerate()}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,46 @@ def test_a_process_that_died_keeps_what_was_last_seen():
         used = meter.stop()
     assert used.cpu_seconds >= 0.18
     assert used.peak_memory_bytes > 1_000_000
+
+
+def test_a_process_that_dies_while_it_is_looked_at_is_no_error(monkeypatch):
+    """Between two system calls of one look; on Python 3.11 the listing of its threads raises."""
+    is_dir = Path.is_dir
+    with child("") as process:
+        tasks = f"/proc/{process.pid}/task"
+
+        def dying(path):
+            found = is_dir(path)
+            if str(path) == tasks:
+                process.kill()
+                process.wait()
+            return found
+
+        monkeypatch.setattr(Path, "is_dir", dying)
+        assert usage._family(process.pid) == [process.pid]
+
+
+def test_children_that_die_all_the_time_end_no_measuring():
+    code = "while True:\n  if os.fork() == 0: os._exit(0)\n  os.wait()"
+    with child(code) as process:
+        tell(process)
+        try:
+            for _ in range(3000):
+                assert usage._family(process.pid)[0] == process.pid
+        finally:
+            process.kill()
+
+
+def test_a_closed_meter_looks_no_more():
+    looks = []
+    meter = UsageMeter(lambda: looks.append(1) or [])
+    meter.close()
+    meter.start()
+    meter.close()
+    meter.close()
+    assert "swarmrace-usage" not in {thread.name for thread in threading.enumerate()}
+    assert len(looks) == 1
+    assert meter.stop().cpu_seconds == 0
 
 
 def test_a_process_that_began_in_the_run_counts_from_its_beginning():

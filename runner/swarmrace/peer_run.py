@@ -102,8 +102,13 @@ class PeerRun:
     async def _race(self, release: Release) -> None:
         """From the start signal until the last leecher of the run has ended."""
         assert release.start_ns is not None
-        start_ns = self.offset.to_ours(release.start_ns)
         usage = UsageMeter(self.system.processes)
+        try:
+            await self._measured(self.offset.to_ours(release.start_ns), usage)
+        finally:
+            usage.close()
+
+    async def _measured(self, start_ns: int, usage: UsageMeter) -> None:
         wire = (
             WireMeter(self.peer.control_bytes, self.peer.config.address)
             if self.peer.config.isolated

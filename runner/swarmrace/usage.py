@@ -77,6 +77,10 @@ class UsageMeter:
         self._look()
         return self.so_far()
 
+    def close(self) -> None:
+        """Look no more. Safe at any time; what was seen stays."""
+        self._end_thread()
+
     def so_far(self) -> Usage:
         """Return what was used up to the last look, without looking again: cheap, for metrics."""
         with self._lock:
@@ -216,9 +220,10 @@ def _family(pid: int) -> list[int]:
     """Return a process and all below it. Asks only those (psutil would read all of /proc)."""
     found = [pid]
     for member in found:
-        for task in Path(f"/proc/{member}/task").glob("*/children"):
-            with suppress(OSError):
-                found += map(int, task.read_text().split())
+        with suppress(OSError):  # it may end at any moment, and a thread of it alone as well
+            for task in Path(f"/proc/{member}/task").glob("*/children"):
+                with suppress(OSError):
+                    found += map(int, task.read_text().split())
     return found
 
 
