@@ -287,3 +287,12 @@ def test_what_a_file_says_wrongly_as_yaml_and_as_a_scenario_comes_at_once(tmp_pa
     ]
     assert caught.value.sound.race.seeders == 9
     assert set(caught.value.sound.entrants) == {"web"}
+
+
+def test_an_entrant_whose_name_is_read_as_no_text_is_no_lack_of_entrants(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text("global: {entrants: {y: {kind: http}}}\n")
+    with pytest.raises(ScenarioError) as caught:
+        load(file)
+    (line,) = caught.value.faults
+    assert line.startswith("global.entrants.y: readers of YAML take this key for different things")

@@ -25,6 +25,9 @@ def fault(text) -> str:
         ("10", 10),
         ("-3", -3),
         ("1_000", 1000),
+        ("4_", 4),
+        ("-1__0", -10),
+        ("1_.5", 1.5),
         ("0.5", 0.5),
         ("1e8", 1e8),
         ("+.5", 0.5),
@@ -74,7 +77,8 @@ def test_a_number_of_thousands_of_digits_is_refused(text):
         ("No: 1", "No", "YAML reads this key as false: quote it"),
         ("~: 1", "~", "YAML reads this key as null: quote it"),
         ("1.5: 1", "1.5", "this is no text: quote it"),
-        ("y: 1", "y", "this is no text: quote it"),
+        ("y: 1", "y", "readers of YAML take this key for different things: quote it"),
+        ("010: 1", "010", "readers of YAML take this key for different things: quote it"),
         ("? [a]\n: 1", "scenario", "found a key that is a map or a list"),
     ],
 )
@@ -83,7 +87,8 @@ def test_a_key_that_is_no_text_is_said_once(text, key, said):
 
 
 def test_a_whole_number_is_a_key_as_it_is_in_json():
-    assert yaml_file.parse("a: {1: x, '2': z}").data == {"a": {"1": "x", "2": "z"}}
+    text = "a: {1: x, '2': z, 1__0: u, 4_: v}"
+    assert yaml_file.parse(text).data == {"a": {"1": "x", "2": "z", "10": "u", "4": "v"}}
 
 
 def test_every_key_that_stands_twice_is_told_with_its_lines():

@@ -44,7 +44,7 @@ def cross_faults(
     names = scenario.entrants if names is None else names
     every = list(_race(race))
     if not stored:
-        every = [*_names(names), *every, *_acceptance(race, names)]
+        every = [*_names(names, unsound), *every, *_acceptance(race, names)]
         for name, options in scenario.entrants.items():
             every += _entrant(f"global.entrants.{name}", options, race)
     return [
@@ -54,8 +54,8 @@ def cross_faults(
     ]
 
 
-def _names(names: Collection[str]) -> Iterator[_Fault]:
-    if not names:
+def _names(names: Collection[str], unsound: Collection[str]) -> Iterator[_Fault]:
+    if not names and not any(key.startswith("global.entrants.") for key in unsound):
         yield ("global.entrants",), "global.entrants: found none, expected at least one"
     for name in names:
         if not _NAME.fullmatch(name):

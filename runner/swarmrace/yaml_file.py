@@ -95,6 +95,10 @@ def parse(text: str) -> Document:
     return document
 
 
+def _whole(text: str) -> int:
+    return int(text.replace("_", ""))  # int() takes single ones between digits alone
+
+
 class _Builder:
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -129,7 +133,7 @@ class _Builder:
             if kind == "bool" and node.value.lower() in _BOOLS:
                 return _BOOLS[node.value.lower()]
             if kind == "int" and _INTEGER.fullmatch(node.value):
-                return int(node.value)
+                return _whole(node.value)
             if kind == "float" and _FLOAT.fullmatch(node.value):
                 return self._float(node, path)
         if kind == _MISLEADING:
@@ -181,10 +185,13 @@ class _Builder:
             if kind in ("str", "merge"):
                 return node.value
             if kind == "int" and _INTEGER.fullmatch(node.value):
-                return str(int(node.value))
-            said = {"bool": str(_BOOLS.get(node.value.lower())).lower(), "null": "null"}
-            reads = f"YAML reads this key as {said[kind]}" if kind in said else "this is no text"
-            self._note(node, (*path, node.value), f"{reads}: quote it")
+                return str(_whole(node.value))
+            said = {
+                "bool": f"YAML reads this key as {str(_BOOLS.get(node.value.lower())).lower()}",
+                "null": "YAML reads this key as null",
+                _MISLEADING: "readers of YAML take this key for different things",
+            }
+            self._note(node, (*path, node.value), f"{said.get(kind, 'this is no text')}: quote it")
         else:
             self._note(node, path, "found a key that is a map or a list, expected a text")
         return None
