@@ -73,6 +73,11 @@ def scenario(tmp_path):
         (["schema", "--chart", "foo"], "found 'foo', expected one of swarmrace, tracker, "),
         (["schema", "--check"], "--check needs --write"),
         (["run", "{scenario}", "--results", "{scenario}/x"], "is none"),
+        (["plan", "{scenario}", "--write", "{scenario}/x/y"], "is none"),
+        (["plan", "{scenario}", "--write", "/proc/x/y"], "/proc can't be written to"),
+        (["archive", "--data-dir", "{tmp}", "--race-id", "a/b"], "expected 10 hex digits"),
+        (["archive", "--data-dir", "{tmp}", "--race-id", ".."], "expected 10 hex digits"),
+        (["fetch", "x", "--race-id", "0123ABCDEF"], "expected 10 hex digits"),
         (["show", "/nowhere"], "does not exist"),
         (
             ["tracker", "--scenario", "{scenario}", "--data-dir", "{tmp}/d", "--listen", "foo"],

@@ -16,7 +16,7 @@ import click
 
 from swarmrace import __version__, pod_commands
 from swarmrace.errors import Exit, SwarmraceError
-from swarmrace.parameters import NewFolder
+from swarmrace.parameters import NewFolder, RaceId
 from swarmrace.pod_commands import SCENARIO_FILE
 
 _FORMAT = click.Choice(["text", "json"])
@@ -101,7 +101,7 @@ def run(
 @click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
 @click.option(
     "--write",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NewFolder(),
     help="Only write each cell as a scenario file of its own into this folder: for `run`, or for "
     "`helm install -f`.",
 )
@@ -193,7 +193,11 @@ def doctor(fix: bool, format_: str) -> None:
     type=click.Path(path_type=Path),
     help="Folder to make.  [default: results/RELEASE-RACEID]",
 )
-@click.option("--race-id", help="An earlier race of the release.  [default: the present one]")
+@click.option(
+    "--race-id",
+    type=RaceId(),
+    help="An earlier race of the release.  [default: the present one]",
+)
 @click.option("--list", "list_", is_flag=True, help="Only list the races that it still holds.")
 def fetch(
     release: str,

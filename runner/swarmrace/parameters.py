@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,24 @@ class NewFolder(click.Path):
             above = above.parent
         if not above.is_dir():
             self.fail(f"{folder}: expected a folder, but {above} is none", param, ctx)
-        if not os.access(above, os.W_OK | os.X_OK):
-            self.fail(f"{folder}: {above} can't be written to", param, ctx)
+        try:  # root may do anything by its permissions, but not in /proc
+            with tempfile.TemporaryDirectory(dir=above, prefix=".swarmrace-"):
+                pass
+        except OSError as error:
+            self.fail(f"{folder}: {above} can't be written to: {error.strerror}", param, ctx)
         return folder
+
+
+class RaceId(click.ParamType):
+    """A race's id: 10 hex digits (`Scenario.race_id`)."""
+
+    name = "race id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the id."""
+        if not re.fullmatch("[0-9a-f]{10}", value):
+            self.fail(f"found {value!r}, expected 10 hex digits such as 0123abcdef", param, ctx)
+        return value
 
 
 class Listen(click.ParamType):
@@ -41,17 +58,3 @@ class Listen(click.ParamType):
         if not (host and port.isascii() and port.isdigit() and int(port) <= 65_535):
             self.fail(f"found {value!r}, expected HOST:PORT such as 0.0.0.0:8080", param, ctx)
         return host.strip("[]"), int(port)
-
-
-def require_peer(scenario: Any, entrant: str, peer: int) -> None:
-    """Refuse a peer that a scenario hasn't.
-
-    Raises:
-        click.BadParameter: it names no entrant, or its index is too large.
-    """
-    if entrant not in scenario.entrants:
-        wanted = f"expected one of {', '.join(scenario.entrants)}"
-        raise click.BadParameter(f"found {entrant!r}, {wanted}", param_hint="--entrant")
-    if peer >= scenario.race.swarm_size:
-        wanted = f"expected 0 to {scenario.race.swarm_size - 1}"
-        raise click.BadParameter(f"found {peer}, {wanted}", param_hint="--peer")

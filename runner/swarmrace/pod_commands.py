@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from swarmrace.errors import Exit
-from swarmrace.parameters import Listen, NewFolder, require_peer
+from swarmrace.parameters import Listen, NewFolder, RaceId
 
 _TRACKER_FIRST_SECONDS = 2.0
 _PEERS_FIRST_SECONDS = 3.0
@@ -136,7 +136,7 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
 
     reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
     loaded = load(scenario)
-    require_peer(loaded, options["entrant"], options["peer"])
+    _require_peer(loaded, options["entrant"], options["peer"])
     options["work_dir"].mkdir(parents=True, exist_ok=True)
     config = PeerConfig(scenario=loaded, token=_read_token(token_file), **options)
     sys.exit(peer_command.run(config, **reporting))
@@ -188,7 +188,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
     required=True,
     envvar="SWARMRACE_DATA_DIR",
 )
-@click.option("--race-id", help="Another race, whose folder lies beside that one.")
+@click.option("--race-id", type=RaceId(), help="Another race, whose folder lies beside that one.")
 @click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
 def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
     """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
@@ -222,7 +222,7 @@ def shape(
     from swarmrace.scenario import load
 
     loaded = load(scenario)
-    require_peer(loaded, entrant, peer)
+    _require_peer(loaded, entrant, peer)
     tell = rendezvous and shaping.teller(
         rendezvous,
         race_id or loaded.race_id(),
@@ -233,6 +233,20 @@ def shape(
     )
     done = shaping.run(loaded.race, peer, device, tell or None)
     click.echo(f"{entrant}-{peer}: {done}")
+
+
+def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
+    """Refuse a peer that a scenario hasn't.
+
+    Raises:
+        click.BadParameter: it names no entrant, or its index is too large.
+    """
+    if entrant not in scenario.entrants:
+        wanted = f"expected one of {', '.join(scenario.entrants)}"
+        raise click.BadParameter(f"found {entrant!r}, {wanted}", param_hint="--entrant")
+    if peer >= scenario.race.swarm_size:
+        wanted = f"expected 0 to {scenario.race.swarm_size - 1}"
+        raise click.BadParameter(f"found {peer}, {wanted}", param_hint="--peer")
 
 
 def _read_token(file: Path | None) -> str | None:
