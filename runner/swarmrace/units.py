@@ -2,9 +2,9 @@
 
 Sizes are bytes (`100MB`, `100MiB`, a bare number; `100Mi`, as Kubernetes writes it). Rates are bits
 per second when the unit says `bit` (`100Mbit`) and bytes per second when it says `B` (`12.5MB`);
-both parse to **bytes per
-second**. The grammar is deliberately small, because the Helm library chart speaks it as well:
-up to 16 digits, an optional decimal fraction of up to 6, an optional unit, case as written here.
+both parse to **bytes per second**. The grammar is deliberately small, because the Helm library
+chart speaks it as well: up to 16 digits, an optional decimal fraction of up to 6, an optional unit,
+case as written here.
 """
 
 from __future__ import annotations

@@ -120,8 +120,9 @@ class Pusher:
     async def send(self, run_id: str, data: bytes) -> int:
         """Send a run, and those kept before; return how many were taken.
 
-        Bounded: after `BUDGET_SECONDS` (3 s when nobody answered the last time) it gives up for
-        now.
+        Bounded: after `BUDGET_SECONDS` it gives up for now, and after 3 s where the last time ended
+        in something other than being taken or refused: nobody there, an answer such as 429 or 5xx,
+        or none in time.
         """
         body = await asyncio.to_thread(gzip.compress, data, 6)
         self.pending = {run_id: body, **self.pending}
