@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 from codex_swarm import BLOCK, QUICK, codex_swarm, program, raced, warm
 
+from racing_peers import raced as race_of_peers
 from swarmrace.errors import Reason, TransferError
 from swarmrace.payload import Payload
-from swarmrace.scenario import Timeouts
+from swarmrace.scenario import Timeouts, parse
+from swarmrace.systems.codex.system import CodexSystem
 
 SIZE = 20 * BLOCK
 FAMILIES = pytest.mark.parametrize("personality", ["v0.1.9", "v0.2.5", "storage-2026"])
@@ -115,6 +117,36 @@ def test_what_a_seeder_held_beforehand_is_no_publish(tmp_path, personality):
             assert caught.value.reason is Reason.REFUSED
 
     asyncio.run(main())
+
+
+def test_what_a_seeder_held_beforehand_is_no_publish_however_short_its_settle(
+    tmp_path, monkeypatch
+):
+    """The look at its space takes 0.5 s here, longer than it may settle."""
+    publish = CodexSystem.publish
+
+    async def again(self, file, first):
+        await self._api.upload(file, None)
+        await self._join()
+        return await publish(self, file, first)
+
+    monkeypatch.setattr(CodexSystem, "publish", again)
+    race = {
+        "swarmSize": 2,
+        "seeders": 1,
+        "fileSize": SIZE,
+        "repetitions": 1,
+        "coldStart": False,
+        "timeouts": {"settleSeconds": 0.1},
+    }
+    codex = {"kind": "codex", "program": str(program(tmp_path / "bin"))}
+    made = parse({"global": {"race": race, "entrants": {"codex": codex}}})
+    [run] = race_of_peers(made, tmp_path)[0].runs
+    assert run.result.status == "not raced"
+    [seeder] = run.run.seeders
+    failure = run.peers[seeder].failure
+    assert (failure.reason, failure.stage) == (Reason.REFUSED, "settle")
+    assert f"held {SIZE} bytes of it beforehand" in failure.detail
 
 
 def test_a_background_download_that_failed_is_ended_in_the_node(tmp_path):
@@ -227,6 +259,32 @@ def test_settle_waits_for_connections_that_an_upload_has_cost(tmp_path):
             assert not nodes[0].is_deaf()
             assert nodes[0].exchange.connected
             assert (await raced(swarm, references))[0] is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_page_that_does_not_answer_tells_of_no_connections(tmp_path, answers):
+    """What it said before the upload is no news of a node that may be deaf since."""
+
+    async def main():
+        async with warm(tmp_path) as (swarm, nodes):
+            with_metrics(swarm, nodes)
+            await swarm.prepare()
+            assert (await raced(swarm, await swarm.publish()))[0] is None
+            Payload("another", SIZE).write(swarm.file)
+            await swarm.prepare(index=1)
+            seeder = swarm.systems[0]
+            assert seeder.counters().connections == 1
+            await seeder.publish(swarm.file, None)
+            if not answers:
+                seeder._watch._url = f"http://127.0.0.1:{nodes[0].metrics_port}/nothing"
+            settling = asyncio.ensure_future(seeder.settle())
+            done, _ = await asyncio.wait({settling}, timeout=10 if answers else 1)
+            assert bool(done) is answers
+            assert seeder.counters().connections == 1  # as the page said last
+            seeder._watch._url = f"http://127.0.0.1:{nodes[0].metrics_port}/metrics"
+            await asyncio.wait_for(settling, 10)
 
     asyncio.run(main())
 

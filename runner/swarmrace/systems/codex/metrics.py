@@ -112,11 +112,13 @@ class Watch:
         """Have the next figures at once, without waiting for them."""
         self._now.set()
 
-    async def refresh(self) -> None:
-        """Ask once now. Counted is from the first answer on."""
-        self._last = await fetch(self._url) or self._last
-        if self._base is None and self._last:
-            self._base = self._last
+    async def refresh(self) -> bool:
+        """Ask once now; return whether the page answered. Counted is from the first answer on."""
+        found = await fetch(self._url)
+        if found:
+            self._last = found
+            self._base = self._base or found
+        return bool(found)
 
     @property
     def connections(self) -> int | None:

@@ -108,11 +108,15 @@ class CodexSystem(System):
         """Wait until the node answers and knows others: after an upload it may be deaf a while.
 
         Its table may stay full meanwhile; so where it had connections, it must have some again.
+        Whether a warm node held the content before it was uploaded is looked at to the end, within a
+        bound of its own, also when `settle` is cancelled at its own.
         """
-        before, self._before_upload = self._before_upload, None
-        await self._alive(self._join())
-        if self._cid is not None and before is not None and not self.context.cold_start:
-            await self._alive(check_growth(self._api, self._cid, self.context.size_bytes, before))
+        try:
+            await self._alive(self._join())
+        except asyncio.CancelledError:
+            await self._check_upload()
+            raise
+        await self._check_upload()
         if self._watch is not None:
             await self._alive(self._connected(self._watch))
 
@@ -265,11 +269,25 @@ class CodexSystem(System):
                 f"{needed_bytes(self.context.size_bytes)}",
             )
 
+    async def _check_upload(self) -> None:
+        """Check once that the space of a warm node has grown by what was uploaded."""
+        before, self._before_upload = self._before_upload, None
+        if self._cid is None or before is None or self.context.cold_start:
+            return
+        growth = check_growth(self._api, self._cid, self.context.size_bytes, before)
+        task = asyncio.ensure_future(self._alive(growth))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await task
+            raise
+
     async def _connected(self, watch: Watch) -> None:
-        await watch.refresh()
-        while self._had_connections and watch.connections == 0:
+        """Return once the page itself says that there are connections, where there were some."""
+        answered = await watch.refresh()
+        while self._had_connections and not (answered and watch.connections):
             await asyncio.sleep(_ASK_SECONDS)
-            await watch.refresh()
+            answered = await watch.refresh()
 
     def _check_block_size(self) -> None:
         if self.options.block_size is not None and self._api.family != "storage":
