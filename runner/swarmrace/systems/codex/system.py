@@ -108,8 +108,8 @@ class CodexSystem(System):
         """Wait until the node answers and knows others: after an upload it may be deaf a while.
 
         Its table may stay full meanwhile; so where it had connections, it must have some again.
-        Whether a warm node held the content before it was uploaded is looked at to the end, within a
-        bound of its own, also when `settle` is cancelled at its own.
+        Whether a warm node held the content before it was uploaded is looked at to the end, within
+        a bound of its own, also when `settle` is cancelled at its own.
         """
         try:
             await self._alive(self._join())
