@@ -19,14 +19,22 @@ def scenario(**race):
     return parse({"global": {"race": race, "entrants": entrants}})
 
 
-def raced(scenario, folder, made=lambda peer: None):
-    """Race on virtual clocks; return the results and what each peer's life ended with."""
+def raced(scenario, folder, made=lambda peer: None, started_ns=lambda number: 0, seconds=30):
+    """Race on virtual clocks; return the results and what each peer's life ended with.
+
+    Args:
+        scenario: of synthetic entrants.
+        folder: where everything lies; the results in `race`.
+        made: told of each peer before it lives.
+        started_ns: what each clock says at first: the rendezvous' is number 0, peers' come after.
+        seconds: how long it may take at most.
+    """
 
     async def race():
         config = ServerConfig(
             scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race"
         )
-        rendezvous = Rendezvous(config, VirtualClock())
+        rendezvous = Rendezvous(config, VirtualClock(started_ns(0)))
         ticking = asyncio.ensure_future(rendezvous.tick())
         peers = []
         for entrant in scenario.entrants:
@@ -43,7 +51,7 @@ def raced(scenario, folder, made=lambda peer: None):
                         address="127.0.0.1",
                         work_dir=work_dir,
                     ),
-                    clock=VirtualClock(),
+                    clock=VirtualClock(started_ns(1 + len(peers))),
                     transport=httpx.ASGITransport(app=rendezvous.app),
                 )
                 made(peer)
@@ -53,5 +61,5 @@ def raced(scenario, folder, made=lambda peer: None):
         finally:
             ticking.cancel()
 
-    ends = asyncio.run(asyncio.wait_for(race(), 30))
+    ends = asyncio.run(asyncio.wait_for(race(), seconds))
     return results.load(folder / "race"), ends

@@ -13,39 +13,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from made_arrivals import MS, SIZE, curve_of, record_lists, transfers
 from swarmrace.arrivals import ByteLog, Curve, Origin, bytes_of_percent, origin_of
 from swarmrace.errors import ResultsError
-
-SIZE = 60
-MS = 1_000_000
-
-
-@st.composite
-def record_lists(draw, max_records=25):
-    """Return records with duplicates, overlaps, gaps, any order and equal times."""
-    rows = []
-    for _ in range(draw(st.integers(0, max_records))):
-        offset = draw(st.integers(0, SIZE - 1))
-        length = draw(st.integers(1, SIZE - offset))
-        rows.append((offset, length, draw(st.integers(0, 12) | st.integers(0, 10**12))))
-    return rows
-
-
-@st.composite
-def transfers(draw):
-    """Return records that cover everything once, in any order, and some again later."""
-    cuts = sorted({0, SIZE, *draw(st.lists(st.integers(1, SIZE - 1), max_size=12))})
-    blocks = draw(st.permutations(list(pairwise(cuts))))
-    again = draw(st.lists(st.sampled_from(blocks), max_size=5))
-    times = sorted(draw(st.lists(st.integers(0, 10**9), min_size=20, max_size=20)))
-    return [(a, b - a, times[k]) for k, (a, b) in enumerate([*blocks, *again][:20])]
-
-
-def curve_of(rows, size=SIZE, start_ns=0):
-    log = ByteLog(2)
-    for row in rows:
-        log.record(*row)
-    return log.curve(start_ns, size)
 
 
 def first_times(rows):
@@ -138,68 +108,6 @@ def test_percents_outside_are_refused(percent):
 
 def test_times_count_from_the_start_stamp():
     assert curve_of([(0, 3, 1_005)], size=3, start_ns=1_000).time_to_percent(100) == 5
-
-
-def pace_by_hand(curve):
-    """From the second instant to the last, with the longest gap and its place taken out."""
-    kept = sorted(set(curve.t_ns.tolist()))
-    gaps = sorted(after - before for before, after in pairwise(kept))
-    if len(gaps) > 1:
-        gaps.pop()
-    return int(sum(gaps) / len(gaps)) if gaps else 0
-
-
-@given(record_lists())
-def test_what_is_unknown_of_a_mark_is_what_one_record_takes(rows):
-    curve = curve_of(rows)
-    for percent in (0, 1, 50, 99, 100):
-        mark, t_ns = curve.mark(percent), curve.time_to_percent(percent)
-        assert mark == (None if t_ns is None else (t_ns, min(t_ns, pace_by_hand(curve))))
-
-
-@given(record_lists() | transfers())
-def test_delivery_has_the_pace_of_the_records_it_comes_from(rows):
-    curve = curve_of(rows)
-    prefix = curve.prefix()
-    mark = prefix.mark(0)
-    if mark is not None:
-        assert mark == (prefix.time_to_percent(0), min(mark[0], pace_by_hand(curve)))
-
-
-def steady(count, step_ns, start_ns=0):
-    return [(k, 1, start_ns + (k + 1) * step_ns) for k in range(count)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "percent", "expected"),
-    [
-        # All in one record: of that instant nothing is unknown.
-        ([(0, SIZE, 10_000 * MS)], 100, (10_000 * MS, 0)),
-        # A stall of a minute before the last block is time lost, not doubt.
-        (
-            [*steady(SIZE - 1, 20 * MS), (SIZE - 1, 1, 61_180 * MS)],
-            100,
-            (61_180 * MS, 20 * MS),
-        ),
-        # Bursts of four blocks, a microsecond apart, every 6 ms: not known to the microsecond.
-        (
-            [(k, 1, (1 + k // 4) * 6 * MS + k % 4 * 1_000) for k in range(40)],
-            40,
-            (36 * MS + 3_000, (8 * (6 * MS - 3_000) + 30 * 1_000) // 38),
-        ),
-        # A first byte, silence, then a steady stream.
-        (
-            [(0, 1, 70 * MS), *[(k, 1, 3000 * MS + k * MS) for k in range(1, SIZE)]],
-            0,
-            (70 * MS, MS),
-        ),
-        ([(0, 1, MS // 2), *steady(SIZE, MS)], 0, (MS // 2, MS // 2)),
-        # Records of one instant are one look.
-        ([(k, 1, 5 * MS if k < 30 else 7 * MS) for k in range(SIZE)], 100, (7 * MS, 2 * MS)),
-    ],
-)
-def test_resolution_by_hand(rows, percent, expected):
-    assert curve_of(rows).mark(percent) == expected
 
 
 def stall_by_hand(times, end_ns):

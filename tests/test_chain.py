@@ -6,15 +6,10 @@ clocks anywhere in the chain (arrivals, files, rendezvous, verdict) would show a
 
 from __future__ import annotations
 
-import asyncio
-
-import httpx
 import pytest
 
+import racing_peers
 from swarmrace import results
-from swarmrace.clock import VirtualClock
-from swarmrace.peer import Peer, PeerConfig
-from swarmrace.rendezvous.server import Rendezvous, ServerConfig
 from swarmrace.scenario import parse
 from swarmrace.verdict.compute import compute
 
@@ -27,36 +22,13 @@ def scenario(entrants, **race):
     return parse({"global": {"race": race, "entrants": named}})
 
 
-async def _race(scenario, folder):
-    config = ServerConfig(scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race")
-    rendezvous = Rendezvous(config, VirtualClock(7 * YEAR_NS))
-    ticking = asyncio.ensure_future(rendezvous.tick())
-    peers = []
-    for number, (entrant, index) in enumerate(
-        (name, index) for name in scenario.entrants for index in range(scenario.race.swarm_size)
-    ):
-        peer_config = PeerConfig(
-            scenario=scenario,
-            race_id=config.race_id,
-            entrant=entrant,
-            peer=index,
-            rendezvous="http://rendezvous",
-            address="127.0.0.1",
-            work_dir=folder / f"{entrant}-{index}",
-        )
-        peer_config.work_dir.mkdir()
-        transport = httpx.ASGITransport(app=rendezvous.app)
-        clock = VirtualClock(number * YEAR_NS + number)
-        peers.append(Peer(peer_config, clock=clock, transport=transport).live())
-    try:
-        await asyncio.gather(*peers)
-    finally:
-        ticking.cancel()
-    return folder / "race"
-
-
 def raced(scenario, folder):
-    return asyncio.run(asyncio.wait_for(_race(scenario, folder), 60))
+    """Race on clocks that are years apart; return the results folder."""
+    _, ends = racing_peers.raced(
+        scenario, folder, started_ns=lambda number: number * (YEAR_NS + 1), seconds=60
+    )
+    assert set(ends) == {None}, ends
+    return folder / "race"
 
 
 def transfers(loaded, entrant):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, info, scenario
 
@@ -101,18 +103,24 @@ def test_a_failed_run_stays_failed_over_a_restart(tmp_path):
     assert race.written().failure.detail == "peer 0 failed in publish: timeout: not within 5 s"
 
 
-def test_a_full_disk_does_not_let_a_run_with_a_lost_peer_open(tmp_path, monkeypatch):
-    race = Meeting(tmp_path, scenario(repetitions=3))
-    race.assemble()
-    race.all_pass(*BARRIERS[1:5])
+@contextlib.contextmanager
+def full_disk(store):
+    """Whatever is to be written doesn't fit."""
 
     def full(name, data):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(race.store, "_write", full)
-        with pytest.raises(OSError, match="No space"):
-            race.conductor.lose("a", 2, "killed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store, "_write", full)
+        yield
+
+
+def test_a_full_disk_does_not_let_a_run_with_a_lost_peer_open(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=3))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    with full_disk(race.store), pytest.raises(OSError, match="No space"):
+        race.conductor.lose("a", 2, "killed")
     race.all_pass("raced", "cleared", peers=(0, 1))
     assert race.conductor.over
     for run in (1, 2):
@@ -120,18 +128,12 @@ def test_a_full_disk_does_not_let_a_run_with_a_lost_peer_open(tmp_path, monkeypa
         assert race.written(run).failure.detail == "peer 2 lost: killed"
 
 
-def test_a_full_disk_does_not_let_an_interrupted_race_go_on(tmp_path, monkeypatch):
+def test_a_full_disk_does_not_let_an_interrupted_race_go_on(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=3))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])
-
-    def full(name, data):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(race.store, "_write", full)
-        with pytest.raises(OSError, match="No space"):
-            race.conductor.interrupt()
+    with full_disk(race.store), pytest.raises(OSError, match="No space"):
+        race.conductor.interrupt()
     race.all_pass("cleared")
     assert race.conductor.over
     for run in range(3):

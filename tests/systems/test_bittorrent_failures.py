@@ -80,17 +80,22 @@ def test_what_is_no_file_with_bytes_is_refused(tmp_path, made):
     assert "given" in error.detail
 
 
-def test_a_tracker_that_refuses_ends_the_publish(tmp_path):
+async def refusing(body):
+    """Return a tracker that answers everything so, and its announce URL."""
+
     async def refuse(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        body = b"d14:failure reason12:not welcome!e"
         writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
         writer.close()
 
+    server = await asyncio.start_server(refuse, new_address(), 0)
+    return server, "http://{}:{}/announce".format(*server.sockets[0].getsockname())
+
+
+def test_a_tracker_that_refuses_ends_the_publish(tmp_path):
     async def go():
-        server = await asyncio.start_server(refuse, new_address(), 0)
-        url = "http://{}:{}/announce".format(*server.sockets[0].getsockname())
+        server, url = await refusing(b"d14:failure reason12:not welcome!e")
         swarm = Peers(tmp_path, url, leechers=0)
         try:
             await swarm.prepare()
@@ -107,16 +112,8 @@ def test_a_tracker_that_refuses_ends_the_publish(tmp_path):
 
 
 def test_a_refusal_in_no_utf_8_is_told_by_its_number_and_the_reading_goes_on(tmp_path):
-    async def refuse(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        body = b"d14:failure reason4:\xff\xfe\xfd\xfce"
-        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-        writer.close()
-
     async def go():
-        server = await asyncio.start_server(refuse, new_address(), 0)
-        url = "http://{}:{}/announce".format(*server.sockets[0].getsockname())
+        server, url = await refusing(b"d14:failure reason4:\xff\xfe\xfd\xfce")
         async with peers(tmp_path) as swarm:
             await swarm.prepare()
             (reference,) = await swarm.publish()

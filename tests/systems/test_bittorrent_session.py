@@ -137,11 +137,7 @@ def test_a_queue_that_is_too_short_is_noticed():
         finally:
             await made.close()
 
-    async def bounded():
-        async with asyncio.timeout(20):
-            await go()
-
-    asyncio.run(bounded())
+    asyncio.run(asyncio.wait_for(go(), 20))
 
 
 def test_it_closes_twice_and_in_the_middle_of_waiting():
@@ -191,8 +187,4 @@ def test_a_handler_that_raises_ends_neither_the_reading_nor_the_others():
         finally:
             await made.close()
 
-    async def bounded():
-        async with asyncio.timeout(20):
-            await go()
-
-    asyncio.run(bounded())
+    asyncio.run(asyncio.wait_for(go(), 20))
