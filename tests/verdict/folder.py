@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from swarmrace import results
 from swarmrace.arrivals import Curve, Origin
 from swarmrace.errors import Reason
 from swarmrace.records import (
@@ -26,10 +27,16 @@ from swarmrace.records import (
 )
 from swarmrace.scenario import Scenario, parse
 from swarmrace.schedule import Run, schedule
+from swarmrace.verdict import Verdict, compute
 
 Times = Sequence[float]
 """Each leecher's t100 in seconds; infinite for a transfer that failed."""
 
+INF = math.inf
+BT = {"kind": "bittorrent"}
+CODEX = {"kind": "codex"}
+HTTP = {"kind": "http"}
+TIMES = {"x": [[1, 2, 3], [2, 3, 4], [1.5, 2.5, 9]]}
 STALL = Failure(reason=Reason.STALL, stage="race", detail="no byte for 120 s")
 
 
@@ -37,6 +44,47 @@ def scenario_of(entrants: Mapping[str, Mapping[str, Any]], **race: Any) -> Scena
     """Return a scenario of 4 peers, 1 seeding, unless `race` says otherwise."""
     keys = {"swarmSize": 4, "seeders": 1, "fileSize": "10MB", "repetitions": 3} | race
     return parse({"global": {"race": keys, "entrants": {k: dict(v) for k, v in entrants.items()}}})
+
+
+def flat(*numbers: float) -> list[Times]:
+    """Return runs whose leechers all take the same."""
+    return [[n, n, n] for n in numbers]
+
+
+def updated(**fields: Any) -> Callable[[Any], Any]:
+    """Return what changes these fields of a record."""
+    return lambda model: model.model_copy(update=fields)
+
+
+def verdict_of(
+    tmp_path: Path,
+    times: Mapping[str, Sequence[Times | None]] = TIMES,
+    *,
+    race: Mapping[str, Any] | None = None,
+    entrants: Mapping[str, Mapping[str, Any]] | None = None,
+    **folder: Any,
+) -> Verdict:
+    """Return the verdict of one entrant `x`, unless `entrants` says otherwise."""
+    scenario = scenario_of(entrants or {"x": HTTP}, **(race or {}))
+    return compute(results.load(build(tmp_path, scenario, times, **folder)))
+
+
+def verdict_between(
+    tmp_path: Path,
+    entrants: Mapping[str, Mapping[str, Any]],
+    times: Mapping[str, Sequence[Times | None]],
+    *,
+    folder: Mapping[str, Any] | None = None,
+    **race: Any,
+) -> Verdict:
+    """Return the verdict of several entrants."""
+    return verdict_of(tmp_path / "results", times, race=race, entrants=entrants, **(folder or {}))
+
+
+def figure(found: Verdict, name: str, entrant: str = "x") -> Any:
+    """Return a figure's value, least, most and number of runs, or None where it has none."""
+    summary = found.entrants[entrant].figures.get(name)
+    return summary and (summary.value, summary.least, summary.most, summary.runs)
 
 
 def build(

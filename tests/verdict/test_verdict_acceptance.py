@@ -1,20 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import pytest
-from folder import build, scenario_of
+from folder import HTTP, INF, build, flat, scenario_of
 
 from swarmrace import results
 from swarmrace.errors import Exit
 from swarmrace.verdict import compute
-
-INF = math.inf
-HTTP = {"kind": "http"}
-
-
-def flat(*numbers):
-    return [[n, n, n] for n in numbers]
 
 
 def verdict_of(tmp_path, x, y, within, *, more=(), **folder):

@@ -3,34 +3,19 @@ from __future__ import annotations
 import math
 
 import pytest
-from folder import build, scenario_of
+from folder import BT, CODEX, HTTP, INF, flat, verdict_between
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmrace import results
 from swarmrace.errors import Reason
 from swarmrace.records import Failure
-from swarmrace.verdict import compute
 from swarmrace.verdict.compare import number, ratio
-
-INF = math.inf
-BT = {"kind": "bittorrent"}
-CODEX = {"kind": "codex"}
-HTTP = {"kind": "http"}
-
-
-def verdict_of(tmp_path, entrants, times, *, folder=None, **race):
-    scenario = scenario_of(entrants, **race)
-    return compute(results.load(build(tmp_path / "results", scenario, times, **(folder or {}))))
-
-
-def flat(*numbers):
-    """Return runs whose leechers all take the same."""
-    return [[n, n, n] for n in numbers]
 
 
 def test_the_ratio_by_hand(tmp_path):
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": flat(2, 4, 8), "y": flat(1, 2, 2)})
+    found = verdict_between(
+        tmp_path, {"x": HTTP, "y": HTTP}, {"x": flat(2, 4, 8), "y": flat(1, 2, 2)}
+    )
     [pair] = found.comparisons
     assert (pair.entrant, pair.of, pair.headline, pair.paired) == ("x", "y", True, True)
     assert math.log2(pair.t100.estimate) == pytest.approx(4 / 3)
@@ -44,7 +29,7 @@ def test_the_ratio_by_hand(tmp_path):
 
 
 def test_only_blocks_with_both_are_paired(tmp_path):
-    found = verdict_of(
+    found = verdict_between(
         tmp_path,
         {"x": HTTP, "y": HTTP},
         {"x": [*flat(2, 2, 2), None], "y": [None, *flat(1, 1, 1)]},
@@ -73,7 +58,7 @@ def test_only_blocks_with_both_are_paired(tmp_path):
     ],
 )
 def test_failures_leave_counts_and_no_interval(tmp_path, x, y, estimate, counts, text):
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": x, "y": y})
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, {"x": x, "y": y})
     [pair] = found.comparisons
     assert pair.t100.estimate == estimate
     assert (pair.t100.low, pair.t100.high) == (None, None)
@@ -83,14 +68,14 @@ def test_failures_leave_counts_and_no_interval(tmp_path, x, y, estimate, counts,
 
 
 def test_nothing_in_common(tmp_path):
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, {"x": [None] * 3, "y": flat(1, 1, 1)})
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, {"x": [None] * 3, "y": flat(1, 1, 1)})
     assert found.comparisons[0].t100.blocks == 0
     assert "nothing to compare, no block gave a number of both" in found.headline[0]
 
 
 @pytest.mark.parametrize(("resolution", "below"), [(0.1, True), (0.04, False)])
 def test_a_difference_below_the_resolution_is_none(tmp_path, resolution, below):
-    found = verdict_of(
+    found = verdict_between(
         tmp_path,
         {"x": HTTP, "y": HTTP},
         {"x": flat(1.05, 1.06, 1.05), "y": flat(1, 1, 1)},
@@ -130,7 +115,7 @@ def resolutions(result):
 def test_the_resolution_of_done_is_its_own(tmp_path):
     times = {"x": flat(61, 61, 61), "y": flat(1.2, 1.2, 1.2)}
     folder = {"peer": transfers(resolutions), "resolution_seconds": 0.02}
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
     [pair] = found.comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.02, 0.02)
     assert not pair.t100.below_resolution
@@ -150,7 +135,7 @@ def test_a_poll_interval_bounds_done_where_no_byte_is_seen(tmp_path, of_format_1
         return {"arrival": [], "delivery": [], "done_resolution_seconds": known}
 
     times = {"codex": flat(11, 11, 11), "bt": flat(10, 10, 10)}
-    found = verdict_of(tmp_path, entrants, times, folder={"peer": transfers(unseen)})
+    found = verdict_between(tmp_path, entrants, times, folder={"peer": transfers(unseen)})
     [pair] = found.comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (5, 5)
     assert pair.t100.below_resolution
@@ -163,7 +148,7 @@ def test_the_last_leechers_number_has_the_last_leechers_resolution(tmp_path):
 
     times = {"x": [[1, 2, 3]] * 3, "y": [[1, 2, 2.8]] * 3}
     folder = {"peer": transfers(change)}
-    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
+    [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.01, 0.5)
     assert pair.last.below_resolution
 
@@ -176,7 +161,7 @@ def marks(found, entrant, of):
 @pytest.mark.parametrize(("order", "compared"), [("rarestFirst", False), ("sequential", True)])
 def test_delivery_is_set_against_a_stream_only_when_fetched_in_order(tmp_path, order, compared):
     entrants = {"bt": BT | {"pieceOrder": order}, "codex": CODEX, "web": HTTP}
-    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
+    found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
     for pair in (("codex", "bt"), ("bt", "web")):
         delivery = marks(found, *pair)["delivery"]
         assert len(delivery) == 6
@@ -206,7 +191,7 @@ def stability(result):
 def test_stalls_and_variation_are_set_against_their_like(tmp_path):
     times = {"x": flat(2, 2, 2), "y": flat(1, 1, 1)}
     folder = {"peer": transfers(stability)}
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
     [pair] = found.comparisons
     assert set(pair.stability) == {
         "longestStall",
@@ -225,7 +210,7 @@ def test_stalls_and_variation_of_delivery_are_set_against_a_stream_as_its_marks_
 ):
     entrants = {"codex": CODEX, "bt": BT | {"pieceOrder": order}}
     times = dict.fromkeys(entrants, flat(1, 2, 3))
-    [pair] = verdict_of(tmp_path, entrants, times).comparisons
+    [pair] = verdict_between(tmp_path, entrants, times).comparisons
     for name in ("longestDeliveryStall", "deliveryVariation"):
         each = pair.stability[name]
         assert (each.ratio is not None) is (order == "sequential")
@@ -236,7 +221,7 @@ def test_stalls_and_variation_of_delivery_are_set_against_a_stream_as_its_marks_
 
 def test_a_run_that_ended_early_is_not_steady(tmp_path):
     times = {"x": [[1, 1, INF], *flat(1, 1)], "y": flat(1, 1, 1)}
-    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times).comparisons
+    [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times).comparisons
     stall = pair.stability["longestStall"].ratio
     assert (stall.estimate, stall.method, stall.slower) == (None, "counts", 1)
     # Its median leecher finished, so it has a variation.
@@ -270,14 +255,14 @@ def test_a_failed_run_is_less_steady_than_any(tmp_path, name, raced):
 
     times = {"x": [[1, 1, 1], [INF, INF, 1], [1, 1, 1]], "y": flat(1, 1, 1)}
     folder = {"run": run, "peer": peer}
-    [pair] = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
+    [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
     found = pair.stability[name].ratio
     assert (found.blocks, found.method, found.slower, found.ties) == (3, "counts", 1, 2)
 
 
 def test_two_of_a_kind_compare_their_deliveries(tmp_path):
     entrants = {"utp": BT | {"utp": True}, "tcp": BT | {"utp": False}}
-    found = verdict_of(tmp_path, entrants, {"utp": flat(2, 2, 2), "tcp": flat(1, 1, 1)})
+    found = verdict_between(tmp_path, entrants, {"utp": flat(2, 2, 2), "tcp": flat(1, 1, 1)})
     delivery = {m.percent: m.ratio for m in marks(found, "utp", "tcp")["delivery"]}
     assert delivery[50].estimate == pytest.approx(2)
 

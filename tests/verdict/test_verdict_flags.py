@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import math
 
 import pytest
-from folder import build, scenario_of
+from folder import HTTP, build, figure, scenario_of, updated, verdict_of
 
 from swarmrace import results
 from swarmrace.errors import Reason
@@ -12,24 +11,6 @@ from swarmrace.records import Failure, Usage, Waiting
 from swarmrace.scenario import parse
 from swarmrace.schedule import schedule
 from swarmrace.verdict import compute
-
-INF = math.inf
-HTTP = {"kind": "http"}
-TIMES = {"x": [[1, 2, 3], [2, 3, 4], [1.5, 2.5, 9]]}
-
-
-def verdict_of(tmp_path, times=TIMES, *, race=None, entrants=None, **folder):
-    scenario = scenario_of(entrants or {"x": HTTP}, **(race or {}))
-    return compute(results.load(build(tmp_path, scenario, times, **folder)))
-
-
-def figure(found, name, entrant="x"):
-    summary = found.entrants[entrant].figures.get(name)
-    return summary and (summary.value, summary.least, summary.most, summary.runs)
-
-
-def updated(**fields):
-    return lambda model: model.model_copy(update=fields)
 
 
 def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import math
-
 import pytest
-from folder import STALL, build, scenario_of
+from folder import INF, STALL, build, scenario_of, updated
 
 from swarmrace import results
 from swarmrace.errors import Reason
@@ -11,17 +9,12 @@ from swarmrace.records import Failure
 from swarmrace.schedule import schedule
 from swarmrace.verdict.runs import view
 
-INF = math.inf
 SCENARIO = scenario_of({"a": {"kind": "synthetic"}}, repetitions=1)
 
 
 def judged(tmp_path, times, *, swarm=SCENARIO, **changes):
     [record] = results.load(build(tmp_path, swarm, {"a": [times]}, **changes)).runs
     return view(record, swarm.race)
-
-
-def updated(**fields):
-    return lambda model: model.model_copy(update=fields)
 
 
 def leecher(number, **fields):

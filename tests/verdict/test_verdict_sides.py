@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
-from folder import build, scenario_of
+from folder import BT, CODEX, HTTP, build, flat, scenario_of, verdict_between
 
 from swarmrace import results
 from swarmrace.entrants import EntrantOptions
@@ -14,25 +13,10 @@ from swarmrace.systems.abc import Observes
 from swarmrace.verdict import compute
 from swarmrace.verdict.sides import Side, mark_fault
 
-INF = math.inf
-BT = {"kind": "bittorrent"}
-CODEX = {"kind": "codex"}
-HTTP = {"kind": "http"}
-
-
-def verdict_of(tmp_path, entrants, times, *, folder=None, **race):
-    scenario = scenario_of(entrants, **race)
-    return compute(results.load(build(tmp_path / "results", scenario, times, **(folder or {}))))
-
-
-def flat(*numbers):
-    """Return runs whose leechers all take the same."""
-    return [[n, n, n] for n in numbers]
-
 
 def test_sequential_order_is_not_paired_and_says_so(tmp_path):
     times = {"x": flat(2, 4, 8), "y": flat(1, 1, 8)}
-    found = verdict_of(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
     [pair] = found.comparisons
     assert not pair.paired
     assert pair.t100.method == "Welch's t on logarithms"
@@ -46,7 +30,7 @@ def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
     times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
     entrants = {"x": HTTP, "y": HTTP}
     apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
-    found = verdict_of(tmp_path / "1", entrants, times, folder=apart)
+    found = verdict_between(tmp_path / "1", entrants, times, folder=apart)
     [pair] = found.comparisons
     assert not pair.paired
     why = "peers ran on 4 × n1 for x and on 3 × n1, n2 for y"
@@ -54,7 +38,7 @@ def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
     assert f"not paired: in block 0 {why}" in pair.text
     assert f"x and y are not paired: in block 0 {why}" in [flag.text for flag in found.flags]
     together = {"nodes": lambda entrant, peer: f"n{peer}"}
-    [pair] = verdict_of(tmp_path / "2", entrants, times, folder=together).comparisons
+    [pair] = verdict_between(tmp_path / "2", entrants, times, folder=together).comparisons
     assert pair.paired
 
 
@@ -68,7 +52,7 @@ def test_which_peer_is_where_does_not_matter_but_of_the_seeders(tmp_path, seeder
             order["y"] = ["n1", "n2", "n0", "n2"]
         return order[entrant][peer]
 
-    found = verdict_of(
+    found = verdict_between(
         tmp_path,
         {"x": HTTP, "y": HTTP},
         {"x": flat(2, 4, 8), "y": flat(1, 2, 4)},
@@ -87,13 +71,17 @@ def test_nodes_of_blocks_that_only_one_raced_in_are_of_no_account(tmp_path):
     folder = {"nodes": lambda entrant, peer: nodes[entrant][peer]}
     entrants = {"x": HTTP, "y": HTTP}
     times = {"x": flat(1, 1, 1, 1), "y": flat(1, 1, 1, 1)}
-    [whole] = verdict_of(tmp_path / "1", entrants, times, folder=folder, repetitions=4).comparisons
+    [whole] = verdict_between(
+        tmp_path / "1", entrants, times, folder=folder, repetitions=4
+    ).comparisons
     assert not whole.paired
     seeders = {
         run.repetition: run.seeders[0] for run in schedule(scenario_of(entrants, repetitions=4))
     }
     times["y"] = [None if seeders[block] > 1 else [1, 1, 1] for block in range(4)]
-    [part] = verdict_of(tmp_path / "2", entrants, times, folder=folder, repetitions=4).comparisons
+    [part] = verdict_between(
+        tmp_path / "2", entrants, times, folder=folder, repetitions=4
+    ).comparisons
     assert part.paired
 
 
@@ -104,7 +92,7 @@ def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
         "web": HTTP,
         "codex": CODEX,
     }
-    found = verdict_of(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
+    found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
     pairs = {(p.entrant, p.of): p for p in found.comparisons}
     assert len(pairs) == 6
     assert {key for key, pair in pairs.items() if pair.headline} == {
@@ -131,7 +119,7 @@ def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
     }
     acceptance = [{"entrant": "codex", "within": 9, "of": "bt"}]
     times = dict.fromkeys(entrants, flat(1, 1, 1))
-    found = verdict_of(tmp_path, entrants, times, acceptance=acceptance)
+    found = verdict_between(tmp_path, entrants, times, acceptance=acceptance)
     pairs = {(p.entrant, p.of): p for p in found.comparisons}
     rivals = pairs["codex", "bt"]
     assert not rivals.headline
@@ -158,7 +146,7 @@ def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
 def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
     tmp_path, one, other, headline
 ):
-    found = verdict_of(
+    found = verdict_between(
         tmp_path, {"x": BT | one, "y": BT | other}, {"x": flat(2, 2, 2), "y": flat(1, 1, 1)}
     )
     [pair] = found.comparisons
@@ -180,13 +168,13 @@ def test_the_example_of_utp_keeps_its_headline_and_names_both_sides(tmp_path):
 
 def test_the_references_profile_is_named(tmp_path):
     entrants = {"bt": BT | {"profile": "tuned"}, "web": HTTP | {"profile": "tuned"}}
-    found = verdict_of(tmp_path, entrants, {"bt": flat(2, 2, 2), "web": flat(1, 1, 1)})
+    found = verdict_between(tmp_path, entrants, {"bt": flat(2, 2, 2), "web": flat(1, 1, 1)})
     assert found.headline[0].startswith("bt (tuned) took 2.00 × web's (tuned) time ")
 
 
 def test_a_torrent_file_is_never_set_against_codex(tmp_path):
     entrants = {"bt": BT | {"reference": "torrent"}, "codex": CODEX, "web": HTTP}
-    found = verdict_of(
+    found = verdict_between(
         tmp_path,
         entrants,
         dict.fromkeys(entrants, flat(1, 2, 3)),
