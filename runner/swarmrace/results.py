@@ -157,15 +157,9 @@ def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:
         BrokenFileError: missing, truncated, or not what it should be.
         ResultsError: of a newer format, or of one so old that no migration is known.
     """
-    return _read(path, model, kind)[0]
-
-
-def _read(path: Path, model: type[_Record], kind: FileKind) -> tuple[_Record, int]:
-    """Do what `read` promises; return the number of the format it was written in too."""
-    found = _json(path)
-    data = migrate(path, kind, found)
+    data = migrate(path, kind, _json(path))
     try:
-        return model.model_validate(data), found["format"]
+        return model.model_validate(data)
     except ValidationError as error:
         lines = faults_of(error, model)
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -220,22 +214,20 @@ def _run_record(
     home = folder / "runs" / run.id
     result = None
     if (home / "run.json").exists():
-        found = _usable(folder, home / "run.json", RunResult, "run", run, info, faults)
-        result = found[0] if found else None
+        result = _usable(folder, home / "run.json", RunResult, "run", run, info, faults)
     peers: dict[int, PeerResult] = {}
     for path in _entries(home):
         if path.name == "run.json" or path.suffix != ".json":
             continue
-        of_peer = _usable(folder, path, PeerResult, "peer", run, info, faults)
-        if of_peer is None:
+        peer = _usable(folder, path, PeerResult, "peer", run, info, faults)
+        if peer is None:
             continue
-        peer, number = of_peer
         fault = _misplaced(path, peer, run, swarm_size)
         if fault:
             faults.append(f"{path.relative_to(folder)}: {fault}; left out")
             continue
         peers[peer.peer] = peer
-        _check_curves(folder, home, peer, number, faults)
+        _check_curves(folder, path, peer, faults)
     return RunRecord(run, result, dict(sorted(peers.items())))
 
 
@@ -247,14 +239,14 @@ def _usable(
     run: Run,
     info: RaceInfo,
     faults: list[str],
-) -> tuple[_Record, int] | None:
+) -> _Record | None:
     name = path.relative_to(folder)
     try:
-        found = _read(path, model, kind)
+        found = read(path, model, kind)
     except BrokenFileError as error:
         faults.append(str(error).replace(str(path), str(name), 1))
         return None
-    record: Any = found[0]
+    record: Any = found
     if record.race_id != info.race_id:
         faults.append(f"{name}: belongs to race {record.race_id}, not to {info.race_id}; left out")
         return None
@@ -275,22 +267,20 @@ def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
     return ""
 
 
-def _check_curves(
-    folder: Path, home: Path, peer: PeerResult, number: int, faults: list[str]
-) -> None:
-    """Name what is missing, torn, or of another transfer; format 1 did not say of which it is."""
+def _check_curves(folder: Path, record: Path, peer: PeerResult, faults: list[str]) -> None:
+    """Name what is missing, torn, or of another transfer than that of the record."""
     transfer = peer.transfer
     for file in (transfer.arrivals_file, transfer.deliveries_file) if transfer else ():
         if file is None:
             continue
-        path = home / Path(file).name
-        fault = _curve_fault(path, peer, number)
+        path = record.with_name(Path(file).name)
+        fault = _curve_fault(path, record, peer)
         if fault:
             name = path.relative_to(folder)
             faults.append(f"{name}: {fault}; its marks stand in the peer's record")
 
 
-def _curve_fault(path: Path, peer: PeerResult, number: int) -> str:
+def _curve_fault(path: Path, record: Path, peer: PeerResult) -> str:
     if not path.exists():
         return "missing"
     try:
@@ -298,7 +288,8 @@ def _curve_fault(path: Path, peer: PeerResult, number: int) -> str:
     except ResultsError:
         return "not a whole npz"
     if origin is None:
-        return "" if number == 1 else "doesn't say of which transfer it is"
+        old = _json(record)["format"] == 1  # which had no room for it
+        return "" if old else "doesn't say of which transfer it is"
     return "" if origin == _origin(peer) else f"is of {origin}"
 
 
