@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import tenacity
 
 from swarmrace.clock import Clock, Offset, SystemClock, estimate_offset
-from swarmrace.errors import RendezvousError, TransferError, WrongRaceError
+from swarmrace.errors import RendezvousError, TransferError
 from swarmrace.records import Failure, PeerInfo, PeerResult
+from swarmrace.rendezvous.calls import Caller, LostError, Unavailable
 from swarmrace.rendezvous.keeping import Keeper, upload_of
-from swarmrace.rendezvous.messages import (
-    INSTANCE_HEADER,
-    Heartbeat,
-    Release,
-    clock_identity,
-    result_name,
-)
-from swarmrace.rendezvous.wire import CountingTransport
+from swarmrace.rendezvous.messages import Heartbeat, Release, clock_identity, result_name
 from swarmrace.systems.abc import Board, Reference
 
 __all__ = ["Heartbeat", "LostError", "Release", "RendezvousClient", "result_name"]
 
-_ANSWER_SECONDS = 30.0
-"""Longest wait for one answer; long polls are answered within 10 s."""
-_FIRST_PAUSE_SECONDS = 0.3
-"""Longest pause before the first answer: a race begins when the slowest peer has noticed that its
-rendezvous is up."""
 _GOODBYE_SECONDS = 3.0
 _NONE: Mapping[str, bytes] = {}
 
 
-class LostError(RendezvousError):
-    """The rendezvous has given this peer up as lost; it must end."""
-
-
-class _Unavailable(Exception):
-    """No usable answer: worth another try."""
-
-
-class RendezvousClient:
-    """One peer's connection to the rendezvous.
-
-    Every call is safe to repeat and is repeated, with growing pauses, until the rendezvous
-    answers; only when it has not answered at all for `patience_seconds` does the call fail.
+class RendezvousClient(Caller):
+    """One peer's connection to the rendezvous. All calls are repeated and fail as a `Caller`'s.
 
     Args:
         url: `http://host:port`, or `unix:/path` for a unix socket.
@@ -65,11 +40,6 @@ class RendezvousClient:
         first_patience_seconds: how long it may take to answer at all, where that is longer: its
             pod may come last.
         keep_dir: where results are kept until `forget`, for a rendezvous that returns without them.
-
-    All calls raise:
-        RendezvousError: no answer for so long, or the request was refused.
-        WrongRaceError: the rendezvous belongs to another race.
-        LostError: the rendezvous has given this peer up.
     """
 
     def __init__(
@@ -86,28 +56,20 @@ class RendezvousClient:
         first_patience_seconds: float = 0.0,
         keep_dir: Path | None = None,
     ) -> None:
-        self.url, self.race_id, self.entrant, self.peer = url, race_id, entrant, peer
+        super().__init__(
+            url,
+            race_id,
+            token=token,
+            transport=transport,
+            patience_seconds=patience_seconds,
+            first_patience_seconds=first_patience_seconds,
+        )
+        self.entrant, self.peer = entrant, peer
         self._clock = clock
-        self._patience_seconds = patience_seconds
-        self.first_patience_seconds = max(first_patience_seconds, patience_seconds)
-        self._answered = False
         self._me = f"peers/{entrant}/{peer}"
         self._info: PeerInfo | None = None
         self._keeper = Keeper(keep_dir)
         self._returning, self._returns = asyncio.Lock(), 0
-        socket_path = url.removeprefix("unix:") if url.startswith("unix:") else None
-        self._counting = CountingTransport(uds=socket_path) if transport is None else None
-        headers = {INSTANCE_HEADER: uuid.uuid4().hex}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        base = "http://rendezvous" if socket_path else url.rstrip("/")
-        self._http = httpx.AsyncClient(
-            base_url=f"{base}/{race_id}/",
-            headers=headers,
-            transport=transport or self._counting,
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=10.0),
-            trust_env=False,
-        )
 
     async def hello(self, info: PeerInfo) -> None:
         """Report for the race. Repeating it is harmless."""
@@ -251,7 +213,7 @@ class RendezvousClient:
                     received += len(chunk)
                     if began[0] == 0 and received > skip_bytes > 0:
                         began = received, self._clock.now_ns()
-        except (httpx.TransportError, _Unavailable) as error:
+        except (httpx.TransportError, Unavailable) as error:
             raise RendezvousError(
                 f"{self.url}: expected {size_bytes} bytes to measure the download by, found "
                 f"{str(error) or type(error).__name__}; see whether the rendezvous runs"
@@ -267,65 +229,15 @@ class RendezvousClient:
         """Return one file of the results folder."""
         return (await self._call("GET", f"files/{quote(path)}")).content
 
-    def control_bytes(self) -> tuple[int, int]:
-        """Return the wire bytes (sent, received) of this client's own connections, headers
-        included, those already closed too. (0, 0) with a `transport` that has none."""
-        return self._counting.wire_bytes() if self._counting is not None else (0, 0)
-
     def forget(self) -> None:
         """Remove what was kept of the results."""
         self._keeper.forget()
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        return (await self._call(method, path, **options)).json()
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        patience_seconds: float | None = None,
-        content: Any = None,
-        **options: Any,
-    ) -> httpx.Response:
-        patience = patience_seconds
-        if patience is None:
-            patience = self._patience_seconds if self._answered else self.first_patience_seconds
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_delay(patience),
-            wait=tenacity.wait_exponential_jitter(
-                multiplier=0.05, max=2.0 if self._answered else _FIRST_PAUSE_SECONDS, jitter=0.1
-            ),
-            retry=tenacity.retry_if_exception_type((httpx.TransportError, _Unavailable)),
-            sleep=asyncio.sleep,
-        )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._once(method, path, content, options)
-        except tenacity.RetryError as error:
-            cause = error.last_attempt.exception()
-            found = str(cause) or type(cause).__name__
-            raise RendezvousError(
-                f"{self.url}: expected an answer to {method} {path} within {patience:g} s, found "
-                f"{found}; see whether the rendezvous runs and can be reached from here"
-            ) from cause
-        raise AssertionError("unreachable")
-
-    async def _once(
-        self, method: str, path: str, content: Any, options: dict[str, Any]
-    ) -> httpx.Response:
-        body = content() if callable(content) else content
-        response = await self._http.request(method, path, content=body, **options)
-        self._answered = True
-        if response.status_code == 428 and self._info is not None:
-            await self._return(self._returns)
-            raise _Unavailable("a rendezvous that had to be told of this peer again")
-        return await self._checked(response)
+    async def _told_again(self) -> bool:
+        if self._info is None:
+            return False
+        await self._return(self._returns)
+        return True
 
     async def _return(self, returns: int) -> None:
         """Hand a rendezvous that knows nothing of this peer what it lacks, then report again."""
@@ -341,29 +253,6 @@ class RendezvousClient:
             body = {**self._info.model_dump(mode="json"), "runs": runs}
             await self._checked(await self._http.put(self._me, json=body))
             self._returns += 1
-
-    async def _checked(self, response: httpx.Response) -> httpx.Response:
-        self._check(response, await _error_of(response))
-        return response
-
-    def _check(self, response: httpx.Response, error: dict[str, Any]) -> None:
-        """Raise what an answer other than success means."""
-        if response.is_success:
-            return
-        status, text = response.status_code, error.get("error", response.reason_phrase)
-        if status >= 500:
-            raise _Unavailable(f"status {status}: {text}")
-        if status == 409 and error.get("race_id", self.race_id) != self.race_id:
-            raise WrongRaceError(
-                f"{self.url}: expected race {self.race_id}, found race {error['race_id']}; this "
-                "peer belongs to another race and must end"
-            )
-        if status == 410:
-            raise LostError(f"{self.url}: {text}")
-        raise RendezvousError(
-            f"{self.url}: {response.request.method} {response.request.url.path} was refused with "
-            f"{status}: {text}"
-        )
 
 
 class _Board:
@@ -386,14 +275,3 @@ class _Board:
 
     def _path(self, key: str) -> str:
         return f"runs/{self._run_id}/board/{quote(key, safe='')}"
-
-
-async def _error_of(response: httpx.Response) -> dict[str, Any]:
-    if response.is_success:
-        return {}
-    await response.aread()
-    try:
-        data = response.json()
-    except json.JSONDecodeError:
-        return {}
-    return data if isinstance(data, dict) else {}
