@@ -31,7 +31,7 @@ export IMAGE BUILD LOAD START_SECONDS
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
-	@$(BIN)/swarmrace run $(SCENARIO) $(RACE_ARGS)
+	@$(BIN)/swarmrace run "$(SCENARIO)" $(RACE_ARGS)
 
 test: $(VENV)/.ready-dev helm
 	@$(BIN)/python -m pytest $(TEST_ARGS)
