@@ -4,7 +4,8 @@
     python -m benchmarks.bittorrent_lag --runs 1 --size 100MiB
 
 A seeder written here (BEP 3, 10) sends the blocks in the order of the requests, so it knows at
-which byte of its TCP stream each block ends; like every node that races, it lets 250 requests wait.
+which byte of its TCP stream each block ends; it lets as many requests wait as every
+node that races.
 Meanwhile this process, the leecher's parent, looks at the leecher's own socket (a copy of the
 descriptor, by pidfd_getfd) every half millisecond: TCP_INFO tells how many bytes of the stream have
 come, FIONREAD how many of them libtorrent has not read yet. The lag of a block is its stamp minus
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import mmap
@@ -41,6 +43,7 @@ from benchmarks.bittorrent_throughput import Node, addresses
 from swarmrace.arrivals import Curve
 from swarmrace.payload import Payload
 from swarmrace.systems.bittorrent import torrent
+from swarmrace.systems.bittorrent.profiles import REQUESTS_WAITING
 from swarmrace.units import parse_size
 
 BLOCK = 16_384
@@ -63,7 +66,7 @@ def seed(listener: socket.socket, file: Path, metainfo: Path, folder: Path) -> N
         data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
     hashes = info.info_hashes().v1.to_bytes()
     hello = b"\x13BitTorrent protocol" + bytes([0, 0, 0, 0, 0, 0x10, 0, 0]) + hashes
-    extended = lt.bencode({b"m": {}, b"reqq": 250})
+    extended = lt.bencode({b"m": {}, b"reqq": REQUESTS_WAITING})
     pieces = info.num_pieces()
     field = bytearray(-(-pieces // 8))
     for piece in range(pieces):
@@ -165,7 +168,9 @@ def find_socket(pid: int, seeder: tuple[str, int]) -> socket.socket | None:
                     continue
                 copy = library.syscall(_PIDFD_GETFD, pidfd, int(entry.name), 0)
                 if copy < 0:
-                    why = os.strerror(ctypes.get_errno())
+                    if (code := ctypes.get_errno()) == errno.EBADF:
+                        continue  # closed since it was listed
+                    why = os.strerror(code)
                     raise click.ClickException(f"the leecher's socket can't be looked at: {why}")
                 found = socket.socket(fileno=copy)
                 try:
