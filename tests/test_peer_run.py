@@ -132,7 +132,7 @@ def test_what_was_not_looked_at_in_time_is_not_called_wrong(tmp_path, monkeypatc
         return await digest(self)
 
     monkeypatch.setattr(SyntheticSystem, "digest", slow)
-    loaded, _ = raced(scenario(repetitions=1, timeouts={"verifySeconds": 0.2}), tmp_path)
+    loaded, _ = raced(scenario(repetitions=1, timeouts={"verifySeconds": 3}), tmp_path)
     slowed = next(r for r in loaded.runs if r.run.entrant == "a").peers[1]
     assert (slowed.failure.reason, slowed.failure.stage) == (Reason.TIMEOUT, "verify")
     assert slowed.transfer.verified is None

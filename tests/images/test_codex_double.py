@@ -351,7 +351,7 @@ def test_behaviour_7_two_types_share_blocks_and_one_deletion_breaks_the_other(tm
 
 def test_behaviour_8_a_node_may_be_deaf_after_an_upload(tmp_path):
     async def main():
-        habits = replace(QUICK, time_scale=1.0, deaf_after_upload_seconds=0.5)
+        habits = replace(QUICK, time_scale=1.0, deaf_after_upload_seconds=2.0)
         async with swarm(tmp_path, 2, habits=habits) as (node, other), client() as http:
             while not other.discovery.nodes:
                 await asyncio.sleep(0.01)

@@ -123,7 +123,7 @@ def test_connections_outlast_a_download_and_end_with_their_node(tmp_path):
 def test_behaviour_8_it_may_be_deaf_to_its_peers_alone_with_a_full_table(tmp_path):
     async def main():
         habits = replace(
-            QUICK, time_scale=1.0, deaf_after_upload_seconds=0.5, deaf_to_peers_only=True
+            QUICK, time_scale=1.0, deaf_after_upload_seconds=2.0, deaf_to_peers_only=True
         )
         async with swarm(tmp_path, 2, habits=habits) as (node, other), client() as http:
             while not (node.discovery.nodes and other.discovery.nodes):

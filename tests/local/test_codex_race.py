@@ -26,7 +26,7 @@ def test_a_node_that_falls_silent_is_a_stall_from_the_run_to_the_verdict(tmp_pat
         },
         "mute": {"kind": "codex", "program": str(program(tmp_path / "mute", **mute))},
     }
-    scenario = racing.scenario_file(tmp_path, entrants, timeouts={"stallSeconds": 1})
+    scenario = racing.scenario_file(tmp_path, entrants, timeouts={"stallSeconds": 5})
     with racing.race(tmp_path, scenario) as race:
         assert race.end() == 0, race.output()
         race.wait_until_nothing_is_left()
@@ -45,11 +45,11 @@ def test_a_node_that_falls_silent_is_a_stall_from_the_run_to_the_verdict(tmp_pat
                 if name == "mute":
                     assert leecher["outcome"] == "failed"
                     assert leecher["failure"]["reason"] == "stall"
-                    assert "no new byte for 1 s; 65536 of 1000000" in leecher["failure"]["detail"]
+                    assert "no new byte for 5 s; 65536 of 1000000" in leecher["failure"]["detail"]
                 else:
                     assert leecher["outcome"] == "completed"
                     assert leecher["transfer"]["verified"] is True
         verdict = race.output()
         assert re.search(r"failure: stall in race +0 +2 +0\b", verdict)
-        assert "no new byte for 1 s; 65536 of 1000000" in verdict
+        assert "no new byte for 5 s; 65536 of 1000000" in verdict
         assert "a test double was raced" in verdict

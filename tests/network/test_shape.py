@@ -23,7 +23,6 @@ SCENARIO = {
             "swarmSize": 2,
             "repetitions": 1,
             "network": {"delayMilliseconds": 5},
-            "timeouts": {"assembleSeconds": 0.2},
         },
         "entrants": {"a": {"kind": "http"}},
     }

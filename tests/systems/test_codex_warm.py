@@ -18,7 +18,8 @@ from swarmrace.systems.codex.system import CodexSystem
 SIZE = 20 * BLOCK
 FAMILIES = pytest.mark.parametrize("personality", ["v0.1.9", "v0.2.5", "storage-2026"])
 DOWNLOADS = pytest.mark.parametrize("download", ["stream", "background"])
-STALLED = Timeouts(discovery_seconds=30, stall_seconds=0.5, transfer_seconds=1)
+STALLED = Timeouts(discovery_seconds=30, stall_seconds=2, transfer_seconds=30)
+ENDED = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=3)
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +173,7 @@ def test_a_node_that_can_not_end_a_background_download_races_no_more(tmp_path):
         options = {"download": "background", "poll_seconds": 0.01, "personality": "v0.2.5"}
         async with warm(tmp_path, each={1: {"quota_bytes": SIZE}}, **options) as (swarm, _):
             await swarm.prepare()
-            failure, record = await raced(swarm, await swarm.publish(), STALLED)
+            failure, record = await raced(swarm, await swarm.publish(), ENDED)
             assert failure.reason is Reason.TIMEOUT
             assert "background download could not be ended" in record.notes[0]
             await asyncio.gather(*(system.remove() for system in swarm.systems))
