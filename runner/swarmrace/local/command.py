@@ -16,8 +16,9 @@ from rich.console import Console
 
 from swarmrace import checks, plan
 from swarmrace.display import display, make_console
-from swarmrace.errors import Exit, SwarmraceError
+from swarmrace.errors import Exit, Reason, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
+from swarmrace.results import load
 
 
 def race(
@@ -61,7 +62,7 @@ def _cell(console: Console, local: LocalRace) -> int:
             interrupted = asyncio.run(_race(local, folder, shown.update))
     except SwarmraceError as error:
         failure = error
-    measured = (folder / "race.json").exists()
+    measured = (folder / "race.json").exists() and not (interrupted and _only_interrupted(folder))
     if measured:
         try:
             code = command.show(folder, console=console)
@@ -72,18 +73,37 @@ def _cell(console: Console, local: LocalRace) -> int:
         code = failure.exit_code
     if measured:
         console.print(f"results: {folder}", soft_wrap=True)
-    elif not _removed(folder, even_logs=interrupted):
+    elif not _removed(folder, all_of_it=interrupted):
         console.print(f"logs: {folder}", soft_wrap=True)
     if interrupted:
-        kept = "what was measured is kept there" if measured else "nothing was measured yet"
+        kept = (
+            "what was measured is kept there"
+            if measured
+            else "nothing was measured yet, and no folder is left"
+        )
         console.print(f"interrupted: everything it had started is ended, {kept}", soft_wrap=True)
         return Exit.INTERRUPTED
     return code
 
 
-def _removed(folder: Path, *, even_logs: bool) -> bool:
+def _only_interrupted(folder: Path) -> bool:
+    """Whether nothing in a folder is worth keeping: no transfer ended by itself, and no run for
+    another reason than the interruption."""
+    try:
+        found = load(folder)
+    except SwarmraceError:
+        return False
+    outcomes = [run.result for run in found.runs]
+    outcomes += [run.peers[peer] for run in found.runs for peer in run.leechers]
+    return not found.faults and all(
+        each is None or (each.failure is not None and each.failure.reason is Reason.INTERRUPTED)
+        for each in outcomes
+    )
+
+
+def _removed(folder: Path, *, all_of_it: bool) -> bool:
     """Remove a folder in which nothing was measured; return whether it is gone."""
-    if even_logs:
+    if all_of_it:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
