@@ -12,6 +12,7 @@ from rich.text import Text
 
 from swarmrace.units import format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
+from swarmrace.verdict.layout import Line, prose_table
 from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict, profile_label
 
 
@@ -19,20 +20,20 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
     """Yield settings, conditions, what each system observes, its own counters, and definitions."""
     yield from _section("Entrants: what differs from each program's defaults")
     for entrant in verdict.entrants.values():
-        yield _indent(_entrant(entrant))
+        yield Line(_entrant(entrant))
     yield from _section("Conditions")
     for line in _conditions(verdict):
-        yield _indent(line)
+        yield Line(line)
     counters = {name: e for name, e in verdict.entrants.items() if e.counters}
     if counters:
         yield from _section("The systems' own counters, all peers: each counts what it likes")
         for name, entrant in counters.items():
             listed = ", ".join(f"{k} {_own(k, v)}" for k, v in entrant.counters.items())
-            yield _indent(f"{name}: {listed}")
+            yield Line(f"{name}: {listed}")
     yield from _section("What each system can observe, and when it counts as published and done")
     yield Padding(_observed(verdict), (0, 0, 0, 2))
     yield from _section("Definitions (docs/methodology.md)")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = prose_table(header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for word, meaning in verdict.definitions.items():
@@ -105,7 +106,7 @@ def _network(network: dict[str, Any]) -> str:
 
 
 def _observed(verdict: Verdict) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = prose_table(header=True)
     table.add_column("", style="dim", no_wrap=True)
     for entrant in verdict.entrants.values():
         table.add_column(entrant.name, overflow="fold")
@@ -173,7 +174,3 @@ def _words(key: str) -> str:
 def _section(title: str) -> Iterator[RenderableType]:
     yield ""
     yield Text(title, style="bold")
-
-
-def _indent(line: str) -> RenderableType:
-    return Padding(Text(line), (0, 0, 0, 2))

@@ -5,30 +5,35 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from swarmrace.records import MARK_PERCENTS
 from swarmrace.units import canonical_size
 from swarmrace.verdict.conditions import conditions
-from swarmrace.verdict.entries import duration, ratio_entry
-from swarmrace.verdict.model import Comparison, RunVerdict, Verdict
-from swarmrace.verdict.rows import rows
+from swarmrace.verdict.entries import duration
+from swarmrace.verdict.layout import Column, Line, tables
+from swarmrace.verdict.model import RunVerdict, Verdict
+from swarmrace.verdict.rows import not_compared, ratio_rows, rows
 from swarmrace.verdict.svg import FORMAT as SVG_FORMAT
 
 WIDTH = 100
+_T = TypeVar("_T")
 _MOST_BLOCKS = 20
 _COLOURS = {"met": "green", "missed": "red", "undecided": "yellow"}
 
 
-def render(verdict: Verdict, *, full: bool = True) -> Iterator[RenderableType]:
-    """Yield what a rich console prints.
+def render(
+    verdict: Verdict, *, width: int, wide: bool, full: bool = True
+) -> Iterator[RenderableType]:
+    """Yield what a rich console prints, to be printed without cropping: nothing is ever cut.
 
     Args:
         verdict: what to show.
+        width: columns that lines are wrapped at, and tables fitted into.
+        wide: tables may be wider, as in a file; else they are folded.
         full: with conditions and definitions; without, the picture's shorter page.
     """
     race = verdict.race
@@ -42,27 +47,33 @@ def render(verdict: Verdict, *, full: bool = True) -> Iterator[RenderableType]:
     )
     yield ""
     for line in verdict.headline:
-        yield _item(Text(line, style="bold cyan"))
+        yield Line(line, "bold cyan")
     for item in verdict.acceptance:
-        yield _item(Text(f"Acceptance {item.text}", style=f"bold {_COLOURS[item.verdict]}"))
+        yield Line(f"Acceptance {item.text}", f"bold {_COLOURS[item.verdict]}")
     if any("[" in line for line in verdict.headline):
-        yield _item(Text("[…] is the 95 % confidence interval of the ratio.", style="dim"))
-    yield from _tables(verdict)
-    yield from _comparisons(verdict)
-    yield from _runs(verdict)
+        yield Line("[…] is the 95 % confidence interval of the ratio.", "dim")
+    yield from _tables(verdict, width, wide=wide)
+    yield from _comparisons(verdict, width, wide=wide)
+    yield from _runs(verdict, width, wide=wide)
     yield from _lines("Read before believing", _flags(verdict))
     yield from _lines("Broken or foreign files in the folder", verdict.faults)
     if full:
         yield from conditions(verdict)
 
 
-def text(verdict: Verdict, *, width: int = WIDTH) -> str:
-    """Return the page as plain text, without colour; the same verdict gives the same text."""
+def text(verdict: Verdict, *, width: int = WIDTH, wide: bool = True) -> str:
+    """Return the page as plain text, without colour; the same verdict gives the same text.
+
+    Args:
+        verdict: what to show.
+        width: columns that lines are wrapped at.
+        wide: a table that needs more takes more, as in a file; else it is folded.
+    """
     console = Console(
         file=io.StringIO(),
         width=width,
         color_system=None,
-        force_terminal=False,
+        force_terminal=not wide,
         legacy_windows=False,
     )
     show(verdict, console)
@@ -71,9 +82,10 @@ def text(verdict: Verdict, *, width: int = WIDTH) -> str:
 
 
 def show(verdict: Verdict, console: Console, *, full: bool = True) -> None:
-    """Print the page on a console."""
-    for part in render(verdict, full=full):
-        console.print(part, highlight=False, markup=False)
+    """Print the page on a console: fitted into a terminal, and else as wide as its tables need."""
+    wide = not console.is_terminal
+    for part in render(verdict, width=console.width, wide=wide, full=full):
+        console.print(part, highlight=False, markup=False, crop=False)
 
 
 def svg(verdict: Verdict) -> str:
@@ -83,10 +95,12 @@ def svg(verdict: Verdict) -> str:
     """
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     show(verdict, console, full=False)
+    lines = console.export_text(clear=False).splitlines()
+    console.width = max([WIDTH, *map(cell_len, lines)])
     return console.export_svg(title="swarmrace", code_format=SVG_FORMAT)
 
 
-def _tables(verdict: Verdict) -> Iterator[RenderableType]:
+def _tables(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableType]:
     names, comparison = list(verdict.entrants), None
     if len(names) == 2 and verdict.comparisons:
         [comparison] = verdict.comparisons
@@ -94,59 +108,46 @@ def _tables(verdict: Verdict) -> Iterator[RenderableType]:
     notes: list[str] = []
     for part in _parts(names):
         listed, notes = rows(verdict, part, comparison)
-        table = _table()
-        head = "median over runs (least–most)"
-        table.add_column(head, style="dim", overflow="fold", min_width=len(head) + 1)
-        for name in part:
-            table.add_column(verdict.entrants[name].label, overflow="fold")
-        if comparison is not None:
-            table.add_column("ratio", style="bold", overflow="fold")
-        for label, cells in listed:
-            if cells:
-                table.add_row(f"  {label}", *cells)
-            else:
-                table.add_row(Text(label, style="bold not dim"))
         yield ""
-        yield table
+        yield from tables(
+            "median over runs (least–most)",
+            listed,
+            [Column(verdict.entrants[name].label) for name in part],
+            Column("ratio", "bold") if comparison is not None else None,
+            width=width,
+            wide=wide,
+        )
     for note in notes:
-        yield _item(Text(note))
+        yield Line(note)
 
 
-def _comparisons(verdict: Verdict) -> Iterator[RenderableType]:
+def _comparisons(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableType]:
     """What the headline and the main table did not say."""
     lines: list[str] = []
     for each in verdict.comparisons:
         if each.text not in verdict.headline:
             unlike = not each.headline and not each.why_not
             lines.append(each.text + (f" ({each.unlike})" if unlike else ""))
-        if len(verdict.entrants) > 2 and not each.why_not:
-            lines.extend(_mark_lines(each))
     yield from _lines("Comparisons", lines)
+    pairs = [each for each in verdict.comparisons if not each.why_not]
+    if len(verdict.entrants) < 3 or not pairs:
+        return
+    for part in _parts(pairs):
+        yield ""
+        yield from tables(
+            "Ratios of times",
+            ratio_rows(part),
+            [Column(f"{each.entrant} / {each.of}") for each in part],
+            None,
+            width=width,
+            wide=wide,
+        )
+    for each in pairs:
+        for kind, why in not_compared(each).items():
+            yield Line(f"{each.entrant} / {each.of}, {kind} not compared: {why}")
 
 
-def _mark_lines(each: Comparison) -> Iterator[str]:
-    for kind in ("arrival", "delivery"):
-        marks = {mark.percent: mark for mark in each.marks if mark.kind == kind}
-        why = next((mark.why_not for mark in marks.values() if mark.why_not), "")
-        pair = f"  {each.entrant} / {each.of}, {kind}"
-        if why:
-            yield f"{pair}: not compared: {why}"
-            continue
-        found = [
-            f"{'first byte' if p == 0 else f't{p}'} {ratio_entry(marks[p].ratio)}"
-            for p in MARK_PERCENTS
-            if p in marks
-        ]
-        found += [
-            f"{'longest stall' if name.startswith('longest') else 'variation'} "
-            f"{ratio_entry(figure.ratio)}"
-            for name, figure in each.stability.items()
-            if figure.kind == kind
-        ]
-        yield f"{pair}: {', '.join(found)}"
-
-
-def _runs(verdict: Verdict) -> Iterator[RenderableType]:
+def _runs(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableType]:
     blocks: dict[int, dict[str, RunVerdict]] = {}
     for run in verdict.runs:
         blocks.setdefault(run.repetition, {})[run.entrant] = run
@@ -157,16 +158,19 @@ def _runs(verdict: Verdict) -> Iterator[RenderableType]:
         shown, left_out = shown[:_MOST_BLOCKS], len(blocks) - len(shown[:_MOST_BLOCKS])
     yield ""
     for part in _parts(names):
-        table = _table()
-        table.add_column("Runs: median leecher's t100 (last)", style="dim")
-        for name in part:
-            table.add_column(name, overflow="fold")
-        for block in shown:
-            runs = [blocks[block].get(name) for name in part]
-            table.add_row(f"  block {block}", *(_run(run) for run in runs))
-        yield table
+        listed = [
+            (f"block {block}", [_run(blocks[block].get(name)) for name in part]) for block in shown
+        ]
+        yield from tables(
+            "Runs: median leecher's t100 (last)",
+            listed,
+            [Column(name) for name in part],
+            None,
+            width=width,
+            wide=wide,
+        )
     if left_out:
-        yield _item(Text(f"{_count(left_out, 'further block')} in verdict.json"))
+        yield Line(f"{_count(left_out, 'further block')} in verdict.json")
     reasons = [f"{run.run_id}: {run.status}: {run.reason}" for run in verdict.runs if _odd(run)]
     yield from _lines("Failed, missing and damaged runs", _cut(reasons, 30))
 
@@ -200,19 +204,11 @@ def _lines(title: str, lines: list[str]) -> Iterator[RenderableType]:
     yield Text(title, style="bold")
     for line in lines:
         indent = len(line) - len(line.lstrip())
-        yield Padding(Text(line.strip()), (0, 0, 0, 2 + indent))
+        yield Line(line.strip(), indent=2 + indent)
 
 
-def _item(line: Text) -> RenderableType:
-    return Padding(line, (0, 0, 0, 2))
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-
-
-def _parts(names: list[str]) -> list[list[str]]:
-    """Return the names in groups of at most three, as even as can be."""
+def _parts(names: list[_T]) -> list[list[_T]]:
+    """Return them in groups of at most three, as even as can be."""
     groups = -(-len(names) // 3)
     ends = [round(len(names) * k / groups) for k in range(groups + 1)]
     return [names[low:high] for low, high in pairwise(ends)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from swarmrace.records import MARK_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
+from swarmrace.verdict.layout import Row
 from swarmrace.verdict.model import (
     FIGURES,
     STABILITY,
@@ -15,9 +16,6 @@ from swarmrace.verdict.model import (
     Reliability,
     Verdict,
 )
-
-Row = tuple[str, list[str]]
-"""Label and cells; no cells make it a heading."""
 
 _BEFORE = (
     ("Time", ("t100", "last", "downloadSpeed", "discovery")),
@@ -67,7 +65,7 @@ def rows(
         comparison: fills a last column of ratios, when given.
     """
     entrants = [verdict.entrants[name] for name in names]
-    why = _not_compared(comparison)
+    why = not_compared(comparison)
     signs = {kind: "¹²"[number] for number, kind in enumerate(why)}
     result: list[Row] = []
     for title, figures in _BEFORE:
@@ -89,7 +87,31 @@ def rows(
     return result, notes
 
 
-def _not_compared(comparison: Comparison | None) -> dict[str, str]:
+def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
+    """Return a table of ratios alone: a row a figure, a cell for each comparison."""
+    result: list[Row] = [("Time", [])]
+    for name in ("t100", "last"):
+        cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
+        result.append((FIGURES[name].label, cells))
+    for kind in ("arrival", "delivery"):
+        if all(kind in not_compared(each) for each in comparisons):
+            continue
+        result.append((kind.capitalize(), []))
+        for percent in MARK_PERCENTS:
+            marks = [{m.percent: m for m in c.marks if m.kind == kind} for c in comparisons]
+            cells = [ratio_entry(m[percent].ratio) if percent in m else "–" for m in marks]
+            result.append((_mark(percent), cells))
+        for name in (name for name, of in STABILITY.items() if of == kind):
+            cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
+            result.append((FIGURES[name].label, cells))
+    return result
+
+
+def _mark(percent: float) -> str:
+    return "first byte" if percent == 0 else f"t{percent:g}"
+
+
+def not_compared(comparison: Comparison | None) -> dict[str, str]:
     """Return why a kind of records is not set against each other, for each that is not."""
     marks = comparison.marks if comparison is not None else []
     return {mark.kind: mark.why_not for mark in marks if mark.why_not}
@@ -163,7 +185,7 @@ def _marks(
         if comparison is not None:
             mark = found.get(percent)
             cells.append(ratio_entry(mark.ratio) if mark and mark.ratio else "")
-        yield ("first byte" if percent == 0 else f"t{percent}"), cells
+        yield _mark(percent), cells
 
 
 def _steps(entrants: Sequence[EntrantVerdict], comparison: Comparison | None) -> Iterator[Row]:
