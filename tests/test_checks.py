@@ -50,7 +50,7 @@ def test_a_missing_program_is_named_with_how_to_get_it(room, monkeypatch, tmp_pa
 
 def test_a_program_that_is_given_is_found(room, monkeypatch, tmp_path):
     program = tmp_path / "codex"
-    program.write_text("#!/bin/sh\n")
+    program.write_text("#!/bin/sh\necho 'Codex version:  v0.2.5'\n")
     program.chmod(0o755)
     codex = {"kind": "codex", "program": str(program)}
     checks.require(scenario(c=codex), work_dir=tmp_path)

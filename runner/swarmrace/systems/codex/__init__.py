@@ -78,7 +78,7 @@ def _check(options: CodexOptions) -> list[str]:
         return []
     program = find_program(options)
     if program is not None:
-        return _block_size_faults(program, options)
+        return _program_faults(program, options)
     if options.program is not None:
         wanted = f"expected a program at program: {options.program}, found none that can be run"
     else:
@@ -91,15 +91,14 @@ def _check(options: CodexOptions) -> list[str]:
     ]
 
 
-def _block_size_faults(program: str, options: CodexOptions) -> list[str]:
-    """With `family: auto` it is the program found that decides whether a block size is taken."""
-    if options.block_size is None:
-        return []
+def _program_faults(program: str, options: CodexOptions) -> list[str]:
+    """A program must answer as a node; with `family: auto` it decides whether a block size is
+    taken."""
     try:
         found = asyncio.run(inspect(program))
-    except TransferError:
-        return []  # what no program says of itself, its node may
-    if found.family == "storage" or found.version == "unknown":
+    except TransferError as error:
+        return [f"codex: {error.detail}"]
+    if options.block_size is None or found.family == "storage" or found.version == "unknown":
         return []
     return [
         f"blockSize: Logos Storage alone takes one, found {program}, Codex {found.version}; leave "
