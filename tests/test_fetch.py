@@ -164,6 +164,16 @@ def test_an_earlier_race_is_still_there(cluster, run_cli):
     assert "cccccccccc: expected a results folder" in result.stderr
 
 
+def test_what_kubectl_says_is_one_line(cluster, run_cli):
+    refused = "The connection to the server localhost:8080 was refused"
+    logged = "E1125 22:00:00.000000 7 memcache.go:265] Unhandled Error err=refused"
+    lines = [f"echo '{line}' >&2\n" for line in [logged] * 5 + [refused]]
+    (cluster / "kubectl").write_text(f"#!/bin/sh\n{''.join(lines)}exit 1\n")
+    result = run_cli("fetch", "x")
+    assert result.exit_code == 4
+    assert result.stderr == f"swarmrace: kubectl get pods…: exit code 1: {refused}\n"
+
+
 def test_a_release_without_a_tracker_is_said(cluster):
     (cluster / "pods.json").write_text('{"items": []}')
     with pytest.raises(UnavailableError, match=r"release quick: found no running tracker pod"):

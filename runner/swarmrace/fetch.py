@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ SUMS = "SHA256SUMS"
 """The archive's last member: a line `SHA256  PATH` for each file, as sha256sum(1) reads it."""
 
 _PRIVATE = ("state.json",)
+_SAYS_LITTLE = re.compile(r"[EWIF]\d{4} |command terminated with exit code ")
 _POLL_SECONDS = 2.0
 _PATIENCE_SECONDS = 300.0
 
@@ -188,9 +190,17 @@ def unfinished(folder: Path) -> str:
 def _run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
     done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        text = " ".join(done.stderr.decode(errors="replace").split())
+        text = _last_word(done.stderr.decode(errors="replace"))
         raise UnavailableError(f"{' '.join(command[:3])}…: exit code {done.returncode}: {text}")
     return done.stdout or b""
+
+
+def _last_word(text: str) -> str:
+    """Return the last line of kubectl's that says why: its log's lines and the exit code of what it
+    ran say less."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not _SAYS_LITTLE.match(line)]
+    return (telling or lines or [""])[-1].strip()
 
 
 def _race_id(stream: IO[bytes]) -> str:
