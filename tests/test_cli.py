@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -58,6 +59,40 @@ def test_a_missing_program_is_said_with_how_to_get_it(run_cli, tmp_path):
     assert "global.entrants.c" in result.stderr
     assert "/nowhere/codex" in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_program_that_is_no_node_is_refused_before_the_race(run_cli, tmp_path):
+    path = tmp_path / "codex.yaml"
+    path.write_text(
+        "global: {race: {fileSize: 1MB}, entrants: {c: {kind: codex, program: /bin/ls}}}"
+    )
+    result = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert result.exit_code == Exit.UNAVAILABLE
+    assert "global.entrants.c: codex: /bin/ls: expected a Codex or Logos Storage" in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["schema"],
+        ["--help"],
+        ["plan", "{scenario}"],
+        ["plan", "{scenario}", "--format", "json"],
+        ["plan", "{scenario}", "--write", "{tmp}/cells"],
+        ["doctor"],
+    ],
+)
+def test_output_that_nobody_reads_ends_quietly(scenario, tmp_path, arguments):
+    line = [each.format(scenario=scenario, tmp=tmp_path) for each in arguments]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "swarmrace", *line],
+        stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (Exit.READER_GONE, "")
 
 
 @pytest.fixture

@@ -67,14 +67,16 @@ def test_lines_say_each_run_once_with_its_reason():
         shown.update(status())
         failure = {"detail": "peer 2 lost: killed"}
         closed = {"run_id": "000-a", "status": "raced", "wall_seconds": 1.5, "failure": None}
+        closed["index"] = 0
         not_raced = {**closed, "run_id": "001-a", "status": "not raced", "failure": failure}
+        not_raced["index"] = 1
         shown.update(status(run=None, closed=[closed, not_raced]))
         shown.update(status(run=None, closed=[closed, not_raced]))
     lines = out.getvalue().splitlines()
     assert lines == [
         "race 0123456789  run 1 of 6  000-a",
         "000-a: raced in 1.5 s",
-        "001-a: not raced in 1.5 s: peer 2 lost: killed",
+        "run 2 of 6  001-a: not raced in 1.5 s: peer 2 lost: killed",
     ]
 
 

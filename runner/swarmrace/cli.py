@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -25,9 +26,20 @@ _FORMAT = click.Choice(["text", "json"])
 class _Commands(click.Group):
     """Turns errors into one line and an exit code; a traceback appears only with --debug."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)  # which prints --help
+        except BrokenPipeError:
+            if _reader_has_gone():
+                raise click.exceptions.Exit(Exit.READER_GONE) from None
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except SwarmraceError as error:
             if ctx.params.get("debug"):
                 raise
@@ -39,6 +51,8 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _reader_has_gone():
+                ctx.exit(Exit.READER_GONE)
             if ctx.params.get("debug"):
                 raise
             click.echo(
@@ -47,6 +61,20 @@ class _Commands(click.Group):
                 err=True,
             )
             ctx.exit(Exit.UNEXPECTED)
+
+
+def _reader_has_gone() -> bool:
+    """Return whether nobody reads standard output any more (`| head`); if so, close it quietly."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    asked = select.poll()
+    asked.register(number, select.POLLOUT)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return gone
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

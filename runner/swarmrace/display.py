@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from swarmrace.errors import Exit
 from swarmrace.units import format_rate, format_seconds, format_size
 
 WIDTH = 100
@@ -23,11 +24,21 @@ _HEARTBEAT_SECONDS = (0.5, 4.0)
 """Least and most between two heartbeats of a peer: a large swarm's come less often."""
 
 
+class _Console(Console):
+    """Ends as other programs do when the reader of its output has gone (`| head`)."""
+
+    def on_broken_pipe(self) -> None:
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(Exit.READER_GONE) from None
+
+
 def make_console() -> Console:
     """Return the console of a command. What it prints may come from a node, a path or a peer, so
     nothing in it is markup: `[/ip4/…]` is text."""
     width = None if sys.stdout.isatty() else WIDTH
-    return Console(width=width, markup=False, emoji=False, highlight=False)
+    return _Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 class Display(Protocol):
@@ -158,19 +169,24 @@ class Lines:
         self._now = now
         self._rates = _Rates(now)
         self._open: str | None = None
+        self._total: int | None = None
         self._closed = 0
         self._spoke = now()
 
     def update(self, status: dict[str, Any]) -> None:
         """Print what is new."""
+        run = status.get("run")
+        self._total = (run or {}).get("total") or self._total
         for closed in status["closed"][self._closed :]:
             why = (closed.get("failure") or {}).get("detail") or ""
+            # One that opened and closed between two looks was not announced.
+            unseen = self._total and closed["run_id"] != self._open
+            which = f"run {closed['index'] + 1} of {self._total}  " if unseen else ""
             self._say(
-                f"{closed['run_id']}: {closed['status']} in "
+                f"{which}{closed['run_id']}: {closed['status']} in "
                 f"{format_seconds(closed['wall_seconds'])}{': ' if why else ''}{why}"
             )
         self._closed = len(status["closed"])
-        run = status.get("run")
         if run and run["id"] != self._open:
             self._open = run["id"]
             self._say(_headline(status))

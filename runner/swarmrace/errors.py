@@ -13,8 +13,8 @@ prints that line and leaves with the class's `exit_code`; a traceback appears on
     │   └── WrongRaceError (9)       the rendezvous belongs to another race
     └── TransferError                one stage of one run failed: becomes a result, never an exit
 
-`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), and an
-interruption (130).
+`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), an
+interruption (130), and output that nobody reads to its end (141).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Exit(IntEnum):
     RESULTS = 8
     RENDEZVOUS = 9
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 class Reason(StrEnum):

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from swarmrace import atomic, results
+from swarmrace.display import make_console
 from swarmrace.errors import ResultsError
 from swarmrace.verdict import render
 from swarmrace.verdict.compute import compute
@@ -46,7 +47,7 @@ def show(
         sys.stdout.write(to_json(verdict))
     else:
         if console is None:
-            console = Console(width=None if sys.stdout.isatty() else render.WIDTH)
+            console = make_console()
         render.show(verdict, console)
     return int(verdict.exit)
 
