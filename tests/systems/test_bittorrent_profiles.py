@@ -62,3 +62,16 @@ def test_settings_that_can_not_be_are_refused(settings, words):
 def test_settings_that_can_be_are_taken():
     options = BitTorrentOptions(settings={"tick_interval": 50, "announce_ip": "1.2.3.4"})
     assert load("bittorrent").check(options) == []
+
+
+@pytest.mark.parametrize("profile", ["stock", "tuned"])
+def test_giving_a_profiles_own_value_changes_no_setting(profile):
+    plain = BitTorrentOptions(profile=profile)
+
+    def effective(options):
+        chosen = {name: setting.value for name, setting in profiles.table(options).items()}
+        return {**lt.default_settings(), **chosen}
+
+    for name, value in load("bittorrent").profile_values(plain).items():
+        assert effective(plain.model_copy(update={name: value})) == effective(plain)
+        assert effective(plain.model_copy(update={name: not value})) != effective(plain)

@@ -219,6 +219,7 @@ def test_multiples_of_the_minimum(tmp_path):
     found = verdict_of(
         tmp_path,
         race={"network": {"upload": "80Mbit"}},
+        entrants={"x": {"kind": "bittorrent"}},
         rates={"upload": 5e6},
     )
     # 10 MB, 5 MB/s each: max(2, 3·10/20) = 2 s; HTTP 6 s; last leechers 3, 4 and 9 s.

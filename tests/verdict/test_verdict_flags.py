@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from folder import HTTP, build, figure, scenario_of, updated, verdict_of
@@ -10,7 +11,7 @@ from swarmrace.errors import Reason
 from swarmrace.records import Failure, Usage, Waiting
 from swarmrace.scenario import parse
 from swarmrace.schedule import schedule
-from swarmrace.verdict import compute
+from swarmrace.verdict import compute, render
 
 
 def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
@@ -37,6 +38,7 @@ def test_rates_are_said_not_to_hold_only_where_they_did_not(tmp_path, last, meas
         tmp_path,
         {"x": [[last] * 3] * 3},
         race={"network": {"upload": "8Mbit"}},
+        entrants={"x": {"kind": "bittorrent"}},  # HTTP has a minimum of its own
         rates={"upload": measured},
     )
     texts = [each.text for each in found.flags]
@@ -55,7 +57,9 @@ def test_limiters_of_a_cluster_may_have_a_burst_that_is_not_known(tmp_path):
 
 def test_rates_of_the_seeders_alone_are_measured_at_the_seeders_alone(tmp_path):
     scenario = scenario_of(
-        {"x": HTTP}, network={"seeders": {"upload": "8Mbit"}}, rotateSeeders=False
+        {"x": {"kind": "bittorrent"}},
+        network={"seeders": {"upload": "8Mbit"}},
+        rotateSeeders=False,
     )
     folder = build(tmp_path, scenario, {"x": [[11] * 3] * 3})
     race = folder / "race.json"
@@ -244,3 +248,59 @@ def test_warm_starts_and_torrent_files_are_marked(tmp_path):
     texts = [flag.text for flag in found.flags]
     assert any("warm starts" in text for text in texts)
     assert any("held the .torrent file" in text for text in texts)
+
+
+UTP = {"version": "libtorrent 2.1", "utp": True, "settings": {}, "reasons": {}}
+
+
+@pytest.mark.parametrize(
+    ("utp", "network", "flagged"),
+    [
+        (True, {}, True),
+        (True, {"delayMilliseconds": 5}, True),
+        (False, {}, False),
+        (True, {"upload": "8Mbit"}, False),
+        (True, {"seeders": {"upload": "8Mbit"}}, False),
+    ],
+)
+def test_utp_that_no_rate_bounds_is_flagged(tmp_path, utp, network, flagged):
+    found = verdict_of(
+        tmp_path,
+        {"x": [[40] * 3] * 3},
+        race={"network": network, "rotateSeeders": False},
+        entrants={"x": {"kind": "bittorrent"}},
+        peer=updated(system=UTP | {"utp": utp}),
+    )
+    assert any("uTP was on and no rate was set" in flag.text for flag in found.flags) == flagged
+
+
+def test_a_race_that_was_cut_off_says_so_in_its_head(tmp_path):
+    folder = build(tmp_path, scenario_of({"x": HTTP}), {"x": [[1, 1, 1], [1, 1, 1], None]})
+    head = {}
+    for status in ("finished", "interrupted", "running"):
+        race = folder / "race.json"
+        race.write_text(json.dumps(json.loads(race.read_text()) | {"status": status}))
+        for number, file in enumerate(sorted(folder.rglob("*.*"))):
+            os.utime(file, (number, 1_700_000_000 - number))
+        (folder / "verdict.txt").write_text("shown, not raced")
+        found = compute(results.load(folder))
+        head[status] = render.text(found).splitlines()[1]
+        texts = [flag.text for flag in found.flags]
+        assert not any("below" in text for text in texts)
+        assert len(texts) == (status != "finished")
+    assert head["interrupted"] == "interrupted: 2 of 3 runs raced"
+    assert head["running"] == "not finished: 2 of 3 runs raced"
+    assert head["finished"].startswith("4 peers")
+    assert "nothing has been written in it since 2023-11-14T22:13:20+00:00" in texts[0]
+    assert "it was killed then, or runs still" in texts[0]
+
+
+def test_http_below_its_own_minimum_is_flagged_and_a_swarm_is_not(tmp_path):
+    """The seeders' 10 MB × 3 at 1 MB/s take HTTP 30 s; a swarm 13.3 s at best."""
+    kinds = {"web": HTTP, "bt": {"kind": "bittorrent"}}
+    times = dict.fromkeys(kinds, [[29.97] * 3] * 3)
+    race = {"network": {"upload": "8Mbit"}}
+    found = verdict_of(tmp_path, times, race=race, entrants=kinds, rates={"upload": 1e6})
+    [flag] = found.flags
+    assert flag.entrant == "web"
+    assert flag.text.startswith("a run ended in 0.999 × HTTP's minimum: ")

@@ -301,6 +301,8 @@ class SystemSpec:
             begins with the key (`settings.x: …`). Nothing where the library isn't installed.
         settings_options: options that change the program's own settings. An entrant that gives one
             is named as changed beside its profile, and is no equal of an unchanged one.
+        profile_values: returns what the profile itself chooses for some of them when they are
+            absent: giving just that changes nothing.
     """
 
     kind: str
@@ -315,6 +317,7 @@ class SystemSpec:
     them must start no thread."""
     faults: Callable[[Any], list[str]] = lambda options: []
     settings_options: tuple[str, ...] = ()
+    profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
 
     def preload(self) -> None:
         """Import `modules`.

@@ -105,14 +105,23 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
         _observed(views, spec.observes(options) if spec else None),
         views,
         results.peer_infos(name),
-        _changed(options, spec.settings_options) if spec else {},
+        _changed(options, spec) if spec else {},
+        frozenset(_given(options, spec)) if spec else frozenset(),
         spec.means(options).comparable_by if spec else "",
     )
 
 
-def _changed(options: EntrantOptions, names: Sequence[str]) -> dict[str, str]:
-    """Return those of the named options that were given, with their values."""
-    given = options.model_dump(mode="json", include=set(names), exclude_defaults=True)
+def _given(options: EntrantOptions, spec: SystemSpec) -> dict[str, Any]:
+    """Return the options of the program's settings that were given, with their values."""
+    names = set(spec.settings_options)
+    return options.model_dump(mode="json", include=names, exclude_defaults=True)
+
+
+def _changed(options: EntrantOptions, spec: SystemSpec) -> dict[str, str]:
+    """Return those of them that aren't the profile's own values, as text."""
+    own = spec.profile_values(options)
+    every = _given(options, spec).items()
+    given = {name: value for name, value in every if name not in own or value != own[name]}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()

@@ -6,6 +6,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from swarmrace.errors import Reason
@@ -34,14 +36,27 @@ def race_flags(results: Results) -> list[Flag]:
     """Return what concerns the whole race."""
     info, race = results.info, results.scenario.race
     texts = []
-    if info.status != "finished":
-        texts.append(f"the race is {info.status}: what is missing below may only be unfinished")
+    if info.status == "interrupted":
+        texts.append("the race was interrupted: what is missing of it may only be unfinished")
+    elif info.status != "finished":
+        texts.append(
+            f"the folder says that the race is {info.status}, and nothing has been written in it "
+            f"since {_written_utc(results.folder)}: it was killed then, or runs still; what is "
+            "missing of it may only be unfinished"
+        )
     if info.rendezvous_restarts:
         times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"
         texts.append(f"the rendezvous restarted {times}")
     if not race.cold_start:
         texts.append("warm starts (coldStart: false): not comparable with cold ones")
     return [Flag(entrant="", text=text) for text in texts]
+
+
+def _written_utc(folder: Path) -> str:
+    """Return when the newest of a race's own files was written, not what `show` left."""
+    files = [folder / "race.json", *(folder / "runs").rglob("*")]
+    newest = max(file.stat().st_mtime for file in files if file.is_file())
+    return datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
 
 
 def entrant_flags(
@@ -62,6 +77,7 @@ def entrant_flags(
         *_starts(side, scenario.race),
         *_sameness(side),
         *_bounds(side, verdict, scenario),
+        *_utp(side, scenario.race),
     ]
     if not verdict.meanings:
         texts.insert(
@@ -194,6 +210,16 @@ def _sameness(side: Side) -> Iterator[str]:
         yield f"peers had {len(versions)} different sets of versions"
 
 
+def _utp(side: Side, race: Race) -> Iterator[str]:
+    """A system that says `utp` of itself is told by it."""
+    if not race.network.limited and any(peer.system.get("utp") is True for _, peer in _peers(side)):
+        yield (
+            "uTP was on and no rate was set: its time is that of uTP in user space, which the CPU "
+            "bounds (over loopback 9 to 40 MB/s were seen), and that decides any ratio to it; for "
+            "the program without it set `utp: false`, for a network set rates"
+        )
+
+
 def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator[str]:
     race = scenario.race
     found = [
@@ -209,11 +235,20 @@ def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator
             f"a run ended in {min(through):.3g} × what limits that hold let through, bursts "
             f"allowed for: the rates did not hold{unless}"
         )
-    multiple = verdict.figures.get("minimumMultiple")
-    least = multiple.least if multiple is not None else None
-    if not through and isinstance(least, float) and least < 1:
+    below = [
+        f"{least:.3g} × {minimum}"
+        for name, minimum in (
+            ("minimumMultiple", "the theoretical minimum"),
+            ("httpMinimumMultiple", "HTTP's minimum"),
+        )
+        if name in verdict.figures
+        and isinstance(least := verdict.figures[name].least, float)
+        and least < 1
+        and (name == "minimumMultiple" or side.options.kind == "http")
+    ]
+    if not through and below:
         yield (
-            f"a run ended in {least:.3g} × the theoretical minimum: the limiters' bursts, or a "
+            f"a run ended in {' and '.join(below)}: the limiters' bursts, or a "
             "preflight that measured too little, explain it"
         )
     as_set = sum(not bound.measured for _, bound in found if bound.minimum_seconds > 0)

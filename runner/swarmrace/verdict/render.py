@@ -38,6 +38,10 @@ def render(
     """
     race = verdict.race
     yield Text(f"swarmrace verdict: {verdict.name}, race {verdict.race_id}", style="bold")
+    if verdict.status != "finished":
+        raced = sum(run.status != "missing" for run in verdict.runs)
+        how = "interrupted" if verdict.status == "interrupted" else "not finished"
+        yield Line(f"{how}: {raced} of {len(verdict.runs)} runs raced", "bold yellow", 0)
     leechers = race["swarmSize"] - race["seeders"]
     yield Text(
         f"{race['swarmSize']} peers a swarm ({_count(race['seeders'], 'seeder')}, "

@@ -26,6 +26,8 @@ class Side:
     infos: Mapping[int, PeerInfo]
     changed: Mapping[str, str] = field(default_factory=dict)
     """Options given that change the program's settings, beside the profile: name to value."""
+    given: frozenset[str] = frozenset()
+    """Such options that were given, the profile's own value or another."""
     comparable_by: str = ""
     """The option that would make its delivery comparable with a stream's."""
 
@@ -51,11 +53,12 @@ def unlike(a: Side, b: Side) -> str:
     """Return why the two are no equals for a headline, or nothing.
 
     Equal are two unchanged sides of one profile. Two of one kind and profile that change the same
-    options (uTP on, uTP off) are a declared comparison of just these.
+    options (uTP on, uTP off) are a declared comparison of just these, also where one of them gives
+    the profile's own value.
     """
     if a.options.profile != b.options.profile:
         return "profiles differ"
-    if a.options.kind == b.options.kind and a.changed.keys() == b.changed.keys():
+    if a.options.kind == b.options.kind and a.given == b.given:
         return ""
     return "settings were changed" if a.changed or b.changed else ""
 

@@ -61,6 +61,11 @@ def _faults(options: BitTorrentOptions) -> list[str]:
     return faults_in_settings(options.settings)
 
 
+def _profile_values(options: BitTorrentOptions) -> dict[str, bool]:
+    """Return the profile's own choices; a test holds them against `profiles`."""
+    return dict.fromkeys(("utp", "encryption"), options.profile == "stock")
+
+
 SPEC = SystemSpec(
     kind="bittorrent",
     options=BitTorrentOptions,
@@ -71,4 +76,5 @@ SPEC = SystemSpec(
     means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
     settings_options=("piece_size", "utp", "encryption", "settings"),
+    profile_values=_profile_values,
 )
