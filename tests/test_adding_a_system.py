@@ -53,11 +53,30 @@ def run(site, *arguments):
 
 
 def test_the_contract_suite_takes_it_by_the_command_of_the_page(installed):
-    command = block("sh").split()
-    assert command[0] == "pytest"
-    out = run(installed, *command, "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    _, command = block("sh").splitlines()
+    python, module, *arguments = command.split()
+    assert (python, module) == (".venv/bin/python", "-m")
+    out = run(installed, *arguments, "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
     assert int(re.search(r"(\d+) passed", out)[1]) >= 10
     assert "failed" not in out
+
+
+def test_the_command_of_the_page_installs_it(tmp_path):
+    """Offline, and aside, so that the environment of the tests stays as it is."""
+    if subprocess.run(["python3", "-m", "pip", "--version"], capture_output=True).returncode:
+        pytest.skip("expected a python3 with pip, as the page has it")
+    source, aside = tmp_path / "tcp", tmp_path / "aside"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(block("toml"))
+    (source / "swarmrace_tcp.py").write_text(block("python"))
+    here = {".venv/bin/python": sys.executable, "DIR": str(source)}
+    command = [here.get(word, word) for word in block("sh").splitlines()[0].split()]
+    assert set(here.values()) <= set(command)
+    offline = ["--quiet", "--no-index", "--target", str(aside)]
+    done = subprocess.run([*command, *offline], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert (aside / "swarmrace_tcp.py").is_file()
+    assert (aside / "swarmrace_tcp-0.1.0.dist-info" / "entry_points.txt").is_file()
 
 
 def test_its_scenario_is_planned_and_raced(installed, tmp_path):
