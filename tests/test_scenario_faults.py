@@ -87,10 +87,10 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(data, line):
 @pytest.mark.parametrize(
     ("data", "line"),
     [
-        (None, "scenario: found null, expected a map of keys"),
-        ([], "scenario: found [], expected a map of keys"),
+        (None, "scenario: found null, expected a map of keys with global"),
+        ([], "scenario: found [], expected a map of keys with global"),
         ({}, "global: missing, expected a value"),
-        ({"global": None}, "global: found null, expected a map of keys"),
+        ({"global": None}, "global: found null, expected a map of keys with entrants"),
         ({"global": {}}, "global.entrants: missing, expected a value"),
         (make(entrants=[]), "global.entrants: found [], expected a map of keys"),
         (make(entrants={}), "global.entrants: found none, expected at least one"),

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from swarmrace import __version__, chart_files, schema
-from swarmrace.errors import ResultsError
-from swarmrace.scenario import Scenario, load
+from swarmrace.errors import ResultsError, ScenarioError
+from swarmrace.scenario import Scenario, load, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 CHARTS = ROOT / "charts"
@@ -29,6 +29,14 @@ def test_every_schema_is_one() -> None:
         jsonschema.Draft202012Validator.check_schema(schema.chart_schema(chart))
     jsonschema.Draft202012Validator.check_schema(schema.scenario_schema())
     jsonschema.Draft202012Validator.check_schema(schema.library_schema())
+
+
+def test_the_rule_for_names_stands_where_names_are_given() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse({"global": {"entrants": {"Big": {"kind": "http"}}}})
+    rule = caught.value.faults[0].partition(": a name is ")[2]
+    for text in (CHARTS / "swarmrace" / "values.yaml", CHARTS / "swarmrace" / "README.md"):
+        assert rule in " ".join(text.read_text().replace("\n  #", "").split())
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda f: f.stem)

@@ -87,6 +87,8 @@ def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
         return f"{key}: found {found}, expected true, false, a whole number or a text"
     message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
     message = message.format(**context) if kind in _WORDS else message
+    if message == _MAP and (required := _required_at(model, loc)):
+        message += f" with {', '.join(required)}"
     return f"{key}: found {found}, expected {message[:1].lower()}{message[1:]}"
 
 
@@ -125,6 +127,12 @@ def keys_at(model: type[BaseModel], loc: list[str]) -> list[str]:
     """Return the keys allowed at `loc` below `model`, or nothing where any key is."""
     models = models_of(annotation_at(model, loc))
     return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
+
+
+def _required_at(model: type[BaseModel], loc: list[str]) -> list[str]:
+    models = models_of(annotation_at(model, loc))
+    fields = [item for m in models for item in m.model_fields.items()]
+    return sorted({field.alias or name for name, field in fields if field.is_required()})
 
 
 def annotation_at(model: type[BaseModel], loc: list[str]) -> Any:

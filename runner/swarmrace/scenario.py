@@ -157,7 +157,8 @@ class Global(Model):
 
     race: Race = Race()
     entrants: dict[str, SerializeAsAny[EntrantOptions]]
-    """Name to options. Several entrants of one kind are allowed."""
+    """Name to options. A name is 1 to 20 of a-z, 0-9 and -, begins with a letter and does not end
+    with -. Several entrants of one kind are allowed."""
     image: cluster.Image = cluster.Image()
     token: cluster.Token = cluster.Token()
     peers: cluster.Peers = cluster.Peers()
