@@ -206,6 +206,10 @@ def test_every_command_is_documented():
 
     text = (REPOSITORY / "docs" / "cli.md").read_text()
     assert [name for name in main.commands if f"`{name}" not in text] == []
+    for name in ("run", "plan", "show", "doctor"):
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}"))
+        names = [name for each in main.commands[name].params for name in each.opts]
+        assert [each for each in names if each.startswith("--") and each not in row] == []
 
 
 def test_version(run_cli):
