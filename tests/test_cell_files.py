@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,32 @@ def test_the_command_prints_the_files(matrix, tmp_path, run_cli):
     result = run_cli("plan", str(matrix), "--write", str(tmp_path / "cells"))
     assert result.exit_code == Exit.OK
     assert result.stdout.splitlines() == sorted(map(str, (tmp_path / "cells").iterdir()))
+
+
+TOOLS = {
+    "swarmrace": 'echo "swarmrace $*" >>log; [ $1 != plan ] || echo cells/A.yaml cells/B.yaml',
+    "helm": 'echo "helm $1 $2" >>log; [ "$1 $2" != "install b" ]',
+    "kubectl": 'n=$(wc -l <asked); echo "$*" >>asked; [ $n = 0 ] || echo "$ENDS"',
+    "sleep": "exit 0",
+}
+
+
+@pytest.mark.parametrize("ends", ["SuccessCriteriaMet Complete", "FailureTarget Failed"])
+def test_the_loop_of_the_docs_goes_on_however_a_verdict_ends(tmp_path, ends):
+    text = (SCENARIOS.parent / "docs" / "kubernetes.md").read_text()
+    loop = re.search(r"```\n(for file in .*?)```", text, re.DOTALL)[1]
+    (tmp_path / "asked").touch()
+    for name, script in TOOLS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "ENDS": ends}
+    subprocess.run(["sh", "-c", loop], cwd=tmp_path, env=environment, timeout=60, check=False)
+    log = (tmp_path / "log").read_text().splitlines()[1:]
+    assert log == [
+        "helm install a",
+        "swarmrace fetch a -n race",
+        "helm uninstall a",
+        "helm install b",
+    ]
+    assert len((tmp_path / "asked").read_text().splitlines()) == 2
