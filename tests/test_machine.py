@@ -33,6 +33,7 @@ def test_the_machine_is_told_as_json(tmp_path):
     found = machine.machine(tmp_path)
     assert json.loads(json.dumps(found)) == found
     assert found["cpus"] >= 1
+    assert found["load_average_1_minute"] >= 0
     assert found["memory_bytes"] > 100_000_000
     assert all(found[name] for name in ("cpu", "kernel", "architecture", "system"))
 

@@ -38,6 +38,17 @@ HEADER_BYTES_V6: Final = 86
 """The same over IPv6."""
 
 
+GAUGES: Final = (
+    "connections",
+    "libp2p_peers",
+    "process_resident_memory_bytes",
+    "repostore_blocks",
+    "repostore_bytes_used",
+)
+"""How the names of those own counters of systems begin that tell a state and count nothing: of
+several peers the highest is told, and not a sum."""
+
+
 class Cost(NamedTuple):
     """What an instrument costs, as a ratio measured in one run."""
 
@@ -81,7 +92,8 @@ DEFINITIONS: Final[dict[str, str]] = {
     "duplicates and headers included, control traffic of the runner apart. Where offload hides "
     f"segments from the interface, {HEADER_BYTES} bytes of headers ({HEADER_BYTES_V6} over IPv6) "
     "are added for each.",
-    "mark": "time to p % of the payload, of arrival or of delivery. t100 is done.",
+    "mark": "time to p % of the payload, of arrival or of delivery. At 100 % the last "
+    "byte has come; done (t100) may lie a little later, because then it is verified and written.",
     "resolution": "what is unknown of a mark: what one record takes (the mean time between two, "
     "the longest silence left out), plus the poll interval of a system that is polled. A "
     "difference below it is none.",

@@ -43,7 +43,8 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
 
     Returns:
         `cpu`, `cpus` (those this process may use), `memory_bytes`, `architecture`, `kernel`,
-        `system`, `clock_source`, `virtualisation`, `container`, and where there are any
+        `system`, `clock_source`, `virtualisation`, `container`, `load_average_1_minute` (as this
+        is called: what ran beside it shortly before), and where there are any
         `cpu_limit_cores`, `memory_limit_bytes` (cgroup), `filesystem`.
     """
     found: dict[str, Any] = {
@@ -56,6 +57,7 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
         "clock_source": clock_source(),
         "virtualisation": virtualisation(),
         "container": in_container(),
+        "load_average_1_minute": round(os.getloadavg()[0], 2),
     }
     limits = {"cpu_limit_cores": cpu_limit_cores(), "memory_limit_bytes": memory_limit_bytes()}
     found |= {name: value for name, value in limits.items() if value is not None}

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from folder import HTTP, build, figure, scenario_of, updated, verdict_of
+from folder import HTTP, TIMES, build, figure, scenario_of, updated, verdict_of
 
 from swarmrace import results
 from swarmrace.errors import Reason
@@ -304,3 +304,18 @@ def test_http_below_its_own_minimum_is_flagged_and_a_swarm_is_not(tmp_path):
     [flag] = found.flags
     assert flag.entrant == "web"
     assert flag.text.startswith("a run ended in 0.999 × HTTP's minimum: ")
+
+
+@pytest.mark.parametrize(("load", "flagged"), [(0.5, False), (0.51, True), (None, False)])
+def test_a_machine_that_was_busy_at_the_start_is_flagged(tmp_path, load, flagged):
+    folder = build(tmp_path, scenario_of({"x": HTTP}), TIMES)
+    data = json.loads((folder / "race.json").read_text())
+    if load is not None:
+        data["machine"]["load_average_1_minute"] = load
+    (folder / "race.json").write_text(json.dumps(data))
+    found = compute(results.load(folder))
+    assert [flag.text.startswith("the machine was busy") for flag in found.flags] == (
+        [True] if flagged else []
+    )
+    said = f"load average of the minute before the start {load}"
+    assert (said in render.text(found, width=200)) == (load is not None)

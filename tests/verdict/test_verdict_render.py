@@ -10,7 +10,7 @@ from folder import build, scenario_of
 from swarmrace import results
 from swarmrace.definitions import DEFINITIONS, RECORDING_CPU
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, Wire
+from swarmrace.records import Failure, Waiting, Wire
 from swarmrace.verdict import compute, render
 
 INF = math.inf
@@ -250,3 +250,84 @@ def test_markup_in_names_and_reasons_is_printed_as_it_is(tmp_path):
 
     text = render.text(verdict_of(tmp_path, ["http"], peer=note))
     assert "[bold]x[/bold] [red" in text
+
+
+def test_footnotes_say_what_publish_and_cpu_are_of_where_systems_differ(tmp_path, two):
+    text = render.text(two)
+    flat = " ".join(text.split())
+    assert row(text.split("Definitions")[0], "upload speed")[0].endswith(" ²")
+    assert "² not the same work: bittorrent is published when the tracker has answered" in flat
+    assert "; http is published when the server listens" in flat
+    assert row(text, "CPU, all peers")[0].endswith(" ³")
+    assert "³ not of the same: bittorrent's is of the whole process, runner and recording" in flat
+    alone = render.text(verdict_of(tmp_path / "1", ["http"]))
+    assert "not the same work" not in alone
+    assert row(alone.split("Definitions")[0], "upload speed")[0] == "upload speed"
+
+
+def test_what_is_not_there_is_explained_once(tmp_path, two):
+    way = "`swarmrace run --namespaces` gives them one"
+    assert " ".join(render.text(two).split()).count(way) == 1
+    assert "– no run gave" not in render.text(two)
+    failed = render.text(verdict_of(tmp_path / "3", ["codex", "http"]))
+    assert failed.count("– no run gave this number") == ("–" in row(failed, "spread"))
+
+
+@pytest.mark.parametrize(("repetitions", "label"), [(33, "most"), (34, "p99")])
+def test_of_fewer_than_100_stamps_no_percentile_is_told(tmp_path, repetitions, label):
+    scenario = scenario_of({"http": ENTRANTS["http"]}, repetitions=repetitions)
+    times = {"http": [[1, 1, 1]] * repetitions}
+    text = render.text(compute(results.load(build(tmp_path, scenario, times))))
+    assert row(text, "start lag")[0] == f"start lag, {label}"
+
+
+def test_waiting_is_told_in_milliseconds_a_second(tmp_path):
+    waiting = Waiting(seconds=10, cpu_seconds=0.0363)
+
+    def waited(result):
+        return result.model_copy(update={"waiting": waiting})
+
+    text = render.text(verdict_of(tmp_path, ["http"], peer=waited))
+    assert row(text, "waiting: CPU") == ["waiting: CPU", "3.63 ms/s"]
+
+
+def test_of_own_counters_states_are_not_summed(tmp_path):
+    def counted(result):
+        counters = {
+            "connections": 3.0 + result.peer,
+            "connections_at_start": 1.0,
+            "process_resident_memory_bytes": 5e6,
+            "accepted_connections": 2.0,
+        }
+        return result.model_copy(update={"counters": counters})
+
+    text = " ".join(render.text(verdict_of(tmp_path, ["http"], peer=counted)).split())
+    assert (
+        "http: accepted_connections 8, connections 6, connections_at_start 1, "
+        "process_resident_memory_bytes 5 MB"
+    ) in text
+
+
+def test_settings_name_no_address_and_no_path_of_a_peer(tmp_path):
+    system = {
+        "version": "libtorrent 2.1",
+        "protocol": "v1",
+        "reference": "magnet",
+        "settings": {
+            "listen_interfaces": "127.0.0.2:0",
+            "command": ["/opt/codex", "--data-dir=/tmp/x", "--block-ttl=9"],
+            "aio_threads": 4,
+        },
+    }
+
+    def told(result):
+        return result.model_copy(update={"system": system})
+
+    found = verdict_of(tmp_path, ["bittorrent"], peer=told)
+    [line] = [
+        line
+        for line in render.text(found, width=200).splitlines()
+        if line.startswith("  bittorrent: bitt")
+    ]
+    assert line.endswith("libtorrent 2.1; settings command=--block-ttl=9, aio_threads=4")
+    assert found.entrants["bittorrent"].settings == system["settings"]

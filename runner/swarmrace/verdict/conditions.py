@@ -12,8 +12,12 @@ from rich.text import Text
 
 from swarmrace.units import format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
+from swarmrace.verdict.flags import LOAD, comparable
 from swarmrace.verdict.layout import Line, prose_table
 from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict, profile_label
+
+_NO_SETTING = ("protocol", "reference")
+"""What a system tells of itself that is a way of use; it stands here where it was given."""
 
 
 def conditions(verdict: Verdict) -> Iterator[RenderableType]:
@@ -26,7 +30,10 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
         yield Line(line)
     counters = {name: e for name, e in verdict.entrants.items() if e.counters}
     if counters:
-        yield from _section("The systems' own counters, all peers: each counts what it likes")
+        yield from _section("The systems' own counters: each counts what it likes")
+        yield Line(
+            "summed over peers; connections, memory and what else is a state: the highest peer's"
+        )
         for name, entrant in counters.items():
             listed = ", ".join(f"{k} {_own(k, v)}" for k, v in entrant.counters.items())
             yield Line(f"{name}: {listed}")
@@ -43,8 +50,10 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
 
 def _entrant(entrant: EntrantVerdict) -> str:
     settings = {k: v for k, v in entrant.settings.items() if k in entrant.reasons}
-    settings = settings or entrant.settings
-    facts = {**entrant.options, **_scalars(entrant.described)}
+    settings = comparable(settings or entrant.settings)
+    settings = {k: v for k, v in settings.items() if v != []}
+    described = {k: v for k, v in _scalars(entrant.described).items() if k not in _NO_SETTING}
+    facts = {**entrant.options, **described}
     facts = {k: v for k, v in facts.items() if k not in ("kind", "profile")}
     profile = profile_label(entrant.profile, entrant.changed)
     parts = [f"{entrant.name}: {entrant.kind}, profile {profile}"]
@@ -78,7 +87,9 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
         facts.insert(0, f"{machine['cpus']} CPUs")
     if machine.get("memory_bytes"):
         facts.append(f"{format_size(machine['memory_bytes'])} memory")
-    known = {"cpu", "system", "kernel", "cpus", "memory_bytes", "architecture"}
+    if machine.get(LOAD) is not None:
+        facts.append(f"load average of the minute before the start {machine[LOAD]:g}")
+    known = {"cpu", "system", "kernel", "cpus", "memory_bytes", "architecture", LOAD}
     rest = {k: v for k, v in _scalars(machine).items() if k not in known and v not in (None, "")}
     yield f"machine: {', '.join(facts) or 'not recorded'}"
     if rest:
@@ -164,6 +175,8 @@ def _pairs(data: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

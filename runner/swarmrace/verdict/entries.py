@@ -7,6 +7,7 @@ from swarmrace.verdict.model import FAILED, FIGURES, Ratio, Summary, Unit, Value
 
 _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
     "second": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "second/second": ((1.0, "s/s"), (1e-3, "ms/s"), (1e-6, "µs/s")),
     "byte": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")),
     "byte/second": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")),
     "1": ((1.0, ""),),
@@ -55,7 +56,7 @@ def _scale(unit: Unit, summary: Summary) -> tuple[float, str]:
     )
     scales = _SCALES[unit]
     if size == 0:
-        return scales[0] if unit == "second" else scales[-1]
+        return scales[0] if unit.startswith("second") else scales[-1]
     return next((scale for scale in scales if size >= scale[0] * 0.9995), scales[-1])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from swarmrace import bounds
+from swarmrace.definitions import GAUGES
 from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult, Wire
 from swarmrace.scenario import Network, Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
@@ -155,15 +156,21 @@ def offload(views: Sequence[RunView]) -> dict[str, str]:
 
 
 def counters(views: Sequence[RunView]) -> dict[str, Summary]:
-    """Return the system's own counters, summed over a run's peers."""
+    """Return the system's own counters, summed over a run's peers; of a state the highest."""
     names = {
         name for view in views for peer in view.record.peers.values() for name in peer.counters
     }
     return {
         name: summarize(
-            math.fsum(peer.counters.get(name, 0.0) for peer in view.record.peers.values())
+            (max if name.startswith(GAUGES) else math.fsum)(known)
             for view in views
-            if any(name in peer.counters for peer in view.record.peers.values())
+            if (
+                known := [
+                    peer.counters[name]
+                    for peer in view.record.peers.values()
+                    if name in peer.counters
+                ]
+            )
         )
         for name in sorted(names)
     }

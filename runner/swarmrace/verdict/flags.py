@@ -28,6 +28,10 @@ WAITING_WIRE_SHARE = 0.01
 receive, as far as it is more than `WAITING_RATE`."""
 WAITING_RATE = 10_000
 """Bytes per second of each waiting peer that are never flagged: heartbeats are some of them."""
+BUSY_SHARE = 0.25
+"""Of the CPUs: what the load average may be when a race starts."""
+LOAD = "load_average_1_minute"
+"""Its name in `machine`."""
 START_LAG_SECONDS = 0.005
 _MOST_NOTES = 5
 
@@ -43,6 +47,12 @@ def race_flags(results: Results) -> list[Flag]:
             f"the folder says that the race is {info.status}, and nothing has been written in it "
             f"since {_written_utc(results.folder)}: it was killed then, or runs still; what is "
             "missing of it may only be unfinished"
+        )
+    load, cpus = info.machine.get(LOAD), info.machine.get("cpus")
+    if isinstance(load, int | float) and isinstance(cpus, int) and load > BUSY_SHARE * cpus:
+        texts.append(
+            f"the machine was busy when the race started: a load average of {load:g} on {cpus} "
+            "CPUs in the minute before; other work, if it went on, slowed what was raced"
         )
     if info.rendezvous_restarts:
         times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"
@@ -199,7 +209,7 @@ def _starts(side: Side, race: Race) -> Iterator[str]:
 def _sameness(side: Side) -> Iterator[str]:
     for role in ("seeder", "leecher"):
         settings = {
-            _key(_comparable(peer.system.get("settings", {})))
+            _key(comparable(peer.system.get("settings", {})))
             for _, peer in _peers(side)
             if peer.system and peer.role == role
         }
@@ -267,7 +277,7 @@ def _notes(side: Side) -> Iterator[str]:
         yield f"{len(notes) - _MOST_NOTES} further notes in the peers' records"
 
 
-def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
+def comparable(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings without addresses, ports and paths, which are each peer's own.
 
     Of a command line only the words that hold none of those are compared.

@@ -18,7 +18,7 @@ FAILED = "failed"
 Value = float | Literal["failed"] | None
 """A finite number, `failed` (infinite: slower than any), or null (not known)."""
 
-Unit = Literal["second", "byte", "byte/second", "1"]
+Unit = Literal["second", "second/second", "byte", "byte/second", "1"]
 
 
 class Figure(NamedTuple):
@@ -30,11 +30,16 @@ class Figure(NamedTuple):
     """How one run's value comes about; a verdict shows the median over runs, least and most."""
 
 
+def mark_label(percent: float) -> str:
+    """Return what a mark is called. Not t100 at 100 %: that is done, and may lie later."""
+    return {0: "first byte", 100: "last byte"}.get(percent, f"t{percent:g}")
+
+
 def _marks(kind: str) -> dict[str, Figure]:
     return {
         f"{kind}{percent}": Figure(
             "second",
-            f"{kind}, {'first byte' if percent == 0 else f't{percent}'}",
+            f"{kind}, {mark_label(percent)}",
             f"median leecher's time to {percent or 'the first byte'}{' %' if percent else ''}",
         )
         for percent in MARK_PERCENTS
@@ -53,7 +58,9 @@ FIGURES: dict[str, Figure] = {
     **_marks("arrival"),
     **_marks("delivery"),
     "startLagP99": Figure(
-        "second", "start lag, p99", "over all leechers of all runs, nearest rank"
+        "second",
+        "start lag, p99",
+        "over all leechers of all runs, nearest rank; of fewer than 100 the most",
     ),
     "startError": Figure("second", "start instant known to ±", "most over all leechers and runs"),
     "wireSent": Figure("1", "wire sent / payload", "all peers' bytes over payload × leechers"),
@@ -78,8 +85,8 @@ FIGURES: dict[str, Figure] = {
         "byte", "peak memory of the runner", "likewise, where it is a process apart"
     ),
     "waitingCpu": Figure(
-        "second",
-        "waiting: CPU a second",
+        "second/second",
+        "waiting: CPU",
         "most over peers, while others race; 10 ms is 1 % of a core",
     ),
     "waitingBytes": Figure(
@@ -263,7 +270,8 @@ class EntrantVerdict(Model):
     figures: dict[str, Summary]
     publish_steps: dict[str, Summary]
     counters: dict[str, Summary]
-    """The system's own, all peers summed; never compared between systems."""
+    """The system's own, all peers summed, of states the highest peer's; never compared between
+    systems."""
     reliability: Reliability
     wire_measured: bool
     rates: dict[str, Summary]

@@ -111,7 +111,8 @@ def _tables(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableT
         names = [comparison.entrant, comparison.of]
     notes: list[str] = []
     for part in _parts(names):
-        listed, notes = rows(verdict, part, comparison)
+        listed, found = rows(verdict, part, comparison)
+        notes.extend(note for note in found if note not in notes)
         yield ""
         yield from tables(
             "median over runs (least–most)",

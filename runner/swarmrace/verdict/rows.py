@@ -15,7 +15,11 @@ from swarmrace.verdict.model import (
     Ratio,
     Reliability,
     Verdict,
+    mark_label,
 )
+
+LEAST_FOR_P99 = 100
+"""Of fewer values the 99th percentile by nearest rank is their largest."""
 
 _BEFORE = (
     ("Time", ("t100", "last", "downloadSpeed", "discovery")),
@@ -65,8 +69,8 @@ def rows(
         comparison: fills a last column of ratios, when given.
     """
     entrants = [verdict.entrants[name] for name in names]
-    why = not_compared(comparison)
-    signs = {kind: "¹²"[number] for number, kind in enumerate(why)}
+    texts = _notes(verdict, comparison)
+    signs = {key: "¹²³⁴⁵"[number] for number, key in enumerate(texts)}
     result: list[Row] = []
     for title, figures in _BEFORE:
         group = list(_group(title, figures, entrants, comparison, signs))
@@ -78,13 +82,45 @@ def rows(
     for title, figures in _AFTER:
         result.extend(_group(title, figures, entrants, comparison, signs))
     result.extend(_reliability(entrants, comparison))
-    shown = " ".join(label for label, _ in result)
-    notes = [
-        f"{sign} {kind} side by side, not compared: {why[kind]}"
-        for kind, sign in signs.items()
-        if sign in shown
-    ]
+    shown = " ".join(" ".join([label, *cells]) for label, cells in result)
+    notes = [f"{sign} {texts[key]}" for key, sign in signs.items() if sign in shown]
+    if "wire not measured" in shown and verdict.backend == "local":
+        notes.append(
+            "wire not measured: the peers had no interface of their own; "
+            "`swarmrace run --namespaces` gives them one"
+        )
+    if any("–" in cells for _, cells in result):
+        notes.append("– no run gave this number, or there is no ratio of it")
     return result, notes
+
+
+def _notes(verdict: Verdict, comparison: Comparison | None) -> dict[str, str]:
+    """Return the footnotes by what they are on: a kind of records, a group of rows."""
+    result = {
+        kind: f"{kind} side by side, not compared: {why}"
+        for kind, why in not_compared(comparison).items()
+    }
+    for key, meaning, intro, each in (
+        ("publish", "published", "not the same work", "{} is published when {}"),
+        ("usage", "usage", "not of the same", "{}'s is of {}"),
+    ):
+        told = {
+            name: e.meanings[meaning]
+            for name, e in verdict.entrants.items()
+            if meaning in e.meanings
+        }
+        if len(set(told.values())) > 1:
+            result[key] = f"{intro}: " + "; ".join(each.format(*item) for item in told.items())
+    return result
+
+
+_NOTED = {
+    **STABILITY,
+    "publish": "publish",
+    "uploadSpeed": "publish",
+    **dict.fromkeys(("cpuLeecher", "cpuSeeder", "cpuAll", "peakMemory"), "usage"),
+}
+"""Figures that a footnote is on."""
 
 
 def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
@@ -100,15 +136,11 @@ def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
         for percent in MARK_PERCENTS:
             marks = [{m.percent: m for m in c.marks if m.kind == kind} for c in comparisons]
             cells = [ratio_entry(m[percent].ratio) if percent in m else "–" for m in marks]
-            result.append((_mark(percent), cells))
+            result.append((mark_label(percent), cells))
         for name in (name for name, of in STABILITY.items() if of == kind):
             cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
             result.append((FIGURES[name].label, cells))
     return result
-
-
-def _mark(percent: float) -> str:
-    return "first byte" if percent == 0 else f"t{percent:g}"
 
 
 def not_compared(comparison: Comparison | None) -> dict[str, str]:
@@ -131,13 +163,19 @@ def _group(
         return
     yield title, []
     for name in shown:
-        sign = signs.get(STABILITY.get(name, ""), "")
-        label = f"{FIGURES[name].label}{f' {sign}' if sign else ''}"
+        sign = signs.get(_NOTED.get(name, ""), "")
+        label = f"{_label(name, entrants)}{f' {sign}' if sign else ''}"
         cells = [entry(name, e.figures.get(name), absent=_absent(name, e)) for e in entrants]
         if comparison is not None:
             ratio = _ratio(name, comparison)
             cells.append(ratio_entry(ratio) if ratio or name in ("t100", "last") else "")
         yield label, cells
+
+
+def _label(name: str, entrants: Sequence[EntrantVerdict]) -> str:
+    """Return a figure's label; the p99 of fewer than 100 stamps is the most."""
+    few = all(e.reliability.transfers_started < LEAST_FOR_P99 for e in entrants)
+    return "start lag, most" if name == "startLagP99" and few else FIGURES[name].label
 
 
 def _ratio(name: str, comparison: Comparison) -> Ratio | None:
@@ -185,7 +223,7 @@ def _marks(
         if comparison is not None:
             mark = found.get(percent)
             cells.append(ratio_entry(mark.ratio) if mark and mark.ratio else "")
-        yield _mark(percent), cells
+        yield mark_label(percent), cells
 
 
 def _steps(entrants: Sequence[EntrantVerdict], comparison: Comparison | None) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from swarmrace.definitions import GAUGES
 from swarmrace.systems.abc import Counters
 
 POLL_SECONDS = 1.0
@@ -39,7 +40,6 @@ _ALWAYS = (
     "process_resident_memory_bytes",
 )
 WANTED = (*_ALWAYS, *(prefix + name for prefix in _PREFIXES for name in _KEPT))
-_GAUGES = ("libp2p_peers", "process_resident_memory_bytes", "repostore_blocks")
 
 
 async def fetch(url: str | None, names: Sequence[str] = WANTED) -> dict[str, float]:
@@ -136,7 +136,7 @@ class Watch:
                 short = short.removeprefix(prefix)
             if name in (_IN, _OUT, _PEERS) or name.endswith("_created"):
                 continue
-            gauge = any(short.startswith(each) for each in _GAUGES) or "bytes_used" in short
+            gauge = short.startswith(GAUGES)
             extra[short] = value if gauge else value - base.get(name, 0.0)
         return Counters(
             sent_bytes=self._since(_OUT),
