@@ -18,8 +18,8 @@ def scenario(race=None, **kinds):
     return parse({"global": {"race": race or {}, "entrants": entrants}})
 
 
-def text(planned) -> str:
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+def text(planned, width=200) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(plan.render(planned))
     return console.export_text()
 
@@ -206,3 +206,18 @@ def test_the_command_prints_json(run_cli):
     (cell,) = json.loads(done.output)["cells"]
     assert cell["fileSizeBytes"] == 30_000_000
     assert cell["network"] == "up 6.25 MB/s, down 25 MB/s"
+
+
+@pytest.mark.parametrize("width", [50, 80, 100])
+@pytest.mark.parametrize("networks", [[{}], [{}, {"upload": "8Mbit", "delayMilliseconds": 20}]])
+def test_a_narrow_terminal_cuts_no_name_and_no_figure(width, networks):
+    axes = {"swarmSize": [2, 32, 32], "fileSize": ["100MB", "5GB"], "network": networks}
+    planned = plan.plan(scenario({"matrix": axes}), cores=2)
+    shown = text(planned, width)
+    assert "…" not in shown.replace(", …)", "")
+    for cell in planned.cells:
+        assert any(line.split()[:1] == [cell.name] for line in shown.splitlines())
+    if width == 80 and len(networks) == 1:
+        heads = "cell peers seeders file runs moved disk memory pods about"
+        assert heads.split() in [line.split() for line in shown.splitlines()]
+        assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80

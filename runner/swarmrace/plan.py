@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -147,13 +148,21 @@ def describe(network: Network) -> str:
 
 def render(planned: Plan) -> Group:
     """Return a plan as a table for a terminal."""
-    table = Table(title=_title(planned), title_justify="left", header_style="bold")
-    table.add_column("cell")
+    table = Table(
+        title=_title(planned),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
+    # Where the columns don't fit, the others wrap: what a cell is called must be read whole.
+    table.add_column("cell", no_wrap=True)
     for head in ("peers", "seeders", "file", "runs", "moved", "disk", "memory", "pods", "about"):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", overflow="fold")
     conditions = any(cell.network for cell in planned.cells)
     if conditions:
-        table.add_column("network")
+        table.add_column("network", overflow="fold")
     for cell in planned.cells:
         row = [
             cell.name,
