@@ -123,7 +123,7 @@ class Race:
 
     def left(self) -> list[str]:
         """Return what is still there of it: processes and work folders."""
-        return [str(p) for p in self.family if p.is_running() and p.status() != "zombie"] + [
+        return [str(p) for p in self.family if _lives(p)] + [
             str(path) for path in self.work.iterdir()
         ]
 
@@ -134,6 +134,13 @@ class Race:
     def record(self, run_id: str, name: str = "run") -> dict[str, Any]:
         """Return one JSON of a run's folder (`run`, `http-1`)."""
         return json.loads((self.folder / "runs" / run_id / f"{name}.json").read_text())
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended while it was looked at
+        return False
 
 
 @contextlib.contextmanager
