@@ -52,7 +52,8 @@ def race_flags(results: Results) -> list[Flag]:
     if isinstance(load, int | float) and isinstance(cpus, int) and load > BUSY_SHARE * cpus:
         texts.append(
             f"the machine was busy when the race started: a load average of {load:g} on {cpus} "
-            "CPUs in the minute before; other work, if it went on, slowed what was raced"
+            "CPUs in the minute before; other work than a race just before this one, if it went "
+            "on, slowed what was raced"
         )
     if info.rendezvous_restarts:
         times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"

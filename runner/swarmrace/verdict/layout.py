@@ -57,7 +57,7 @@ class Line:
             )
         ]
         text = "\n".join(lines).replace(_JOINED, " ")
-        yield Padding(Text(text, style=self.style), (0, 0, 0, self.indent))
+        yield Padding(Text(text, style=self.style), (0, 0, 0, self.indent), expand=False)
 
 
 def tables(
