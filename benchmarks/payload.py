@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -86,6 +87,7 @@ def main(size: str, runs: int, directories: tuple[Path, ...]) -> None:
                 ways = [("two", Payload.write), ("one", write_by_one_thread)]
                 # In turns: whoever writes after the other finds the disk busy with its pages.
                 for name, way in ways if number % 2 else reversed(ways):
+                    os.sync()  # nor must what others left to be written be this one's burden
                     took[name] = rate(lambda w=way, p=payload, f=path: w(p, f), size_bytes)
                     path.unlink()
                 two, one = took["two"], took["one"]
