@@ -62,7 +62,7 @@ class Cost(NamedTuple):
 
 
 RECORDING_CPU: Final = Cost(
-    1.18, 0.03, "the CPU of a leecher without", "benchmarks/bittorrent_throughput.py, 1 GiB"
+    1.11, 0.01, "the CPU of a leecher without", "benchmarks/bittorrent_throughput.py, 1 GiB"
 )
 """BitTorrent with every block recorded over a bare session; it is in BitTorrent's CPU."""
 

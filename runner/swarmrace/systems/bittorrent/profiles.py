@@ -37,7 +37,7 @@ NEEDED: Mapping[str, Setting] = {
     "max_allowed_in_request_queue": Setting(
         REQUESTS_WAITING,
         "recording: at the default 2000 a leecher reads 8 to 17 MB per system call and hundreds of "
-        "blocks share one instant; a stamp's median lag is 21 to 36 ms there, 10 ms at 250, 6 ms "
+        "blocks share one instant; a stamp's median lag is 21 to 36 ms there, 10 ms at 250, 4 ms "
         "here, at the same throughput",
     ),
     # An isolated network.
