@@ -1,7 +1,7 @@
 """`make e2e-argo`: real Argo CD syncs examples/argo-cd/application.yaml from a git repository.
 
 The repository is a clone of this checkout's HEAD on this machine (`file://`), which Argo CD's repo
-server must be able to read. The image is expected on the nodes: `make e2e` brings it there.
+server must be able to read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cluster import ROOT, SWARMRACE, call, get, say, until
 
 from swarmrace import results
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("image")]
 
 EXAMPLE = ROOT / "examples/argo-cd/application.yaml"
 QUIET_SECONDS = 120
