@@ -11,15 +11,19 @@ import pytest
 from cluster import ROOT, call, say
 
 
+def build_and_load(name: str, context: str) -> None:
+    """Build the image of a folder of this checkout and bring it to the nodes."""
+    began = time.monotonic()
+    environment = {**os.environ, "IMAGE": name, "CONTEXT": context}
+    subprocess.run([ROOT / "tests/e2e/image"], check=True, env=environment)
+    say(f"image {name} built and loaded in {time.monotonic() - began:.0f} s")
+
+
 @pytest.fixture(scope="session")
 def image() -> str:
     """The runner's image, built from this checkout and loaded, and the charts ready to install."""
     cluster.need("kubectl", "helm")
-    began = time.monotonic()
-    subprocess.run(
-        [ROOT / "tests/e2e/image"], check=True, env={**os.environ, "IMAGE": cluster.IMAGE}
-    )
-    say(f"image {cluster.IMAGE} built and loaded in {time.monotonic() - began:.0f} s")
+    build_and_load(cluster.IMAGE, ".")
     call("helm", "dependency", "build", "--skip-refresh", ROOT / "charts/swarmrace")
     return cluster.IMAGE
 
@@ -28,6 +32,5 @@ def image() -> str:
 def double() -> str:
     """The Codex test double's image, on the nodes under the name that the ci files have."""
     name = "localhost/codex-double:dev"
-    environment = {**os.environ, "IMAGE": name, "CONTEXT": "images/codex-double"}
-    subprocess.run([ROOT / "tests/e2e/image"], check=True, env=environment)
+    build_and_load(name, "images/codex-double")
     return name
