@@ -34,11 +34,6 @@ spec:
     - name: metrics
       port: {{ $constants.metricsPort }}
       targetPort: metrics
-    {{- if eq $kind "codex" }}
-    - name: node-metrics
-      port: {{ (include "common.family" $context | fromJson).metricsPort }}
-      targetPort: node-metrics
-    {{- end }}
 ---
 apiVersion: batch/v1
 kind: Job
