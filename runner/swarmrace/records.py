@@ -231,4 +231,6 @@ class RaceInfo(Model):
     machine: dict[str, Any]
     status: Literal["running", "finished", "interrupted"] = "running"
     rendezvous_restarts: int = 0
+    test_doubles: list[str] = []
+    """Entrants whose programs say that they only play the real one for tests."""
     peers: list[PeerInfo] = []

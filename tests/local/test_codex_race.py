@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -53,3 +54,9 @@ def test_a_node_that_falls_silent_is_a_stall_from_the_run_to_the_verdict(tmp_pat
         assert re.search(r"failure: stall in race +0 +2 +0\b", verdict)
         assert "no new byte for 5 s; 65536 of 1000000" in verdict
         assert "a test double was raced" in verdict
+        head = json.loads((race.folder / "race.json").read_text())
+        assert head["testDoubles"] == list(entrants)
+        for name in (head["name"], race.folder.name, verdict.splitlines()[-1]):
+            assert "scenario (test double)" in name
+        judged = json.loads((race.folder / "verdict.json").read_text())
+        assert all("(test double)" in line for line in judged["headline"])

@@ -17,7 +17,7 @@ from meeting import RACE_ID, House, house, result, scenario
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import RendezvousError
-from swarmrace.records import PeerResult
+from swarmrace.records import PeerResult, RaceInfo
 from swarmrace.rendezvous import intake
 from swarmrace.rendezvous.client import LostError
 from swarmrace.rendezvous.messages import result_name
@@ -55,6 +55,26 @@ async def pass_all(clients, *barriers: str, run: str = RUN) -> None:
 
 def left_over(folder: Path) -> list[Path]:
     return list(folder.rglob(TEMPORARY_PREFIX + "*"))
+
+
+def test_a_race_is_called_one_of_a_test_double_as_soon_as_a_result_says_so(tmp_path):
+    """On a cluster nobody knows it earlier: the program runs in the peers' pods."""
+
+    def head() -> RaceInfo:
+        return RaceInfo.model_validate_json((tmp_path / "race.json").read_bytes())
+
+    async def story():
+        async with house(tmp_path, scenario()) as at:
+            await at.clients()
+            name = head().name
+            assert head().test_doubles == []
+            for peer in (1, 2):
+                data = text(at, peer, system={"version": "1", "testDouble": True})
+                assert (await put(at, f"{RUN}/a-{peer}.json", data)).status_code == 201
+                assert head().test_doubles == ["a"]
+                assert head().name == f"{name} (test double)"
+
+    asyncio.run(story())
 
 
 def test_a_result_is_on_disk_with_its_files_when_the_call_returns(tmp_path):

@@ -36,6 +36,37 @@ def test_three_ways(tmp_path, within, verdict, code):
     assert item.text.startswith(f"{verdict}: x (stock) within {within:g} × ")
 
 
+DOUBLES = [{"testDouble": True}, {"version": "v0.2.5-double"}]
+"""What a double says of itself; before results had the key, only its version did."""
+
+
+@pytest.mark.parametrize("within", [2.4, 1.8])
+@pytest.mark.parametrize("says", DOUBLES)
+@pytest.mark.parametrize("double", ["x", "y"])
+def test_with_a_test_double_nothing_is_decided(tmp_path, within, says, double):
+    """Both numbers would decide it otherwise, one for each side."""
+
+    def played(result):
+        return result.model_copy(update={"system": says}) if result.entrant == double else result
+
+    found = verdict_of(tmp_path, ONE, OTHER, within, peer=played)
+    [item] = found.acceptance
+    assert (item.verdict, found.exit) == ("undecided", Exit.ACCEPTANCE_UNDECIDED)
+    assert "a test double was raced" in item.text
+    [headline] = found.headline
+    assert f"{double} (stock) (test double)" in headline.replace("'s", "")
+    assert [name for name, each in found.entrants.items() if each.test_double] == [double]
+
+
+def test_a_system_for_tests_that_plays_no_program_is_no_double(tmp_path):
+    said = {"version": "swarmrace 0.1.0", "testDouble": False}
+    found = verdict_of(
+        tmp_path, ONE, OTHER, 2.4, peer=lambda r: r.model_copy(update={"system": said})
+    )
+    assert found.acceptance[0].verdict == "met"
+    assert "test double" not in " ".join(found.headline)
+
+
 def test_the_bound_itself_is_met(tmp_path):
     assert verdict_of(tmp_path, flat(2, 2, 2), OTHER, 2).acceptance[0].verdict == "met"
 

@@ -218,7 +218,8 @@ class Node:
         """What `/debug/info` says."""
         me, kind = self.discovery.me, self.config.personality
         address = f"/ip{6 if ':' in me['ip'] else 4}/{me['ip']}/tcp/{me['tcp']}"
-        versions = {"version": kind.version + "-double", "revision": kind.revision}
+        versions: dict[str, Any] = {"version": kind.version + "-double", "revision": kind.revision}
+        versions["testDouble"] = True
         if kind.program == "codex":
             versions["contracts"] = "a179deb2"
         nodes = [_table_node(each.record, each.seen) for each in self.discovery.nodes.values()]

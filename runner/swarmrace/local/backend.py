@@ -24,6 +24,7 @@ from swarmrace.local.layout import Layout, Seat
 from swarmrace.peer import PeerConfig
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario import Scenario
+from swarmrace.systems import doubles
 
 POLL_SECONDS = 0.25
 _RESTARTS = 5
@@ -42,6 +43,7 @@ class LocalRace:
         results_dir: the folder below which the results folder is made.
         work_dir: on whose disk payloads lie while the race runs.
         namespaces: give each peer a network namespace of its own.
+        test_doubles: entrants that are known to be test doubles; then the name says so.
     """
 
     scenario: Scenario
@@ -49,11 +51,13 @@ class LocalRace:
     results_dir: Path
     work_dir: Path | None = None
     namespaces: bool = False
+    test_doubles: tuple[str, ...] = ()
 
     def folder(self) -> Path:
         """Return a new results folder's path: name, UTC time, race id."""
         when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        return self.results_dir / f"{self.name}-{when}-{self.scenario.race_id()}"
+        name = doubles.mark(self.name) if self.test_doubles else self.name
+        return self.results_dir / f"{name}-{when}-{self.scenario.race_id()}"
 
 
 async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
@@ -136,6 +140,7 @@ class _Backend:
             uds=self.socket,
             name=self.race.name,
             backend="local with network namespaces" if self.race.namespaces else "local",
+            test_doubles=self.race.test_doubles,
         )
         self.socket.unlink(missing_ok=True)
         self.rendezvous = self._start("rendezvous", self.layout.hub, processes.run_tracker, config)

@@ -19,6 +19,7 @@ from swarmrace.display import display, make_console
 from swarmrace.errors import Exit, Reason, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
 from swarmrace.results import load
+from swarmrace.systems.doubles import doubles_among
 
 
 def race(
@@ -46,7 +47,9 @@ def race(
     for cell in cells:
         name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
         isolated = site.isolates(cell.scenario)
-        codes.append(_cell(console, LocalRace(cell.scenario, name, results, work_dir, isolated)))
+        played = doubles_among(cell.scenario.entrants)
+        local = LocalRace(cell.scenario, name, results, work_dir, isolated, played)
+        codes.append(_cell(console, local))
         if codes[-1] == Exit.INTERRUPTED:
             return Exit.INTERRUPTED
     return next((code for code in codes if code), Exit.OK)

@@ -22,6 +22,7 @@ from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import STATE_FILE, Store
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
+from swarmrace.systems import doubles
 
 MOST_JSON_BYTES = 8_000_000
 MOST_NPZ_BYTES = 1_000_000_000
@@ -68,7 +69,7 @@ class Intake:
                 raise RefusedError(
                     400, f"{name}: expected SHA-256 {wanted.hex()}, found {found.hex()}"
                 )
-            await asyncio.to_thread(self._check, temporary, run_id, index, kind)
+            result = await asyncio.to_thread(self._check, temporary, run_id, index, kind)
             async with self._busy.setdefault(path, asyncio.Lock()):
                 if path.exists():
                     if await asyncio.to_thread(file_sha256, path) == found.hex():
@@ -78,6 +79,8 @@ class Intake:
                             409, f"{name}: run {run_id} is closed and has other content there"
                         )
                 await asyncio.to_thread(atomic.commit, temporary, path)
+                if result is not None and doubles.is_double(result.system):
+                    self._store.note_double(result.entrant)
                 return 201
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -119,12 +122,12 @@ class Intake:
             raise
         return Path(name), hasher.digest()
 
-    def _check(self, file: Path, run_id: str, index: int, kind: str) -> None:
+    def _check(self, file: Path, run_id: str, index: int, kind: str) -> PeerResult | None:
         if kind != "json":
             with file.open("rb") as opened:
                 if opened.read(len(_ZIP)) != _ZIP:
                     raise RefusedError(422, "expected an npz file, found something else")
-            return
+            return None
         try:
             result = PeerResult.model_validate_json(file.read_bytes())
         except ValueError as error:
@@ -135,6 +138,7 @@ class Intake:
         meant = (self._store.info.race_id, run.id, run.entrant, index, run.role(index))
         if said != meant:
             raise RefusedError(422, f"expected a result of {meant}, found one of {said}")
+        return result
 
 
 class Listing:

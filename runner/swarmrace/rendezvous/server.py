@@ -26,6 +26,7 @@ from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.swarms import Swarms
 from swarmrace.scenario import Scenario
+from swarmrace.systems import doubles
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.2
@@ -49,6 +50,8 @@ class ServerConfig:
     """A unix socket to listen on as well: it is reached from any network namespace."""
     name: str = "race"
     backend: str = "local"
+    test_doubles: tuple[str, ...] = ()
+    """Entrants known to be test doubles before anything starts."""
     token: str | None = None
     """Bearer token that guards whatever changes the race's state; announces need none."""
     open_announce: bool = False
@@ -86,7 +89,8 @@ class Rendezvous:
         now = now or asyncio.get_running_loop().time
         info = RaceInfo(
             race_id=config.race_id,
-            name=config.name,
+            name=doubles.mark(config.name) if config.test_doubles else config.name,
+            test_doubles=list(config.test_doubles),
             scenario=config.scenario.model_dump(mode="json"),
             backend=config.backend,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),

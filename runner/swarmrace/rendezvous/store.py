@@ -19,6 +19,7 @@ from swarmrace import atomic
 from swarmrace.errors import ResultsError
 from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
+from swarmrace.systems import doubles
 
 STATE_FILE = "state.json"
 _STATE_FORMAT = 1
@@ -92,6 +93,13 @@ class Store:
             changes["peers"] = peers
         self.info = self.info.model_copy(update=changes)
         self._write_info()
+
+    def note_double(self, entrant: str) -> None:
+        """Have race.json say that an entrant is a test double."""
+        known = self.info.test_doubles
+        if entrant not in known:
+            name = doubles.mark(self.info.name)
+            self.write_info(name=name, test_doubles=[*known, entrant])
 
     async def write_info_soon(self, peers: list[PeerInfo]) -> None:
         """Write race.json in a thread; return when it is on disk.

@@ -268,7 +268,8 @@ class System(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """Return the version and every setting that differs from that version's defaults, at its
-        effective value, as JSON: `{"version": …, "settings": {…}, "reasons": {setting: why}}`."""
+        effective value, as JSON: `{"version": …, "settings": {…}, "reasons": {setting: why}}`.
+        A program that only plays the real one for tests says `"testDouble": true`."""
 
     @property
     def found_running(self) -> bool:
@@ -303,6 +304,9 @@ class SystemSpec:
             is named as changed beside its profile, and is no equal of an unchanged one.
         profile_values: returns what the profile itself chooses for some of them when they are
             absent: giving just that changes nothing.
+        test_double: returns whether the program that would be raced on this machine says that it
+            only plays the real one for tests. False where that is not known before the race; the
+            system's description may still say so.
     """
 
     kind: str
@@ -318,6 +322,7 @@ class SystemSpec:
     faults: Callable[[Any], list[str]] = lambda options: []
     settings_options: tuple[str, ...] = ()
     profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
+    test_double: Callable[[Any], bool] = lambda options: False
 
     def preload(self) -> None:
         """Import `modules`.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from swarmrace.scenario import Acceptance, Race
+from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict.compare import compare, interval, no_interval, number
 from swarmrace.verdict.model import AcceptanceVerdict, Ratio
@@ -23,7 +24,9 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
     entrant, of = sides[wanted.entrant], sides[wanted.of]
     compared = compare(entrant, of, sequential=race.order == "sequential")
     verdict, why = _judge(compared.t100, wanted.within)
-    if entrant is of:
+    if entrant.test_double or of.test_double:
+        verdict, why = "undecided", doubles.WARNING
+    elif entrant is of:
         verdict, why = "undecided", "an entrant set against itself proves nothing"
     elif compared.t100 is None:
         why = compared.why_not

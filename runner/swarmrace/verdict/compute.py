@@ -15,6 +15,7 @@ from swarmrace.records import PeerInfo
 from swarmrace.results import Results
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
+from swarmrace.systems.doubles import MARK, is_double
 from swarmrace.verdict import figures
 from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.compare import compare, done_resolution
@@ -94,7 +95,8 @@ def _headline(
         return [f"{side.label} raced alone: {counted} of {len(side.views)} runs counted"]
     if any(comparison.why_not for comparison in comparisons):
         return [comparison.text for comparison in comparisons if comparison.why_not]
-    return ["no headline: no two entrants are equals by their profiles"]
+    mark = f" {MARK}" if any(side.test_double for side in sides) else ""
+    return [f"no headline: no two entrants are equals by their profiles{mark}"]
 
 
 def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:
@@ -108,7 +110,15 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
         _changed(options, spec) if spec else {},
         frozenset(_given(options, spec)) if spec else frozenset(),
         spec.means(options).comparable_by if spec else "",
+        _is_double(name, views, results),
     )
+
+
+def _is_double(name: str, views: list[RunView], results: Results) -> bool:
+    """Return whether an entrant's program is a test double, by the folder alone."""
+    told = [peer.system for each in views for peer in each.record.peers.values()]
+    told += [info.system for info in results.peer_infos(name).values()]
+    return name in results.info.test_doubles or any(map(is_double, told))
 
 
 def _given(options: EntrantOptions, spec: SystemSpec) -> dict[str, Any]:
@@ -163,6 +173,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
     found = figures.figures(side.views, race, side.infos, kinds)
     return EntrantVerdict(
         name=side.name,
+        test_double=side.test_double,
         kind=side.options.kind,
         profile=side.options.profile,
         changed=dict(side.changed),

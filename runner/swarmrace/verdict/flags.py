@@ -14,6 +14,7 @@ from swarmrace.errors import Reason
 from swarmrace.records import PeerResult
 from swarmrace.results import Results
 from swarmrace.scenario import Race, Scenario
+from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict.figures import bound_of, waiting_cpu, waiting_rate
 from swarmrace.verdict.model import EntrantVerdict, Flag
@@ -96,8 +97,8 @@ def entrant_flags(
             f"the kind {side.options.kind} is not installed here: it is judged by its records "
             "alone, and what its definitions come down to is not told",
         )
-    if _is_double(side):
-        texts.insert(0, "a test double was raced, not the real program: its figures mean nothing")
+    if side.test_double:
+        texts.insert(0, doubles.WARNING)
     if getattr(side.options, "reference", None) == "torrent":
         texts.append("leechers held the .torrent file beforehand; never compared with Codex")
     lag = verdict.figures.get("startLagP99")
@@ -108,11 +109,6 @@ def entrant_flags(
         )
     texts.extend(_notes(side))
     return [Flag(entrant=side.name, text=text) for text in texts]
-
-
-def _is_double(side: Side) -> bool:
-    """Return whether any peer's program calls itself a double in its version."""
-    return any(str(peer.system.get("version", "")).endswith("-double") for _, peer in _peers(side))
 
 
 def _peers(side: Side) -> Iterator[tuple[str, PeerResult]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from swarmrace.errors import Exit
 from swarmrace.model import Model
 from swarmrace.records import FORMAT, MARK_PERCENTS
+from swarmrace.systems.doubles import MARK
 
 FAILED = "failed"
 Value = float | Literal["failed"] | None
@@ -244,6 +245,8 @@ class EntrantVerdict(Model):
     """One entrant."""
 
     name: str
+    test_double: bool = False
+    """Whether its program says that it only plays the real one for tests."""
     kind: str
     profile: str
     changed: dict[str, str]
@@ -282,7 +285,8 @@ class EntrantVerdict(Model):
     @property
     def label(self) -> str:
         """Name and profile, with what was changed of it."""
-        return f"{self.name} ({profile_label(self.profile, self.changed)})"
+        mark = f" {MARK}" if self.test_double else ""
+        return f"{self.name} ({profile_label(self.profile, self.changed)}){mark}"
 
 
 class Verdict(Model):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from swarmrace.entrants import EntrantOptions
 from swarmrace.records import PeerInfo
 from swarmrace.systems.abc import Observes
+from swarmrace.systems.doubles import MARK
 from swarmrace.verdict.model import profile_label
 from swarmrace.verdict.runs import RunView
 
@@ -30,16 +31,26 @@ class Side:
     """Such options that were given, the profile's own value or another."""
     comparable_by: str = ""
     """The option that would make its delivery comparable with a stream's."""
+    test_double: bool = False
+    """Whether its program only plays the real one for tests."""
 
     @property
     def label(self) -> str:
         """Name and profile, with what was changed of it."""
-        return f"{self.name} ({profile_label(self.options.profile, self.changed)})"
+        return f"{self.name} ({self._profile}){self._mark}"
 
     @property
     def owner(self) -> str:
         """Name and profile as an owner: `codex's (stock)`."""
-        return f"{self.name}'s ({profile_label(self.options.profile, self.changed)})"
+        return f"{self.name}'s ({self._profile}){self._mark}"
+
+    @property
+    def _profile(self) -> str:
+        return profile_label(self.options.profile, self.changed)
+
+    @property
+    def _mark(self) -> str:
+        return f" {MARK}" if self.test_double else ""
 
 
 def orient(a: Side, b: Side) -> tuple[Side, Side]:

@@ -106,6 +106,16 @@ def _program_faults(program: str, options: CodexOptions) -> list[str]:
     ]
 
 
+def _is_test_double(options: CodexOptions) -> bool:
+    program = None if _runs_elsewhere(options) else find_program(options)
+    if program is None:
+        return False
+    try:
+        return asyncio.run(inspect(program)).test_double
+    except TransferError:
+        return False  # `check` says what is wrong with it
+
+
 SPEC = SystemSpec(
     kind="codex",
     options=CodexOptions,
@@ -115,4 +125,5 @@ SPEC = SystemSpec(
     means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
     settings_options=("block_size", "storage_quota", "arguments"),
+    test_double=_is_test_double,
 )

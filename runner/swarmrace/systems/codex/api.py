@@ -53,6 +53,8 @@ class Info:
     """Nodes in the discovery table."""
     version: str
     revision: str
+    test_double: bool = False
+    """Whether it says that it is none of the real programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,4 +299,5 @@ def _info(answer: dict[str, Any]) -> Info:
         nodes=len((answer.get("table") or {}).get("nodes") or []),
         version=str(software.get("version", "unknown")),
         revision=str(software.get("revision", "unknown")),
+        test_double=software.get("testDouble") is True,
     )

@@ -62,6 +62,11 @@ class Program:
     nat_takes_extip: bool
 
     @property
+    def test_double(self) -> bool:
+        """Whether it says that it is none of the real programs."""
+        return self.version.endswith("-double")
+
+    @property
     def default_quota_bytes(self) -> int:
         """The quota it has unless told: 8 GiB before v0.2, 20 GiB since."""
         return (8 if re.match(r"v?0\.1\.", self.version) else 20) * _GIB

@@ -206,7 +206,9 @@ class CodexSystem(System):
         if self._space is not None:
             settings["storageQuota"] = self._space.quota_max_bytes
         family = node.api.family if node.api is not None else None
+        double = {"testDouble": True} if info is not None and info.test_double else {}
         return {
+            **double,
             "family": family or options.family,
             "version": info.version if info else "unknown",
             "revision": info.revision if info else "unknown",
