@@ -8,8 +8,10 @@ import pytest
 
 from swarmrace import results
 from swarmrace.errors import ResultsError, UnavailableError
+from swarmrace.records import MARK_PERCENTS
 from swarmrace.scenario import StoredOptions
 from swarmrace.schedule import schedule
+from swarmrace.verdict import compute
 from verdict.folder import build, curve, scenario_of
 
 SCENARIO = scenario_of(
@@ -75,7 +77,7 @@ def test_an_absent_run_json_keeps_its_peers(folder):
             lambda text: text.replace('"role"', '"rolle": 1, "role"'),
             "rolle: unknown key (did you mean 'role'",
         ),
-        (lambda text: text.replace('"format": 2', '"format": null'), "format: found None"),
+        (lambda text: text.replace('"format": 3', '"format": null'), "format: found None"),
         (lambda text: text.replace(SCENARIO.race_id(), "0123456789"), "belongs to race 0123456789"),
         (lambda text: text.replace(f'"{FIRST.id}"', '"077-x"'), "belongs to run 077-x"),
         (lambda text: text.replace('"peer": 0', '"peer": 3'), f"holds {FIRST.entrant}-3"),
@@ -137,7 +139,7 @@ def test_what_is_no_results_folder(tmp_path, folder):
         results.load(tmp_path / "nowhere")
     with pytest.raises(ResultsError, match=r"no race\.json"):
         results.load(tmp_path)
-    (folder / "race.json").write_text('{"format": 2, "raceId"')
+    (folder / "race.json").write_text('{"format": 3, "raceId"')
     with pytest.raises(ResultsError, match="not whole JSON"):
         results.load(folder)
 
@@ -171,12 +173,13 @@ def test_what_can_not_have_been_raced_is_said(folder):
 @pytest.mark.parametrize("name", ["race.json", f"runs/{FIRST.id}/run.json"])
 def test_newer_formats_are_refused(folder, name):
     path = folder / name
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3', 1))
-    with pytest.raises(ResultsError, match=r"results format 3, this swarmrace reads up to 2"):
+    path.write_text(path.read_text().replace('"format": 3', '"format": 4', 1))
+    with pytest.raises(ResultsError, match=r"results format 4, this swarmrace reads up to 3"):
         results.load(folder)
 
 
-STORED_1 = Path(__file__).parent / "data" / "results-format-1"
+DATA = Path(__file__).parent / "data"
+STORED_1 = DATA / "results-format-1"
 
 
 def test_a_stored_folder_of_format_1_still_loads():
@@ -188,18 +191,60 @@ def test_a_stored_folder_of_format_1_still_loads():
     bt, stream, polled = (transfers[name] for name in ("bt", "stream", "polled"))
     assert [t.done_seconds for t in (bt, stream, polled)] == [1.5, 6.0, 4.0]
     # Format 1 had one variation, of arrival or else of delivery, and duplicates that none had seen.
-    assert [t.arrival_variation for t in (bt, stream, polled)] == [0.3, None, 0.3]
+    # What it called the arrival of a block was its write.
+    assert [t.arrival_variation for t in (bt, stream, polled)] == [None, None, 0.3]
+    assert [t.written_variation for t in (bt, stream, polled)] == [0.3, None, None]
     assert [t.delivery_variation for t in (bt, stream, polled)] == [None, 0.3, None]
     assert [t.duplicate_bytes for t in (bt, stream, polled)] == [None, None, None]
     assert {t.done_resolution_seconds for t in transfers.values()} == {None}
     for record in found.runs:
-        kind = "deliveries" if record.run.entrant == "stream" else "arrivals"
+        kind = {"stream": "deliveries", "bt": "written"}.get(record.run.entrant, "arrivals")
         assert found.curve(record.run.id, record.leechers[0], kind).complete
 
 
+@pytest.mark.parametrize("name", ["results-format-1", "results-format-2"])
+def test_an_archived_folder_gives_the_same_figures_but_for_arrival(name):
+    before = json.loads((DATA / "figures-before-format-3.json").read_text())[name]
+    found = results.load(DATA / name)
+    assert found.faults == ()
+    now = compute(found).entrants
+    assert set(now) == set(before)
+    for entrant, figures in before.items():
+        by_blocks = now[entrant].kind == "bittorrent"  # these folders' own records say "block"
+        expected = {
+            written_as(figure) if by_blocks else figure: value for figure, value in figures.items()
+        }
+        assert {figure: found.value for figure, found in now[entrant].figures.items()} == expected
+        assert now[entrant].arrival is (entrant not in ("bittorrent", "bt", "stream"))
+        assert now[entrant].written is by_blocks
+
+
+def written_as(figure):
+    name = figure.replace("arrival", "written")
+    return "longestWrittenStall" if figure == "longestStall" else name
+
+
+def test_a_stored_folder_of_format_2_has_its_blocks_as_written():
+    found = results.load(DATA / "results-format-2")
+    for record in found.runs:
+        for peer in record.leechers:
+            transfer = record.peers[peer].transfer
+            kind, other = (
+                ("written", "arrivals") if "bit" in record.run.id else ("arrivals", "written")
+            )
+            assert found.curve(record.run.id, peer, kind).complete
+            with pytest.raises(ResultsError, match=f"recorded no {other}"):
+                found.curve(record.run.id, peer, other)
+            if kind == "written":
+                assert (transfer.arrival, transfer.longest_stall_seconds) == ([], None)
+                assert [mark.percent for mark in transfer.written] == list(MARK_PERCENTS)
+                assert transfer.longest_written_stall_seconds is not None
+
+
 def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(tmp_path, monkeypatch):
-    def unseen(result):  # what format 1 could not know
-        moved = result.transfer and result.transfer.model_copy(update={"duplicate_bytes": None})
+    def unseen(result):  # what formats 1 and 2 could not know
+        update = {"duplicate_bytes": None, "unit": "read"}
+        moved = result.transfer and result.transfer.model_copy(update=update)
         return result.model_copy(update={"transfer": moved})
 
     folder = build(tmp_path / "results", SCENARIO, TIMES, peer=unseen)
@@ -209,7 +254,7 @@ def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(tmp_path, monk
         if path.stem == "run":
             data["wallMilliseconds"] = round(1000 * data.pop("wallSeconds"))
         path.write_text(json.dumps(data))
-    with pytest.raises(ResultsError, match="results format 0, this swarmrace reads from 1 up to 2"):
+    with pytest.raises(ResultsError, match="results format 0, this swarmrace reads from 1 up to 3"):
         results.load(folder)
 
     def step(kind, data):

@@ -214,10 +214,7 @@ class PeerRun:
             update={
                 "verified": verified,
                 "start_error_seconds": self.offset.error_ns / 1e9,
-                "arrivals_file": self._file_name("arrivals") if "arrivals" in self.curves else None,
-                "deliveries_file": (
-                    self._file_name("deliveries") if "deliveries" in self.curves else None
-                ),
+                **{f"{name}_file": self._file_name(name) for name in self.curves},
             }
         )
 

@@ -6,17 +6,20 @@ judges them. Seconds are from one host's monotonic clock; a wall-clock time is f
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from swarmrace.definitions import HEADER_BYTES
 from swarmrace.errors import Reason
 from swarmrace.model import Model
 
-FORMAT = 2
+FORMAT = 3
 """Version of the results format. Older versions load; history in docs/results-format.md."""
 
 MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
 """Marks stored with every transfer; 0 is the first byte. Any other follows from the arrivals."""
+
+CURVES: Final = {"arrival": "arrivals", "written": "written", "delivery": "deliveries"}
+"""Kind of curve to its name in `{entrant}-{peer}.{name}.npz` and in `Transfer.{name}_file`."""
 
 Outcome = Literal["completed", "failed"]
 
@@ -67,6 +70,7 @@ class Transfer(Model):
     """Half the round trip by which the common instant was carried over to its clock."""
     discovery_seconds: float | None = None
     arrival: list[Mark] = []
+    written: list[Mark] = []
     delivery: list[Mark] = []
     done_seconds: float | None = None
     """t100 by the system's definition of done."""
@@ -79,11 +83,16 @@ class Transfer(Model):
     records_complete: bool = True
     """Whether every byte has its record; False is said with the verdict."""
     unit: str = ""
-    longest_stall_seconds: float = 0.0
-    """Of arrival; of what was read where arrival is not observed."""
+    longest_stall_seconds: float | None = None
+    """Of arrival; null where arrival is not observed."""
+    longest_stall_resolution_seconds: float | None = None
+    """How much longer that stall may have been: the gaps between samples at its two ends."""
+    longest_written_stall_seconds: float | None = None
     longest_delivery_stall_seconds: float | None = None
     arrival_variation: float | None = None
     """Coefficient of variation of throughput in 100 ms bins, of arrival."""
+    written_variation: float | None = None
+    """The same of what was written."""
     delivery_variation: float | None = None
     """The same of the deliverable prefix."""
     connections_at_start: int | None = None
@@ -91,7 +100,8 @@ class Transfer(Model):
     verified: bool | None = None
     """Whether length and SHA-256 are the payload's; None when it was not looked at."""
     arrivals_file: str | None = None
-    """npz beside this record; deliveries lie beside it where they are another log."""
+    """npz beside this record; the others lie beside it where they are logs of their own."""
+    written_file: str | None = None
     deliveries_file: str | None = None
 
 

@@ -5,7 +5,7 @@ Layout (docs/results-format.md)::
     race.json                             RaceInfo
     runs/{run}/run.json                   RunResult
     runs/{run}/{entrant}-{peer}.json      PeerResult
-    runs/{run}/{entrant}-{peer}.arrivals.npz, .deliveries.npz
+    runs/{run}/{entrant}-{peer}.arrivals.npz, .written.npz, .deliveries.npz
     verdict.json, verdict.txt             derived; written again from the rest at any time
 
 A killed race leaves a folder like any other with less in it. What is absent is a fact that the
@@ -28,12 +28,12 @@ from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.errors import ResultsError, ScenarioError
 from swarmrace.faults import faults_of
 from swarmrace.model import Model
-from swarmrace.records import FORMAT, PeerInfo, PeerResult, RaceInfo, RunResult
+from swarmrace.records import CURVES, FORMAT, PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 
 FileKind = Literal["race", "run", "peer", "verdict"]
-CurveKind = Literal["arrivals", "deliveries"]
+CurveKind = Literal["arrivals", "written", "deliveries"]
 
 
 def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,30 @@ def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
     return data | {"transfer": transfer}
 
 
-MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 called it arrival when a block had been written, and gave the stall of what was read
+    where arrival was not observed."""
+    if kind != "peer" or not isinstance(data.get("transfer"), dict):
+        return data
+    transfer = dict(data["transfer"])
+    if str(transfer.get("unit")).startswith("block"):
+        for old, new in (
+            ("arrival", "written"),
+            ("arrivalVariation", "writtenVariation"),
+            ("arrivalsFile", "writtenFile"),
+            ("longestStallSeconds", "longestWrittenStallSeconds"),
+        ):
+            if old in transfer:
+                transfer[new] = transfer.pop(old)
+    elif transfer.get("arrivalsFile") is None:
+        transfer["longestStallSeconds"] = None
+    return data | {"transfer": transfer}
+
+
+MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {
+    1: _from_1,
+    2: _from_2,
+}
 """Format n to the step that turns a file of format n into one of n + 1. A step gets the file's kind
 and its content and returns the new content; `format` is raised for it."""
 
@@ -107,7 +130,7 @@ class Results:
         transfer = result.transfer if result else None
         if result is None or transfer is None:
             raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
-        name = transfer.arrivals_file if kind == "arrivals" else transfer.deliveries_file
+        name = getattr(transfer, f"{kind}_file")
         if name is None:
             raise ResultsError(f"{self.folder}: peer {peer} recorded no {kind} in run {run_id!r}")
         path = self.folder / "runs" / run_id / Path(name).name
@@ -270,7 +293,7 @@ def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
 def _check_curves(folder: Path, record: Path, peer: PeerResult, faults: list[str]) -> None:
     """Name what is missing, torn, or of another transfer than that of the record."""
     transfer = peer.transfer
-    for file in (transfer.arrivals_file, transfer.deliveries_file) if transfer else ():
+    for file in (getattr(transfer, f"{name}_file") for name in CURVES.values() if transfer):
         if file is None:
             continue
         path = record.with_name(Path(file).name)

@@ -16,7 +16,7 @@ from typing import Any
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
 from swarmrace.errors import Reason, TransferError
-from swarmrace.records import MARK_PERCENTS, Failure, Mark, Transfer
+from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
 
@@ -124,7 +124,7 @@ class _Watch:
         record, limits, now_ns = self._record, self._timeouts, clock.now_ns()
         if record.done_ns is not None:
             return None
-        log = record.arrivals if record.arrivals is not None else record.deliverable
+        log = record.main
         discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
         elapsed = (now_ns - self._stamp_ns) / 1e9
         if not discovered:
@@ -174,7 +174,7 @@ def _prompt_wakeup() -> Iterator[None]:
 def summarize(
     record: Record, observes: Observes, start_ns: int, stamp_ns: int, end_ns: int
 ) -> tuple[Transfer, dict[str, Curve]]:
-    """Return a transfer's figures, and the curves to be stored (`arrivals`, `deliveries`).
+    """Return a transfer's figures, and the curves to be stored, by their names in `CURVES`.
 
     Args:
         record: what the system wrote down.
@@ -186,31 +186,28 @@ def summarize(
     span_ns = end_ns - stamp_ns
     curves: dict[str, Curve] = {}
     figures: dict[str, Any] = {}
-    if record.arrivals is not None:
-        curves["arrivals"] = curve = record.arrivals.curve(stamp_ns, record.size_bytes)
-        figures["arrival"] = _marks(curve, observes)
-        figures["arrival_variation"] = curve.variation()
+    for kind, log in (("arrival", record.arrivals), ("written", record.written)):
+        if log is None:
+            continue
+        curves[CURVES[kind]] = curve = log.curve(stamp_ns, record.size_bytes)
+        figures[kind] = _marks(curve, observes)
+        figures[f"{kind}_variation"] = curve.variation()
+        name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
+        figures[name] = curve.longest_stall(span_ns)[0] / 1e9
         if curve.offsets_known and record.unlogged_duplicates is not None:
             figures["duplicate_bytes"] = curve.duplicate_bytes + record.unlogged_duplicates
     if record.deliverable is not None:
-        ready = (
-            curves["arrivals"]
-            if record.deliverable is record.arrivals
-            else record.deliverable.curve(stamp_ns, record.size_bytes)
-        )
-        if ready is not curves.get("arrivals"):
-            curves["deliveries"] = ready
+        if record.deliverable is record.arrivals:
+            ready = curves["arrivals"]
+        else:
+            curves["deliveries"] = ready = record.deliverable.curve(stamp_ns, record.size_bytes)
         prefix = ready.prefix()
         figures["delivery"] = _marks(prefix, observes)
         figures["delivery_variation"] = prefix.variation()
         figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns)[0] / 1e9
-    main = curves.get("arrivals") or curves.get("deliveries")
+    main = next((curves[name] for name in CURVES.values() if name in curves), None)
     if main is not None:
-        figures |= {
-            "received_bytes": main.total_bytes,
-            "records": main.records,
-            "longest_stall_seconds": main.longest_stall(span_ns)[0] / 1e9,
-        }
+        figures |= {"received_bytes": main.total_bytes, "records": main.records}
     complete = record.complete
     if complete is None:
         complete = main is None or main.complete
@@ -236,7 +233,7 @@ def _since(t_ns: int | None, stamp_ns: int) -> float | None:
 def _of_done(figures: Mapping[str, Any], observes: Observes) -> float:
     """Return what is unknown of done: the finer of its marks at 100 %; of a system that shows no
     bytes at all, the interval at which it is polled."""
-    marks = [*figures.get("arrival", ()), *figures.get("delivery", ())]
+    marks = [mark for kind in CURVES for mark in figures.get(kind, ())]
     known = [mark.resolution_seconds for mark in marks if mark.percent == 100]
     return min(known, default=observes.poll_seconds)
 

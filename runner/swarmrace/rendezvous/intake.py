@@ -19,6 +19,7 @@ from swarmrace.faults import faults_of
 from swarmrace.payload import file_sha256
 from swarmrace.records import PeerResult
 from swarmrace.rendezvous.conductor import Conductor
+from swarmrace.rendezvous.messages import RESULT_SUFFIXES
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import STATE_FILE, Store
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
@@ -26,7 +27,9 @@ from swarmrace.systems import doubles
 
 MOST_JSON_BYTES = 8_000_000
 MOST_NPZ_BYTES = 1_000_000_000
-_NAME = re.compile(r"([a-z][a-z0-9-]*)-(0|[1-9][0-9]{0,3})\.(json|arrivals\.npz|deliveries\.npz)")
+_NAME = re.compile(
+    rf"([a-z][a-z0-9-]*)-(0|[1-9][0-9]{{0,3}})\.({'|'.join(map(re.escape, RESULT_SUFFIXES))})"
+)
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 _ZIP = b"PK\x03\x04"
 
@@ -50,7 +53,7 @@ class Intake:
 
         Args:
             run_id: the run.
-            name: `{entrant}-{peer}.json`, `.arrivals.npz` or `.deliveries.npz`.
+            name: `{entrant}-{peer}.` and one of `RESULT_SUFFIXES`.
             digest: `Content-Digest` (RFC 9530) with `sha-256`.
             body: the content, in chunks of any size.
 
@@ -91,7 +94,7 @@ class Intake:
         if match is None or match[1] != run.entrant:
             raise RefusedError(
                 404,
-                f"{name!r}: expected {run.entrant}-PEER.json, .arrivals.npz or .deliveries.npz",
+                f"{name!r}: expected {run.entrant}-PEER. and one of {', '.join(RESULT_SUFFIXES)}",
             )
         roster = self._conductor.roster
         peer = roster.known(run.entrant, int(match[2]))

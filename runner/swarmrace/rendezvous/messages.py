@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from swarmrace.definitions import BARRIERS
 from swarmrace.model import Model
-from swarmrace.records import Failure
+from swarmrace.records import CURVES, Failure
 
 STAGE_OF: Final[dict[str, str]] = dict(
     zip(
@@ -105,7 +105,7 @@ def encode(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":")).encode()
 
 
-RESULT_SUFFIXES: Final = ("json", "arrivals.npz", "deliveries.npz")
+RESULT_SUFFIXES: Final = ("json", *(f"{name}.npz" for name in CURVES.values()))
 
 
 def result_name(entrant: str, peer: int, suffix: str = "json") -> str:

@@ -107,11 +107,14 @@ class Observes:
     """Which of the definitions a system can observe, under its options."""
 
     arrival: bool
-    """A byte has arrived when the leecher's node holds it, in any order."""
+    """A byte has arrived when the leecher has received it from the socket, in any order."""
     delivery: bool
     """The length of the verified prefix that an application can read in order."""
     unit: str
-    """What one record is: `block of 16 KiB`, `read`, `poll every 100 ms`."""
+    """What one record of arrival is (without arrival, of what is observed): `read`,
+    `poll every 100 ms`."""
+    written: bool = False
+    """A byte is written when the leecher's node has handed it to its disk, in any order."""
     poll_seconds: float = 0.0
     """How long a record may lie behind what it records, where the system is polled."""
     in_order: bool = False
@@ -133,6 +136,8 @@ class Meanings:
     """When discovery ends."""
     arrival: str = ""
     """What one record of arrival says; empty where it isn't observed."""
+    written: str = ""
+    """What one record of `written` says; empty where it isn't observed."""
     delivery: str = ""
     """What one record of delivery says; empty where it isn't observed."""
     comparable_by: str = ""
@@ -146,9 +151,10 @@ class Meanings:
 class Record:
     """What one fetch records, written by the system and read by `peer` while it runs.
 
-    `arrivals` gets a record when bytes are held, `deliverable` when bytes are verified and can be
-    read (in any order; the prefix is derived). A system for which both are one writes one log and
-    sets `deliverable` to it. What a system doesn't observe stays None.
+    `arrivals` gets a record when bytes have been received, `written` when the node has written
+    bytes, `deliverable` when bytes are verified and can be read (in any order; the prefix is
+    derived). A system for which arrival and delivery are one writes one log and sets both to it.
+    What a system doesn't observe stays None.
 
     Args:
         clock: stamps `discovered` and `finished`.
@@ -159,6 +165,7 @@ class Record:
         self.clock = clock
         self.size_bytes = size_bytes
         self.arrivals: ByteLog | None = None
+        self.written: ByteLog | None = None
         self.deliverable: ByteLog | None = None
         self.start_ns: int | None = None
         """The leecher's start stamp, set by `transfer.race`."""
@@ -187,8 +194,13 @@ class Record:
     @property
     def progress_bytes(self) -> int:
         """Payload bytes recorded so far, duplicates included: for the display and stall watch."""
-        log = self.arrivals if self.arrivals is not None else self.deliverable
-        return log.bytes_recorded if log is not None else 0
+        return self.main.bytes_recorded if self.main is not None else 0
+
+    @property
+    def main(self) -> ByteLog | None:
+        """The first of arrivals, written and deliverable that is recorded."""
+        logs = (self.arrivals, self.written, self.deliverable)
+        return next((log for log in logs if log is not None), None)
 
 
 class System(abc.ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from swarmrace.records import MARK_PERCENTS, PeerResult, Transfer
+from swarmrace.records import CURVES, MARK_PERCENTS, PeerResult, Transfer
 from swarmrace.systems.abc import Observes
 from swarmrace.units import format_seconds
 from swarmrace.verdict import stats
@@ -191,7 +191,7 @@ def _counts(pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) ->
 
 def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
     result = []
-    for kind in ("arrival", "delivery"):
+    for kind in _observed(a, b):
         why_not = mark_fault(a, b, kind)
         for percent in MARK_PERCENTS:
             if why_not:
@@ -203,8 +203,13 @@ def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
     return result
 
 
+def _observed(a: Side, b: Side) -> list[str]:
+    """Return the kinds of curve that at least one of the two observes."""
+    return [k for k in CURVES if getattr(a.observes, k) or getattr(b.observes, k)]
+
+
 def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
-    """Stalls and variations, arrival against arrival and delivery against delivery.
+    """Stalls and variations, each kind of curve against the same kind.
 
     What failed counts as worse than any: it would look steady by having ended early. So the longest
     stall of a run with a failed transfer is infinite; its variation, the median leecher's, is so
@@ -212,6 +217,8 @@ def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
     """
     result = {}
     for name, kind in STABILITY.items():
+        if kind not in _observed(a, b):
+            continue
         why_not = mark_fault(a, b, kind)
         if why_not:
             result[name] = FigureRatio(kind=kind, why_not=why_not)
@@ -301,7 +308,11 @@ def _of_done(transfer: Transfer, observes: Observes) -> float:
     100 %, or of a system that shows no bytes the poll interval."""
     if transfer.done_resolution_seconds is not None:
         return transfer.done_resolution_seconds
-    marks = [mark for mark in (*transfer.arrival, *transfer.delivery) if mark.percent == 100]
+    marks = [
+        mark
+        for mark in (*transfer.arrival, *transfer.written, *transfer.delivery)
+        if mark.percent == 100
+    ]
     return min((mark.resolution_seconds for mark in marks), default=observes.poll_seconds)
 
 

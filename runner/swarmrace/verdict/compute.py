@@ -11,7 +11,7 @@ from typing import Any
 from swarmrace.definitions import DEFINITIONS
 from swarmrace.entrants import EntrantOptions
 from swarmrace.errors import UnavailableError
-from swarmrace.records import PeerInfo
+from swarmrace.records import CURVES, PeerInfo
 from swarmrace.results import Results
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
@@ -159,15 +159,14 @@ def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
         return told
     return replace(
         told,
-        arrival=any(transfer.arrival for transfer in transfers),
-        delivery=any(transfer.delivery for transfer in transfers),
+        **{kind: any(getattr(transfer, kind) for transfer in transfers) for kind in CURVES},
         unit=next((transfer.unit for transfer in transfers if transfer.unit), told.unit),
     )
 
 
 def _entrant(side: Side, results: Results) -> EntrantVerdict:
     spec, observes, race = _spec(side.options.kind), side.observes, results.scenario.race
-    kinds = [kind for kind in ("arrival", "delivery") if getattr(observes, kind)]
+    kinds = [kind for kind in CURVES if getattr(observes, kind)]
     counted = [each for each in side.views if each.status != "missing"]
     system = described(side)
     found = figures.figures(side.views, race, side.infos, kinds)
@@ -178,6 +177,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         profile=side.options.profile,
         changed=dict(side.changed),
         arrival=observes.arrival,
+        written=observes.written,
         delivery=observes.delivery,
         in_order=observes.in_order,
         unit=observes.unit,

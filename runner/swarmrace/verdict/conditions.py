@@ -133,6 +133,7 @@ def _observed(verdict: Verdict) -> Table:
     row("published when", *meaning("published"))
     row("discovery ends when", *meaning("discovered"))
     row("arrival", *(_kind(e, "arrival", e.arrival) for e in entrants))
+    row("written", *(_kind(e, "written", e.written) for e in entrants))
     row("delivery", *(_kind(e, "delivery", e.delivery) for e in entrants))
     row("in order", *("yes" if e.in_order else "no" for e in entrants))
     row("done when", *meaning("done"))

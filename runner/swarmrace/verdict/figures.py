@@ -59,13 +59,13 @@ def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
 
 
 def variation(peer: PeerResult, kind: str) -> float | None:
-    """Return a leecher's variation of arrival or of delivery."""
+    """Return a leecher's variation of one kind of curve."""
     return peer.transfer and getattr(peer.transfer, f"{kind}_variation")
 
 
 def stall(peer: PeerResult, kind: str) -> float | None:
-    """Return a leecher's longest stall of arrival or of delivery."""
-    name = "longest_stall_seconds" if kind == "arrival" else "longest_delivery_stall_seconds"
+    """Return a leecher's longest stall of one kind of curve."""
+    name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
     return peer.transfer and getattr(peer.transfer, name)
 
 
@@ -81,7 +81,7 @@ def figures(
         views: its runs; missing ones are left out here.
         race: the scenario's.
         infos: its peers, for measured rates.
-        kinds: which of `arrival` and `delivery` it observes.
+        kinds: which of `records.CURVES` it observes.
     """
     runs = [view for view in views if view.status != "missing"]
     size_bytes, payload = race.file_size, race.file_size * race.leechers
@@ -289,7 +289,7 @@ def _stability(
     result = {"duplicates": summarize(duplicates)}
     for kind in kinds:
         result[f"{kind}Variation"] = median(partial(variation, kind=kind))
-        name = "longestStall" if kind == "arrival" else "longestDeliveryStall"
+        name = "longestStall" if kind == "arrival" else f"longest{kind.capitalize()}Stall"
         result[name] = most(partial(stall, kind=kind))
     return result
 

@@ -57,6 +57,7 @@ FIGURES: dict[str, Figure] = {
     "uploadSpeed": Figure("byte/second", "upload speed", "file size over publish"),
     "discovery": Figure("second", "discovery", "median over leechers"),
     **_marks("arrival"),
+    **_marks("written"),
     **_marks("delivery"),
     "startLagP99": Figure(
         "second",
@@ -71,10 +72,12 @@ FIGURES: dict[str, Figure] = {
     ),
     "duplicates": Figure("1", "duplicate payload", "duplicate bytes over payload × leechers"),
     "longestStall": Figure("second", "longest stall (arrival)", "most over leechers"),
+    "longestWrittenStall": Figure("second", "longest stall (written)", "most over leechers"),
     "longestDeliveryStall": Figure("second", "longest stall (delivery)", "most over leechers"),
     "arrivalVariation": Figure(
         "1", "variation (arrival)", "of throughput in 100 ms bins, median leecher's coefficient"
     ),
+    "writtenVariation": Figure("1", "variation (written)", "likewise"),
     "deliveryVariation": Figure("1", "variation (delivery)", "likewise"),
     "spread": Figure("1", "spread between runs (CV)", "sd over mean of the runs' t100"),
     "cpuLeecher": Figure("second", "CPU, median leecher", "the system's CPU seconds"),
@@ -103,8 +106,10 @@ FIGURES: dict[str, Figure] = {
 
 STABILITY: dict[str, str] = {
     "longestStall": "arrival",
+    "longestWrittenStall": "written",
     "longestDeliveryStall": "delivery",
     "arrivalVariation": "arrival",
+    "writtenVariation": "written",
     "deliveryVariation": "delivery",
 }
 """Figures of stability that are of one kind of record, and set against the same kind only."""
@@ -151,7 +156,7 @@ class Ratio(Model):
 class MarkRatio(Model):
     """One mark of two entrants, like set against like."""
 
-    kind: Literal["arrival", "delivery"]
+    kind: Literal["arrival", "written", "delivery"]
     percent: float
     ratio: Ratio | None = None
     why_not: str = ""
@@ -160,7 +165,7 @@ class MarkRatio(Model):
 class FigureRatio(Model):
     """One figure of stability of two entrants, like set against like."""
 
-    kind: Literal["arrival", "delivery"]
+    kind: Literal["arrival", "written", "delivery"]
     ratio: Ratio | None = None
     why_not: str = ""
 
@@ -253,6 +258,7 @@ class EntrantVerdict(Model):
     """Options given that change the program's settings beside the profile, with their values; of
     a list or a map the name alone."""
     arrival: bool
+    written: bool
     delivery: bool
     in_order: bool
     unit: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.records import CURVES, MARK_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
 from swarmrace.verdict.layout import Row
 from swarmrace.verdict.model import (
@@ -30,8 +30,10 @@ _AFTER = (
         "Stability",
         (
             "longestStall",
+            "longestWrittenStall",
             "longestDeliveryStall",
             "arrivalVariation",
+            "writtenVariation",
             "deliveryVariation",
             "spread",
         ),
@@ -77,7 +79,7 @@ def rows(
         if title == "Upload" and group:
             group[2:2] = _steps(entrants, comparison)  # below the publish
         result.extend(group)
-    for kind in ("arrival", "delivery"):
+    for kind in CURVES:
         result.extend(_marks(kind, entrants, comparison, signs))
     for title, figures in _AFTER:
         result.extend(_group(title, figures, entrants, comparison, signs))
@@ -129,7 +131,7 @@ def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
     for name in ("t100", "last"):
         cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
         result.append((FIGURES[name].label, cells))
-    for kind in ("arrival", "delivery"):
+    for kind in CURVES:
         if all(kind in not_compared(each) for each in comparisons):
             continue
         result.append((kind.capitalize(), []))
