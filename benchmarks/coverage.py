@@ -1,14 +1,15 @@
-"""How often the verdict's interval holds the true ratio: a simulation of the nominal 95 %.
+"""How often the verdict's interval holds the truth: a simulation of the nominal 95 %.
 
 Two entrants race in blocks. A run's time is its true time × a block effect that both share (the
-machine's mood of those minutes) × noise of its own. The true ratio is set; the interval is made by
-the verdict's own code; counted is how often it holds the truth.
+machine's mood of those minutes) × noise of its own. The interval is made by the verdict's own code;
+counted is how often it holds the truth. That is what the verdict estimates, the typical block: the
+pseudo-median of the block's log ratio, which is computed from the noise itself.
 
-The hard case is one in which only one of the two now and then takes far longer: its differences are
-skewed. The truth is then the ratio of the geometric means, which is what the verdict estimates. The
-aim is held up to slow runs of 1.4 times the usual; `--limits` shows how far coverage falls beyond.
+The hard kinds are one-sided: only one of the two now and then takes far longer. From 6 blocks on
+the limits rest on ranks, and the aim is held in every kind. Student's t, which is used below, rests
+on log-normal times: the aim is for those, and the other kinds show what it is worth there.
 
-    python benchmarks/coverage.py [--replicates N] [--seed N]
+    python -m benchmarks.coverage [--replicates N] [--seed N]
 
 Prints one JSON object a line: name, value, unit, spread (standard error), n, aim, met.
 """
@@ -17,20 +18,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import numpy as np
 
-from swarmrace.verdict.stats import t_half_widths
+from swarmrace.verdict import intervals
+from swarmrace.verdict.ranks import rank_sum_order, signed_rank_order
 
 AIM = 0.93
-BLOCKS = (3, 5, 10)
+RANKED_BLOCKS = (6, 10, 20, 50)
+T_BLOCKS = (3, 5)
+UNPAIRED_RUNS = (5, 10)
 RATIO = 1.9
 BLOCK_SPREAD = 0.2
 RUN_SPREAD = 0.08
+TRUTH_DRAWS = 4_000_000
+"""Of the pseudo-median: its standard error is below 0.0002, of an interval's half width of 0.02 and
+more."""
+_CHUNK = 2_000_000
+"""Pairs of blocks looked at in one go."""
 
 Noise = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+Case = tuple[Noise, Noise]
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -38,15 +48,15 @@ def _normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _heavy(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Student's t with 3 degrees: every 30th run or so lies beyond 3 spreads."""
+    """Student's t with 3 degrees: every 30th run or so is beyond 3 spreads."""
     return RUN_SPREAD * rng.standard_t(3, shape)
 
 
-def _slow_runs(factor: float) -> Noise:
-    """One run in ten takes `factor` times as long; centred, so that the truth stays the truth."""
+def _slow_runs(share: float, factor: float) -> Noise:
+    """Some runs take `factor` times as long."""
 
     def noise(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        return _normal(rng, shape) + math.log(factor) * ((rng.random(shape) < 0.1) - 0.1)
+        return _normal(rng, shape) + math.log(factor) * (rng.random(shape) < share)
 
     return noise
 
@@ -56,52 +66,103 @@ def _unlike(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return 4 * _normal(rng, shape)
 
 
-CASES: dict[str, tuple[Noise, Noise]] = {
-    "log-normal": (_normal, _normal),
-    "log-normal, one entrant with 4 times the spread": (_unlike, _normal),
+LOG_NORMAL = "log-normal"
+CASES: dict[str, Case] = {
+    LOG_NORMAL: (_normal, _normal),
+    f"{LOG_NORMAL}, one entrant with 4 times the spread": (_unlike, _normal),
     "heavy tails (t, 3 degrees)": (_heavy, _heavy),
-    "one run in ten 1.4 times as long, of both": (_slow_runs(1.4), _slow_runs(1.4)),
-    "one run in ten 1.4 times as long, of one": (_slow_runs(1.4), _normal),
-}
-LIMITS: dict[str, tuple[Noise, Noise]] = {
-    f"limit: one run in ten {factor} times as long, of one": (_slow_runs(factor), _normal)
-    for factor in (1.5, 2, 3)
+    "one run in ten 1.4 times as long, of both": (_slow_runs(0.1, 1.4), _slow_runs(0.1, 1.4)),
+    "one run in ten 1.4 times as long, of one": (_slow_runs(0.1, 1.4), _normal),
+    "one run in five 2.2 times as long, of one": (_slow_runs(0.2, 2.2), _normal),
+    "one run in ten 7.4 times as long, of one": (_slow_runs(0.1, 7.4), _normal),
 }
 
 
-def coverage(
-    case: tuple[Noise, Noise], blocks: int, replicates: int, rng: np.random.Generator
-) -> float:
-    """Return the share of `replicates` races whose interval holds the true ratio."""
-    shape = (replicates, blocks)
+def pseudo_median(case: Case, rng: np.random.Generator) -> float:
+    """Return the typical block's log ratio, beside the true ratio: the median of the mean of two
+    independent blocks."""
+    a, b = (noise(rng, (2, TRUTH_DRAWS)) for noise in case)
+    return float(np.median((a - b).mean(axis=0)))
+
+
+def shift(case: Case, rng: np.random.Generator) -> float:
+    """Return the same of runs that aren't paired: the median of their difference."""
+    a, b = (noise(rng, (1, TRUTH_DRAWS)) for noise in case)
+    return float(np.median(a - b))
+
+
+def paired(case: Case, blocks: int, truth: float, count: int, rng: np.random.Generator) -> int:
+    """Return how many of `count` races have an interval that holds the truth."""
+    shape = (count, blocks)
     mood = rng.normal(0.0, BLOCK_SPREAD, shape)
     log_a = math.log(RATIO) + mood + case[0](rng, shape)
     log_b = mood + case[1](rng, shape)
     ratios = log_a - log_b
-    error = np.abs(ratios.mean(axis=-1) - math.log(RATIO))
-    return float(np.mean(error <= t_half_widths(ratios)))
+    true = math.log(RATIO) + truth
+    if blocks < intervals.LEAST_RANKED:
+        half = intervals.t_half_widths(ratios)
+        return int(np.sum(np.abs(ratios.mean(axis=-1) - true) <= half))
+    rank = signed_rank_order(blocks, intervals.CONFIDENCE).rank
+    low, high = intervals.limits(intervals.walsh_averages(ratios), rank)
+    return int(np.sum((low <= true) & (true <= high)))
+
+
+def unpaired(case: Case, runs: int, truth: float, count: int, rng: np.random.Generator) -> int:
+    """Return the same of as many unpaired runs of each side, each in a mood of its own."""
+    shape = (count, runs)
+    log_a, log_b = (rng.normal(0.0, BLOCK_SPREAD, shape) + noise(rng, shape) for noise in case)
+    shifts = (log_a[:, :, None] - log_b[:, None, :]).reshape(count, -1)
+    rank = rank_sum_order(runs, runs, intervals.CONFIDENCE).rank
+    low, high = intervals.limits(shifts, rank)
+    return int(np.sum((low <= truth) & (truth <= high)))
+
+
+def coverage(
+    judge: Callable[..., int],
+    case: Case,
+    blocks: int,
+    truth: float,
+    replicates: int,
+    rng: np.random.Generator,
+) -> float:
+    """Return the share of `replicates` races whose interval holds the truth."""
+    most = max(1, _CHUNK // blocks**2)
+    chunks = [most] * (replicates // most) + [replicates % most]
+    return sum(judge(case, blocks, truth, count, rng) for count in chunks) / replicates
+
+
+def rows(replicates: int, rng: np.random.Generator) -> Iterator[tuple[str, float, bool]]:
+    """Yield name, coverage and whether the aim is for it."""
+    for name, case in CASES.items():
+        truth = pseudo_median(case, rng)
+        for blocks in T_BLOCKS:
+            value = coverage(paired, case, blocks, truth, replicates, rng)
+            yield f"coverage of Student's t, {name}, {blocks} blocks", value, name == LOG_NORMAL
+        for blocks in RANKED_BLOCKS:
+            value = coverage(paired, case, blocks, truth, replicates, rng)
+            yield f"coverage of signed ranks, {name}, {blocks} blocks", value, True
+        truth = shift(case, rng)
+        for runs in UNPAIRED_RUNS:
+            value = coverage(unpaired, case, runs, truth, replicates, rng)
+            yield f"coverage of rank sums, {name}, {runs} + {runs} runs", value, False
 
 
 @click.command()
 @click.option("--replicates", type=click.IntRange(1000), default=100_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--limits", is_flag=True, help="Show the cases in which it doesn't hold, too.")
-def main(replicates: int, seed: int, limits: bool) -> None:
-    """Simulate the coverage of the paired interval."""
-    rng = np.random.default_rng(seed)
-    for name, case in (CASES | LIMITS if limits else CASES).items():
-        for blocks in BLOCKS:
-            value = coverage(case, blocks, replicates, rng)
-            line = {
-                "name": f"coverage of the paired interval, {name}, {blocks} blocks",
-                "value": round(value, 4),
-                "unit": "1",
-                "spread": round(math.sqrt(value * (1 - value) / replicates), 4),
-                "n": replicates,
-                "aim": f">= {AIM}",
-                "met": value >= AIM,
-            }
-            click.echo(json.dumps(line))
+def main(replicates: int, seed: int) -> None:
+    """Simulate the coverage of the verdict's intervals."""
+    for name, value, aimed in rows(replicates, np.random.default_rng(seed)):
+        line = {
+            "name": name,
+            "value": round(value, 4),
+            "unit": "1",
+            "spread": round(math.sqrt(value * (1 - value) / replicates), 4),
+            "n": replicates,
+            "aim": f">= {AIM}" if aimed else "",
+            "met": value >= AIM or not aimed,
+        }
+        click.echo(json.dumps(line))
 
 
 if __name__ == "__main__":

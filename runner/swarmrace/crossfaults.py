@@ -112,6 +112,13 @@ def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Fault]:
                 f"{item}.of: found {found['of']!r}, expected another than the entrant: against "
                 "itself it is always met",
             )
+        within = getattr(acceptance, "within", None)
+        margin = getattr(acceptance, "margin", None)
+        if margin is not None and within is not None and within != "equivalent":
+            yield (
+                (f"{item}.margin", f"{item}.within"),
+                f"{item}.margin: found a margin, expected none: it belongs to within: equivalent",
+            )
 
 
 def _entrant(key: str, options: EntrantOptions, race: Race) -> Iterator[_Fault]:

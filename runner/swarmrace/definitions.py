@@ -111,12 +111,19 @@ DEFINITIONS: Final[dict[str, str]] = {
     "start) or to the runner's own slowness (making the payload, verifying it in time) is missing, "
     "not slow; what the entrant itself failed at is slower than any.",
     "reliability": "transfers completed of started, each failure with its reason and stage; "
-    "retries are counted.",
-    "ratio": "geometric mean over blocks of the ratios of the entrants' numbers, Student's t "
-    "interval of 95 % on logarithms; unpaired, the ratio of geometric means over runs with "
-    "Welch's. No interval below 3 blocks or with failed runs.",
-    "acceptance": "met: the interval's upper end is at most the bound; missed: its lower end is "
-    "above it; else undecided.",
+    "retries are counted. A run is complete when every leecher completed; the share of complete "
+    "runs has exact limits of 95 % (Clopper and Pearson).",
+    "ratio": "of the typical block: the pseudo-median of the blocks' ratios (Hodges and Lehmann) "
+    "with exact signed-rank limits of at least 95 %, from 6 complete blocks on; unpaired, of the "
+    "runs, with exact Mann–Whitney limits, from 5 + 5 runs. From 3 blocks on the geometric mean "
+    "with Student's t interval on logarithms (unpaired: Welch's), which assumes log-normal times "
+    "and no failed run. Below, no interval.",
+    "claim": "slower or faster: the interval excludes 1 by more than the resolution. No "
+    "difference: all of the interval, times the reference's median time, is within the resolution. "
+    "Otherwise: not shown to differ.",
+    "acceptance": "met: the interval's upper end is at most the bound, and enough runs are "
+    "complete; missed: its lower end is above it, or the share of complete runs is shown to be "
+    "below what is asked for; otherwise undecided.",
     "minimum": "max(F/u_s, F/d_min, N·F/(u_s+Σu_i)), Kumar and Ross 2006; bounds the last "
     "leecher's t100. HTTP's own: N·F/u_s.",
 }

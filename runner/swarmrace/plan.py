@@ -206,7 +206,7 @@ def _title(planned: Plan) -> str:
 
 def acceptance_warnings(scenario: Scenario) -> list[str]:
     """Return why acceptances that are set can't be decided, one line."""
-    from swarmrace.verdict.stats import LEAST_BLOCKS
+    from swarmrace.verdict.intervals import LEAST_BLOCKS
 
     found = scenario.race.repetitions
     if not scenario.race.acceptance or found >= LEAST_BLOCKS:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from swarmrace import cluster, yaml_file
 from swarmrace.crossfaults import cross_faults
@@ -85,12 +86,53 @@ class Network(Link):
         return Link(upload=self.upload, download=self.download)
 
 
+PRESETS = {"issue895": 1.2, "furps": 2.0}
+"""Presets of an acceptance's `within` that are a bound; docs/methodology.md has their sources."""
+MARGIN = 1.25
+"""Of `equivalent`, where the scenario gives none: times between 80 and 125 %."""
+
+
+Preset = Literal["issue895", "furps", "equivalent"]
+
+
+def _within(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    if not number and value not in get_args(Preset):
+        raise ValueError(
+            f"found {in_yaml(value)}, expected a number above 0, or one of "
+            f"{', '.join(get_args(Preset))}"
+        )
+    return value
+
+
+Within = Annotated[Annotated[float, Field(gt=0)] | Preset, BeforeValidator(_within)]
+
+
 class Acceptance(Model):
-    """`entrant` must be within `within` times the time of `of`, on the t100 of the runs."""
+    """`entrant` must be within `within` times the time of `of`, on the t100 of the runs, and
+    complete in most of its runs."""
 
     entrant: str
-    within: Annotated[float, Field(gt=0), NoText]
+    within: Within
+    """A number, or `issue895` (1.2), `furps` (2.0: not less than 50 % of the performance), or
+    `equivalent` (the 90 % interval between 1/`margin` and `margin`)."""
     of: str
+    completion: Annotated[float, Field(ge=0, le=1), NoText] = 0.9
+    """Share of the entrant's runs in which every leecher must complete."""
+    margin: Annotated[float, Field(gt=1), NoText] | None = None
+    """Of `within: equivalent` only; 1.25 where it is absent."""
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether two one-sided tests are asked for instead of a bound."""
+        return self.within == "equivalent"
+
+    @property
+    def bound(self) -> float:
+        """The number that `within` stands for."""
+        if self.equivalent:
+            return self.margin or MARGIN
+        return PRESETS[self.within] if isinstance(self.within, str) else self.within
 
 
 class Matrix(Model):

@@ -8,9 +8,9 @@ from swarmrace.errors import Exit
 from swarmrace.verdict import compute
 
 
-def verdict_of(tmp_path, x, y, within, *, more=(), **folder):
-    acceptance = [{"entrant": "x", "within": within, "of": "y"}, *more]
-    scenario = scenario_of({"x": HTTP, "y": HTTP}, acceptance=acceptance)
+def verdict_of(tmp_path, x, y, within, *, more=(), keys=None, **folder):
+    acceptance = [{"entrant": "x", "within": within, "of": "y"} | (keys or {}), *more]
+    scenario = scenario_of({"x": HTTP, "y": HTTP}, acceptance=acceptance, repetitions=len(x))
     return compute(results.load(build(tmp_path, scenario, {"x": x, "y": y}, **folder)))
 
 
@@ -32,7 +32,7 @@ def test_three_ways(tmp_path, within, verdict, code):
     [item] = found.acceptance
     assert (item.verdict, found.exit) == (verdict, code)
     assert item.ratio.estimate == pytest.approx((2 * 2.1 * 2.2) ** (1 / 3))
-    assert "2.10 [1.86, 2.36]" in item.text
+    assert "2.10 × [1.86, 2.36]" in item.text
     assert item.text.startswith(f"{verdict}: x (stock) within {within:g} × ")
 
 
@@ -84,11 +84,17 @@ def test_it_runs_the_way_the_scenario_says_and_not_the_headline(tmp_path):
 @pytest.mark.parametrize(
     ("x", "y", "verdict", "why"),
     [
-        (flat(1, INF, 1), flat(1, 1, 1), "undecided", "no interval: failed transfers"),
+        (flat(1, INF, 1), flat(1, 1, 1), "undecided", "no interval below 6 blocks with failed"),
         (flat(INF, INF, INF), flat(1, 1, 1), "missed", "failed in every block"),
         (flat(1, 1, 1), flat(INF, INF, INF), "met", "the other failed in every block"),
-        ([*flat(INF, INF), None], flat(1, 1, 1), "undecided", "below 3 blocks nothing is decided"),
-        ([*flat(1, 1), None], flat(1, 1, 1), "undecided", "1.00 [no interval below 3 blocks]"),
+        # The runs decide, not only the blocks: 0 of 2 excludes 0.9.
+        (
+            [*flat(INF, INF), None],
+            flat(1, 1, 1),
+            "missed",
+            "complete in 0 of 2 runs, at most 0.776",
+        ),
+        ([*flat(1, 1), None], flat(1, 1, 1), "undecided", "1.00 × [no interval below 3 blocks]"),
         ([None] * 3, flat(1, 1, 1), "undecided", "no block has a number of both"),
     ],
 )
@@ -96,6 +102,74 @@ def test_failures_and_too_few_blocks(tmp_path, x, y, verdict, why):
     [item] = verdict_of(tmp_path, x, y, 1.2).acceptance
     assert item.verdict == verdict
     assert why in item.text
+
+
+PART = [0.8, 0.8, INF]  # fewer than half of the leechers fail: the run's number is finite
+
+
+@pytest.mark.parametrize(
+    ("complete", "runs", "verdict"),
+    [(1, 4, "missed"), (0, 5, "missed"), (2, 4, "undecided"), (4, 5, "undecided"), (5, 5, "met")],
+)
+def test_an_acceptance_asks_for_complete_runs_too(tmp_path, complete, runs, verdict):
+    """The times alone, 0.8, would meet it."""
+    x = [*flat(*[0.8] * complete), *[PART] * (runs - complete)]
+    y = flat(*[1] * complete) + [[1, 1, INF]] * (runs - complete)
+    found = verdict_of(tmp_path, x, y, 1.2)
+    [item] = found.acceptance
+    assert (item.verdict, item.complete_runs, item.runs) == (verdict, complete, runs)
+    if complete < runs:
+        assert f"complete in {complete} of {runs} runs" in item.text
+        assert f"x failed in {runs - complete} of {3 * runs} transfers" in found.headline[0]
+
+
+def test_completion_is_the_scenarios_to_set(tmp_path):
+    x = [*flat(0.8, 0.8), PART, PART]
+    y = [*flat(1, 1), [1, 1, INF], [1, 1, INF]]
+    keys = {"completion": 0.5}
+    assert verdict_of(tmp_path / "1", x, y, 1.2, keys=keys).acceptance[0].verdict == "met"
+    keys = {"completion": 1}
+    assert verdict_of(tmp_path / "2", x, y, 1.2, keys=keys).acceptance[0].verdict == "missed"
+
+
+@pytest.mark.parametrize(("incomplete", "verdict"), [(4, "met"), (5, "undecided")])
+def test_the_other_side_complete_in_significantly_more_blocks(tmp_path, incomplete, verdict):
+    """5 of 50 against none of 50: 1/32 by the exact sign test, one-sided."""
+    x = [*flat(*[0.8] * (50 - incomplete)), *[PART] * incomplete]
+    [item] = verdict_of(tmp_path, x, flat(*[1] * 50), 1.2).acceptance
+    assert item.verdict == verdict
+    assert ("y in 50 of 50: significantly more (p = 0.031)" in item.text) is (incomplete == 5)
+
+
+@pytest.mark.parametrize(
+    ("within", "ratios", "verdict"),
+    [
+        ("issue895", [1.1] * 6, "met"),
+        ("issue895", [1.3] * 6, "missed"),
+        ("furps", [1.9] * 6, "met"),
+        ("furps", [2.1] * 6, "missed"),
+        ("equivalent", [1.2] * 6, "met"),
+        ("equivalent", [0.85] * 6, "met"),
+        ("equivalent", [0.7] * 6, "missed"),
+        ("equivalent", [1.3] * 6, "missed"),
+        ("equivalent", [1.0, 1.0, 1.0, 1.0, 1.3, 1.4], "undecided"),
+        # At 90 % the 3rd of 21 averages from each end counts, at 95 % the outermost.
+        ("equivalent", [0.7, 0.9, 1, 1, 1, 1], "met"),
+    ],
+)
+def test_presets(tmp_path, within, ratios, verdict):
+    [item] = verdict_of(tmp_path, flat(*ratios), flat(*[1] * 6), within).acceptance
+    assert (item.verdict, item.within) == (verdict, within)
+    assert item.bound == {"issue895": 1.2, "furps": 2.0, "equivalent": 1.25}[within]
+    assert within in item.text
+
+
+def test_the_margin_of_equivalence_is_the_scenarios_to_set(tmp_path):
+    x, y = flat(*[1.3] * 6), flat(*[1] * 6)
+    keys = {"margin": 1.5}
+    [item] = verdict_of(tmp_path, x, y, "equivalent", keys=keys).acceptance
+    assert (item.verdict, item.bound) == ("met", 1.5)
+    assert "between 0.667 and 1.5 ×" in item.text
 
 
 @pytest.mark.parametrize(("resolution", "verdict"), [(0.001, "missed"), (0.1, "undecided")])
@@ -112,11 +186,6 @@ def test_a_time_of_zero_is_said_to_be_why_there_is_no_interval(tmp_path):
         "undecided: x (stock) within 1.2 × y's (stock) time (no interval: a time of zero)"
     )
     assert "a time of zero has no ratio" in found.headline[0]
-
-
-def test_why_there_is_no_interval_stands_in_one_pair_of_brackets(tmp_path):
-    [item] = verdict_of(tmp_path, flat(1, INF, 1), OTHER, 1.2).acceptance
-    assert item.text.endswith(" time (no interval: failed transfers)")
 
 
 def test_an_entrant_against_itself_is_never_decided(tmp_path):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from swarmrace.errors import Reason
 from swarmrace.records import Failure
-from swarmrace.verdict.compare import number, ratio
+from swarmrace.verdict.ratios import ratio
+from swarmrace.verdict.wording import digits
 
 
 def test_the_ratio_by_hand(tmp_path):
@@ -23,8 +24,8 @@ def test_the_ratio_by_hand(tmp_path):
     assert (pair.t100.slower, pair.t100.faster, pair.t100.ties) == (3, 0, 0)
     assert pair.t100.method == "paired t on logarithms"
     assert found.headline == [
-        "x (stock) took 2.52 × y's (stock) time [0.932, 6.81] over 3 blocks; "
-        "neither is shown to be faster"
+        "x (stock) took 2.52 × y's (stock) time [0.932, 6.81] over 3 blocks; not shown to differ; "
+        "the interval assumes log-normal times; last leecher 2.52 × [0.932, 6.81]"
     ]
 
 
@@ -45,7 +46,13 @@ def test_only_blocks_with_both_are_paired(tmp_path):
 @pytest.mark.parametrize(
     ("x", "y", "estimate", "counts", "text"),
     [
-        (flat(2, INF, 2), flat(1, 1, 3), None, (2, 1, 0), "no ratio, because transfers failed"),
+        (
+            flat(2, INF, 2),
+            flat(1, 1, 3),
+            "failed",
+            (2, 1, 0),
+            "transfers failed, no interval below 6 blocks with failed runs; x was slower in 2",
+        ),
         (
             flat(INF, INF, INF),
             flat(1, 1, 1),
@@ -54,17 +61,86 @@ def test_only_blocks_with_both_are_paired(tmp_path):
             "x failed in every one, y in none",
         ),
         (flat(1, 1, 1), flat(INF, INF, INF), 0.0, (0, 3, 0), "y failed in every one, x in none"),
-        (flat(INF, 1, 1), flat(INF, 2, 2), None, (0, 2, 1), "slower in 0, faster in 2, equal in 1"),
+        (flat(INF, 1), flat(2, INF), None, (1, 1, 0), "no interval below 3 blocks"),
     ],
 )
-def test_failures_leave_counts_and_no_interval(tmp_path, x, y, estimate, counts, text):
-    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, {"x": x, "y": y})
+def test_failures_in_a_few_blocks_leave_counts_and_no_interval(
+    tmp_path, x, y, estimate, counts, text
+):
+    entrants = {"x": HTTP, "y": HTTP}
+    times = {"x": x, "y": y}
+    found = verdict_between(tmp_path, entrants, times, repetitions=len(x))
     [pair] = found.comparisons
     assert pair.t100.estimate == estimate
     assert (pair.t100.low, pair.t100.high) == (None, None)
     assert (pair.t100.slower, pair.t100.faster, pair.t100.ties) == counts
-    assert pair.t100.method == "counts"
+    assert pair.t100.method == "points"
     assert text in pair.text
+
+
+@pytest.mark.parametrize(
+    ("x", "text", "low", "high"),
+    [
+        (
+            (INF, 2, 2, 2, 2, 2),
+            "x (stock) took 2.00 × y's (stock) time [2.00, failed]",
+            2,
+            "failed",
+        ),
+        (
+            (INF, INF, INF, INF, INF, 2),
+            "x (stock) failed where y (stock) did not, in the typical block [2.00, failed]",
+            2,
+            "failed",
+        ),
+    ],
+)
+def test_from_six_blocks_a_failure_is_slower_than_any(tmp_path, x, text, low, high):
+    times = {"x": flat(*x), "y": flat(*[1] * 6)}
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, repetitions=6)
+    [pair] = found.comparisons
+    assert found.headline[0].startswith(f"{text} over 6 blocks")
+    assert (pair.t100.low, pair.t100.high, pair.t100.claim) == (pytest.approx(low), high, "slower")
+    assert f"; x failed in {3 * x.count(INF)} of 18 transfers" in found.headline[0]
+
+
+def test_blocks_in_which_both_failed_are_counted_and_named(tmp_path):
+    times = {"x": flat(INF, *[2] * 6), "y": flat(INF, *[1] * 6)}
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, repetitions=7)
+    [pair] = found.comparisons
+    assert (pair.t100.blocks, pair.t100.both_failed) == (6, 1)
+    assert pair.t100.estimate == pytest.approx(2)
+    assert (
+        "over 6 blocks; last leecher 2.00 × [2.00, 2.00]; both failed in 1 of 7 blocks; "
+        in (found.headline[0])
+    )
+    times = {"x": flat(INF, INF, INF), "y": flat(INF, INF, INF)}
+    found = verdict_between(tmp_path / "2", {"x": HTTP, "y": HTTP}, times)
+    assert found.headline[0].startswith(
+        "x (stock) and y (stock): no ratio; both failed in 3 of 3 blocks"
+    )
+
+
+def test_failed_transfers_of_either_side_are_in_the_sentence(tmp_path):
+    """Fewer than half of the leechers fail, so every run has a finite number."""
+    times = {"x": [[0.8, 0.8, INF]] * 3, "y": [[1, 1, 1], [1, INF, 1], [1, 1, 1]]}
+    [line] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times).headline
+    assert line.startswith("x (stock) took 0.800 × y's (stock) time [0.800, 0.800] over 3 blocks")
+    assert "; x failed in 3 of 9 transfers; y failed in 1 of 9 transfers" in line
+
+
+def test_runs_that_an_entrant_kept_from_being_raced_are_in_the_sentence(tmp_path):
+    failure = Failure(reason=Reason.REFUSED, stage="publish")
+
+    def run(result):
+        if result.entrant != "x" or result.repetition != 1:
+            return result
+        return result.model_copy(update={"status": "not raced", "failure": failure})
+
+    times = {"x": flat(1, 1, 1), "y": flat(1, 1, 1)}
+    folder = {"run": run}
+    [line] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).headline
+    assert "; x failed before the start in 1 of 3 runs" in line
 
 
 def test_nothing_in_common(tmp_path):
@@ -73,23 +149,33 @@ def test_nothing_in_common(tmp_path):
     assert "nothing to compare, no block gave a number of both" in found.headline[0]
 
 
-@pytest.mark.parametrize(("resolution", "below"), [(0.1, True), (0.04, False)])
-def test_a_difference_below_the_resolution_is_none(tmp_path, resolution, below):
-    found = verdict_between(
-        tmp_path,
-        {"x": HTTP, "y": HTTP},
-        {"x": flat(1.05, 1.06, 1.05), "y": flat(1, 1, 1)},
-        folder={"resolution_seconds": resolution},
-    )
+@pytest.mark.parametrize(
+    ("x", "resolution", "claim", "text"),
+    [
+        # All of [1.04, 1.07] is within 100 ms of a second.
+        (
+            (1.05, 1.06, 1.05),
+            0.1,
+            "no difference",
+            "no difference at the resolution of 100 ms [1.0",
+        ),
+        ((1.05, 1.06, 1.05), 0.01, "slower", "took 1.05 ×"),
+        # It excludes 1, but by less than the resolution, and goes beyond it.
+        ((1.05, 1.06, 1.05), 0.05, "not shown to differ", "over 3 blocks; not shown to differ"),
+        ((0.95, 0.94, 0.95), 0.01, "faster", "took 0.947 ×"),
+        # A wide interval around 1 shows nothing, however close the estimate is.
+        ((0.5, 1, 2), 0.001, "not shown to differ", "took 1.00 × y's (stock) time [0.179, 5.59]"),
+        ((0.5, 1, 2), 0.1, "not shown to differ", "took 1.00 × y's (stock) time [0.179, 5.59]"),
+    ],
+)
+def test_what_an_interval_shows(tmp_path, x, resolution, claim, text):
+    times = {"x": flat(*x), "y": flat(1, 1, 1)}
+    folder = {"resolution_seconds": resolution}
+    found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
     [pair] = found.comparisons
-    assert pair.t100.below_resolution is below
-    assert pair.t100.ties == (3 if below else 0)
-    if below:
-        assert pair.text.startswith(
-            "x (stock) and y (stock): no difference at the resolution of 100 ms over 3 blocks"
-        )
-    else:
-        assert "took 1.05 ×" in pair.text
+    assert pair.t100.claim == claim
+    assert text in pair.text
+    assert ("not shown to differ" in pair.text) is (claim == "not shown to differ")
 
 
 def transfers(change):
@@ -118,7 +204,7 @@ def test_the_resolution_of_done_is_its_own(tmp_path):
     found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
     [pair] = found.comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.02, 0.02)
-    assert not pair.t100.below_resolution
+    assert pair.t100.claim == "slower"
     assert "took 50.8 ×" in pair.text
     assert marks(found, "x", "y")["arrival"][-1].ratio.resolution_seconds == 60
 
@@ -138,7 +224,7 @@ def test_a_poll_interval_bounds_done_where_no_byte_is_seen(tmp_path, of_format_1
     found = verdict_between(tmp_path, entrants, times, folder={"peer": transfers(unseen)})
     [pair] = found.comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (5, 5)
-    assert pair.t100.below_resolution
+    assert pair.t100.claim == "no difference"
     assert "no difference at the resolution of 5 s" in found.headline[0]
 
 
@@ -150,7 +236,7 @@ def test_the_last_leechers_number_has_the_last_leechers_resolution(tmp_path):
     folder = {"peer": transfers(change)}
     [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
     assert (pair.t100.resolution_seconds, pair.last.resolution_seconds) == (0.01, 0.5)
-    assert pair.last.below_resolution
+    assert pair.last.claim == "no difference"
 
 
 def marks(found, entrant, of):
@@ -223,7 +309,7 @@ def test_a_run_that_ended_early_is_not_steady(tmp_path):
     times = {"x": [[1, 1, INF], *flat(1, 1)], "y": flat(1, 1, 1)}
     [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times).comparisons
     stall = pair.stability["longestStall"].ratio
-    assert (stall.estimate, stall.method, stall.slower) == (None, "counts", 1)
+    assert (stall.claim, stall.method, stall.slower) == (None, "points", 1)
     # Its median leecher finished, so it has a variation.
     assert pair.stability["arrivalVariation"].ratio.estimate == pytest.approx(1)
 
@@ -257,7 +343,7 @@ def test_a_failed_run_is_less_steady_than_any(tmp_path, name, raced):
     folder = {"run": run, "peer": peer}
     [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder).comparisons
     found = pair.stability[name].ratio
-    assert (found.blocks, found.method, found.slower, found.ties) == (3, "counts", 1, 2)
+    assert (found.blocks, found.method, found.slower, found.ties) == (3, "points", 1, 2)
 
 
 def test_two_of_a_kind_compare_their_deliveries(tmp_path):
@@ -277,21 +363,27 @@ blocks = st.dictionaries(
 @given(blocks, blocks, st.booleans())
 def test_whatever_comes_a_ratio_never_looks_like_more_than_it_is(a, b, paired):
     found = ratio(a, b, paired=paired)
-    common = a.keys() & b.keys()
     if paired:
-        assert found.blocks == len(common) == found.slower + found.faster + found.ties
-        used = [side[block][0] for block in common for side in (a, b)]
+        common = a.keys() & b.keys()
+        pairs = [(a[block][0], b[block][0]) for block in common]
+        used = [value for pair in pairs if pair != (INF, INF) for value in pair]
+        assert found.blocks == len(used) / 2 == found.slower + found.faster + found.ties
+        assert found.blocks + found.both_failed == len(common)
     else:
         assert found.blocks == min(len(a), len(b))
         used = [value for value, _ in (*a.values(), *b.values())]
-    if found.blocks < 3 or INF in used:
-        assert found.low is None
-        assert found.high is None
-    else:
-        assert found.low <= found.estimate <= found.high
+    enough = found.blocks >= (6 if paired else 5)
+    assert found.has_interval is (enough or (found.blocks >= 3 and INF not in used))
+    if found.has_interval and found.estimate is not None:
+        low, estimate, high = (
+            INF if value == "failed" else value for value in (found.low, found.estimate, found.high)
+        )
+        assert low <= estimate <= high
     back = ratio(b, a, paired=paired)
     assert (found.slower, found.faster) == (back.faster, back.slower)
-    assert found.below_resolution == back.below_resolution
+    opposite = {"slower": "faster", "faster": "slower"}
+    if INF not in used and not min(found.resolution_seconds, 1):
+        assert back.claim == opposite.get(found.claim, found.claim)
 
 
 @pytest.mark.parametrize(
@@ -306,4 +398,4 @@ def test_whatever_comes_a_ratio_never_looks_like_more_than_it_is(a, b, paired):
     ],
 )
 def test_ratios_have_three_digits(value, text):
-    assert number(value) == text
+    assert digits(value) == text

@@ -16,8 +16,9 @@ from swarmrace.definitions import DEFINITIONS, RECORDING_CPU, STAGES
 from swarmrace.entrants import BitTorrentOptions, CodexOptions, HttpOptions
 from swarmrace.errors import Reason
 from swarmrace.model import Model
+from swarmrace.scenario import MARGIN, PRESETS
 from swarmrace.systems import load as load_system
-from swarmrace.verdict import flags, stats
+from swarmrace.verdict import flags, intervals
 from swarmrace.verdict.model import FIGURES
 from swarmrace.verdict.runs import INFRASTRUCTURE
 
@@ -42,8 +43,13 @@ def test_the_methodology_defines_nothing_else():
 
 
 def test_the_methodology_names_the_rules_as_they_are_coded():
-    assert f"fewer than {stats.LEAST_BLOCKS} complete blocks" in METHODOLOGY
-    assert f"interval of {stats.CONFIDENCE:.0%}".replace("%", " %") in METHODOLOGY
+    assert f"fewer than {intervals.LEAST_BLOCKS} complete blocks" in METHODOLOGY
+    assert f"Nominal is {intervals.CONFIDENCE:.0%}".replace("%", " %") in METHODOLOGY
+    assert f"| {intervals.LEAST_RANKED} and more |" in METHODOLOGY
+    assert f"from {intervals.LEAST_RANKED_RUNS} + {intervals.LEAST_RANKED_RUNS} runs" in METHODOLOGY
+    for preset, bound in PRESETS.items():
+        assert f"| `{preset}` | {bound}" in METHODOLOGY
+    assert f"`margin` ({MARGIN} by default)" in METHODOLOGY
     assert f"above {flags.WAITING_SHARE:.0%} of a core".replace("%", " %") in METHODOLOGY
     assert f"above {flags.START_LAG_SECONDS * 1000:g} ms" in METHODOLOGY
     assert {str(reason) for reason in INFRASTRUCTURE} == {

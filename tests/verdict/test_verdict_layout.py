@@ -10,8 +10,8 @@ from folder import BT, CODEX, HTTP, INF, verdict_between
 from rich.console import Console
 
 from swarmrace.verdict import render
-from swarmrace.verdict.compare import interval, number
 from swarmrace.verdict.entries import ratio_entry
+from swarmrace.verdict.wording import interval, value
 
 LONG = {"codex-newest-version": CODEX, "bittorrent-utp-off-x": BT | {"utp": False}}
 ENTRANTS = {
@@ -50,9 +50,9 @@ def test_every_ratio_and_interval_stands_whole_at_any_width(tmp_path, which, tim
     verdict = made(tmp_path, which, times)
     wanted = {ratio_entry(ratio) for ratio in ratios(verdict)}
     wanted |= {
-        f"{number(ratio.estimate)} {interval(ratio)}"
+        f"{value(ratio.estimate)} {interval(ratio)}"
         for ratio in ratios(verdict)
-        if ratio.low is not None and not ratio.below_resolution
+        if ratio.has_interval and ratio.claim != "no difference"
     }
     assert wanted
     pages = [render.text(verdict, width=width, wide=False) for width in (60, 72, 80, 100, 200)]

@@ -188,7 +188,7 @@ def test_failures_missing_runs_and_their_reasons_are_listed(four):
     assert re.search(r"\d{3}-codex: failed: peer \d: stall in race \(no byte for 120 s\)", text)
     assert re.search(r"\d{3}-codex: counted: peer \d: stall in race", text)
     assert "failure: stall in race" in text
-    assert "Acceptance undecided: codex (stock) within 1.2 ×" in text
+    assert "Acceptance missed: codex (stock) within 1.2 ×" in text
     assert "not observed" in text
     assert "network: upload 12.5 MB/s, loss 0.5 %" in text
 

@@ -103,6 +103,9 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
   {{- if eq $acceptance.entrant $acceptance.of -}}
     {{- $faults = append $faults (printf "global.race.acceptance.%d.of: found '%s', expected another than the entrant: against itself it is always met" $number $acceptance.of) -}}
   {{- end -}}
+  {{- if and $acceptance.margin (ne (toString $acceptance.within) "equivalent") -}}
+    {{- $faults = append $faults (printf "global.race.acceptance.%d.margin: found a margin, expected none: it belongs to within: equivalent" $number) -}}
+  {{- end -}}
 {{- end -}}
 {{- $smallest := 0 -}}{{- $biggest := 0 -}}
 {{- range $matrix.fileSize | default (list $race.fileSize) -}}

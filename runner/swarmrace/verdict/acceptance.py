@@ -1,82 +1,112 @@
-"""Acceptance: met, missed or undecided."""
+"""Acceptance: met, missed or undecided, by the times and by how often transfers came through."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from swarmrace.scenario import Acceptance, Race
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
-from swarmrace.verdict.compare import compare, interval, no_interval, number
-from swarmrace.verdict.model import AcceptanceVerdict, Ratio
-from swarmrace.verdict.sides import Side
-from swarmrace.verdict.stats import LEAST_BLOCKS
+from swarmrace.verdict import completion
+from swarmrace.verdict.compare import not_paired
+from swarmrace.verdict.intervals import CONFIDENCE, LEAST_BLOCKS
+from swarmrace.verdict.model import FAILED, AcceptanceVerdict, Judgement, Ratio
+from swarmrace.verdict.ratios import beyond, ratio
+from swarmrace.verdict.run_numbers import done, numbers
+from swarmrace.verdict.runs import complete_runs
+from swarmrace.verdict.sides import Side, never, unlike
+from swarmrace.verdict.wording import no_interval, ratio_text
+
+EQUIVALENCE_CONFIDENCE = 0.9
+"""Of the interval that must be inside [1/m, m]: two one-sided tests of 5 % each (D. J. Schuirmann,
+Journal of Pharmacokinetics and Biopharmaceutics 15, 1987)."""
+_WORST: tuple[Judgement, ...] = ("missed", "undecided", "met")
 
 
 def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> AcceptanceVerdict:
-    """Judge one acceptance by the interval of the runs' t100.
+    """Judge one acceptance by the interval of the runs' t100, and by the complete runs.
 
-    Met: the interval's upper end is at most `within`. Missed: its lower end is above it. Undecided:
-    it crosses, or there is none. What exceeds the bound by less than the marks' resolution does not
-    exceed it, so it is undecided rather than missed.
+    Met: the interval is within the bound. Missed: all of it is beyond the bound, by more than the
+    marks' resolution. Undecided: it crosses, or there is none. The worse of times and completion
+    decides.
     """
     entrant, of = sides[wanted.entrant], sides[wanted.of]
-    compared = compare(entrant, of, sequential=race.order == "sequential")
-    verdict, why = _judge(compared.t100, wanted.within)
+    paired = not not_paired(entrant, of, sequential=race.order == "sequential")
+    why_not = never(entrant, of)
+    confidence = EQUIVALENCE_CONFIDENCE if wanted.equivalent else CONFIDENCE
+    found = None
+    if not why_not:
+        found = ratio(
+            numbers(entrant, done), numbers(of, done), paired=paired, confidence=confidence
+        )
     if entrant.test_double or of.test_double:
-        verdict, why = "undecided", doubles.WARNING
+        why_not = doubles.WARNING
     elif entrant is of:
-        verdict, why = "undecided", "an entrant set against itself proves nothing"
-    elif compared.t100 is None:
-        why = compared.why_not
-    unequal = f"; {compared.unlike}" if compared.unlike else ""
+        why_not = "an entrant set against itself proves nothing"
+    verdict, why = ("undecided", why_not) if why_not else _by_times(found, wanted)
+    by_runs, why_runs = completion.judge(entrant, of, wanted.completion, paired=paired)
+    if not why_not:
+        verdict = min(verdict, by_runs, key=_WORST.index)
+    complete, runs = complete_runs(entrant.views)
+    reasons = "; ".join(filter(None, (why, why_runs)))
+    unequal = unlike(entrant, of)
     return AcceptanceVerdict(
         entrant=wanted.entrant,
         within=wanted.within,
+        bound=wanted.bound,
         of=wanted.of,
+        completion=wanted.completion,
         verdict=verdict,
-        ratio=compared.t100,
+        ratio=found,
+        complete_runs=complete,
+        runs=runs,
         text=(
-            f"{verdict}: {entrant.label} within {wanted.within:g} × "
-            f"{of.owner} time{f' ({why})' if why else ''}{unequal}"
+            f"{verdict}: {entrant.label} {_asked(wanted)} {of.owner} time"
+            f"{f' ({reasons})' if reasons else ''}{f'; {unequal}' if unequal else ''}"
         ),
     )
 
 
-def _judge(found: Ratio | None, within: float) -> tuple[str, str]:
+def _asked(wanted: Acceptance) -> str:
+    if wanted.equivalent:
+        return f"between {1 / wanted.bound:.3g} and {wanted.bound:g} × (equivalent)"
+    preset = f" ({wanted.within})" if isinstance(wanted.within, str) else ""
+    return f"within {wanted.bound:g} ×{preset}"
+
+
+def _by_times(found: Ratio | None, wanted: Acceptance) -> tuple[Judgement, str]:
     if found is None or found.blocks == 0:
         return "undecided", "no block has a number of both"
-    if found.estimate == "failed":
-        return _enough("missed", found, "it failed in every block, the other in none")
-    if found.estimate == 0.0:
-        return _enough("met", found, "the other failed in every block, it in none")
-    if not isinstance(found.low, float) or not isinstance(found.high, float):
-        if not isinstance(found.estimate, float):
-            return "undecided", no_interval(found)
-        return "undecided", f"{number(found.estimate)} {interval(found)}"
-    text = f"{number(found.estimate)} {interval(found)}"  # type: ignore[arg-type]
-    if found.high <= within:
-        return "met", text
-    if found.low > within:
-        if _excess_seconds(found, within) <= found.resolution_seconds * max(1.0, within):
-            resolution = format_seconds(found.resolution_seconds)
-            return "undecided", f"{text}, above it by less than the resolution of {resolution}"
+    if not found.has_interval:
+        return _without_interval(found)
+    text = ratio_text(found)
+    low, high = (_number(limit) for limit in (found.low, found.high))
+    if wanted.equivalent:
+        text += ", the 90 % interval"
+    above = low > wanted.bound
+    below = wanted.equivalent and high < 1 / wanted.bound
+    if above and not beyond(low, wanted.bound, found.reference_seconds, found.resolution_seconds):
+        resolution = format_seconds(found.resolution_seconds)
+        return "undecided", f"{text}, above it by less than the resolution of {resolution}"
+    if above or below:
         return "missed", text
+    if high <= wanted.bound and (not wanted.equivalent or low >= 1 / wanted.bound):
+        return "met", text
     return "undecided", f"{text}, which crosses it"
 
 
-def _enough(verdict: str, found: Ratio, why: str) -> tuple[str, str]:
+def _without_interval(found: Ratio) -> tuple[Judgement, str]:
+    """Decided only where one failed in every block and the other in none."""
+    failed = {
+        FAILED: "it failed in every block, the other in none",
+        0.0: "the other failed in every block, it in none",
+    }
+    if found.claim is not None and found.estimate in failed:
+        return "missed" if found.estimate == FAILED else "met", failed[found.estimate]
     if found.blocks < LEAST_BLOCKS:
-        return "undecided", f"{why}, but below {LEAST_BLOCKS} blocks nothing is decided"
-    return verdict, why
+        return "undecided", ratio_text(found)
+    return "undecided", no_interval(found)
 
 
-def _excess_seconds(found: Ratio, within: float) -> float:
-    """Return how far the entrant's typical time lies above `within` times the other's."""
-    assert isinstance(found.estimate, float)
-    assert found.difference_seconds is not None
-    if found.estimate == 1.0:
-        return math.inf if within < 1 else 0.0
-    of = found.difference_seconds / (found.estimate - 1)
-    return (found.estimate - within) * of
+def _number(limit: object) -> float:
+    return float("inf") if limit == FAILED else float(limit)  # type: ignore[arg-type]

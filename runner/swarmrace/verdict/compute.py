@@ -18,7 +18,7 @@ from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
 from swarmrace.verdict import figures
 from swarmrace.verdict.acceptance import accept
-from swarmrace.verdict.compare import compare, done_resolution
+from swarmrace.verdict.compare import compare
 from swarmrace.verdict.flags import entrant_flags, race_flags
 from swarmrace.verdict.model import (
     FIGURES,
@@ -29,6 +29,7 @@ from swarmrace.verdict.model import (
     Verdict,
     to_value,
 )
+from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from swarmrace.verdict.compare import interval, number
 from swarmrace.verdict.model import FAILED, FIGURES, Ratio, Summary, Unit, Value
+from swarmrace.verdict.wording import counted, interval, value
 
 _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
     "second": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
@@ -39,14 +39,13 @@ def ratio_entry(found: Ratio | None) -> str:
     """Return a ratio with its interval, or why there is none."""
     if found is None or found.blocks == 0:
         return _NONE
-    if found.method == "counts":
+    if counted(found):
         return f"slower in {found.slower}, faster in {found.faster}"
-    if not isinstance(found.estimate, float):
+    if found.estimate is None and not found.has_interval:
         return _NONE
-    if found.below_resolution:
+    if found.claim == "no difference":
         return "no difference"
-    ends = f" {interval(found)}" if found.low is not None else ""
-    return f"{number(found.estimate)}{ends}"
+    return value(found.estimate) + (f" {interval(found)}" if found.has_interval else "")
 
 
 def _scale(unit: Unit, summary: Summary) -> tuple[float, str]:

@@ -12,13 +12,15 @@ from swarmrace.definitions import GAUGES
 from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult, Wire
 from swarmrace.scenario import Network, Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
-from swarmrace.verdict.runs import RunView, transfer_seconds, wrong_bytes
+from swarmrace.verdict.proportions import share_limits
+from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
 from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
 Rates = dict[str, Summary]
 
-
+SLOW_FACTOR = 1.5
+"""Times its entrant's median run: from there on a run is called slow."""
 WAITING_SECONDS = 1.0
 """Shorter waits are not judged: going to the barrier takes milliseconds of CPU by itself."""
 
@@ -101,7 +103,7 @@ def figures(
         value=coefficient_of_variation([n for v in runs if (n := v.number) is not None]),
         runs=len(runs),
     )
-    result |= _minima(runs, race, infos)
+    result |= _slow(runs) | _minima(runs, race, infos)
     return {name: summary for name, summary in result.items() if summary.value is not None}
 
 
@@ -197,11 +199,16 @@ def reliability(views: Sequence[RunView], race: Race) -> Reliability:
             verified += bool(peer.transfer and peer.transfer.verified)
             retries += peer.transfer.retries if peer.transfer else 0
     status = Counter(view.status for view in views)
+    complete, whole = complete_runs(views)
+    low, high = share_limits(complete, whole)
     return Reliability(
         runs_scheduled=len(views),
         runs_counted=status["counted"],
         runs_failed=status["failed"],
         runs_missing=status["missing"],
+        runs_complete=complete,
+        complete_share_low=low,
+        complete_share_high=high,
         transfers_started=started,
         transfers_completed=completed,
         transfers_verified=verified,
@@ -292,6 +299,20 @@ def _stability(
         name = "longestStall" if kind == "arrival" else f"longest{kind.capitalize()}Stall"
         result[name] = most(partial(stall, kind=kind))
     return result
+
+
+def _slow(runs: Sequence[RunView]) -> dict[str, Summary]:
+    """How often and how badly an entrant falls behind its own usual, which a typical ratio
+    leaves out. A failed run is slower than any."""
+    numbers = [number for view in runs if (number := view.number) is not None]
+    usual = middle(numbers) if numbers else math.inf
+    if len(numbers) < 2 or math.isinf(usual) or usual <= 0:
+        return {}
+    slow = sum(number > SLOW_FACTOR * usual for number in numbers)
+    return {
+        "slowRuns": Summary(value=slow / len(numbers), runs=len(numbers)),
+        "slowestRun": Summary(value=to_value(max(numbers) / usual), runs=len(numbers)),
+    }
 
 
 def _usage(runs: Sequence[RunView]) -> dict[str, Summary]:

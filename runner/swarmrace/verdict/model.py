@@ -14,6 +14,7 @@ from swarmrace.errors import Exit
 from swarmrace.model import Model
 from swarmrace.records import FORMAT, MARK_PERCENTS
 from swarmrace.systems.doubles import MARK
+from swarmrace.verdict.intervals import Method
 
 FAILED = "failed"
 Value = float | Literal["failed"] | None
@@ -80,6 +81,10 @@ FIGURES: dict[str, Figure] = {
     "writtenVariation": Figure("1", "variation (written)", "likewise"),
     "deliveryVariation": Figure("1", "variation (delivery)", "likewise"),
     "spread": Figure("1", "spread between runs (CV)", "sd over mean of the runs' t100"),
+    "slowRuns": Figure(
+        "1", "slow runs, share", "runs that took above 1.5 × the entrant's median run"
+    ),
+    "slowestRun": Figure("1", "slowest run / median run", "how badly"),
     "cpuLeecher": Figure("second", "CPU, median leecher", "the system's CPU seconds"),
     "cpuSeeder": Figure("second", "CPU, median seeder", "the system's CPU seconds"),
     "cpuAll": Figure("second", "CPU, all peers", "summed"),
@@ -126,31 +131,48 @@ class Summary(Model):
     """How many runs had the figure."""
 
 
+Claim = Literal["slower", "faster", "no difference", "not shown to differ"]
+"""What a ratio's interval shows of the entrant: it excludes 1 by more than the marks' resolution;
+all of it is within the resolution; or neither."""
+
+
 class Ratio(Model):
-    """`entrant`'s time over `of`'s."""
+    """`entrant`'s time over `of`'s. Of estimate and limits `failed` means that the entrant failed
+    there, 0 that the other did."""
 
     estimate: Value = None
-    """Ratio of geometric means. `failed` where the entrant failed in every block and the other in
-    none, 0 the other way round; null where only some numbers are infinite."""
+    """Of the typical block (pseudo-median, Hodges–Lehmann), by method t of the geometric means;
+    null where nothing was comparable, or failures of both sides leave none."""
     low: Value = None
-    """Lower end of the 95 % interval; null below 3 blocks or with infinite numbers."""
+    """Lower limit of the interval; null without one."""
     high: Value = None
+    confidence: float | None = None
+    """As attained: exact limits have at least what was asked for (0.969 at 6 blocks)."""
+    method: Method = "none"
+    claim: Claim | None = None
+    """Null without an interval, unless one failed in every block and the other in none."""
     blocks: int = 0
-    """Complete blocks; of unpaired runs the smaller number of runs."""
+    """Complete blocks with a ratio; of unpaired runs the smaller number of runs."""
+    both_failed: int = 0
+    """Blocks in which both failed: they have no ratio."""
     runs: tuple[int, int] = (0, 0)
     """Runs of the entrant and of the other that went into it."""
-    method: Literal["paired t on logarithms", "Welch's t on logarithms", "counts", "none"] = "none"
     slower: int = 0
     """Blocks in which the entrant was slower by more than the marks' resolution."""
     faster: int = 0
     ties: int = 0
     sign_p: float | None = None
     """Two-sided sign test of slower against faster; null of unpaired runs."""
+    reference_seconds: float | None = None
+    """The other's typical time: the median of its finite numbers."""
     difference_seconds: float | None = None
-    """Difference of the geometric means."""
+    """Estimate minus 1, times that."""
     resolution_seconds: float = 0.0
-    below_resolution: bool = False
-    """Whether the difference is below the resolution, and so is none."""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is one."""
+        return self.low is not None
 
 
 class MarkRatio(Model):
@@ -194,14 +216,26 @@ class Comparison(Model):
     """The sentence for people."""
 
 
+Judgement = Literal["met", "missed", "undecided"]
+
+
 class AcceptanceVerdict(Model):
     """One acceptance of the scenario."""
 
     entrant: str
-    within: float
+    within: float | str
+    """As the scenario has it: a number or a preset."""
+    bound: float
+    """The number that it stands for."""
     of: str
-    verdict: Literal["met", "missed", "undecided"]
+    completion: float
+    """The share of complete runs that is asked for."""
+    verdict: Judgement
     ratio: Ratio | None
+    complete_runs: int
+    """Runs of the entrant in which every leecher completed."""
+    runs: int
+    """Its runs that aren't missing."""
     text: str
 
 
@@ -231,6 +265,11 @@ class Reliability(Model):
     runs_counted: int
     runs_failed: int
     runs_missing: int
+    runs_complete: int
+    """In which every leecher completed."""
+    complete_share_low: float
+    """Exact limits of 95 % of the share of complete runs, of those that aren't missing."""
+    complete_share_high: float
     transfers_started: int
     transfers_completed: int
     transfers_verified: int

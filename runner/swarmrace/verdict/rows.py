@@ -36,6 +36,8 @@ _AFTER = (
             "writtenVariation",
             "deliveryVariation",
             "spread",
+            "slowRuns",
+            "slowestRun",
         ),
     ),
     ("Wire, over payload × leechers", ("wireSent", "wireReceived", "wirePackets", "duplicates")),
@@ -251,6 +253,15 @@ def _reliability(
     yield (
         "runs counted",
         [f"{r.runs_counted} of {r.runs_scheduled}{_lost_runs(r)}" for r in all_of] + blank,
+    )
+    yield (
+        "runs complete",
+        [
+            f"{r.runs_complete} of {r.runs_scheduled - r.runs_missing} "
+            f"[{100 * r.complete_share_low:.0f}, {100 * r.complete_share_high:.0f} %]"
+            for r in all_of
+        ]
+        + blank,
     )
     yield "retries", [str(r.retries) for r in all_of] + blank
     for reason in dict.fromkeys(reason for r in all_of for reason in r.failures):

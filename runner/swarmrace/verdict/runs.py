@@ -8,7 +8,7 @@ slow for (making the payload, verifying it), makes it missing: it is in no ratio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,6 +108,19 @@ def failure_of(peer: PeerResult) -> Failure | None:
     if peer.role == "leecher" and transfer_seconds(peer) == math.inf:
         return Failure(reason=Reason.INTERNAL, stage="race", detail="completed without a time")
     return None
+
+
+def complete(view: RunView) -> bool | None:
+    """Return whether every leecher of a run completed, or None where the run is missing."""
+    if view.status == "missing":
+        return None
+    return bool(view.times) and all(map(math.isfinite, view.times))
+
+
+def complete_runs(views: Sequence[RunView]) -> tuple[int, int]:
+    """Return how many runs are complete, of how many that aren't missing."""
+    known = [found for view in views if (found := complete(view)) is not None]
+    return sum(known), len(known)
 
 
 def view(record: RunRecord, race: Race) -> RunView:
