@@ -111,7 +111,7 @@ def unpaired(case: Case, runs: int, truth: float, count: int, rng: np.random.Gen
     """Return the same of as many unpaired runs of each side, each in a mood of its own."""
     shape = (count, runs)
     log_a, log_b = (rng.normal(0.0, BLOCK_SPREAD, shape) + noise(rng, shape) for noise in case)
-    shifts = (log_a[:, :, None] - log_b[:, None, :]).reshape(count, -1)
+    shifts = (log_a[:, :, None] - log_b[:, None, :]).reshape(count, runs**2)
     rank = rank_sum_order(runs, runs, intervals.CONFIDENCE).rank
     low, high = intervals.limits(shifts, rank)
     return int(np.sum((low <= truth) & (truth <= high)))

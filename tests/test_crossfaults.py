@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from made_scenarios import faults, make, only_fault
+from swarmrace.scenario import parse
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,17 @@ from made_scenarios import faults, make, only_fault
 )
 def test_a_race_whose_keys_contradict_each_other_is_refused(race, line):
     assert only_fault(make(race)).startswith(line)
+
+
+@pytest.mark.parametrize("within", [1.2, "furps", "equivalent"])
+def test_a_margin_belongs_to_equivalence(within):
+    acceptance = [{"entrant": "a", "within": within, "of": "b", "margin": 1.5}]
+    data = make({"acceptance": acceptance}, {"a": {"kind": "http"}, "b": {"kind": "http"}})
+    if within == "equivalent":
+        assert parse(data).race.acceptance[0].bound == 1.5
+    else:
+        line = "global.race.acceptance.0.margin: found a margin, expected none: "
+        assert only_fault(data).startswith(line)
 
 
 NODES = [f"http://10.0.0.{k}:8080" for k in range(4)]

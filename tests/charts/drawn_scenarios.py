@@ -210,6 +210,7 @@ BREAKS: list[Callable[[random.Random, dict[str, Any]], None]] = [
     _option("codex", "nodes", [["http://a:8080", "http://a:8080"], ["a:8080"]]),
     _option("http", "readSize", [1, "1B", 1023, "1TB", 10**12]),
     _key("race.acceptance", [[{"entrant": "a", "within": 1, "of": "a"}]]),
+    _key("race.acceptance", [[{"entrant": "a", "within": "furps", "of": "b", "margin": 2}]]),
     _key("codex.nodePercent", [0, "75", True, 2.5]),
     _option("synthetic", "recordSize", [1]),
     _option("torrent", "profile", ["stock"]),
