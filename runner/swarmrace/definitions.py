@@ -92,6 +92,11 @@ DEFINITIONS: Final[dict[str, str]] = {
     "duplicates and headers included, control traffic of the runner apart. Where offload hides "
     f"segments from the interface, {HEADER_BYTES} bytes of headers ({HEADER_BYTES_V6} over IPv6) "
     "are added for each.",
+    "wire curve": "bytes that the peer's own interface received since the start, sampled every 10 "
+    "ms or sooner, control traffic of the runner apart. Its marks (t10, t50, t90 on the wire) are "
+    "percents of what the interface received until the transfer was done, headers, protocol and "
+    "duplicates included, not of the payload. Every system has it, so unlike systems are compared "
+    "on it.",
     "mark": "time to p % of the payload, of arrival or of delivery. At 100 % the last "
     "byte has come; done (t100) may lie a little later, because then it is verified and written.",
     "resolution": "what is unknown of a mark: what one record takes (the mean time between two, "

@@ -23,8 +23,10 @@ from swarmrace import machine, systems
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
-from swarmrace.network.counters import WireMeter
+from swarmrace.network.counters import WireMeter, own_interface
+from swarmrace.network.wire_samples import Ring
 from swarmrace.peer_run import PeerRun
+from swarmrace.recording.wire_recorder import WireRecorder
 from swarmrace.records import PeerInfo, PeerResult, Usage, Waiting, Wire
 from swarmrace.rendezvous.client import RendezvousClient
 from swarmrace.scenario import Scenario
@@ -53,6 +55,9 @@ class PeerConfig:
     keeps: bool = True
     """Whether uploads are kept for a rendezvous that returns without its folder. Needless where
     that folder outlives it for certain."""
+    wire_samples: tuple[Path, int] | None = None
+    """Where one sampler for all peers of the machine puts what they receive, and this peer's
+    column (`network.wire_samples`). When absent, an isolated peer samples its own interface."""
     burst_bytes: int | None = None
     """Most bytes that what limits this peer's rates may let pass at once, where that is not tc."""
 
@@ -132,6 +137,24 @@ class Peer:
         """Return the wire bytes (sent, received) of the runner's own traffic so far."""
         found = [source() for source in self.control]
         return sum(sent for sent, _ in found), sum(received for _, received in found)
+
+    def wire_recorder(self) -> WireRecorder | None:
+        """Return what records this peer's wire curve, or None where it can't be recorded."""
+        config = self.config
+        if not config.isolated:
+            return None
+
+        def control_received() -> int:
+            return self.control_bytes()[1]
+
+        try:
+            if config.wire_samples is not None:
+                path, column = config.wire_samples
+                return WireRecorder(Ring.shared(path), column, control_received)
+            interface = own_interface(config.address)
+            return WireRecorder.own(interface, control_received) if interface else None
+        except OSError:
+            return None
 
     async def live(self) -> None:
         """Take part in the whole race.

@@ -14,6 +14,7 @@ from swarmrace.clock import Offset
 from swarmrace.errors import Reason
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
+from swarmrace.recording.wire_recorder import Samples, WireRecorder, wire_curve
 from swarmrace.records import Failure, PeerResult, Publish, Stage, Waiting
 from swarmrace.rendezvous.client import Release
 from swarmrace.schedule import Run
@@ -46,6 +47,9 @@ class PeerRun:
         self.rank = run.seeders.index(peer.config.peer) if self.role == "seeder" else None
         self.waiting = waiting
         self.opened_ns = self.clock.now_ns()
+        self.wire_recorder: WireRecorder | None = None
+        self.wire_samples: Samples | None = None
+        self.start_ns: int | None = None
         self.stages: list[Stage] = []
         self.notes: list[str] = []
         self.failure: Failure | None = None
@@ -103,10 +107,16 @@ class PeerRun:
         """From the start signal until the last leecher of the run has ended."""
         assert release.start_ns is not None
         usage = UsageMeter(self.system.processes)
+        self.wire_recorder = recorder = self.peer.wire_recorder()
+        reading = asyncio.create_task(recorder.keep_reading()) if recorder is not None else None
         try:
             await self._measured(self.offset.to_ours(release.start_ns), usage)
         finally:
             usage.close()
+            if reading is not None:
+                reading.cancel()
+            if recorder is not None:
+                recorder.close()
 
     async def _measured(self, start_ns: int, usage: UsageMeter) -> None:
         wire = (
@@ -116,10 +126,11 @@ class PeerRun:
         )
         peers = self.peer.config.scenario.race.swarm_size
         await self.clock.sleep_until(start_ns - round((_BASE_SECONDS + peers / 1000) * 1e9))
-        for meter in (usage, wire):
+        for meter in (usage, wire, self.wire_recorder):
             if meter is not None:
                 meter.start()
         connections = self.system.counters().connections
+        self.start_ns = start_ns
         self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
         if self.role == "leecher":
             await self._fetch(start_ns, connections)
@@ -132,6 +143,8 @@ class PeerRun:
         if wire is not None:
             self.facts["wire"] = measured = wire.stop()
             self.state.wire = lambda: measured
+        if self.wire_recorder is not None:
+            self.wire_samples = self.wire_recorder.samples()
         figures = usage.stop()
         self.state.usage = lambda: figures
         self.facts["usage"] = figures
@@ -165,6 +178,7 @@ class PeerRun:
         """Verify, remove, and have the result accepted."""
         if self.record is not None:
             await self._summarize(self.record)
+        self._summarize_wire()
         await self._remove()
         self.state.stage, began_ns = "upload", self.clock.now_ns()
         origin = Origin(
@@ -217,6 +231,19 @@ class PeerRun:
                 **{f"{name}_file": self._file_name(name) for name in self.curves},
             }
         )
+
+    def _summarize_wire(self) -> None:
+        if self.wire_samples is None or self.start_ns is None:
+            return
+        zero_ns, done_ns = self.start_ns, None
+        if self.record is not None:
+            zero_ns = self.stamps[1]
+            done_ns = self.record.done_ns if self.failure is None else None
+        found = wire_curve(self.wire_samples, zero_ns, done_ns, self._file_name("wire"))
+        if found is None:
+            self.notes.append("the wire curve was not recorded: no samples were taken")
+            return
+        self.facts["wire_curve"], self.curves["wire"] = found
 
     async def _verify(self) -> bool | None:
         """Return whether what lies there is the payload; None when it could not be looked at."""

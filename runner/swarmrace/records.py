@@ -21,6 +21,12 @@ MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
 CURVES: Final = {"arrival": "arrivals", "written": "written", "delivery": "deliveries"}
 """Kind of curve to its name in `{entrant}-{peer}.{name}.npz` and in `Transfer.{name}_file`."""
 
+WIRE = "wire"
+"""The same of what a peer's interface received, which is no transfer's alone (`WireCurve`)."""
+
+WIRE_PERCENTS = (10, 50, 90)
+"""Marks of the wire curve: percent of what the interface received until the transfer was done."""
+
 Outcome = Literal["completed", "failed"]
 
 
@@ -125,6 +131,24 @@ class Wire(Model):
     offload: dict[str, bool] = {}
 
 
+class WireCurve(Model):
+    """What the peer's own interface received over time, from just before the start to the run's
+    end, control traffic apart. Bytes as the interface counts them: headers that offload hid are not
+    added."""
+
+    marks: list[Mark] = []
+    """At `WIRE_PERCENTS` % of `bytes_until_done`; none of a seeder, or of a transfer not done."""
+    bytes_until_done: int | None = None
+    """Received between the leecher's start stamp and done."""
+    received_bytes: int
+    """Received until the run's end."""
+    samples: int
+    longest_gap_seconds: float
+    """Between two samples."""
+    file: str
+    """npz beside this record; it holds the samples at which bytes had come."""
+
+
 class Usage(Model):
     """CPU and memory of the system over the race part of the run."""
 
@@ -191,6 +215,7 @@ class PeerResult(Model):
     publish: Publish | None = None
     transfer: Transfer | None = None
     wire: Wire | None = None
+    wire_curve: WireCurve | None = None
     usage: Usage | None = None
     waiting: Waiting | None = None
     started: Literal["cold", "warm"] | None = None

@@ -28,12 +28,12 @@ from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.errors import ResultsError, ScenarioError
 from swarmrace.faults import faults_of
 from swarmrace.model import Model
-from swarmrace.records import CURVES, FORMAT, PeerInfo, PeerResult, RaceInfo, RunResult
+from swarmrace.records import CURVES, FORMAT, WIRE, PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 
 FileKind = Literal["race", "run", "peer", "verdict"]
-CurveKind = Literal["arrivals", "written", "deliveries"]
+CurveKind = Literal["arrivals", "written", "deliveries", "wire"]
 
 
 def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
@@ -127,10 +127,9 @@ class Results:
         """
         record = next((record for record in self.runs if record.run.id == run_id), None)
         result = record.peers.get(peer) if record else None
-        transfer = result.transfer if result else None
-        if result is None or transfer is None:
+        if result is None or (result.transfer is None and kind != "wire"):
             raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
-        name = getattr(transfer, f"{kind}_file")
+        name = curve_files(result).get(kind)
         if name is None:
             raise ResultsError(f"{self.folder}: peer {peer} recorded no {kind} in run {run_id!r}")
         path = self.folder / "runs" / run_id / Path(name).name
@@ -138,6 +137,16 @@ class Results:
         if curve.origin not in (None, _origin(result)):
             raise ResultsError(f"{path}: is of {curve.origin}")
         return curve
+
+
+def curve_files(peer: PeerResult) -> dict[CurveKind, str]:
+    """Return the names of the npz files that a peer left in a run, by kind."""
+    transfer, wire = peer.transfer, peer.wire_curve
+    names: dict[Any, str | None] = {
+        name: getattr(transfer, f"{name}_file") for name in CURVES.values() if transfer
+    }
+    names[WIRE] = wire.file if wire else None
+    return {kind: name for kind, name in names.items() if name is not None}
 
 
 def load(folder: Path | str) -> Results:
@@ -292,10 +301,7 @@ def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
 
 def _check_curves(folder: Path, record: Path, peer: PeerResult, faults: list[str]) -> None:
     """Name what is missing, torn, or of another transfer than that of the record."""
-    transfer = peer.transfer
-    for file in (getattr(transfer, f"{name}_file") for name in CURVES.values() if transfer):
-        if file is None:
-            continue
+    for file in curve_files(peer).values():
         path = record.with_name(Path(file).name)
         fault = _curve_fault(path, record, peer)
         if fault:

@@ -21,6 +21,7 @@ from swarmrace.errors import RaceError
 from swarmrace.local import processes
 from swarmrace.local.janitor import Janitor
 from swarmrace.local.layout import Layout, Seat
+from swarmrace.network import wire_samples
 from swarmrace.peer import PeerConfig
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario import Scenario
@@ -104,6 +105,8 @@ class _Backend:
         self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.socket = Path(f"/proc/{os.getpid()}/fd/{self._root_fd}/rendezvous.sock")
         self.rendezvous: BaseProcess | None = None
+        self.sampler: BaseProcess | None = None
+        self._samples_fd = wire_samples.make_shared(len(layout.seats)) if race.namespaces else None
         self.peers: dict[tuple[str, int], BaseProcess] = {}
         self.reported: set[tuple[str, int]] = set()
         self.restarts = 0
@@ -119,6 +122,7 @@ class _Backend:
             try:
                 await _to_its_end(self._start_rendezvous)
                 await self._reach()
+                await _to_its_end(self._start_sampler)
                 await _to_its_end(self._start_peers)
                 await self._watch(watch)
             except asyncio.CancelledError:
@@ -128,6 +132,8 @@ class _Backend:
             await self.http.aclose()
             await asyncio.to_thread(self._end)
             os.close(self._root_fd)
+            if self._samples_fd is not None:
+                os.close(self._samples_fd)
             _remove_empty(self.folder / "logs")
 
     def _start_rendezvous(self) -> None:
@@ -145,8 +151,20 @@ class _Backend:
         self.socket.unlink(missing_ok=True)
         self.rendezvous = self._start("rendezvous", self.layout.hub, processes.run_tracker, config)
 
+    @property
+    def _samples(self) -> Path | None:
+        fd = self._samples_fd
+        return None if fd is None else Path(f"/proc/{os.getpid()}/fd/{fd}")
+
+    def _start_sampler(self) -> None:
+        """Have the bytes that every peer receives sampled by one process."""
+        if self._samples is not None:
+            ports = [seat.port for seat in self.layout.seats.values()]
+            hub, run = self.layout.hub, wire_samples.run_sampler
+            self.sampler = self._start("wire", hub, run, str(self._samples), ports)
+
     def _start_peers(self) -> None:
-        for (entrant, peer), seat in self.layout.seats.items():
+        for column, ((entrant, peer), seat) in enumerate(self.layout.seats.items()):
             config = PeerConfig(
                 scenario=self.race.scenario,
                 race_id=self.race_id,
@@ -158,6 +176,7 @@ class _Backend:
                 node=socket.gethostname(),
                 isolated=seat.namespace is not None,
                 keeps=False,
+                wire_samples=None if self._samples is None else (self._samples, column),
             )
             config.work_dir.mkdir()
             self.peers[entrant, peer] = self._start(
@@ -267,6 +286,9 @@ class _Backend:
             process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
                 process.kill()
+        if self.sampler is not None:
+            self.sampler.kill()
+            self.sampler.join()
         if self.rendezvous is not None and self.rendezvous.exitcode is None:
             self.rendezvous.terminate()
             self.rendezvous.join(5)

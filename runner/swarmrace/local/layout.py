@@ -18,6 +18,8 @@ class Seat:
     address: str
     namespace: str | None = None
     """What `network.namespaces.enter` takes, or None for the machine's own network."""
+    port: str = ""
+    """The hub's end of a peer's link; empty without a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Layout:
             yield cls(
                 Seat(network.hub.address, network.hub.path),
                 {
-                    key: Seat(namespace.address, namespace.path)
+                    key: Seat(namespace.address, namespace.path, namespace.port)
                     for key, namespace in zip(keys, network.peers, strict=True)
                 },
             )

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from swarmrace.definitions import BARRIERS
 from swarmrace.model import Model
-from swarmrace.records import CURVES, Failure
+from swarmrace.records import CURVES, WIRE, Failure
 
 STAGE_OF: Final[dict[str, str]] = dict(
     zip(
@@ -105,7 +105,7 @@ def encode(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":")).encode()
 
 
-RESULT_SUFFIXES: Final = ("json", *(f"{name}.npz" for name in CURVES.values()))
+RESULT_SUFFIXES: Final = ("json", *(f"{name}.npz" for name in (*CURVES.values(), WIRE)))
 
 
 def result_name(entrant: str, peer: int, suffix: str = "json") -> str:

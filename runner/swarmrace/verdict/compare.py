@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from swarmrace.records import CURVES, MARK_PERCENTS
+from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
+from swarmrace.verdict.figures import has_wire_curve
 from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio
 from swarmrace.verdict.ratios import ratio
 from swarmrace.verdict.run_numbers import (
@@ -64,6 +65,20 @@ def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
             get = mark_number(kind, percent)
             found = ratio(numbers(a, get), numbers(b, get), paired=paired)
             result.append(MarkRatio(kind=kind, percent=percent, ratio=found))
+    return result + _wire_marks(a, b, paired)
+
+
+def _wire_marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
+    """Marks of the wire curve, which are the same of every system; nothing where neither has it."""
+    without = [side.name for side in (a, b) if not has_wire_curve(side.views)]
+    if len(without) == 2:
+        return []
+    why_not = f"{without[0]}'s wire curve was not recorded" if without else ""
+    result = []
+    for percent in WIRE_PERCENTS:
+        get = mark_number("wire", percent)
+        found = None if why_not else ratio(numbers(a, get), numbers(b, get), paired=paired)
+        result.append(MarkRatio(kind="wire", percent=percent, ratio=found, why_not=why_not))
     return result
 
 

@@ -194,7 +194,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         publish_steps=figures.publish_steps(counted),
         counters=figures.counters(counted),
         reliability=figures.reliability(side.views, race),
-        wire_measured="wireSent" in found,
+        wire_measured=any(map(figures.wire_of_all, side.views)),
         rates=figures.rates(side.infos, race.network, _always_seeding(side)),
         offload=figures.offload(counted),
     )

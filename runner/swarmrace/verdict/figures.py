@@ -9,7 +9,7 @@ from functools import partial
 
 from swarmrace import bounds
 from swarmrace.definitions import GAUGES
-from swarmrace.records import MARK_PERCENTS, PeerInfo, PeerResult, Wire
+from swarmrace.records import MARK_PERCENTS, WIRE_PERCENTS, Mark, PeerInfo, PeerResult, Wire
 from swarmrace.scenario import Network, Race
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.proportions import share_limits
@@ -56,8 +56,20 @@ def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
     failed = transfer_seconds(peer) == math.inf
     if wrong_bytes(peer) or (failed and percent == 100):
         return None
-    marks = getattr(peer.transfer, kind) if peer.transfer else []
+    marks = marks_of(peer, kind)
     return next((mark.seconds for mark in marks if mark.percent == percent), None)
+
+
+def marks_of(peer: PeerResult, kind: str) -> Sequence[Mark]:
+    """Return a peer's marks of arrival, of delivery or of the wire."""
+    if kind == "wire":
+        return peer.wire_curve.marks if peer.wire_curve else []
+    return getattr(peer.transfer, kind) if peer.transfer else []
+
+
+def has_wire_curve(views: Sequence[RunView]) -> bool:
+    """Return whether any leecher's wire curve was recorded."""
+    return any(peer.wire_curve for view in views for peer in view.leechers())
 
 
 def variation(peer: PeerResult, kind: str) -> float | None:
@@ -98,6 +110,9 @@ def figures(
     for kind in kinds:
         for percent in MARK_PERCENTS:
             result[f"{kind}{percent}"] = summarize(mark_of_run(v, kind, percent) for v in runs)
+    if has_wire_curve(runs):
+        for percent in WIRE_PERCENTS:
+            result[f"wire{percent}"] = summarize(mark_of_run(v, "wire", percent) for v in runs)
     result |= _start(runs) | _wire(runs, payload) | _stability(runs, kinds, payload) | _usage(runs)
     result["spread"] = Summary(
         value=coefficient_of_variation([n for v in runs if (n := v.number) is not None]),
@@ -247,10 +262,8 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
     """Only of runs in which everybody completed and every peer's interface was read."""
     sums = []
     for view in runs:
-        wires = [peer.wire for peer in view.record.peers.values()]
-        whole = len(wires) == len(view.record.run.seeders) + len(view.times)
-        if whole and all(wires) and view.times and math.isfinite(max(view.times)):
-            known = [wire for wire in wires if wire is not None]
+        if wire_of_all(view) and view.times and math.isfinite(max(view.times)):
+            known = [peer.wire for peer in view.record.peers.values() if peer.wire is not None]
             sums.append(
                 (
                     sum(wire.sent_bytes for wire in known),
@@ -263,6 +276,12 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
         "wireReceived": summarize(received / payload_bytes for _, received, _ in sums),
         "wirePackets": summarize(float(packets) for _, _, packets in sums),
     }
+
+
+def wire_of_all(view: RunView) -> bool:
+    """Return whether every peer's interface was read in a run that was raced."""
+    wires = [peer.wire for peer in view.record.peers.values()]
+    return all(wires) and len(wires) == len(view.record.run.seeders) + len(view.times)
 
 
 def _packets(wire: Wire) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from swarmrace.errors import Exit
 from swarmrace.model import Model
-from swarmrace.records import FORMAT, MARK_PERCENTS
+from swarmrace.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.systems.doubles import MARK
 from swarmrace.verdict.intervals import Method
 
@@ -60,6 +60,14 @@ FIGURES: dict[str, Figure] = {
     **_marks("arrival"),
     **_marks("written"),
     **_marks("delivery"),
+    **{
+        f"wire{percent}": Figure(
+            "second",
+            f"{mark_label(percent)} on the wire",
+            f"median leecher's time to {percent} % of what its interface received until done",
+        )
+        for percent in WIRE_PERCENTS
+    },
     "startLagP99": Figure(
         "second",
         "start lag, p99",
@@ -178,7 +186,7 @@ class Ratio(Model):
 class MarkRatio(Model):
     """One mark of two entrants, like set against like."""
 
-    kind: Literal["arrival", "written", "delivery"]
+    kind: Literal["arrival", "written", "delivery", "wire"]
     percent: float
     ratio: Ratio | None = None
     why_not: str = ""
@@ -322,6 +330,7 @@ class EntrantVerdict(Model):
     systems."""
     reliability: Reliability
     wire_measured: bool
+    """Whether there is a run in which every peer's interface was read, complete or not."""
     rates: dict[str, Summary]
     """What the preflight measured, bytes per second over peers; empty where no rate is set."""
     offload: dict[str, str]

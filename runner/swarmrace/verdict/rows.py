@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from swarmrace.records import CURVES, MARK_PERCENTS
+from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
 from swarmrace.verdict.layout import Row
 from swarmrace.verdict.model import (
@@ -17,6 +17,9 @@ from swarmrace.verdict.model import (
     Verdict,
     mark_label,
 )
+
+MARKS = {**dict.fromkeys(CURVES, MARK_PERCENTS), "wire": WIRE_PERCENTS}
+"""Kinds of marks with their percents, in the order of the table."""
 
 LEAST_FOR_P99 = 100
 """Of fewer values the 99th percentile by nearest rank is their largest."""
@@ -81,7 +84,7 @@ def rows(
         if title == "Upload" and group:
             group[2:2] = _steps(entrants, comparison)  # below the publish
         result.extend(group)
-    for kind in CURVES:
+    for kind in MARKS:
         result.extend(_marks(kind, entrants, comparison, signs))
     for title, figures in _AFTER:
         result.extend(_group(title, figures, entrants, comparison, signs))
@@ -93,6 +96,7 @@ def rows(
             "wire not measured: the peers had no interface of their own; "
             "`swarmrace run --namespaces` gives them one"
         )
+    notes += _partly_over(entrants)
     if any("–" in cells for _, cells in result):
         notes.append("– no run gave this number, or there is no ratio of it")
     return result, notes
@@ -133,11 +137,12 @@ def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
     for name in ("t100", "last"):
         cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
         result.append((FIGURES[name].label, cells))
-    for kind in CURVES:
-        if all(kind in not_compared(each) for each in comparisons):
+    for kind, percents in MARKS.items():
+        compared = [any(m.kind == kind and m.ratio for m in each.marks) for each in comparisons]
+        if not any(compared):
             continue
-        result.append((kind.capitalize(), []))
-        for percent in MARK_PERCENTS:
+        result.append((_title(kind), []))
+        for percent in percents:
             marks = [{m.percent: m for m in c.marks if m.kind == kind} for c in comparisons]
             cells = [ratio_entry(m[percent].ratio) if percent in m else "–" for m in marks]
             result.append((mark_label(percent), cells))
@@ -197,7 +202,7 @@ def _absent(name: str, entrant: EntrantVerdict) -> str:
     if not _counted(entrant):
         return "–"
     if name.startswith("wire"):
-        return "wire not measured"
+        return "no complete run" if entrant.wire_measured else "wire not measured"
     if name == "duplicates":
         return "not observed"
     if name.startswith("waiting"):
@@ -214,20 +219,42 @@ def _marks(
     comparison: Comparison | None,
     signs: Mapping[str, str],
 ) -> Iterator[Row]:
-    names = {percent: f"{kind}{percent}" for percent in MARK_PERCENTS}
+    names = {percent: f"{kind}{percent}" for percent in MARKS[kind]}
     if not any(name in entrant.figures for entrant in entrants for name in names.values()):
         return
     found = {m.percent: m for m in comparison.marks if m.kind == kind} if comparison else {}
-    yield f"{kind.capitalize()}{f' {signs[kind]}' if kind in signs else ''}", []
+    yield f"{_title(kind)}{f' {signs[kind]}' if kind in signs else ''}", []
     for percent, name in names.items():
         cells = [
-            entry(name, e.figures.get(name), absent="–" if getattr(e, kind) else "not observed")
+            entry(name, e.figures.get(name), absent="–" if _observed(e, kind) else "not observed")
             for e in entrants
         ]
         if comparison is not None:
             mark = found.get(percent)
             cells.append(ratio_entry(mark.ratio) if mark and mark.ratio else "")
         yield mark_label(percent), cells
+
+
+def _partly_over(entrants: Sequence[EntrantVerdict]) -> list[str]:
+    """Return what wire bytes are over where not every run is in them."""
+    parts = []
+    for entrant in entrants:
+        summary, counts = entrant.figures.get("wireSent"), entrant.reliability
+        runs = counts.runs_scheduled - counts.runs_missing
+        complete = summary.runs if summary else 0
+        if entrant.wire_measured and complete < runs:
+            parts.append(f"{entrant.name} {complete} of {runs}")
+    if not parts:
+        return []
+    return [f"wire bytes are of runs in which every leecher completed: {', '.join(parts)}"]
+
+
+def _title(kind: str) -> str:
+    return "Received on the wire" if kind == "wire" else kind.capitalize()
+
+
+def _observed(entrant: EntrantVerdict, kind: str) -> bool:
+    return entrant.wire_measured if kind == "wire" else getattr(entrant, kind)
 
 
 def _steps(entrants: Sequence[EntrantVerdict], comparison: Comparison | None) -> Iterator[Row]:

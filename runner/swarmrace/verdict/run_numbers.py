@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from swarmrace.records import PeerResult, Transfer
 from swarmrace.systems.abc import Observes
-from swarmrace.verdict.figures import mark_of_run, stall, variation
+from swarmrace.verdict.figures import mark_of_run, marks_of, stall, variation
 from swarmrace.verdict.ratios import ByBlock
 from swarmrace.verdict.runs import RunView, transfer_seconds
 from swarmrace.verdict.sides import Side
@@ -112,8 +112,9 @@ def _of_mark(view: RunView, kind: str, percent: float) -> float:
     """Return the resolution of a run's mark: its finished leechers' median."""
     known = [
         mark.resolution_seconds
-        for _, transfer in _finished(view)
-        for mark in getattr(transfer, kind)
+        for peer in view.leechers()
+        if transfer_seconds(peer) < math.inf
+        for mark in marks_of(peer, kind)
         if mark.percent == percent
     ]
     return middle(known) if known else 0.0

@@ -1,0 +1,1 @@
+"""What a transfer records while it runs."""
