@@ -53,6 +53,13 @@ _token = click.option(
     envvar="SWARMRACE_LISTEN",
 )
 @click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
+@click.option(
+    "--open-announce",
+    is_flag=True,
+    envvar="SWARMRACE_OPEN_ANNOUNCE",
+    help="Serve /announce and /scrape too, beside /RACE-ID/announce. qBittorrent and other clients "
+    "of libtorrent accept a loopback tracker only at /announce.",
+)
 @click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
 @click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
 @_token
@@ -62,6 +69,7 @@ def tracker(
     data_dir: Path,
     listen: tuple[str, int],
     uds: Path | None,
+    open_announce: bool,
     name: str,
     backend: str,
     token_file: Path | None,
@@ -81,6 +89,7 @@ def tracker(
         host=host,
         port=port,
         uds=uds,
+        open_announce=open_announce,
         name=name,
         backend=backend,
         token=_read_token(token_file),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from swarmrace.rendezvous.bencode import bencode
 from swarmrace.rendezvous.bittorrent import Tracker, compact_endpoint
-from swarmrace.rendezvous.swarms import Swarms
+from swarmrace.rendezvous.swarms import Swarms, expire_seconds
 
 HASH = bytes(range(236, 256))
 OTHER_HASH = b"&=%+ \x00\xff#?/" + b"x" * 10
@@ -236,9 +236,13 @@ def test_scrape_of_some_of_all_and_of_none_known(tracker):
     both = b"&".join(
         b"info_hash=" + quote_from_bytes(h, safe="").encode() for h in (HASH, OTHER_HASH, b"z" * 20)
     )
-    assert set(lt.bdecode(tracker.scrape(both))[b"files"]) == {HASH, OTHER_HASH}
+    unknown = {b"complete": 0, b"downloaded": 0, b"incomplete": 0}
+    found = lt.bdecode(tracker.scrape(both))[b"files"]
+    assert set(found) == {HASH, OTHER_HASH, b"z" * 20}
+    assert found[b"z" * 20] == unknown
+    assert found[OTHER_HASH][b"complete"] == found[HASH][b"incomplete"] == 1
     assert set(lt.bdecode(tracker.scrape(b""))[b"files"]) == {HASH, OTHER_HASH}
-    assert lt.bdecode(tracker.scrape(b"info_hash=" + b"z" * 20)) == {b"files": {}}
+    assert lt.bdecode(tracker.scrape(b"info_hash=" + b"z" * 20)) == {b"files": {b"z" * 20: unknown}}
     assert b"failure reason" in lt.bdecode(tracker.scrape(b"info_hash=short"))
 
 
@@ -284,16 +288,9 @@ def test_unknown_parameters_tracker_ids_and_keys_are_tolerated(tracker):
         {"peer_id": None},
         {"peer_id": b"short"},
         {"port": None},
-        {"port": 0},
         {"port": 65_536},
         {"port": "6881x"},
         {"port": "-1"},
-        {"left": "many"},
-        {"left": -5},
-        {"left": "9" * 5000},
-        {"uploaded": "٣"},
-        {"numwant": -2},
-        {"event": "exploded"},
     ],
 )
 def test_a_malformed_announce_gets_a_failure_reason_and_changes_nothing(tracker, changes):
@@ -302,6 +299,108 @@ def test_a_malformed_announce_gets_a_failure_reason_and_changes_nothing(tracker,
     (named,) = changes
     assert answer[b"failure reason"].decode().startswith(named)
     assert lt.bdecode(tracker.scrape(b"")) == {b"files": {}}
+
+
+OPTIONAL = [
+    {"left": left} for left in (-1, -5, 2**63 - 1, "", "many", "9" * 5000, None)
+] + [
+    {name: value}
+    for name in ("uploaded", "downloaded", "corrupt", "redundant", "numwant")
+    for value in ("", -1, -2, "some", "٣", None)
+] + [{"event": event} for event in ("", "empty", "update", "paused", "exploded", None)] + [
+    {"compact": "yes"},
+    {"no_peer_id": ""},
+    {"ip": "no address"},
+    {"ipv6": "[::1]:80"},
+    {"trackerid": b"\xff"},
+    {"key": ""},
+    {"supportcrypto": "x", "requirecrypto": 1, "cryptoport": 0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", OPTIONAL, ids=str)
+def test_what_is_optional_or_unknown_never_ends_an_announce(tracker, changes):
+    ask(tracker, "10.0.0.9", peer_id=peer_id(9), left=0)
+    answer = ask(tracker, "10.0.0.1", **changes)
+    assert endpoints(answer[b"peers"]) == {("10.0.0.9", 6881)}
+    assert (answer[b"complete"], answer[b"incomplete"]) == (1, 1)
+
+
+def test_who_completed_without_saying_what_is_left_is_complete(tracker):
+    answer = ask(tracker, event="completed", left=-1)
+    assert (answer[b"complete"], answer[b"incomplete"]) == (1, 0)
+
+
+def test_a_client_that_cannot_be_reached_gets_peers_and_is_none(tracker):
+    ask(tracker, "10.0.0.9", peer_id=peer_id(9))
+    answer = ask(tracker, "10.0.0.1", port=0)
+    assert endpoints(answer[b"peers"]) == {("10.0.0.9", 6881)}
+    assert answer[b"incomplete"] == 1
+
+
+def test_peer_ids_are_left_out_only_when_asked_so(tracker):
+    ask(tracker, "10.0.0.9", peer_id=peer_id(9))
+    for value, there in ((0, True), (1, False), (None, True)):
+        (other,) = ask(tracker, "10.0.0.1", compact=0, no_peer_id=value)[b"peers"]
+        assert (b"peer id" in other) == there
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        {"peer_id": peer_id(1)},
+        {"peer_id": peer_id(2), "key": "AAAA"},
+        {"peer_id": peer_id(2), "port": 6882},
+    ],
+)
+def test_a_late_stopped_ends_no_session_of_another(tracker, late):
+    """A client that was started again at its old address, before its `stopped` had arrived."""
+    ask(tracker, "10.0.0.1", peer_id=peer_id(1), key="AAAA")
+    ask(tracker, "10.0.0.1", peer_id=peer_id(2), key="BBBB")
+    ask(tracker, "10.0.0.1", event="stopped", **late)
+    found = endpoints(ask(tracker, "10.0.0.3", peer_id=peer_id(3))[b"peers"])
+    assert found == {("10.0.0.1", 6881)}
+
+
+@pytest.mark.parametrize("key", [None, "BBBB"])
+def test_its_own_stopped_ends_a_session(tracker, key):
+    ask(tracker, "10.0.0.1", peer_id=peer_id(2), key="BBBB")
+    ask(tracker, "10.0.0.1", peer_id=peer_id(2), key=key, event="stopped")
+    assert ask(tracker, "10.0.0.3", peer_id=peer_id(3))[b"peers"] == b""
+
+
+def test_the_count_of_downloads_never_falls(tracker, time):
+    ask(tracker, "10.0.0.1", event="started")
+    ask(tracker, "10.0.0.1", event="completed", left=0)
+    ask(tracker, "10.0.0.1", event="stopped", left=0)
+    for seconds in (1, 1000, 100_000):
+        time.now += seconds
+        ask(tracker, "10.0.0.2", peer_id=peer_id(2), info_hash=OTHER_HASH)
+        files = lt.bdecode(tracker.scrape(b"info_hash=" + quote_from_bytes(HASH).encode()))
+        assert files[b"files"][HASH] == {b"complete": 0, b"downloaded": 1, b"incomplete": 0}
+
+
+def test_swarms_kept_for_their_count_are_bounded(time):
+    tracker = Tracker(Swarms(time, most_members=5))
+    for number in range(20):
+        time.now += 6
+        info_hash = bytes([number]) * 20
+        ask(tracker, "10.0.0.1", info_hash=info_hash, event="completed", left=0)
+        ask(tracker, "10.0.0.1", info_hash=info_hash, event="stopped", left=0)
+    assert len(lt.bdecode(tracker.scrape(b""))[b"files"]) <= 6
+
+
+def test_a_scrape_forgets_the_silent_too(tracker, time):
+    ask(tracker, "10.0.0.1", left=0)
+    time.now += 61
+    files = lt.bdecode(tracker.scrape(b"info_hash=" + quote_from_bytes(HASH).encode()))
+    assert files[b"files"][HASH][b"complete"] == 0
+
+
+def test_silence_is_measured_by_the_interval_and_outlasts_libtorrents_own():
+    own = lt.default_settings()["min_announce_interval"]
+    assert expire_seconds(30) == expire_seconds(own) == 2 * own + 60
+    assert expire_seconds(1800) == 3660
 
 
 def test_an_announce_that_came_over_no_ip_is_refused(tracker):

@@ -34,24 +34,32 @@ class SwarmMachine(RuleBasedStateMachine):
         )
         self.model[endpoint] = (peer_id, complete, self.seconds)
 
-    @rule(endpoint=st.sampled_from(ENDPOINTS))
-    def stop(self, endpoint):
+    @rule(
+        endpoint=st.sampled_from(ENDPOINTS),
+        peer_id=st.sampled_from([b"a", b"b", b"c"]),
+    )
+    def stop(self, endpoint, peer_id):
         self.expire()
-        self.swarms.announce(HASH, endpoint, b"a", complete=False, stopped=True, completed=False)
-        self.model.pop(endpoint, None)
+        self.swarms.announce(HASH, endpoint, peer_id, complete=False, stopped=True, completed=False)
+        if self.model.get(endpoint, (b"",))[0] == peer_id:
+            del self.model[endpoint]
 
     @rule(seconds=st.floats(6, 60))
     def wait(self, seconds):
         self.seconds += seconds
 
     def expire(self):
-        self.seconds += 6  # a sweep is due at every announce more than 5 s after the last
+        self.seconds += 6  # a sweep is due at every call more than 5 s after the last
+        self.forget()
+
+    def forget(self):
         old = [e for e, (_, _, heard) in self.model.items() if heard < self.seconds - 100]
         for endpoint in old:
             del self.model[endpoint]
 
     @invariant()
     def the_counts_and_the_members_are_the_models(self):
+        self.forget()
         swarm = self.swarms.get(HASH)
         if swarm is None:
             assert not self.model

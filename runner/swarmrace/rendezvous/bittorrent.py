@@ -1,9 +1,15 @@
 """The BitTorrent HTTP tracker: announce and scrape.
 
 BEP 3 (announce), BEP 7 (IPv6: the source address counts, `ip`, `ipv4` and `ipv6` parameters are
-ignored as it recommends), BEP 23 (compact by default, `compact=0` gives dictionaries), BEP 48
-(scrape). BEP 52's info-hashes come truncated to 20 bytes and are hashes like any other. A request
-that can't be answered gets a bencoded `failure reason` and status 200, as clients read no other.
+ignored as it recommends), BEP 21 (`paused`), BEP 23 (compact by default, `compact=0` gives
+dictionaries), BEP 48 (scrape). BEP 52's info-hashes come truncated to 20 bytes and are hashes like
+any other.
+
+Only what an answer can't do without is demanded: `info_hash`, `peer_id` and `port`. Every other
+parameter is optional or may be unknown to the client (`left=-1`, before a magnet link has its
+metadata), so a value that says nothing counts as absent, and an unknown `event` as a regular
+announce. A request that can't be answered gets a bencoded `failure reason` and status 200, as
+clients read no other.
 """
 
 from __future__ import annotations
@@ -14,7 +20,6 @@ from urllib.parse import unquote_to_bytes
 from swarmrace.rendezvous.bencode import bencode
 from swarmrace.rendezvous.swarms import Swarm, Swarms
 
-_EVENTS = (b"", b"empty", b"started", b"completed", b"stopped", b"paused")  # paused: BEP 21
 _NUMWANT = 50
 _MOST_NUMWANT = 200
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -53,8 +58,10 @@ class Tracker:
             return failure(str(error))
 
     def scrape(self, query: bytes) -> bytes:
-        """Answer a scrape: of the hashes asked for, or of all when none is. Unknown ones are left
-        out."""
+        """Answer a scrape: of the hashes asked for, or of all when none is.
+
+        An unknown one has zeros: to a client that waits for it, left out would mean no answer.
+        """
         try:
             hashes = [value for key, value in _pairs(query) if key == b"info_hash"]
             for info_hash in hashes:
@@ -62,7 +69,7 @@ class Tracker:
         except MalformedError as error:
             return failure(str(error))
         if hashes:
-            found = [(h, swarm) for h in set(hashes) if (swarm := self.swarms.get(h)) is not None]
+            found = [(each, self.swarms.get(each) or Swarm()) for each in set(hashes)]
         else:
             found = self.swarms.items()
         files = {
@@ -82,35 +89,32 @@ class Tracker:
         _check_20("peer_id", peer_id)
         assert info_hash is not None
         assert peer_id is not None
-        port = _number(given, b"port")
-        if not 1 <= port <= 65_535:
-            raise MalformedError(f"port: expected 1 to 65535, found {port}")
-        for key in (b"uploaded", b"downloaded"):
-            _number(given, key, 0)
-        left = _number(given, b"left", 1)
+        port = _number(given.get(b"port"))
+        if port is None or not 0 <= port <= 65_535:
+            found = "none" if b"port" not in given else _text(given[b"port"])
+            raise MalformedError(f"port: expected 0 to 65535, found {found}")
+        left, numwant = _number(given.get(b"left")), _number(given.get(b"numwant"))
         event = given.get(b"event", b"")
-        if event not in _EVENTS:
-            raise MalformedError(
-                f"event: expected started, completed or stopped, found {_text(event)}"
-            )
-        # BEP 3 asks for no number; -1 is what some clients send for that.
-        numwant = _number(given, b"numwant", -1, least=-1)
-        numwant = _NUMWANT if numwant < 0 else min(numwant, _MOST_NUMWANT)
+        numwant = _NUMWANT if numwant is None or numwant < 0 else min(numwant, _MOST_NUMWANT)
         endpoint = compact_endpoint(address, port)
-        stopped = event == b"stopped"
+        stopped, completed = event == b"stopped", event == b"completed"
+        unknown = left is None or left < 0
         swarm = self.swarms.announce(
             info_hash,
             endpoint,
             peer_id,
-            complete=left == 0,
+            key=given.get(b"key", b""),
+            complete=completed if unknown else left == 0,
             stopped=stopped,
-            completed=event == b"completed",
+            completed=completed,
+            listed=port > 0,
         )
         if stopped:
             numwant = 0
         counts = b"8:completei%de10:incompletei%de" % (swarm.complete, swarm.incomplete)
         if given.get(b"compact") == b"0":
-            peers = _dictionaries(swarm, swarm.sample(numwant, peer_id), b"no_peer_id" in given)
+            bare = given.get(b"no_peer_id", b"0") != b"0"
+            peers = _dictionaries(swarm, swarm.sample(numwant, peer_id), bare)
             return b"d%b%b5:peers%be" % (counts, self._head, peers)
         drawn = swarm.sample(numwant, peer_id)
         v4 = b"".join(each for each in drawn if len(each) == 6)
@@ -172,19 +176,10 @@ def _check_20(name: str, value: bytes | None) -> None:
         raise MalformedError(f"{name}: expected 20 bytes, found {found}")
 
 
-def _number(
-    given: dict[bytes, bytes], key: bytes, default: int | None = None, least: int = 0
-) -> int:
-    text = given.get(key)
-    if text is None or (text == b"" and default is not None):
-        if default is None:
-            raise MalformedError(f"{key.decode()}: expected a number, found none")
-        return default
-    sign, digits = (-1, text[1:]) if text[:1] == b"-" else (1, text)
-    value = sign * int(digits) if digits.isdigit() and len(digits) <= 20 else None
-    if value is None or value < least:
-        raise MalformedError(f"{key.decode()}: expected a number, found {_text(text)}")
-    return value
+def _number(text: bytes | None) -> int | None:
+    """Return a decimal number, or None where there is none or something else."""
+    sign, digits = (-1, text[1:]) if text and text[:1] == b"-" else (1, text or b"")
+    return sign * int(digits) if digits.isdigit() and len(digits) <= 20 else None
 
 
 def _text(value: bytes) -> str:

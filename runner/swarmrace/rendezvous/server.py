@@ -24,7 +24,7 @@ from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.flight import MARGIN_SECONDS
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
-from swarmrace.rendezvous.swarms import Swarms
+from swarmrace.rendezvous.swarms import Swarms, expire_seconds
 from swarmrace.scenario import Scenario
 from swarmrace.systems import doubles
 
@@ -106,7 +106,7 @@ class Rendezvous:
             margin_seconds=config.margin_seconds,
         )
         tracker = Tracker(
-            Swarms(now),
+            Swarms(now, expire_seconds=expire_seconds(config.announce_interval_seconds)),
             interval_seconds=config.announce_interval_seconds,
             min_interval_seconds=config.announce_min_interval_seconds,
         )

@@ -7,6 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _SWEEP_SECONDS = 5.0
+_CLIENTS_OWN_SECONDS = 300
+"""libtorrent, and so qBittorrent, announces no more often than this whatever interval it is given
+(`min_announce_interval`)."""
+_GRACE_SECONDS = 60
+
+
+def expire_seconds(interval_seconds: float) -> float:
+    """Return after which silence a member is forgotten: one announce may be lost, and the next may
+    be late."""
+    return 2 * max(interval_seconds, _CLIENTS_OWN_SECONDS) + _GRACE_SECONDS
 
 
 @dataclass(slots=True)
@@ -18,6 +28,12 @@ class Member:
     peer_id: bytes
     complete: bool
     heard: float
+    key: bytes = b""
+    """What the client chose to be known by (BEP 3's implementations: `key`); empty if nothing."""
+
+    def is_of(self, peer_id: bytes, key: bytes) -> bool:
+        """Return whether this is the session of that client, and not another one at its address."""
+        return self.peer_id == peer_id and (not key or not self.key or self.key == key)
 
 
 class Swarm:
@@ -44,9 +60,13 @@ class Swarm:
         """Clients that still fetch."""
         return len(self._clients) - self._complete_clients
 
-    def put(self, endpoint: bytes, peer_id: bytes, complete: bool, heard: float) -> None:
+    def put(
+        self, endpoint: bytes, peer_id: bytes, complete: bool, heard: float, key: bytes = b""
+    ) -> None:
         """Take a member in, or note what it says of itself now."""
         member = self.members.get(endpoint)
+        if member is not None and (key or member.peer_id != peer_id):
+            member.key = key
         if member is not None and member.peer_id == peer_id and member.complete == complete:
             member.heard = heard
             return
@@ -54,7 +74,7 @@ class Swarm:
             self._count(member, -1)
             member.peer_id, member.complete, member.heard = peer_id, complete, heard
         else:
-            member = self.members[endpoint] = Member(endpoint, peer_id, complete, heard)
+            member = self.members[endpoint] = Member(endpoint, peer_id, complete, heard, key)
             ordered = self._lists[len(endpoint)]
             self._places[endpoint] = len(ordered)
             ordered.append(endpoint)
@@ -109,14 +129,15 @@ class Swarms:
     Args:
         now: seconds that silence counts on.
         expire_seconds: a member silent for so long is forgotten.
-        most_members: over all swarms; beyond it newcomers get peers but are not listed.
+        most_members: over all swarms; beyond it newcomers get peers but are not listed. As many
+            swarms without members are kept for their count of downloads, which never falls.
     """
 
     def __init__(
         self,
         now: Callable[[], float],
         *,
-        expire_seconds: float = 1800.0,
+        expire_seconds: float = expire_seconds(0),
         most_members: int = 100_000,
     ) -> None:
         self._now, self._expire_seconds, self._most_members = now, expire_seconds, most_members
@@ -126,10 +147,12 @@ class Swarms:
 
     def get(self, info_hash: bytes) -> Swarm | None:
         """Return a swarm that somebody has announced to."""
+        self._sweep()
         return self._swarms.get(info_hash)
 
     def items(self) -> list[tuple[bytes, Swarm]]:
         """Return all swarms."""
+        self._sweep()
         return list(self._swarms.items())
 
     def announce(
@@ -141,31 +164,50 @@ class Swarms:
         complete: bool,
         stopped: bool,
         completed: bool,
+        key: bytes = b"",
+        listed: bool = True,
     ) -> Swarm:
-        """Note an announce and return the swarm as it is then."""
-        now = self._now()
-        if now - self._swept > _SWEEP_SECONDS:
-            self._sweep(now)
+        """Note an announce and return the swarm as it is then.
+
+        Args:
+            info_hash: whose swarm.
+            endpoint: where the client can be reached.
+            peer_id: who it is.
+            complete: whether it has everything.
+            stopped: whether it leaves. That ends no other client's session at the same endpoint.
+            completed: whether it has just got everything.
+            key: tells two sessions of one peer id apart, where both give one.
+            listed: False of a client that can't be reached: it gets peers and is none.
+        """
+        now = self._sweep()
         swarm = self._swarms.get(info_hash)
         if swarm is None:
             swarm = Swarm()
-            if stopped or self._members >= self._most_members:
+            if stopped or not listed or self._members >= self._most_members:
                 return swarm
             self._swarms[info_hash] = swarm
         before, old = len(swarm.members), swarm.members.get(endpoint)
         if stopped:
-            swarm.remove(endpoint)
-        elif old is not None or self._members < self._most_members:
+            if old is not None and old.is_of(peer_id, key):
+                swarm.remove(endpoint)
+        elif listed and (old is not None or self._members < self._most_members):
             if completed and complete and not swarm.has_completed(peer_id):
                 swarm.downloaded += 1
-            swarm.put(endpoint, peer_id, complete, now)
+            swarm.put(endpoint, peer_id, complete, now, key)
         self._members += len(swarm.members) - before
         return swarm
 
-    def _sweep(self, now: float) -> None:
+    def _sweep(self) -> float:
+        """Forget who has been silent, every few seconds; return the time."""
+        now = self._now()
+        if now - self._swept <= _SWEEP_SECONDS:
+            return now
         self._swept = now
         for info_hash, swarm in list(self._swarms.items()):
             swarm.expire(now - self._expire_seconds)
-            if not swarm.members:
+            if not swarm.members and (
+                not swarm.downloaded or len(self._swarms) > self._most_members
+            ):
                 del self._swarms[info_hash]
         self._members = sum(len(swarm.members) for swarm in self._swarms.values())
+        return now
