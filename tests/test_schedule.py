@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmrace.scenario import parse
 from swarmrace.schedule import schedule, seeders
 
-EXPECTED_IDS = [
+FIRST_DRAW_IDS = [
     "000-bittorrent",
     "001-http",
     "002-codex",
@@ -23,7 +23,7 @@ EXPECTED_IDS = [
     "010-http",
     "011-codex",
 ]
-EXPECTED_SEEDERS = [(0,), (1,), (2,), (3,)]
+FIRST_DRAW_SEEDERS = [(0,), (1,), (2,), (3,)]
 
 
 def runs(entrants=("a", "b", "c"), **race):
@@ -61,12 +61,46 @@ def test_all_runs_of_a_block_have_the_same_seeders(seed, rotate, order):
         assert len(set(block[0].seeders)) == 3
 
 
-def test_the_order_within_blocks_is_random_and_fair():
+def places(found):
+    """Return how often each entrant ran in each position of its block."""
+    times = Counter()
+    for block in blocks(found).values():
+        times.update((place, run.entrant) for place, run in enumerate(block))
+    return times
+
+
+@given(st.integers(0, 2**53 - 1), st.integers(1, 5), st.integers(1, 13), st.integers(1, 3))
+def test_each_entrant_runs_in_each_position_equally_often(seed, kinds, repetitions, attempt):
+    names = [f"e{number}" for number in range(kinds)]
+    found = runs(names, seed=seed, repetitions=repetitions, attempt=attempt)
+    for ended in range(1, repetitions + 1):  # also after any number of blocks
+        times = places([run for run in found if run.repetition < ended])
+        counts = [times[place, name] for place in range(kinds) for name in names]
+        assert max(counts) - min(counts) <= 1
+        assert kinds == 1 or ended < kinds or min(counts) >= ended // kinds
+
+
+@given(st.integers(0, 2**53 - 1), st.integers(1, 12), st.integers(1, 12))
+def test_more_repetitions_continue_the_same_race(seed, few, more):
+    short, whole = runs(seed=seed, repetitions=few), runs(seed=seed, repetitions=few + more)
+    assert whole[: len(short)] == short
+
+
+def test_the_order_within_blocks_is_drawn():
     found = blocks(runs(repetitions=300))
-    first = Counter(block[0].entrant for block in found.values())
-    # by chance alone each is first 100 times; 4 standard deviations are 33
-    assert all(67 <= first[name] <= 133 for name in "abc")
-    assert len({tuple(run.entrant for run in block) for block in found.values()}) == 6
+    orders = Counter(tuple(run.entrant for run in block) for block in found.values())
+    # by chance alone each of 6 comes 50 times; 4 standard deviations are 26
+    assert len(orders) == 6
+    assert all(24 <= times <= 76 for times in orders.values())
+
+
+def test_of_an_even_number_each_follows_each_other_equally_often():
+    found = blocks(runs("abcd", repetitions=40))
+    pairs = Counter(
+        (one.entrant, other.entrant) for block in found.values() for one, other in pairwise(block)
+    )
+    assert set(pairs.values()) == {10}
+    assert len(pairs) == 12
 
 
 def test_sequential_runs_each_entrant_through_in_the_order_of_names():
@@ -78,8 +112,10 @@ def test_sequential_runs_each_entrant_through_in_the_order_of_names():
 def test_a_seed_has_one_order_on_every_python():
     # Drawn once and written down: a change here would make old races unrepeatable.
     found = runs(("bittorrent", "codex", "http"), seed=42, repetitions=4, swarmSize=4)
-    assert [run.id for run in found] == EXPECTED_IDS
-    assert [run.seeders for run in found][::3] == EXPECTED_SEEDERS
+    orders = [[run.entrant[0] for run in block] for block in blocks(found).values()]
+    assert ["".join(order) for order in orders] == ["bch", "hbc", "chb", "bhc"]
+    found = runs(seed=47, repetitions=4, swarmSize=4)
+    assert [run.seeders[0] for run in found][::3] == [3, 2, 1, 0]
 
 
 def test_another_seed_has_another_order():
@@ -135,9 +171,24 @@ def test_ids_and_indexes_are_positions():
     assert [run.id for run in found] == [f"{n:03d}-{run.entrant}" for n, run in enumerate(found)]
 
 
-@pytest.mark.parametrize("attempt", [1, 2])
-def test_an_attempt_keeps_order_and_seeders_and_changes_the_content(attempt):
-    first, found = runs(repetitions=4), runs(repetitions=4, attempt=attempt)
-    assert [run.id for run in first] == [run.id for run in found]
-    assert [run.seeders for run in first] == [run.seeders for run in found]
-    assert (first[0].payload_seed == found[0].payload_seed) == (attempt == 1)
+def test_an_attempt_draws_anew():
+    """Order, seeders and content; of 20 blocks of 3 not even the order is likely to be the same."""
+    first, again, found = (runs(repetitions=20, attempt=attempt) for attempt in (1, 1, 2))
+    assert first == again
+    assert [run.id for run in first] != [run.id for run in found]
+    assert [run.seeders for run in first] != [run.seeders for run in found]
+    assert not {run.payload_seed for run in first} & {run.payload_seed for run in found}
+
+
+def test_the_first_way_of_drawing_is_kept_for_older_folders():
+    scenario = parse(
+        {
+            "global": {
+                "race": {"seed": 42, "repetitions": 4, "swarmSize": 4},
+                "entrants": {name: {"kind": "http"} for name in ("bittorrent", "codex", "http")},
+            }
+        }
+    )
+    found = schedule(scenario, draw=1)
+    assert [run.id for run in found] == FIRST_DRAW_IDS
+    assert [run.seeders for run in found][::3] == FIRST_DRAW_SEEDERS

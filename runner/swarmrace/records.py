@@ -15,6 +15,9 @@ from swarmrace.model import Model
 FORMAT = 3
 """Version of the results format. Older versions load; history in docs/results-format.md."""
 
+DRAW = 2
+"""Version of the way in which a scenario's seed gives order and seeders (`schedule`)."""
+
 MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
 """Marks stored with every transfer; 0 is the first byte. Any other follows from the arrivals."""
 
@@ -266,6 +269,8 @@ class RaceInfo(Model):
     machine: dict[str, Any]
     status: Literal["running", "finished", "interrupted"] = "running"
     rendezvous_restarts: int = 0
+    draw: int = DRAW
+    """How order and seeders were drawn from the seed; 1 before format 3."""
     test_doubles: list[str] = []
     """Entrants whose programs say that they only play the real one for tests."""
     peers: list[PeerInfo] = []

@@ -53,7 +53,9 @@ def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
 
 def _from_2(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
     """Format 2 called it arrival when a block had been written, and gave the stall of what was read
-    where arrival was not observed."""
+    where arrival was not observed. The order of its runs was drawn for each block by itself."""
+    if kind == "race":
+        return {"draw": 1} | data
     if kind != "peer" or not isinstance(data.get("transfer"), dict):
         return data
     transfer = dict(data["transfer"])
@@ -174,7 +176,8 @@ def load(folder: Path | str) -> Results:
         ) from error
     faults: list[str] = []
     size = scenario.race.swarm_size
-    runs = tuple(_run_record(folder, run, info, size, faults) for run in schedule(scenario))
+    planned = schedule(scenario, info.draw)
+    runs = tuple(_run_record(folder, run, info, size, faults) for run in planned)
     known = {record.run.id for record in runs}
     for path in _entries(folder / "runs"):
         if path.name not in known:

@@ -161,8 +161,8 @@ class Race(Model):
     attempt: Annotated[int, Field(ge=1), NoText] = 1
     """Raise it to race the same scenario again under another race id."""
     order: Literal["interleaved", "sequential"] = "interleaved"
-    """`interleaved`: every repetition holds each entrant once, in random order; `sequential`: all
-    of one entrant's runs, then the next one's (then nothing is paired)."""
+    """`interleaved`: every repetition holds each entrant once, each in each position equally often;
+    `sequential`: all of one entrant's runs, then the next one's (then nothing is paired)."""
     rotate_seeders: Flag = True
     """Whether each repetition has other seeders (the same for all entrants)."""
     cold_start: Flag = True

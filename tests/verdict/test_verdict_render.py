@@ -81,7 +81,7 @@ def test_rows_of_the_table(two):
     ]
     assert row(text, "transfers completed")[1:] == ["9 of 9 started", "9 of 9 started"]
     assert row(text, "wire sent")[1:] == ["wire not measured", "wire not measured"]
-    assert row(text, "block 1")[1:] == ["1.31 s (1.40 s)", "700 ms (710 ms)"]
+    assert row(text, "block 1")[1:] == ["#1 1.31 s (1.40 s)", "#2 700 ms (710 ms)"]
     assert "¹ delivery side by side, not compared: bittorrent doesn't fetch in order" in text
 
 
@@ -211,7 +211,7 @@ def test_infrastructure_is_told_from_slowness(tmp_path):
         return run.model_copy(update={"status": "aborted", "failure": failure})
 
     text = render.text(verdict_of(tmp_path, ["http", "bittorrent"], run=lost))
-    assert row(text, "block 1")[1:] == ["missing (3 of 3 done)", "missing (3 of 3 done)"]
+    assert row(text, "block 1")[1:] == ["#2 missing (3 of 3 done)", "#1 missing (3 of 3 done)"]
     assert "missing: tracker lost in race (gone at 3 s)" in text
     assert "over 2 blocks" in text
 
@@ -229,7 +229,7 @@ def test_many_blocks_are_cut_but_for_the_odd_ones(tmp_path):
     times = {"http": [[1, 1, 1]] * 29 + [[INF, INF, INF]]}
     scenario = scenario_of({"http": ENTRANTS["http"]}, repetitions=30)
     text = render.text(compute(results.load(build(tmp_path, scenario, times))))
-    assert row(text, "block 29")[1:] == ["failed"]
+    assert row(text, "block 29")[1:] == ["#1 failed"]
     assert "block 3 " not in text
     assert "29 further blocks in verdict.json" in text
 

@@ -29,6 +29,7 @@ from swarmrace.verdict.model import (
     Verdict,
     to_value,
 )
+from swarmrace.verdict.positions import places, position_effects
 from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
@@ -47,6 +48,8 @@ def compute(results: Results) -> Verdict:
         for a, b in combinations(sides.values(), 2)
     ]
     entrants = {name: _entrant(side, results) for name, side in sides.items()}
+    interleaved = race.order == "interleaved"
+    place = places(views)
     return Verdict(
         race_id=info.race_id,
         name=info.name,
@@ -57,13 +60,17 @@ def compute(results: Results) -> Verdict:
         comparisons=comparisons,
         acceptance=[accept(item, sides, race) for item in race.acceptance],
         entrants=entrants,
-        runs=[_run(each) for each in views],
+        runs=[_run(each, place[each.record.run.id]) for each in views],
         flags=[
             *race_flags(results),
             *(
+                Flag(entrant="", text=text)
+                for text in (position_effects(list(sides.values())) if interleaved else ())
+            ),
+            *(
                 Flag(entrant="", text=f"{c.entrant} and {c.of} are not paired: {c.why_not_paired}")
                 for c in comparisons
-                if c.why_not_paired and race.order != "sequential"
+                if c.why_not_paired and interleaved
             ),
             *(
                 flag
@@ -229,13 +236,14 @@ def _versions(infos: Mapping[int, PeerInfo], system: dict[str, Any]) -> dict[str
     return versions
 
 
-def _run(each: RunView) -> RunVerdict:
+def _run(each: RunView, place: int) -> RunVerdict:
     run, result = each.record.run, each.record.result
     leechers = each.leechers()
     return RunVerdict(
         run_id=run.id,
         entrant=run.entrant,
         repetition=run.repetition,
+        place=place,
         seeders=list(run.seeders),
         payload_seed=run.payload_seed,
         status=each.status,

@@ -253,6 +253,8 @@ class RunVerdict(Model):
     run_id: str
     entrant: str
     repetition: int
+    place: int
+    """Position in its block, from 1."""
     seeders: list[int]
     payload_seed: str
     status: Literal["counted", "failed", "missing"]

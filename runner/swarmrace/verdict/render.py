@@ -167,7 +167,7 @@ def _runs(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableTyp
             (f"block {block}", [_run(blocks[block].get(name)) for name in part]) for block in shown
         ]
         yield from tables(
-            "Runs: median leecher's t100 (last)",
+            "Runs: place in block, median leecher's t100 (last)",
             listed,
             [Column(name) for name in part],
             None,
@@ -189,9 +189,9 @@ def _run(run: RunVerdict | None) -> str:
         return "–"
     if run.status == "missing":
         done = f" ({run.completed} of {run.leechers} done)" if run.leechers else ""
-        return f"missing{done}"
+        return f"#{run.place} missing{done}"
     last = f" ({duration(run.last)})" if run.status == "counted" else ""
-    return f"{duration(run.t100)}{last}"
+    return f"#{run.place} {duration(run.t100)}{last}"
 
 
 def _flags(verdict: Verdict) -> list[str]:
