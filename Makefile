@@ -31,7 +31,8 @@ export IMAGE BUILD LOAD START_SECONDS
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
-	@$(BIN)/swarmrace run "$(SCENARIO)" $(RACE_ARGS)
+	@$(BIN)/swarmrace run "$(SCENARIO)" $(RACE_ARGS) || { code=$$?; \
+	  echo "swarmrace: exit code $$code (docs/cli.md, Exit codes)" >&2; exit $$code; }
 
 test: $(VENV)/.ready-dev helm
 	@$(BIN)/python -m pytest $(TEST_ARGS)

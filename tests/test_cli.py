@@ -43,10 +43,38 @@ def test_a_bad_scenario_names_every_fault_and_exits_3(run_cli, bad, command, tmp
     assert [p.name for p in tmp_path.iterdir()] == ["bad.yaml"]
 
 
-def test_debug_adds_the_traceback(run_cli, bad):
-    result = run_cli("--debug", "plan", str(bad))
-    assert result.exception is not None
-    assert type(result.exception).__name__ == "ScenarioError"
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("plan", "BAD"), Exit.SCENARIO),
+        (("plan", "nowhere.yaml"), Exit.USAGE),
+        (("show", "."), Exit.RESULTS),
+        (("fetch", "x", "-o", "."), None),
+        (("schema", "--check"), Exit.USAGE),
+    ],
+)
+def test_debug_adds_the_traceback_and_changes_no_code(
+    run_cli, bad, arguments, code, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(bad) if word == "BAD" else word for word in arguments]
+    plain, debug = run_cli(*arguments), run_cli("--debug", *arguments)
+    assert debug.exit_code == plain.exit_code != 0
+    assert code in (None, plain.exit_code)
+    assert "Traceback" not in plain.stderr
+    assert ("Traceback" in debug.stderr) == (code is not Exit.USAGE)
+    assert debug.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()])
+def test_debug_changes_no_code_of_what_nobody_expected(run_cli, bad, monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("swarmrace.checks.load", fail)
+    codes = [run_cli(*debug, "plan", str(bad)).exit_code for debug in ((), ("--debug",))]
+    wanted = Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Exit.UNEXPECTED
+    assert codes == [wanted, wanted]
 
 
 def test_a_missing_program_is_said_with_how_to_get_it(run_cli, tmp_path):

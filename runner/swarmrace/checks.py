@@ -17,6 +17,8 @@ from swarmrace import machine, needs, plan, systems
 from swarmrace import scenario as scenarios
 from swarmrace.errors import ConditionError, ScenarioError, UnavailableError
 from swarmrace.faults import keys_at
+from swarmrace.host.infrastructure import disk_trouble
+from swarmrace.host.watch import loopback_fault
 from swarmrace.network import conditions, namespaces
 from swarmrace.plan import Cell
 from swarmrace.scenario import Scenario
@@ -135,6 +137,7 @@ def _lacking(
     if scenario.entrants and leechers > 0 and not _touched(unsound, *_SIZES):
         machine_lines += room_faults(cells, site)
         machine_lines += _worst_limits(cells, site)
+        machine_lines += disk_faults(site)
     if not _touched(unsound, "global.race.network", "global.race.matrix"):
         for cell in cells:
             network_lines += network_faults(
@@ -240,6 +243,13 @@ def room_faults(cells: list[Cell], site: Site) -> list[str]:
     return lines
 
 
+def disk_faults(site: Site) -> list[str]:
+    """Return why the folders can't be written whatever room they have: read-only, no inodes."""
+    work = site.work_dir or Path(tempfile.gettempdir())
+    found = (disk_trouble(folder) for folder in (work, _nearest(site.results or work)))
+    return [f"disk: {text}" for text in found if text and "no space left" not in text]
+
+
 def _sums(*columns: list[int]) -> list[int]:
     return [sum(row) for row in zip(*columns, strict=True)]
 
@@ -305,4 +315,5 @@ def network_faults(scenario: Scenario, *, with_namespaces: bool) -> list[str]:
             "global.race.network: rates, delay and loss need a network namespace for each peer; "
             "leave out --no-namespaces"
         ]
-    return []
+    down = loopback_fault()
+    return [f"network: {down}"] if down else []

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class _Commands(click.Group):
                 sys.stdout.flush()
         except SwarmraceError as error:
             if ctx.params.get("debug"):
-                raise
+                traceback.print_exception(error)
             click.echo(f"swarmrace: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
@@ -54,7 +55,7 @@ class _Commands(click.Group):
             if isinstance(error, BrokenPipeError) and _reader_has_gone():
                 ctx.exit(Exit.READER_GONE)
             if ctx.params.get("debug"):
-                raise
+                traceback.print_exception(error)
             click.echo(
                 f"swarmrace: {type(error).__name__}: {error} (a defect: please report it with the "
                 "output of --debug)",

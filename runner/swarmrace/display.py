@@ -136,6 +136,9 @@ class Board:
             ("rate", "right"),
         ):
             table.add_column(name, justify=side)
+        trouble = status.get("stopped") or status.get("trouble")
+        if trouble:
+            table.caption, table.caption_justify = Text(f"! {trouble}", style="red"), "left"
         peers = [p for p in status["peers"] if run and p["entrant"] == run["entrant"]]
         for peer in peers[:_MOST_ROWS]:
             table.add_row(*(c if isinstance(c, Text) else Text(c) for c in self._row(peer)))
@@ -169,12 +172,14 @@ class Lines:
         self._now = now
         self._rates = _Rates(now)
         self._open: str | None = None
+        self._trouble = ""
         self._total: int | None = None
         self._closed = 0
         self._spoke = now()
 
     def update(self, status: dict[str, Any]) -> None:
         """Print what is new."""
+        self._say_trouble(status.get("stopped") or status.get("trouble") or "")
         run = status.get("run")
         self._total = (run or {}).get("total") or self._total
         for closed in status["closed"][self._closed :]:
@@ -196,6 +201,11 @@ class Lines:
         if run and self._now() - self._spoke > _LINE_SECONDS:
             stages = "/".join(sorted({p["stage"] for p in racing}))
             self._say(f"{run['id']}: {stages}{_progress(racing, rate)}")
+
+    def _say_trouble(self, text: str) -> None:
+        if text and text != self._trouble:
+            self._say(f"! {text}")
+        self._trouble = text
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)

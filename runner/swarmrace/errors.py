@@ -11,10 +11,12 @@ prints that line and leaves with the class's `exit_code`; a traceback appears on
     ├── ResultsError (8)             a results folder or file can't be read
     ├── RendezvousError (9)          the rendezvous is out of reach or refused the request
     │   └── WrongRaceError (9)       the rendezvous belongs to another race
+    ├── InfrastructureError (11)     the machine or cluster stopped the race
     └── TransferError                one stage of one run failed: becomes a result, never an exit
 
-`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), an
-interruption (130), and output that nobody reads to its end (141).
+`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), transfers that
+failed where no acceptance is set (10), an interruption (130), and output that nobody reads to its
+end (141).
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class Exit(IntEnum):
     RACE = 7
     RESULTS = 8
     RENDEZVOUS = 9
+    TRANSFERS_FAILED = 10
+    INFRASTRUCTURE = 11
     INTERRUPTED = 130
     READER_GONE = 141
 
@@ -58,7 +62,10 @@ class Reason(StrEnum):
     REFUSED = "refused"
     """The system answered with an error."""
     DISK_FULL = "disk full"
-    """No space left where the system or the peer writes."""
+    """The entrant filled the disk beyond what it declares to need, or its own quota."""
+    INFRASTRUCTURE = "infrastructure"
+    """The machine or cluster lacked what the race may rely on: a disk that others filled or that
+    broke, descriptors, memory, processes, the loopback interface. Says nothing of the entrant."""
     TRACKER_LOST = "tracker lost"
     """The rendezvous went away while the run was in flight."""
     PEER_LOST = "peer lost"
@@ -138,6 +145,12 @@ class RendezvousError(SwarmraceError):
     exit_code = Exit.RENDEZVOUS
 
 
+class InfrastructureError(SwarmraceError):
+    """The machine or cluster stopped the race: it can't go on here, whatever the entrants do."""
+
+    exit_code = Exit.INFRASTRUCTURE
+
+
 class WrongRaceError(RendezvousError):
     """The rendezvous answers, but for another race id."""
 
@@ -148,9 +161,11 @@ class TransferError(SwarmraceError):
     Args:
         reason: the recorded reason.
         detail: one line for people: what was expected, what was found.
+        number: the system's error number (errno), where one is known.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str = "", number: int | None = None) -> None:
         self.reason = reason
         self.detail = detail
+        self.number = number
         super().__init__(f"{reason}: {detail}" if detail else str(reason))

@@ -224,8 +224,8 @@ async def wait_and_download(
     *,
     timeout_seconds: float,
     watch: Callable[[dict[str, Any]], None],
-) -> None:
-    """Wait until the race is over and download its results folder.
+) -> dict[str, Any]:
+    """Wait until the race is over and download its results folder; return the last status.
 
     Raises:
         RaceError: it is not over within `timeout_seconds`.
@@ -256,6 +256,7 @@ async def wait_and_download(
                 raise RendezvousError(f"{file['path']}: leads out of the results folder; refused")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+        return status
     except TimeoutError as error:
         raise RaceError(f"race {race_id}: not over within {timeout_seconds:g} s") from error
     finally:

@@ -12,6 +12,7 @@ from swarmrace import transfer
 from swarmrace.arrivals import Curve, Origin
 from swarmrace.clock import Offset
 from swarmrace.errors import Reason
+from swarmrace.host.blame import Declared
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
 from swarmrace.recording.wire_recorder import Samples, WireRecorder, wire_curve
@@ -65,6 +66,9 @@ class PeerRun:
         self.references: list[Reference] = []
         self.work_dir = peer.config.work_dir / run.id
         self.file = self.work_dir / "payload.bin"
+        self.blame = Declared(
+            peer.config.scenario, run.entrant, peer.config.work_dir, self.role == "seeder"
+        ).blame
 
     async def live(self) -> None:
         """Take part, from prepare to cleared."""
@@ -81,7 +85,12 @@ class PeerRun:
             beat.cancel()
             self.state.record = self.state.wire = self.state.usage = None
         self.state.stage = "wait"
-        await self.client.arrive(self.run.id, "cleared")
+        # What the machine did after the transfer (no room left to verify, say) ends the run.
+        await self.client.arrive(self.run.id, "cleared", self._by_infrastructure())
+
+    def _by_infrastructure(self) -> Failure | None:
+        failure = self.failure
+        return failure if failure and failure.reason is Reason.INFRASTRUCTURE else None
 
     async def _until_ready(self) -> Release | None:
         """Prepare, publish and settle; return the release of `ready`, or None if it never came."""
@@ -167,7 +176,13 @@ class PeerRun:
         self.state.record, self.state.stage = record, "race"
         began_ns = self.clock.now_ns()
         stamp_ns, self.failure = await transfer.race(
-            self.system, self.references, record, self.timeouts, start_ns, lambda: self.aborted
+            self.system,
+            self.references,
+            record,
+            self.timeouts,
+            start_ns,
+            lambda: self.aborted,
+            self.blame,
         )
         ended_ns = self.clock.now_ns()
         self._note_stage("race", began_ns, ended_ns)
@@ -333,7 +348,7 @@ class PeerRun:
                 failure = Failure(
                     reason=Reason.TIMEOUT, stage=name, detail=f"not within {timeout_seconds:g} s"
                 )
-            self.failure = self.failure or failure
+            self.failure = self.failure or self.blame(failure, error)
             return None
         finally:
             self._note_stage(name, began_ns, self.clock.now_ns())

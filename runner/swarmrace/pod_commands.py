@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from swarmrace.errors import Exit
+from swarmrace.errors import Exit, InfrastructureError
 from swarmrace.parameters import Listen, NewFolder, RaceId
 
 _TRACKER_FIRST_SECONDS = 2.0
@@ -157,7 +157,7 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
 @_token
 @click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
 def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
-    """Wait for a race on a cluster to end and print its verdict; fail by the acceptance alone."""
+    """Wait for a race on a cluster to end and print its verdict; its exit code is `run`'s."""
     import asyncio
     import tempfile
     import time
@@ -175,7 +175,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
     console = make_console()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        asyncio.run(
+        status = asyncio.run(
             fetching.wait_and_download(
                 rendezvous,
                 race_id,
@@ -186,8 +186,9 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
             )
         )
         code = command.show(folder, console=console)
-        # That nothing could be raced is a result too: a Job fails by its acceptance alone.
-        sys.exit(Exit.OK if code == Exit.RACE else code)
+        if status.get("stopped"):  # which a full disk may have kept out of the folder
+            raise InfrastructureError(f"the race was stopped: {status['stopped']}")
+        sys.exit(code)
 
 
 @click.command()

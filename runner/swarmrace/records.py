@@ -267,7 +267,10 @@ class RaceInfo(Model):
     created_utc: str
     versions: dict[str, str]
     machine: dict[str, Any]
-    status: Literal["running", "finished", "interrupted"] = "running"
+    status: Literal["running", "finished", "interrupted", "stopped"] = "running"
+    """`stopped`: by the infrastructure, before its last run."""
+    stopped_by: str = ""
+    """What of the infrastructure stopped the race; empty where nothing did."""
     rendezvous_restarts: int = 0
     draw: int = DRAW
     """How order and seeders were drawn from the seed; 1 before format 3."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,9 +15,12 @@ from typing import Any
 from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
 from swarmrace.errors import Reason, TransferError
+from swarmrace.host.infrastructure import FULL
 from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
+
+Blame = Callable[[Failure, BaseException | None], Failure]
 
 _TICK_SECONDS = 0.1
 _AFTER_DONE_SECONDS = 8.0
@@ -32,7 +34,7 @@ def failure_of(error: BaseException, stage: str) -> Failure:
         return Failure(reason=error.reason, stage=stage, detail=error.detail)
     if isinstance(error, TimeoutError):
         return Failure(reason=Reason.TIMEOUT, stage=stage, detail=str(error))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return Failure(reason=Reason.DISK_FULL, stage=stage, detail=str(error))
     return Failure(reason=Reason.INTERNAL, stage=stage, detail=f"{type(error).__name__}: {error}")
 
@@ -44,6 +46,7 @@ async def race(
     timeouts: Timeouts,
     start_ns: int,
     aborted: Callable[[], Failure | None],
+    blame: Blame = lambda failure, _: failure,
 ) -> tuple[int, Failure | None]:
     """Wait for the common instant, fetch, and watch.
 
@@ -54,6 +57,7 @@ async def race(
         timeouts: discovery, stall and transfer are judged here.
         start_ns: the common instant on `record.clock`.
         aborted: asked at every tick; a failure ends the transfer with it.
+        blame: returns what takes a failure's place where the machine is to blame (`host.blame`).
 
     Returns:
         the start stamp (ns, on `record.clock`), and why the transfer failed or None. A fetch that
@@ -80,14 +84,16 @@ async def race(
         while not fetch.done() and failure is None and not hangs:
             await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
             if not fetch.done():
-                failure = aborted() or watch.judge(clock)
+                failure = aborted()
+                if failure is None and (failure := watch.judge(clock)) is not None:
+                    failure = blame(failure, None)
                 hangs = watch.hangs_after_done(clock)
     finally:
         if not fetch.done():
             fetch.cancel()
             await asyncio.wait({fetch}, timeout=10)
     if failure is None and not hangs:
-        return stamp_ns, _outcome(fetch, record)
+        return stamp_ns, _outcome(fetch, record, blame)
     if fetch.done() and not fetch.cancelled():
         fetch.exception()  # seen: the watch came first
     if failure is None:
@@ -95,12 +101,12 @@ async def race(
     return stamp_ns, failure
 
 
-def _outcome(fetch: asyncio.Future[None], record: Record) -> Failure | None:
+def _outcome(fetch: asyncio.Future[None], record: Record, blame: Blame) -> Failure | None:
     if fetch.cancelled():
         return Failure(reason=Reason.INTERNAL, stage="race", detail="the fetch cancelled itself")
     error = fetch.exception()
     if error is not None:
-        return failure_of(error, "race")
+        return blame(failure_of(error, "race"), error)
     if record.done_ns is None:
         return Failure(
             reason=Reason.INTERNAL, stage="race", detail="the fetch returned without being done"

@@ -86,7 +86,7 @@ def test_a_peer_whose_pod_is_deleted_is_a_lost_peer(tmp_path: Path) -> None:
             if f"-{RACE['swarmSize'] - 1}-" in name
         )
         delete_pod(release, victim)
-        log = release.verdict(300)
+        log = release.verdict(300, "Failed")  # 10: a transfer failed
         results = release.fetch(tmp_path / "results")
         one, two = of(results, first["entrant"])
         lost = one.peers[RACE["swarmSize"] - 1]
@@ -141,7 +141,7 @@ def test_a_pod_that_cannot_be_scheduled_costs_its_entrant_alone(tmp_path: Path) 
     race = {**RACE, "swarmSize": nodes + 2, "timeouts": {"assembleSeconds": 25}}
     where = {"spread": {"onePerNode": True}}
     with installed(tmp_path, "pending", values(race=race, peers=where)) as release:
-        log = release.verdict(300)
+        log = release.verdict(300, "Failed")  # 7: nothing was raced
         results = release.fetch(tmp_path / "results")
         for record in results.runs:
             assert record.result is not None
@@ -156,7 +156,7 @@ def test_conditions_that_the_kernel_cannot_apply_are_said_by_name(tmp_path: Path
     """Delay needs netem. Where the kernel has it, the same scenario is raced."""
     race = {**RACE, "network": {"delayMilliseconds": 5}, "repetitions": 1}
     with installed(tmp_path, "netem", values(race=race)) as release:
-        release.verdict(400)
+        release.verdict(400, "Complete", "Failed")
         results = release.fetch(tmp_path / "results")
         for record in results.runs:
             assert record.result is not None

@@ -78,8 +78,13 @@ class Release:
 
         return self.until(f"run {index} is being raced", seconds, holds)
 
-    def verdict(self, seconds: float) -> str:
-        """Wait for the verdict's Job to complete and return its log."""
+    def verdict(self, seconds: float, *ended: str) -> str:
+        """Wait for the verdict's Job to end and return its log.
+
+        Args:
+            seconds: how long at most.
+            ended: how it may end: `Complete`, or `Failed` by its exit code; the former by default.
+        """
 
         def judged() -> dict[str, Any] | None:
             job = cluster.job_of(self.namespace, "verdict")
@@ -87,7 +92,7 @@ class Release:
 
         job = until("the verdict's Job", seconds, judged)
         log = call("kubectl", "-n", self.namespace, "logs", f"job/{job['metadata']['name']}")
-        assert cluster.ended(job) == "Complete", log
+        assert cluster.ended(job) in (ended or ("Complete",)), log
         return log
 
     def fetch(self, folder: Path) -> results.Results:

@@ -44,12 +44,21 @@ class Race:
         folder: everything of the race lies below it.
         scenario: the scenario file.
         arguments: further ones of `run`.
+        results: instead of a folder below `folder`.
+        work: likewise.
     """
 
-    def __init__(self, folder: Path, scenario: Path, *arguments: str) -> None:
-        self.results = folder / "results"
-        self.work = folder / "work"
-        self.work.mkdir()
+    def __init__(
+        self,
+        folder: Path,
+        scenario: Path,
+        *arguments: str,
+        results: Path | None = None,
+        work: Path | None = None,
+    ) -> None:
+        self.results = results or folder / "results"
+        self.work = work or folder / "work"
+        self.work.mkdir(exist_ok=True)
         self.log = folder / "output.txt"
         command = [sys.executable, "-m", "swarmrace", "run", str(scenario)]
         command += ["--results", str(self.results), "--work-dir", str(self.work), *arguments]
@@ -144,9 +153,9 @@ def _lives(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def race(folder: Path, scenario: Path, *arguments: str) -> Iterator[Race]:
+def race(folder: Path, scenario: Path, *arguments: str, **places: Path) -> Iterator[Race]:
     """Yield a running race; whatever is left of it afterwards is ended."""
-    running = Race(folder, scenario, *arguments)
+    running = Race(folder, scenario, *arguments, **places)
     try:
         yield running
     finally:

@@ -366,7 +366,7 @@ def test_a_full_disk_is_said_to_whoever_hands_in(tmp_path, monkeypatch):
             clients = await at.clients()
             hasty = at.client(patience_seconds=0.0)
             monkeypatch.setattr(intake.os, "fsync", full)
-            with pytest.raises(RendezvousError, match=r"507: .*no space left; remove results of"):
+            with pytest.raises(RendezvousError, match=r"507: .*no space left; make room"):
                 await hasty.put_result(result(at.runs[0], 0), {})
             monkeypatch.undo()
             await clients[0].put_result(result(at.runs[0], 0), {})

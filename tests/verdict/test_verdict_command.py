@@ -22,7 +22,19 @@ def folder(tmp_path):
     return build(tmp_path / "results", scenario, times)
 
 
-def test_shown_twice_it_is_the_same_and_lies_in_the_folder(folder, capsys):
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_writes_nothing_into_the_folder(folder, capsys):
+    before = files(folder)
+    for as_json in (False, True):
+        assert command.show(folder, as_json=as_json) == Exit.ACCEPTANCE_MISSED
+    assert files(folder) == before
+
+
+def test_shown_twice_it_is_the_same_and_what_a_race_leaves(folder, capsys):
+    command.leave(folder)
     assert command.show(folder) == Exit.ACCEPTANCE_MISSED
     first = capsys.readouterr().out
     written = (folder / "verdict.txt").read_bytes(), (folder / "verdict.json").read_bytes()
@@ -34,6 +46,7 @@ def test_shown_twice_it_is_the_same_and_lies_in_the_folder(folder, capsys):
 
 
 def test_json_on_standard_output(folder, capsys):
+    command.leave(folder)
     command.show(folder, as_json=True)
     out = capsys.readouterr().out
     assert out == (folder / "verdict.json").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import tempfile
@@ -17,7 +18,8 @@ from typing import Any
 
 import httpx
 
-from swarmrace.errors import RaceError
+from swarmrace.errors import Exit, InfrastructureError, RaceError
+from swarmrace.host import infrastructure
 from swarmrace.local import processes
 from swarmrace.local.janitor import Janitor
 from swarmrace.local.layout import Layout, Seat
@@ -30,6 +32,7 @@ from swarmrace.systems import doubles
 POLL_SECONDS = 0.25
 _RESTARTS = 5
 _LEAVE_SECONDS = 15.0
+_LEAVE_A_STOPPED_RACE_SECONDS = 3.0
 _HANG_SECONDS = 30.0
 """A rendezvous that lives and has not answered for so long is ended and started again."""
 
@@ -75,7 +78,28 @@ async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], N
     Raises:
         RaceError: the rendezvous could not be started or kept alive.
         ConditionError: network conditions can't be applied here.
+        InfrastructureError: the machine stopped the race: a disk, memory, its loopback interface.
     """
+    try:
+        await _run(race, folder, watch)
+    except (OSError, MemoryError, EOFError, RuntimeError) as error:
+        number = infrastructure.number_of(error)
+        if number is None and not isinstance(error, EOFError):
+            raise
+        # The server that forks says nothing but EOF when it can't fork.
+        raise InfrastructureError(
+            _trouble(race, folder) or infrastructure.describe(number or errno.EAGAIN)
+        ) from error
+
+
+def _trouble(race: LocalRace, folder: Path) -> str:
+    """Return what is wrong with the disks of a race, or an empty string."""
+    work = race.work_dir or Path(tempfile.gettempdir())
+    places = [work, next(path for path in (folder, *folder.parents) if path.exists())]
+    return next((text for place in places if (text := infrastructure.disk_trouble(place))), "")
+
+
+async def _run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
     folder.mkdir(parents=True)
     janitor = Janitor()
     try:
@@ -110,6 +134,7 @@ class _Backend:
         self.peers: dict[tuple[str, int], BaseProcess] = {}
         self.reported: set[tuple[str, int]] = set()
         self.restarts = 0
+        self.stopped = ""
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
         self.http = httpx.AsyncClient(
             transport=transport, base_url=f"http://rendezvous/{self.race_id}/", timeout=5
@@ -195,6 +220,7 @@ class _Backend:
         deadline = asyncio.get_running_loop().time() + 20
         while await self._status() is None:
             assert self.rendezvous is not None
+            self._require_a_sound_machine()
             if self.rendezvous.exitcode is not None or asyncio.get_running_loop().time() > deadline:
                 raise RaceError(
                     "rendezvous: expected it to answer within 20 s, found "
@@ -224,10 +250,13 @@ class _Backend:
             else:
                 answered = loop.time()
                 watch(status)
+                self.stopped = status["stopped"]
                 if status["over"]:
-                    return
+                    break
                 await self._report_lost()
             await asyncio.sleep(POLL_SECONDS)
+        if self.stopped:
+            raise InfrastructureError(f"the race was stopped: {self.stopped}")
 
     def _end_rendezvous(self) -> None:
         assert self.rendezvous is not None
@@ -242,6 +271,7 @@ class _Backend:
         assert self.rendezvous is not None
         if self.rendezvous.exitcode is None:
             return False
+        self._require_a_sound_machine()
         self.restarts += 1
         if self.restarts > _RESTARTS:
             raise RaceError(
@@ -250,6 +280,21 @@ class _Backend:
             )
         await _to_its_end(self._start_rendezvous)
         return True
+
+    def _require_a_sound_machine(self) -> None:
+        """Say what ended the rendezvous, where that was the machine.
+
+        Raises:
+            InfrastructureError: so it was.
+        """
+        assert self.rendezvous is not None
+        if self.rendezvous.exitcode != Exit.INFRASTRUCTURE:
+            return
+        log = self.folder / "logs" / "rendezvous.log"
+        found = _trouble(self.race, self.folder)
+        raise InfrastructureError(
+            f"the rendezvous was ended by the machine: {found or f'see {log}'}"
+        )
 
     async def _report_lost(self) -> None:
         for key, process in self.peers.items():
@@ -281,7 +326,8 @@ class _Backend:
 
     def _end(self) -> None:
         """Wait for the peers to leave by themselves, then end whatever is left."""
-        deadline = time.monotonic() + _LEAVE_SECONDS
+        leave = _LEAVE_A_STOPPED_RACE_SECONDS if self.stopped else _LEAVE_SECONDS
+        deadline = time.monotonic() + leave
         for process in self.peers.values():
             process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:

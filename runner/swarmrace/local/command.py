@@ -32,8 +32,9 @@ def race(
     """Race every cell of a scenario file.
 
     Returns:
-        130 when it was interrupted, else the first cell's exit code that is not 0. A cell that
-        could not be raced to its end is noted, and the others are raced.
+        130 when it was interrupted, otherwise the first cell's exit code that is not 0. A cell that
+        could not be raced to its end is noted, and the others are raced, unless the infrastructure
+        stopped it: then the next one can't be raced either (11).
 
     Raises:
         ScenarioError, UnavailableError: nothing was started.
@@ -52,6 +53,8 @@ def race(
         codes.append(_cell(console, local))
         if codes[-1] == Exit.INTERRUPTED:
             return Exit.INTERRUPTED
+        if codes[-1] == Exit.INFRASTRUCTURE:
+            break
     return next((code for code in codes if code), Exit.OK)
 
 
@@ -69,6 +72,8 @@ def _cell(console: Console, local: LocalRace) -> int:
     if measured:
         try:
             code = command.show(folder, console=console)
+            with contextlib.suppress(OSError):  # the verdict is printed, and can be computed again
+                command.leave(folder)
         except SwarmraceError as error:
             failure = failure or error
     if failure is not None:

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from swarmrace.errors import Exit
 from swarmrace.termination import ended_by_sigterm
 
 _PR_SET_PDEATHSIG = 1
@@ -103,9 +104,18 @@ def run_peer(config: Any) -> int:
 
 
 def run_tracker(config: Any) -> int:
-    """Serve the rendezvous until SIGTERM; return its exit code."""
+    """Serve the rendezvous until SIGTERM; return its exit code: 11 where the machine ended it."""
     import uvloop
 
+    from swarmrace.host import infrastructure
     from swarmrace.rendezvous.server import serve
 
-    return uvloop.run(ended_by_sigterm(serve(config)))
+    try:
+        return uvloop.run(ended_by_sigterm(serve(config)))
+    except (OSError, MemoryError) as error:
+        number = infrastructure.number_of(error)
+        if number is None:
+            raise
+        trouble = infrastructure.disk_trouble(config.data_dir)
+        print(trouble or infrastructure.describe(number, config.data_dir), file=sys.stderr)
+        return Exit.INFRASTRUCTURE

@@ -84,6 +84,9 @@ class App:
             await _send(send, error.status, encode({"error": str(error)}))
         except _Malformed as error:
             await _send(send, 422, encode({"error": str(error)}))
+        except OSError:  # the folder can't be written: noted, said, and tried again by who asked
+            trouble, stopped = self._conductor.store.trouble.text, bool(self._conductor.stopped)
+            await _send(send, 507, encode({"error": trouble, "stopped": stopped}))
         except Exception as error:
             _log.exception("%s %s", scope["method"], scope["path"])
             body = encode({"error": f"internal error: {type(error).__name__}"})

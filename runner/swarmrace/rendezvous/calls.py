@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from swarmrace.errors import RendezvousError, WrongRaceError
+from swarmrace.errors import Exit, RendezvousError, WrongRaceError
 from swarmrace.rendezvous.messages import INSTANCE_HEADER
 from swarmrace.rendezvous.wire import CountingTransport
 
@@ -23,6 +23,12 @@ rendezvous is up."""
 
 class LostError(RendezvousError):
     """The rendezvous has given this peer up as lost; it must end."""
+
+
+class StoppedError(RendezvousError):
+    """The infrastructure has stopped the race: nothing more is taken in."""
+
+    exit_code = Exit.INFRASTRUCTURE
 
 
 class Unavailable(Exception):
@@ -146,6 +152,8 @@ class Caller:
         if response.is_success:
             return
         status, text = response.status_code, error.get("error", response.reason_phrase)
+        if error.get("stopped") is True:
+            raise StoppedError(f"{self.url}: the race was stopped: {text}")
         if status >= 500:
             raise Unavailable(f"status {status}: {text}")
         if status == 409 and error.get("race_id", self.race_id) != self.race_id:

@@ -24,6 +24,8 @@ from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 
 _INTERRUPTED = "the race was interrupted"
+_STRIKES = 2
+"""So many runs in a row lost to the infrastructure end the race: it can't go on here."""
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""
 
@@ -55,10 +57,13 @@ class Conductor:
         self.closed: dict[str, RunResult] = {}
         self.flight: Flight | None = None
         self.interrupted = False
+        self.stopped = ""
+        """What of the infrastructure stopped the race; empty where nothing did."""
         self.boot = 1
         self._now, self._margin_seconds = now, margin_seconds
         self._claims: dict[str, Claim] = {}
         self._finished = False
+        self._strikes = 0
         self._saved_decision: Flight | None = None
         self._waiters = Waiters()
         self._last_run = {run.entrant: run.id for run in self.runs.values()}
@@ -66,6 +71,7 @@ class Conductor:
             self._resume(store.state)
         else:
             store.write_info()
+        store.trouble.reserve()
         self._save()
         self._advance()
 
@@ -233,6 +239,35 @@ class Conductor:
         self._save()
         self._advance()
 
+    def stop(self, why: str) -> None:
+        """End the race because the infrastructure doesn't let it go on.
+
+        Args:
+            why: one line for people: what is wrong, where, what to do.
+        """
+        if self.stopped:
+            return
+        self.stopped = why
+        self.store.trouble.give_up()
+        if not self.over:
+            self.strike(why)
+            self._skip_what_can_not_be_raced()
+            self._advance()
+        if self._finished:  # it was over, and its last words may not be on disk
+            self._finished = False
+            self._finish()
+
+    def strike(self, why: str) -> None:
+        """End the run in flight: the infrastructure failed while it was raced.
+
+        The race goes on, unless the run before was lost so too.
+        """
+        if self.flight is not None:
+            reason = Reason.INFRASTRUCTURE
+            self.flight.abort(Failure(reason=reason, stage=self._stage(), detail=why))
+        if not self.stopped:
+            self._advance()
+
     def tick(self) -> None:
         """Look at the time: give up who is silent, end what has outlived its deadline."""
         if not self.over:
@@ -259,7 +294,12 @@ class Conductor:
 
     def entrant_over(self, entrant: str) -> bool:
         """Return whether no run of an entrant will come any more."""
-        return self.interrupted or self._last_run[entrant] in self.closed
+        return self._ending or self._last_run[entrant] in self.closed
+
+    @property
+    def _ending(self) -> bool:
+        """Whether no further run is opened."""
+        return self.interrupted or bool(self.stopped)
 
     def _advance(self) -> None:
         """Close the run in flight when it has ended, and open the next one when all are there."""
@@ -272,7 +312,7 @@ class Conductor:
                     self._save()
                 return
             assembled = self.roster.assembled
-            if assembled or self.interrupted:
+            if assembled or self._ending:
                 self._close_what_is_claimed()
                 self._skip_what_can_not_be_raced()
             if self.over:
@@ -312,8 +352,17 @@ class Conductor:
         self.closed[run.id] = flight.result(self._race_id)
         self.store.write_run(self.closed[run.id])
         self.flight = None
+        self._count_strikes(self.closed[run.id])
         self._save()
         self._waiters.wake_run(run.id)
+
+    def _count_strikes(self, closed: RunResult) -> None:
+        failure = closed.failure
+        struck = failure is not None and failure.reason is Reason.INFRASTRUCTURE
+        self._strikes = self._strikes + 1 if struck else 0
+        if failure is not None and self._strikes >= _STRIKES and not self.stopped:
+            self.stopped = failure.detail
+            self.store.trouble.give_back()
 
     def _close_what_is_claimed(self) -> None:
         """Close the runs that another rendezvous has led, once all who know of them are there."""
@@ -332,7 +381,9 @@ class Conductor:
         for run in self.runs.values():
             if run.id in self.closed or self.is_open(run.id):
                 continue
-            if self.interrupted:
+            if self.stopped:
+                self._skip(run, Reason.INFRASTRUCTURE, self.stopped)
+            elif self.interrupted:
                 self._skip(run, Reason.INTERRUPTED, _INTERRUPTED)
             elif run.entrant in lost:
                 peer = lost[run.entrant]
@@ -347,8 +398,12 @@ class Conductor:
     def _finish(self) -> None:
         if not self._finished:
             # Written first: on a full disk this raises, and the next tick tries again.
+            self.store.trouble.give_back()
+            status = "interrupted" if self.interrupted else "finished"
             self.store.write_info(
-                peers=self.roster.infos(), status="interrupted" if self.interrupted else "finished"
+                peers=self.roster.infos(),
+                status="stopped" if self.stopped else status,
+                stopped_by=self.stopped,
             )
             self._finished = True
 
@@ -361,6 +416,8 @@ class Conductor:
             {
                 "boot": self.boot,
                 "interrupted": self.interrupted,
+                "stopped": self.stopped,
+                "strikes": self._strikes,
                 "closed": list(self.closed),
                 "claims": {name: claim.model_dump() for name, claim in self._claims.items()},
                 "flight": None if flight is None else flight.to_state(),
@@ -372,6 +429,7 @@ class Conductor:
     def _resume(self, state: dict[str, Any]) -> None:
         """Go on where another process was ended: the run it had in flight is lost."""
         self.boot, self.interrupted = state["boot"] + 1, state["interrupted"]
+        self.stopped, self._strikes = state.get("stopped", ""), state.get("strikes", 0)
         self.roster.resume(self.store.info.peers, state["peers"], _RETURN_SECONDS)
         for run_id in state["closed"]:
             result = self.store.read_run(run_id)

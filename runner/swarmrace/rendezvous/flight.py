@@ -96,7 +96,12 @@ class Flight:
         return release is not None and release.go
 
     def arrive(self, peer: int, barrier: str, failure: Failure | None) -> None:
-        """Note a peer's arrival. Arriving again changes nothing."""
+        """Note a peer's arrival. Arriving again changes nothing.
+
+        A failure of the infrastructure ends the run for all, and it is nobody's.
+        """
+        if failure is not None and failure.reason is Reason.INFRASTRUCTURE and not self.ended:
+            self._struck(peer, failure)
         if failure is not None and barrier in _BEFORE_START and peer not in self._arrived[barrier]:
             self._arrived[barrier].add(peer)
             self._not_run(
@@ -208,6 +213,13 @@ class Flight:
         self.releases = {release.barrier: release for release in released}
         self._await("cleared", extra_seconds)
         self._advance()
+
+    def _struck(self, peer: int, failure: Failure) -> None:
+        if self.failure is not None and self.failure.reason is not Reason.NOT_RUN:
+            return
+        self.status = "aborted" if self.started else "not raced"
+        detail = f"peer {peer}: {failure.detail}"
+        self._fail(failure.model_copy(update={"detail": detail}))
 
     def _not_run(self, stage: str, detail: str) -> None:
         if self.failure is None:

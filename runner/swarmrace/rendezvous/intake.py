@@ -106,6 +106,7 @@ class Intake:
     async def _receive(
         self, path: Path, body: AsyncIterator[bytes], most: int
     ) -> tuple[Path, bytes]:
+        self._store.trouble.require()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=atomic.TEMPORARY_PREFIX, dir=path.parent)
         hasher, size = hashlib.sha256(), 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -75,7 +74,7 @@ class Routes:
         ]
         handlers: dict[Any, Any] = {
             RefusedError: lambda _, error: _error(error.status, str(error)),
-            OSError: self._disk_full,
+            OSError: self._no_disk,
             ClientDisconnect: lambda _, error: _error(400, "the request was cut short"),
             404: lambda request, _: _error(404, f"no such path: {request.url.path[:200]}"),
             405: lambda request, _: _error(405, f"{request.method} is not for this path"),
@@ -83,14 +82,14 @@ class Routes:
         routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
         return Starlette(routes=routes, exception_handlers=handlers)
 
-    def _disk_full(self, _: Request, error: Exception) -> Response:
-        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    def _no_disk(self, _: Request, error: Exception) -> Response:
+        """Answer 507 while the folder can't be written: a full disk may have room again. With
+        `stopped` nobody need try again."""
+        if not isinstance(error, OSError) or error.errno is None:
             raise error
-        folder = self._store.folder
-        return _error(
-            507,
-            f"{folder}: no space left; remove results of earlier races beside it, or enlarge it",
-        )
+        self._store.trouble.note(error, "results")
+        body = {"error": self._store.trouble.text, "stopped": bool(self._conductor.stopped)}
+        return JSONResponse(body, 507)
 
     async def _root(self, _: Request) -> Response:
         info = self._store.info
@@ -125,6 +124,8 @@ class Routes:
                 "started": bool(conductor.closed) or flight is not None,
                 "over": conductor.over,
                 "interrupted": conductor.interrupted,
+                "stopped": conductor.stopped,
+                "trouble": self._store.trouble.text,
                 "elapsed": (conductor.clock.now_ns() - self._began_ns) / 1e9,
                 "run": run,
                 "closed": [self._closed[run_id] for run_id in conductor.closed],
@@ -223,6 +224,7 @@ class Routes:
             request.headers.get("content-digest"),
             request.stream(),
         )
+        self._store.trouble.good("results")
         return JSONResponse({}, status)
 
     async def _files(self, _: Request) -> Response:

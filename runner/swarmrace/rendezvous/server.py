@@ -17,6 +17,7 @@ import uvicorn
 from swarmrace import machine
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
+from swarmrace.host.watch import MachineWatch
 from swarmrace.records import RaceInfo
 from swarmrace.rendezvous.app import App
 from swarmrace.rendezvous.bittorrent import Tracker
@@ -105,6 +106,7 @@ class Rendezvous:
             now,
             margin_seconds=config.margin_seconds,
         )
+        self._watch = MachineWatch(config.host)
         tracker = Tracker(
             Swarms(now, expire_seconds=expire_seconds(config.announce_interval_seconds)),
             interval_seconds=config.announce_interval_seconds,
@@ -121,13 +123,27 @@ class Rendezvous:
         )
 
     async def tick(self) -> None:
-        """Look at the time five times a second, for ever."""
+        """Look at the time and the machine five times a second, for ever."""
+        said = ""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             try:
+                self._look_at_the_machine()
                 self.conductor.tick()
-            except OSError:  # a full disk may have room again: what failed is tried again
-                _log.exception("the rendezvous can't write its folder")
+            except OSError as error:  # a full disk may have room again: tried again for a while
+                text = self.store.trouble.text or str(error)
+                if text != said:
+                    _log.error("the rendezvous can't write its folder: %s", text)
+                said = text
+
+    def _look_at_the_machine(self) -> None:
+        trouble = self.store.trouble.verdict()
+        if trouble:
+            self.conductor.stop(trouble)
+        if down := self._watch.down():
+            self.conductor.stop(down)
+        if pause := self._watch.suspended():
+            self.conductor.strike(pause)
 
 
 @dataclass(frozen=True)

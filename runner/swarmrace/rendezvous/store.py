@@ -19,6 +19,7 @@ from swarmrace import atomic
 from swarmrace.errors import ResultsError
 from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
+from swarmrace.rendezvous.trouble import Trouble
 from swarmrace.systems import doubles
 
 STATE_FILE = "state.json"
@@ -37,6 +38,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, info: RaceInfo) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.info = info
         self.state: dict[str, Any] = {}
@@ -44,6 +46,7 @@ class Store:
         self._lock = threading.Lock()
         self._dirty = False
         self._flushed: asyncio.Future[None] | None = None
+        self.trouble = Trouble(folder)
         self._load()
 
     def run_folder(self, run_id: str) -> Path:
@@ -126,7 +129,8 @@ class Store:
             self._write("race.json", _text(self.info))
 
     def _write(self, name: str, data: bytes) -> None:
-        atomic.write_bytes(self.folder / name, data)
+        with self.trouble.noted():
+            atomic.write_bytes(self.folder / name, data)
 
     def _load(self) -> None:
         race, state = self.folder / "race.json", self.folder / STATE_FILE

@@ -1,8 +1,7 @@
-"""`swarmrace show` and the end of `swarmrace run`: print a folder's verdict, leave it there."""
+"""`swarmrace show` and the end of `swarmrace run`: print a folder's verdict."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def show(
 ) -> int:
     """Print the verdict of the results in `folder`, computed from its records.
 
-    It is also left in the folder as `verdict.json` and `verdict.txt`, where that can be written.
+    Nothing is written into the folder: `leave` does that at the end of a race.
 
     Args:
         folder: a results folder.
@@ -36,8 +35,6 @@ def show(
         ResultsError: the folder can't be read, or the picture can't be written.
     """
     verdict = compute(results.load(folder))
-    with contextlib.suppress(OSError):  # a folder that can be read only is still shown
-        write(folder, verdict)
     if svg is not None:
         try:
             atomic.write_bytes(svg, render.svg(verdict).encode())
@@ -52,12 +49,14 @@ def show(
     return int(verdict.exit)
 
 
-def write(folder: Path, verdict: Verdict) -> None:
-    """Write `verdict.json` and `verdict.txt`, each whole or not at all.
+def leave(folder: Path) -> None:
+    """Leave the verdict in `folder` as `verdict.json` and `verdict.txt`, each whole or not at all.
 
     Raises:
+        ResultsError: the folder can't be read.
         OSError: the folder can't be written.
     """
+    verdict = compute(results.load(folder))
     atomic.write_bytes(folder / "verdict.json", to_json(verdict).encode())
     atomic.write_bytes(folder / "verdict.txt", render.text(verdict).encode())
 

@@ -54,6 +54,7 @@ def compute(results: Results) -> Verdict:
         race_id=info.race_id,
         name=info.name,
         status=info.status,
+        stopped_by=info.stopped_by,
         created_utc=info.created_utc,
         backend=info.backend,
         headline=_headline(comparisons, list(sides.values()), entrants),

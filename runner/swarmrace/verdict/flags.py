@@ -43,6 +43,8 @@ def race_flags(results: Results) -> list[Flag]:
     texts = []
     if info.status == "interrupted":
         texts.append("the race was interrupted: what is missing of it may only be unfinished")
+    elif info.status == "stopped":
+        texts.append(f"the infrastructure stopped the race: {info.stopped_by}")
     elif info.status != "finished":
         texts.append(
             f"the folder says that the race is {info.status}, and nothing has been written in it "

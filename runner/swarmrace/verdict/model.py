@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from swarmrace.errors import Exit
+from swarmrace.errors import Exit, Reason
 from swarmrace.model import Model
 from swarmrace.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.systems.doubles import MARK
@@ -352,6 +352,8 @@ class Verdict(Model):
     race_id: str
     name: str
     status: str
+    stopped_by: str = ""
+    """What of the infrastructure stopped the race; empty where nothing did."""
     created_utc: str
     backend: str
     headline: list[str]
@@ -372,16 +374,32 @@ class Verdict(Model):
 
     @property
     def exit(self) -> Exit:
-        """The exit code this verdict calls for: by the acceptance where one is set; `RACE` where
-        none is and no run at all gave a number."""
+        """The exit code this verdict calls for (docs/cli.md): a race that the infrastructure
+        stopped, then the acceptance where one is set, then no number at all, failed transfers."""
+        if self.status == "stopped":
+            return Exit.INFRASTRUCTURE
         verdicts = {item.verdict for item in self.acceptance}
         if "missed" in verdicts:
             return Exit.ACCEPTANCE_MISSED
         if "undecided" in verdicts:
             return Exit.ACCEPTANCE_UNDECIDED
-        if verdicts or any(run.status == "counted" for run in self.runs):
+        if verdicts:
             return Exit.OK
-        return Exit.RACE
+        if not any(run.status == "counted" for run in self.runs):
+            return Exit.INFRASTRUCTURE if self._lost_to_the_infrastructure else Exit.RACE
+        failed = any(
+            run.status == "failed" or (run.status == "counted" and run.completed < run.leechers)
+            for run in self.runs
+        )
+        return Exit.TRANSFERS_FAILED if failed else Exit.OK
+
+    @property
+    def _lost_to_the_infrastructure(self) -> bool:
+        """Whether the machine took every run of the race."""
+        reason = str(Reason.INFRASTRUCTURE)
+        return bool(self.runs) and all(
+            run.status == "missing" and run.reason.startswith(reason) for run in self.runs
+        )
 
 
 def profile_label(profile: str, changed: Mapping[str, str]) -> str:

@@ -19,7 +19,13 @@ from swarmrace.scenario import Race
 from swarmrace.verdict.stats import middle
 
 INFRASTRUCTURE = frozenset(
-    {Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.NOT_RUN, Reason.INTERNAL}
+    {
+        Reason.INFRASTRUCTURE,
+        Reason.TRACKER_LOST,
+        Reason.INTERRUPTED,
+        Reason.NOT_RUN,
+        Reason.INTERNAL,
+    }
 )
 """Reasons that say nothing of the entrant."""
 

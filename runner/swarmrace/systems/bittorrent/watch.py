@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Mapping
 from typing import Any
 
 import libtorrent as lt
 
 from swarmrace.errors import Reason, TransferError
+from swarmrace.host.infrastructure import FULL
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent.session import Handler
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Watch:
@@ -62,8 +60,10 @@ class Watch:
 
 def disk_error(alert: lt.file_error_alert | lt.torrent_error_alert) -> TransferError:
     """Return the failure that a disk or torrent error is."""
-    full = alert.error.value() in _FULL and alert.error.category().name() in ("system", "generic")
-    return TransferError(Reason.DISK_FULL if full else Reason.REFUSED, alert.message())
+    of_the_system = alert.error.category().name() in ("system", "generic")
+    number = alert.error.value() if of_the_system else None
+    reason = Reason.DISK_FULL if number in FULL else Reason.REFUSED
+    return TransferError(reason, alert.message(), number)
 
 
 CHECKED = (lt.torrent_checked_alert, lt.file_error_alert, lt.torrent_error_alert)

@@ -7,7 +7,6 @@ loop comes round to it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import httptools
 
 from swarmrace.arrivals import ByteLog
 from swarmrace.errors import Reason, TransferError
+from swarmrace.host.infrastructure import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from swarmrace.systems.abc import Record
 
 _MAX_HEAD = 65_536
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Download:
@@ -166,10 +165,12 @@ class Download:
                 written = os.pwrite(self._file, data, offset)
                 data, offset = data[written:], offset + written
         except OSError as error:
-            if error.errno not in _DISK_FULL:
+            if error.errno not in FULL:
                 raise
             raise TransferError(
-                Reason.DISK_FULL, f"at byte {offset} of the leecher's file: {error.strerror}"
+                Reason.DISK_FULL,
+                f"at byte {offset} of the leecher's file: {error.strerror}",
+                error.errno,
             ) from error
 
     def _refused(self, expected: str, found: str) -> TransferError:

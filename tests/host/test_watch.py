@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from small_disks import needs_root
+from swarmrace.host.watch import MachineWatch, loopback_fault
+
+
+@needs_root
+def test_a_loopback_interface_that_is_down():
+    code = (
+        "import subprocess\n"
+        "from swarmrace.host.watch import MachineWatch\n"
+        "watch, other = MachineWatch('127.0.0.1'), MachineWatch('10.0.0.1')\n"
+        "print(watch.down()); print(repr(other.down()))\n"
+        "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
+        "print(repr(watch.down()))\n"
+    )
+    command = ["unshare", "--net", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    down, other, up = done.stdout.splitlines()
+    assert down.startswith("the loopback interface is down")
+    assert "`ip link set lo up`" in down
+    assert (other, up) == ("''", "''")
+
+
+def test_here_it_is_up():
+    assert loopback_fault() == ""
+
+
+def test_a_machine_that_slept():
+    slept = iter([100.0, 100.0, 100.2, 112.7, 112.7])
+    watch = MachineWatch("127.0.0.1", lambda: next(slept))
+    assert [watch.suspended() for _ in range(2)] == ["", ""]
+    assert watch.suspended() == (
+        "the machine was suspended for 12.5 s; keep it awake while it races"
+    )
+    assert watch.suspended() == ""

@@ -1,0 +1,154 @@
+"""A race on a machine that fails: what is missing, what is said, when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import pytest
+from meeting import UP_TO_RACED, Meeting, house, result, scenario
+from small_disks import fill, needs_root, small_disk
+
+from swarmrace.definitions import BARRIERS
+from swarmrace.errors import Exit, Reason
+from swarmrace.records import Failure, RaceInfo
+from swarmrace.rendezvous import trouble
+from swarmrace.rendezvous.calls import StoppedError
+from swarmrace.rendezvous.trouble import RESERVE_FILE, Trouble
+
+
+def lacking(stage: str = "race") -> Failure:
+    return Failure(reason=Reason.INFRASTRUCTURE, stage=stage, detail="no space left")
+
+
+def head(folder) -> RaceInfo:
+    return RaceInfo.model_validate_json((folder / "race.json").read_bytes())
+
+
+def struck(race: Meeting, run: int) -> None:
+    """Race a run, of which one leecher has no room."""
+    race.all_pass(*BARRIERS[1:5], run=run)
+    assert not race.arrive(1, "raced", lacking(), run=run).go
+    race.arrive(2, "raced", run=run)
+    race.arrive(0, "raced", run=run)
+    race.all_pass("cleared", run=run)
+
+
+def test_what_one_peers_machine_lacks_ends_the_run_for_all_and_it_is_missing(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=3))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    race.arrive(1, "raced", lacking())
+    found = race.conductor.heartbeat(race.conductor.roster.known("a", 2), race.runs[0].id, "", 0)
+    assert found.aborted == Failure(
+        reason=Reason.INFRASTRUCTURE, stage="race", detail="peer 1: no space left"
+    )
+    race.all_pass("cleared")
+    assert race.written().status == "aborted"
+    assert race.written().failure.reason is Reason.INFRASTRUCTURE
+    race.all_pass("open", *BARRIERS[1:], run=1)
+    assert race.written(1).status == "raced", "it goes on where it can"
+
+
+@pytest.mark.parametrize("barrier", [*UP_TO_RACED[:4], "cleared"])
+def test_whenever_it_happens(tmp_path, barrier):
+    race = Meeting(tmp_path, scenario(repetitions=2))
+    race.assemble()
+    for each in BARRIERS[1 : BARRIERS.index(barrier)]:
+        race.all_pass(each)
+    race.arrive(1, barrier, lacking("make"))
+    for peer in (0, 1, 2):
+        race.arrive(peer, "cleared")
+    before = barrier != "cleared"
+    assert race.written().status == ("not raced" if before else "aborted")
+    assert race.written().failure.reason is Reason.INFRASTRUCTURE
+    assert race.written().failure.stage == "make"
+
+
+def test_two_runs_in_a_row_stop_the_race(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=6))
+    race.assemble()
+    struck(race, 0)
+    race.all_pass(*BARRIERS[1:], run=1)
+    struck(race, 2)
+    race.restart()
+    struck(race, 3)
+    assert race.conductor.over
+    assert race.conductor.stopped == "peer 1: no space left"
+    assert head(tmp_path).status == "stopped"
+    assert head(tmp_path).stopped_by == "peer 1: no space left"
+    for run in (4, 5):
+        assert race.written(run).status == "not raced"
+        assert race.written(run).failure.reason is Reason.INFRASTRUCTURE
+    assert not (tmp_path / RESERVE_FILE).exists()
+    race.restart()
+    assert race.conductor.over
+    assert head(tmp_path).status == "stopped", "also after a restart"
+
+
+def test_a_machine_that_slept_costs_the_run_in_flight(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=2))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    race.conductor.strike("the machine was suspended for 9.0 s")
+    race.all_pass("cleared")
+    assert race.written().failure.detail == "the machine was suspended for 9.0 s"
+    race.all_pass("open", *BARRIERS[1:], run=1)
+    assert head(tmp_path).status == "finished"
+
+
+@needs_root
+def test_a_disk_that_stays_full_stops_the_race_with_its_last_words(tmp_path, monkeypatch):
+    with small_disk(tmp_path / "disk", "size=2m") as disk:
+        race = Meeting(disk, scenario(repetitions=3))
+        race.assemble()
+        fill(disk)
+        with pytest.raises(OSError, match="No space"):
+            race.all_pass(*BARRIERS[1:])
+        watched = race.store.trouble
+        assert watched.text.endswith("no space left; make room"), "said at once"
+        assert watched.verdict() == "", "and waited for"
+        monkeypatch.setattr(trouble, "PATIENCE_SECONDS", 0.0)
+        race.conductor.stop(watched.verdict())
+        race.wait(60)
+        assert race.conductor.over
+        assert head(disk).status == "stopped"
+        assert "no space left" in head(disk).stopped_by
+
+
+def test_room_again_is_noticed(tmp_path):
+    watched = Trouble(tmp_path)
+    watched.note(OSError(errno.ENOSPC, "x"), "results")
+    with watched.noted():
+        pass
+    assert watched.text, "a small record may fit where a result doesn't"
+    watched.good("results")
+    assert (watched.text, watched.verdict()) == ("", "")
+
+
+def test_a_folder_that_is_gone_or_another_is_never_written(tmp_path):
+    folder = tmp_path / "results"
+    race = Meeting(folder, scenario())
+    race.assemble()
+    folder.rename(tmp_path / "moved")
+    for again in (False, True):
+        if again:
+            folder.mkdir()
+        assert "removed or replaced" in race.store.trouble.verdict()
+        with pytest.raises(FileNotFoundError):
+            race.store.write_info()
+    assert list(folder.iterdir()) == []
+
+
+def test_who_hands_in_after_that_is_sent_away(tmp_path):
+    async def story():
+        async with house(tmp_path / "data", scenario()) as at:
+            clients = await at.clients()
+            (tmp_path / "data").rename(tmp_path / "moved")
+            at.rendezvous._look_at_the_machine()
+            with pytest.raises(StoppedError, match="removed or replaced") as caught:
+                await clients[0].put_result(result(at.runs[0], 0), {})
+            assert caught.value.exit_code == Exit.INFRASTRUCTURE == 11
+            assert (await clients[0].status())["stopped"]
+
+    asyncio.run(story())

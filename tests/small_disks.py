@@ -1,0 +1,46 @@
+"""Small file systems in a mount namespace of their own: nothing shows on the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounts need root and unshare"
+)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a tmpfs over `folder` with `options` (`size=10m`, `nr_inodes=50`); yield its path.
+
+    It is reached through /proc by way of the process that holds the namespace, from any process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    script = f'mount -t tmpfs -o {options} none "{folder}" && echo up && exec sleep 600'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        yield Path(f"/proc/{holder.pid}/root{folder}")
+    finally:
+        holder.kill()
+        holder.wait()
+        assert holder.stdout is not None
+        holder.stdout.close()
+
+
+def fill(folder: Path, leave_bytes: int = 0) -> Path:
+    """Fill the disk that `folder` is on, but for `leave_bytes`; return the file that does."""
+    found = os.statvfs(folder)
+    path = folder / "filler"
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - leave_bytes)
+    return path
