@@ -40,7 +40,8 @@ def test_a_file_that_can_not_be_made_fails_in_make(tmp_path, monkeypatch):
     loaded, _ = raced(scenario(repetitions=1), tmp_path)
     for record in loaded.runs:
         failure = record.peers[0].failure
-        assert (failure.reason, failure.stage) == (Reason.DISK_FULL, "make")
+        assert (failure.reason, failure.stage) == (Reason.INFRASTRUCTURE, "make")
+        assert "others filled it" in failure.detail, "the peers hold next to nothing"
         assert record.result.failure.stage == "make"
 
 

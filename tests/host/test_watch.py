@@ -16,13 +16,15 @@ def test_a_loopback_interface_that_is_down():
         "print(watch.down()); print(repr(other.down()))\n"
         "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
         "print(repr(watch.down()))\n"
+        "subprocess.run(['ip', 'link', 'set', 'lo', 'down'], check=True)\n"
+        "print(watch.down())\n"
     )
     command = ["unshare", "--net", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    down, other, up = done.stdout.splitlines()
+    down, other, up, again = done.stdout.splitlines()
     assert down.startswith("the loopback interface is down")
     assert "`ip link set lo up`" in down
-    assert (other, up) == ("''", "''")
+    assert (other, up, again) == ("''", "''", down)
 
 
 def test_here_it_is_up():

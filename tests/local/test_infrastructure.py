@@ -90,7 +90,7 @@ def in_a_network(tmp_path, script: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=110,
     )
 
 

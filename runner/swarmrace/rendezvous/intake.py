@@ -23,6 +23,7 @@ from swarmrace.rendezvous.messages import RESULT_SUFFIXES
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import STATE_FILE, Store
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
+from swarmrace.rendezvous.trouble import RESERVE_FILE
 from swarmrace.systems import doubles
 
 MOST_JSON_BYTES = 8_000_000
@@ -184,7 +185,7 @@ class Listing:
         return (
             inside
             and path.is_file()
-            and path != self._folder / STATE_FILE
+            and path not in (self._folder / STATE_FILE, self._folder / RESERVE_FILE)
             and not path.name.startswith(atomic.TEMPORARY_PREFIX)
         )
 

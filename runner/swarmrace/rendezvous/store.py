@@ -129,8 +129,7 @@ class Store:
             self._write("race.json", _text(self.info))
 
     def _write(self, name: str, data: bytes) -> None:
-        with self.trouble.noted():
-            atomic.write_bytes(self.folder / name, data)
+        self.trouble.attempt(lambda: atomic.write_bytes(self.folder / name, data))
 
     def _load(self) -> None:
         race, state = self.folder / "race.json", self.folder / STATE_FILE

@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from swarmrace import atomic
 from swarmrace.host import infrastructure
 
 PATIENCE_SECONDS = 10.0
 """How long a folder may refuse to be written before the race is stopped."""
 RESERVE_BYTES = 262_144
 """Kept in the folder, so that the last words of a race have room on a full disk."""
-RESERVE_FILE = f"{atomic.TEMPORARY_PREFIX}reserve"
+RESERVE_FILE = ".reserve"
 
 
 class Trouble:
@@ -62,9 +61,8 @@ class Trouble:
         self.given_up = True
         self.give_back()
 
-    @contextlib.contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note how the write of a record goes.
+    def attempt(self, write: Callable[[], None]) -> None:
+        """Write a record, and note how that goes.
 
         Raises:
             OSError: as the write does, or because the folder isn't the one it began with; not once
@@ -72,7 +70,7 @@ class Trouble:
         """
         try:
             self.require()
-            yield
+            write()
         except OSError as error:
             self.note(error, "records")
             if not self.given_up:
