@@ -19,7 +19,6 @@ def test_figures_are_medians_over_runs_of_the_median_leecher(tmp_path):
     assert figure(found, "last") == (4, 3, 9, 3)
     assert figure(found, "downloadSpeed") == (4e6, 10e6 / 3, 5e6, 3)
     assert figure(found, "publish") == (0.5, 0.5, 0.5, 3)
-    assert figure(found, "uploadSpeed") == (20e6, 20e6, 20e6, 3)
     assert figure(found, "arrival50") == (1.25, 1, 1.5, 3)
     assert figure(found, "delivery100") == (2.5, 2, 3, 3)
     assert figure(found, "startLagP99")[0] == 0.0002
@@ -31,6 +30,16 @@ def test_figures_are_medians_over_runs_of_the_median_leecher(tmp_path):
     assert found.entrants["x"].publish_steps["hash"].value == 0.2
     assert found.entrants["x"].counters["sent_bytes"].value == 4000
     assert found.units["downloadSpeed"] == "byte/second"
+
+
+def test_a_publish_that_only_starts_to_listen_is_no_upload(tmp_path):
+    entrants = {"bt": {"kind": "bittorrent"}, "web": HTTP}
+    found = verdict_of(tmp_path, dict.fromkeys(entrants, [[1, 2, 3]] * 3), entrants=entrants)
+    assert figure(found, "uploadSpeed", "bt") == (20e6, 20e6, 20e6, 3)
+    assert figure(found, "uploadSpeed", "web") is None
+    assert figure(found, "publish", "web") == (0.5, 0.5, 0.5, 3)
+    [line] = [line for line in text(found).splitlines() if line.startswith("  upload speed ")][:1]
+    assert line.endswith("no upload")
 
 
 def test_every_figure_has_a_unit(tmp_path):

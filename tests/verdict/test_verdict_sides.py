@@ -30,7 +30,7 @@ def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
     times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
     entrants = {"x": HTTP, "y": HTTP}
     apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
-    found = verdict_between(tmp_path / "1", entrants, times, folder=apart)
+    found = verdict_between(tmp_path / "1", entrants, times, folder=apart, rotateSeeders=False)
     [pair] = found.comparisons
     assert not pair.paired
     why = "peers ran on 4 × n1 for x and on 3 × n1, n2 for y"
@@ -136,12 +136,16 @@ def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
     ("one", "other", "headline"),
     [
         ({"utp": True}, {"utp": False}, True),
-        ({"utp": True}, {"encryption": False}, False),
-        ({"utp": True}, {}, True),  # stock has it on
-        ({"utp": False}, {}, False),
+        ({"utp": True}, {"encryption": False}, True),  # stock has uTP on: one option is changed
+        ({"utp": False}, {"encryption": False}, False),
+        ({"utp": True}, {}, True),
+        ({"utp": False}, {}, True),
+        ({"utp": False}, {"utp": False, "encryption": False}, True),
+        ({"settings": {"aio_threads": 1}}, {}, True),
+        ({"settings": {"aio_threads": 1, "file_pool_size": 9}}, {}, False),
         ({"utp": True, "profile": "tuned"}, {"utp": True}, False),
         ({"settings": {"aio_threads": 1}}, {"settings": {"aio_threads": 2}}, True),
-        ({"pieceOrder": "sequential"}, {}, True),  # a way of use, no setting
+        ({"pieceOrder": "sequential"}, {}, True),
     ],
 )
 def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
@@ -156,6 +160,23 @@ def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
         assert found.headline == [pair.text]
     else:
         assert found.headline == ["no headline: no two entrants are equals by their profiles"]
+
+
+@pytest.mark.parametrize("changed", [{"utp": False}, {"pieceOrder": "sequential"}])
+def test_a_fair_pair_by_one_changed_option_is_the_headline_and_named_so(tmp_path, changed):
+    entrants = {"bt": BT | changed, "codex": CODEX, "web": HTTP}
+    found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 1, 1)))
+    [name] = changed
+    assert found.headline[0].startswith("codex (stock) and bt (stock, changed: ")
+    assert f"; equals but for one option, {name}" in found.headline[0]
+    assert len(found.headline) == 3
+
+
+def test_where_rivals_are_equals_a_changed_pair_is_no_headline(tmp_path):
+    entrants = {"bt": BT, "tcp": BT | {"utp": False}, "codex": CODEX}
+    found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 1, 1)))
+    [line] = found.headline
+    assert line.startswith("codex (stock) and bt (stock): no difference")
 
 
 def test_the_example_of_utp_keeps_its_headline_and_names_both_sides(tmp_path):

@@ -117,6 +117,9 @@ class Observes:
     """A byte is written when the leecher's node has handed it to its disk, in any order."""
     poll_seconds: float = 0.0
     """How long a record may lie behind what it records, where the system is polled."""
+    upload: bool = True
+    """Whether a publish takes the payload in (reads, hashes or moves it), so that file size over
+    publish is a speed. One that only starts to listen does not."""
     in_order: bool = False
     """Whether pieces are asked for in order; only then is delivery comparable with a stream's."""
 

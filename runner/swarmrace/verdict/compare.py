@@ -14,7 +14,7 @@ from swarmrace.verdict.run_numbers import (
     stall_number,
     variation_number,
 )
-from swarmrace.verdict.sides import Side, mark_fault, never, other_nodes, unlike
+from swarmrace.verdict.sides import Side, but_for, mark_fault, never, other_nodes, unlike
 from swarmrace.verdict.wording import sentence
 
 
@@ -30,6 +30,7 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
         "of": b.name,
         "headline": (reference or not not_equal) and not why_not,
         "unlike": not_equal,
+        "but_for": but_for(a, b),
         "reference": reference,
         "paired": paired,
         "why_not_paired": why_not_paired,
@@ -45,7 +46,15 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
         last=of_last,
         marks=_marks(a, b, paired),
         stability=_stability(a, b, paired),
-        text=sentence(a, b, t100, of_last, reference=reference, why_not_paired=why_not_paired),
+        text=sentence(
+            a,
+            b,
+            t100,
+            of_last,
+            reference=reference,
+            but_for=facts["but_for"],
+            why_not_paired=why_not_paired,
+        ),
     )
 
 

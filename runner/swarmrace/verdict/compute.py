@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
@@ -43,10 +43,10 @@ def compute(results: Results) -> Verdict:
         name: _side(name, options, [v for v in views if v.record.run.entrant == name], results)
         for name, options in results.scenario.entrants.items()
     }
-    comparisons = [
+    comparisons = _with_headline(
         compare(*orient(a, b), sequential=race.order == "sequential")
         for a, b in combinations(sides.values(), 2)
-    ]
+    )
     entrants = {name: _entrant(side, results) for name, side in sides.items()}
     interleaved = race.order == "interleaved"
     place = places(views)
@@ -87,6 +87,18 @@ def compute(results: Results) -> Verdict:
         definitions=dict(DEFINITIONS),
         units={name: figure.unit for name, figure in FIGURES.items()},
     )
+
+
+def _with_headline(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Return them, with those that are equals but for one option as headlines where no rivals are
+    equals."""
+    found = list(comparisons)
+    if any(each.headline and not each.reference for each in found):
+        return found
+    return [
+        each.model_copy(update={"headline": True}) if each.but_for and not each.why_not else each
+        for each in found
+    ]
 
 
 def _headline(
@@ -175,10 +187,9 @@ def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
 
 def _entrant(side: Side, results: Results) -> EntrantVerdict:
     spec, observes, race = _spec(side.options.kind), side.observes, results.scenario.race
-    kinds = [kind for kind in CURVES if getattr(observes, kind)]
     counted = [each for each in side.views if each.status != "missing"]
     system = described(side)
-    found = figures.figures(side.views, race, side.infos, kinds)
+    found = figures.figures(side.views, race, side.infos, observes)
     return EntrantVerdict(
         name=side.name,
         test_double=side.test_double,
@@ -188,6 +199,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         arrival=observes.arrival,
         written=observes.written,
         delivery=observes.delivery,
+        uploads=observes.upload,
         in_order=observes.in_order,
         unit=observes.unit,
         poll_seconds=observes.poll_seconds,

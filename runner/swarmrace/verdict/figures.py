@@ -9,8 +9,9 @@ from functools import partial
 
 from swarmrace import bounds
 from swarmrace.definitions import GAUGES
-from swarmrace.records import MARK_PERCENTS, WIRE_PERCENTS, Mark, PeerInfo, PeerResult, Wire
+from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS, Mark, PeerInfo, PeerResult, Wire
 from swarmrace.scenario import Network, Race
+from swarmrace.systems.abc import Observes
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.proportions import share_limits
 from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
@@ -87,7 +88,7 @@ def figures(
     views: Sequence[RunView],
     race: Race,
     infos: Mapping[int, PeerInfo],
-    kinds: Sequence[str],
+    observes: Observes,
 ) -> dict[str, Summary]:
     """Return an entrant's figures by name (`verdict.model.FIGURES`); what isn't known is absent.
 
@@ -95,18 +96,20 @@ def figures(
         views: its runs; missing ones are left out here.
         race: the scenario's.
         infos: its peers, for measured rates.
-        kinds: which of `records.CURVES` it observes.
+        observes: which kinds of curve it observes, and whether its publish is an upload.
     """
     runs = [view for view in views if view.status != "missing"]
+    kinds = [kind for kind in CURVES if getattr(observes, kind)]
     size_bytes, payload = race.file_size, race.file_size * race.leechers
     result = {
         "t100": summarize(view.number for view in runs),
         "last": summarize(view.last for view in runs),
         "downloadSpeed": speed(size_bytes, (view.number for view in runs)),
         "publish": summarize(map(publish_seconds, runs)),
-        "uploadSpeed": speed(size_bytes, map(publish_seconds, runs)),
         "discovery": _median(runs, lambda p: p.transfer and p.transfer.discovery_seconds),
     }
+    if observes.upload:
+        result["uploadSpeed"] = speed(size_bytes, map(publish_seconds, runs))
     for kind in kinds:
         for percent in MARK_PERCENTS:
             result[f"{kind}{percent}"] = summarize(mark_of_run(v, kind, percent) for v in runs)

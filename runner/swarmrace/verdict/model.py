@@ -209,6 +209,9 @@ class Comparison(Model):
     """Equals by their profiles, or one is the HTTP reference."""
     unlike: str = ""
     """Why they are no equals: other profiles, or settings changed beside one."""
+    but_for: str = ""
+    """The one option by which they are no equals, where it is one. Such a pair is the headline
+    where no rivals are equals, and is named so."""
     reference: bool
     """Whether `of` is the HTTP reference: not a rival, and not a pass mark."""
     paired: bool
@@ -309,6 +312,8 @@ class EntrantVerdict(Model):
     arrival: bool
     written: bool
     delivery: bool
+    uploads: bool
+    """Whether its publish takes the payload in; otherwise there is no upload speed."""
     in_order: bool
     unit: str
     """What one record of its marks is."""

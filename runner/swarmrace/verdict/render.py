@@ -18,6 +18,7 @@ from swarmrace.verdict.layout import Column, Line, tables
 from swarmrace.verdict.model import RunVerdict, Verdict
 from swarmrace.verdict.rows import not_compared, ratio_rows, rows
 from swarmrace.verdict.svg import FORMAT as SVG_FORMAT
+from swarmrace.verdict.wording import RATIO_NOTE
 
 WIDTH = 100
 _T = TypeVar("_T")
@@ -147,6 +148,8 @@ def _comparisons(verdict: Verdict, width: int, *, wide: bool) -> Iterator[Render
             width=width,
             wide=wide,
         )
+    if any(each.paired for each in pairs):
+        yield Line(RATIO_NOTE)
     for each in pairs:
         for kind, why in not_compared(each).items():
             yield Line(f"{each.entrant} / {each.of}, {kind} not compared: {why}")

@@ -17,6 +17,7 @@ from swarmrace.verdict.model import (
     Verdict,
     mark_label,
 )
+from swarmrace.verdict.wording import RATIO_NOTE
 
 MARKS = {**dict.fromkeys(CURVES, MARK_PERCENTS), "wire": WIRE_PERCENTS}
 """Kinds of marks with their percents, in the order of the table."""
@@ -91,6 +92,8 @@ def rows(
     result.extend(_reliability(entrants, comparison))
     shown = " ".join(" ".join([label, *cells]) for label, cells in result)
     notes = [f"{sign} {texts[key]}" for key, sign in signs.items() if sign in shown]
+    if comparison is not None and comparison.paired and comparison.t100 is not None:
+        notes.insert(0, RATIO_NOTE)
     if "wire not measured" in shown and verdict.backend == "local":
         notes.append(
             "wire not measured: the peers had no interface of their own; "
@@ -203,6 +206,8 @@ def _absent(name: str, entrant: EntrantVerdict) -> str:
         return "–"
     if name.startswith("wire"):
         return "no complete run" if entrant.wire_measured else "wire not measured"
+    if name == "uploadSpeed" and not entrant.uploads:
+        return "no upload"
     if name == "duplicates":
         return "not observed"
     if name.startswith("waiting"):

@@ -74,6 +74,27 @@ def unlike(a: Side, b: Side) -> str:
     return "settings were changed" if a.changed or b.changed else ""
 
 
+def but_for(a: Side, b: Side) -> str:
+    """Return the one option by which two sides of one profile are no equals, or nothing."""
+    if a.options.profile != b.options.profile or not unlike(a, b):
+        return ""
+    changed = {**a.changed, **b.changed}
+    if a.options.kind == b.options.kind:
+        changed = {
+            name: ""
+            for name in changed
+            if a.changed.get(name) != b.changed.get(name) or not changed[name]
+        }
+    sizes = [_size(side, name) for side in (a, b) for name in side.changed if name in changed]
+    return next(iter(changed)) if len(changed) == 1 and max(sizes) == 1 else ""
+
+
+def _size(side: Side, name: str) -> int:
+    """Return how many settings an option changes: of a map or list, its entries."""
+    value = side.options.model_dump(mode="json").get(name)
+    return len(value) if isinstance(value, list | dict) else 1
+
+
 def never(a: Side, b: Side) -> str:
     """Return why the two may not be compared at all, or nothing."""
     for one, other in ((a, b), (b, a)):

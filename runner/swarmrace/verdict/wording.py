@@ -15,7 +15,14 @@ OTHER_FAILED = "other failed"
 
 
 def sentence(
-    a: Side, b: Side, found: Ratio, last: Ratio | None, *, reference: bool, why_not_paired: str
+    a: Side,
+    b: Side,
+    found: Ratio,
+    last: Ratio | None,
+    *,
+    reference: bool,
+    but_for: str,
+    why_not_paired: str,
 ) -> str:
     """Return the sentence about two entrants: what came out, and what must be known with it.
 
@@ -25,6 +32,7 @@ def sentence(
         found: the ratio of their runs' numbers.
         last: that of their last leechers.
         reference: whether `b` is no rival.
+        but_for: the one option by which they are no equals.
         why_not_paired: empty where blocks are paired.
     """
     parts = [_result(a, b, found, why_not_paired)]
@@ -39,9 +47,18 @@ def sentence(
     parts += [text for side in (a, b) for text in _failures(side)]
     if why_not_paired:
         parts.append(f"not paired: {why_not_paired}")
+    if but_for:
+        parts.append(f"equals but for one option, {but_for}")
     if reference:
         parts.append(f"{b.name} is a reference")
     return "; ".join(parts)
+
+
+RATIO_NOTE = (
+    "ratio: the typical block's (each run over the other's of its own block), so it is not the "
+    "quotient of the medians beside it"
+)
+"""Why a ratio of paired blocks and a table of medians don't divide."""
 
 
 def ratio_text(found: Ratio) -> str:

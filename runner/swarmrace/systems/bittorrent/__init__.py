@@ -75,6 +75,6 @@ SPEC = SystemSpec(
     faults=_faults,
     means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
-    settings_options=("piece_size", "utp", "encryption", "settings"),
+    settings_options=("piece_order", "piece_size", "utp", "encryption", "settings"),
     profile_values=_profile_values,
 )

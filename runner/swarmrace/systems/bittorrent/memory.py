@@ -11,6 +11,12 @@ import ctypes
 
 _M_ARENA_MAX = -8
 _ARENAS = 2
+WHY = "a peer's memory doesn't grow over its runs; glibc's own limit is 8 arenas a core"
+
+
+def settings() -> dict[str, int]:
+    """Return what differs from the process's defaults, by glibc's name; nothing elsewhere."""
+    return {"M_ARENA_MAX": _ARENAS} if hasattr(ctypes.CDLL(None), "mallopt") else {}
 
 
 def limit_arenas() -> None:

@@ -213,6 +213,11 @@ class BitTorrent(System):
         if choke.value:
             changed[profiles.CHOKE_LOCAL_NAME] = False
             reasons[profiles.CHOKE_LOCAL_NAME] = choke.why
+        if self.options.piece_order != "rarestFirst":
+            changed["pieceOrder"] = self.options.piece_order
+            reasons["pieceOrder"] = "the entrant's pieceOrder"
+        changed |= memory.settings()
+        reasons |= dict.fromkeys(memory.settings(), memory.WHY)
         return {
             "version": f"libtorrent {lt.__version__}",
             "profile": self.options.profile,

@@ -25,6 +25,7 @@ def _observes(options: HttpOptions) -> Observes:
         arrival=True,
         delivery=True,
         unit=f"read of at most {format_size(options.read_size)}",
+        upload=False,
         in_order=True,
     )
 
