@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 
 import libtorrent as lt
 import pytest
@@ -8,7 +9,7 @@ from bittorrent_swarms import peers
 
 from swarmrace.entrants import BitTorrentOptions
 from swarmrace.systems import load
-from swarmrace.systems.bittorrent import profiles
+from swarmrace.systems.bittorrent import memory, profiles
 
 
 @pytest.mark.parametrize("profile", ["stock", "tuned"])
@@ -26,6 +27,7 @@ def test_every_difference_from_the_defaults_is_described_with_its_reason(tmp_pat
     settings = dict(described["settings"])
     local = settings.pop(profiles.CHOKE_LOCAL_NAME, None)
     assert local is (False if profile == "stock" else None)
+    assert {name: settings.pop(name) for name in memory.settings()} == memory.settings()
     assert settings == changed
     assert set(described["reasons"]) == set(described["settings"])
     assert all(why and why != "unexplained" for why in described["reasons"].values())
@@ -75,3 +77,15 @@ def test_giving_a_profiles_own_value_changes_no_setting(profile):
     for name, value in load("bittorrent").profile_values(plain).items():
         assert effective(plain.model_copy(update={name: value})) == effective(plain)
         assert effective(plain.model_copy(update={name: not value})) != effective(plain)
+
+
+def test_the_order_of_pieces_and_the_arenas_are_among_what_differs(tmp_path):
+    async def go():
+        async with peers(tmp_path, seeders=0, pieceOrder="sequential") as swarm:
+            return swarm.leechers[0].describe()
+
+    described = asyncio.run(go())
+    assert described["settings"]["pieceOrder"] == "sequential"
+    if platform.libc_ver()[0] == "glibc":
+        assert described["settings"]["M_ARENA_MAX"] == 2
+    assert all(described["reasons"].values())
