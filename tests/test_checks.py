@@ -106,7 +106,7 @@ def test_namespaces_that_are_not_permitted_are_told_without_conditions_too(
 
 def test_what_the_kernel_lacks_is_told(room, tmp_path, monkeypatch):
     monkeypatch.setattr(conditions, "refusals", list)
-    lacks = dict.fromkeys(("tbf", "netem", "ifb", "police"), "needs CONFIG_X")
+    lacks = dict.fromkeys(("tbf", "netem", "relay", "ifb", "police"), "needs CONFIG_X")
     monkeypatch.setattr(conditions, "probe", lambda: lacks)
     delayed = scenario({"network": {"upload": "8Mbit", "delayMilliseconds": 5, "lossPercent": 1}})
     with pytest.raises(ConditionError) as caught:

@@ -29,6 +29,7 @@ def test_everything_is_looked_at(rows):
         "disk",
         "open files",
         "network namespaces",
+        "delay and loss",
         "tc tbf",
         "tc netem",
         "tc ifb",
@@ -99,10 +100,22 @@ def test_namespaces_that_are_not_permitted_are_a_warning(monkeypatch):
 
 @pytest.mark.parametrize(("ifb", "state"), [("", "ok"), ("needs CONFIG_IFB", "warn")])
 def test_policing_only_stands_in_for_ifb(monkeypatch, ifb, state):
-    can = {"tbf": "", "netem": "", "ifb": ifb, "police": "needs CONFIG_NET_ACT_POLICE"}
+    can = dict.fromkeys(("tbf", "netem", "relay"), "")
+    can |= {"ifb": ifb, "police": "needs CONFIG_NET_ACT_POLICE"}
     monkeypatch.setattr(namespaces, "refusals", list)
     monkeypatch.setattr(conditions, "probe", lambda: can)
     assert {row.name: row.state for row in doctor._network()}["tc police"] == state
+
+
+@pytest.mark.parametrize(
+    ("netem", "relay", "found"),
+    [("", "", "by netem"), ("lacks", "", "by a relay in user space"), ("a", "b", "not possible")],
+)
+def test_what_serves_delay_and_loss(netem, relay, found):
+    row = doctor._delay({"netem": netem, "relay": relay})
+    assert row.found == found
+    assert row.state == ("warn" if netem and relay else "ok")
+    assert row.mend == ("a; b" if netem and relay else "")
 
 
 def test_a_work_folder_in_memory_is_a_warning(monkeypatch, tmp_path):

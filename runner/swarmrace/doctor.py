@@ -184,11 +184,12 @@ def _network() -> Iterator[Row]:
     )
     names = ("tbf", "netem", "ifb", "police")
     if refused:
-        for name in names:
-            mend = "namespaces are needed to try it"
-            yield Row(name=f"tc {name}", state="warn", found="not known", mend=mend)
+        mend = "namespaces are needed to try it"
+        for name in ("delay and loss", *(f"tc {name}" for name in names)):
+            yield Row(name=name, state="warn", found="not known", mend=mend)
         return
     can = conditions.probe()
+    yield _delay(can)
     for name in names:
         # police only stands in for ifb
         spare = name == "police" and not can["ifb"]
@@ -198,6 +199,17 @@ def _network() -> Iterator[Row]:
             found="missing" if can[name] else "works",
             mend="not needed: ifb works" if can[name] and spare else can[name],
         )
+
+
+def _delay(can: dict[str, str]) -> Row:
+    """Say what serves delay and loss on this machine; pods have netem or nothing."""
+    by = "netem" if not can["netem"] else "" if can["relay"] else "a relay in user space"
+    return Row(
+        name="delay and loss",
+        state="ok" if by else "warn",
+        found=f"by {by}" if by else "not possible",
+        mend="" if by else f"{can['netem']}; {can['relay']}",
+    )
 
 
 def _clock() -> Iterator[Row]:

@@ -224,7 +224,13 @@ class Peer:
         from swarmrace.network.preflight import measure
 
         seeder = self.config.peer < self.config.scenario.race.seeders
-        return await measure(self.client, network.link(seeder=seeder), self.config.burst_bytes)
+        return await measure(
+            self.client,
+            network.link(seeder=seeder),
+            self.config.burst_bytes,
+            round_trip_seconds=network.delay_milliseconds / 1000,
+            lossy=bool(network.loss_percent),
+        )
 
     def system(self) -> System:
         """Return this peer's system, made when first asked for or after `close_system`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -11,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmrace import needs
+from swarmrace.errors import ConditionError
 from swarmrace.model import Model
+from swarmrace.network import conditions
 from swarmrace.scenario import Network, Scenario
 from swarmrace.units import canonical_size, format_rate, format_seconds, format_size
 
@@ -98,7 +101,7 @@ def plan(scenario: Scenario, cores: float | None = None) -> Plan:
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
     expanded = expand(scenario)
     cells = [_cell_plan(cell, cores) for cell in expanded]
-    limited = any(cell.scenario.race.network.limited for cell in expanded)
+    networks = [cell.scenario.race.network for cell in expanded]
     return Plan(
         entrants={name: f"{o.kind}, {o.profile}" for name, o in scenario.entrants.items()},
         cells=cells,
@@ -109,7 +112,7 @@ def plan(scenario: Scenario, cores: float | None = None) -> Plan:
         pods=max(cell.pods for cell in cells),
         expected_seconds=sum(cell.expected_seconds for cell in cells),
         warnings=_warnings(expanded, cores),
-        assumptions=_assumptions(cores, limited=limited),
+        assumptions=_assumptions(cores, networks),
     )
 
 
@@ -160,8 +163,8 @@ def render(planned: Plan) -> Group:
     table.add_column("cell", no_wrap=True)
     for head in ("peers", "seeders", "file", "runs", "moved", "disk", "memory", "pods", "about"):
         table.add_column(head, justify="right", overflow="fold")
-    conditions = any(cell.network for cell in planned.cells)
-    if conditions:
+    limited = any(cell.network for cell in planned.cells)
+    if limited:
         table.add_column("network", overflow="fold")
     for cell in planned.cells:
         row = [
@@ -171,7 +174,7 @@ def render(planned: Plan) -> Group:
             canonical_size(cell.file_size_bytes),
             *_amounts(cell),
         ]
-        table.add_row(*row, *([cell.network or "not limited"] if conditions else []))
+        table.add_row(*row, *([cell.network or "not limited"] if limited else []))
     if len(planned.cells) > 1:
         table.add_section()
         table.add_row(f"{len(planned.cells)} cells", "", "", "", *_amounts(planned), style="bold")
@@ -236,7 +239,7 @@ def _warnings(cells: list[Cell], cores: float) -> list[str]:
     return lines
 
 
-def _assumptions(cores: float, *, limited: bool) -> list[str]:
+def _assumptions(cores: float, networks: Sequence[Network]) -> list[str]:
     lines = [
         f"about: an estimate for one machine with {cores:g} cores, from rates measured over "
         f"loopback on {needs.MEASURED_CORES} cores and taken to grow with the cores; failures and "
@@ -246,6 +249,19 @@ def _assumptions(cores: float, *, limited: bool) -> list[str]:
         "pods: the peers of all entrants, the tracker and the verdict; a Codex node is a container "
         "in its peer's pod",
     ]
-    if limited:
+    delayed = next((network for network in networks if network.delayed), None)
+    if delayed is not None:
+        lines.insert(1, f"delay and loss, on this machine: {_delayed_by(delayed)}")
+    if any(network.limited for network in networks):
         lines.insert(1, "where rates are set, no run is expected below the theoretical minimum")
     return lines
+
+
+def _delayed_by(network: Network) -> str:
+    try:
+        relayed = conditions.relayed(network)
+    except ConditionError as error:
+        return f"not possible: {' '.join(str(error).split())}"
+    if relayed:
+        return "a relay in user space, because the kernel has no netem"
+    return "netem"

@@ -31,6 +31,7 @@ WIRE_PERCENTS = (10, 50, 90)
 """Marks of the wire curve: percent of what the interface received until the transfer was done."""
 
 Outcome = Literal["completed", "failed"]
+DelayMeans = Literal["netem", "relay"]
 
 
 class Failure(Model):
@@ -252,6 +253,21 @@ class RunResult(Model):
     `raced`, `cleared`."""
     lost: dict[int, str] = {}
     """Peers lost during the run and how."""
+    relay: dict[str, int] = {}
+    """What the relay counted in the run (`network.relay.COUNTS`); empty without a relay."""
+
+
+class Delay(Model):
+    """What makes a race's delay and loss on one machine, and what it did before the race."""
+
+    means: DelayMeans
+    """`netem`, or `relay`: a relay in user space, where the kernel has no netem."""
+    one_way_seconds: float | None = None
+    """Median delay measured from a peer to the rendezvous; null where none is set."""
+    needed_rate: float | None = None
+    """What the rates of one entrant's peers come to, bytes per second; null without rates."""
+    carried_rate: float
+    """What was carried of it; without rates, what one sender got through. Bytes per second."""
 
 
 class RaceInfo(Model):
@@ -276,4 +292,6 @@ class RaceInfo(Model):
     """How order and seeders were drawn from the seed; 1 before format 3."""
     test_doubles: list[str] = []
     """Entrants whose programs say that they only play the real one for tests."""
+    delay: Delay | None = None
+    """What makes delay and loss; null where none is set, and in pods."""
     peers: list[PeerInfo] = []

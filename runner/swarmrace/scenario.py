@@ -62,16 +62,21 @@ class Network(Link):
     """Network conditions of every peer, applied where the backend can, refused where it can't."""
 
     delay_milliseconds: Annotated[float, Field(ge=0, le=60_000), NoText] = 0
-    """Added to every packet a peer sends (needs netem)."""
+    """Added to every packet that a peer sends (in pods it needs netem)."""
     loss_percent: Annotated[float, Field(ge=0, lt=100), NoText] = 0
-    """Of the packets a peer sends (needs netem)."""
+    """Of the packets that a peer sends (in pods it needs netem)."""
     seeders: Link | None = None
     """Rates of the seeders where they differ. Needs `rotateSeeders: false`."""
 
     @property
     def shaped(self) -> bool:
         """Whether any condition is set."""
-        return bool(self.limited or self.delay_milliseconds or self.loss_percent)
+        return self.limited or self.delayed
+
+    @property
+    def delayed(self) -> bool:
+        """Whether delay or loss is set."""
+        return bool(self.delay_milliseconds or self.loss_percent)
 
     @property
     def limited(self) -> bool:

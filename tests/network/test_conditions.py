@@ -59,10 +59,15 @@ def test_seeders_have_their_own_link():
     assert conditions.paths(network, seeder=False) == (Path(1_000_000, 5, 0), Path(None))
 
 
-def test_what_the_kernel_lacks_is_one_line_with_how_to_get_it(permitted):
+def test_what_the_kernel_lacks_is_one_line_with_how_to_get_it(permitted, monkeypatch):
     can = conditions.probe()
-    assert set(can) == {"tbf", "netem", "ifb", "police"}
-    lines = conditions.faults(Network(delay_milliseconds=3, loss_percent=1))
+    assert set(can) == {"tbf", "netem", "relay", "ifb", "police"}
+    delayed = Network(delay_milliseconds=3, loss_percent=1)
+    assert conditions.faults(delayed) == [], "a relay serves delay where netem can't"
+    assert conditions.relayed(delayed) == bool(can["netem"])
+    assert not conditions.relayed(Network(upload="8Mbit"))
+    monkeypatch.setattr(conditions, "probe", lambda: {**can, "relay": "needs CONFIG_PACKET"})
+    lines = conditions.faults(delayed)
     if can["netem"]:
         assert [line.split(": ")[0] for line in lines] == [
             "global.race.network.delayMilliseconds",

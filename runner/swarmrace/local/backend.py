@@ -25,6 +25,7 @@ from swarmrace.local.janitor import Janitor
 from swarmrace.local.layout import Layout, Seat
 from swarmrace.network import wire_samples
 from swarmrace.peer import PeerConfig
+from swarmrace.records import Delay
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario import Scenario
 from swarmrace.systems import doubles
@@ -135,6 +136,9 @@ class _Backend:
         self.reported: set[tuple[str, int]] = set()
         self.restarts = 0
         self.stopped = ""
+        self.relay: BaseProcess | None = None
+        self.relay_counts = root / "relay.counts" if layout.delaying else None
+        self.delay: Delay | None = None
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
         self.http = httpx.AsyncClient(
             transport=transport, base_url=f"http://rendezvous/{self.race_id}/", timeout=5
@@ -145,6 +149,7 @@ class _Backend:
         try:
             self.port = _free_port(self.layout)
             try:
+                await _to_its_end(self._delay)
                 await _to_its_end(self._start_rendezvous)
                 await self._reach()
                 await _to_its_end(self._start_sampler)
@@ -161,6 +166,19 @@ class _Backend:
                 os.close(self._samples_fd)
             _remove_empty(self.folder / "logs")
 
+    def _delay(self) -> None:
+        """Start what delays frames and find out whether it does."""
+        delaying, counts = self.layout.delaying, self.relay_counts
+        if delaying is None or counts is None:
+            return
+        if delaying.relayed:
+
+            def start(namespace: str, target: Callable[..., int], config: Any) -> None:
+                self.relay = self._start("relay", Seat("", namespace), target, config)
+
+            delaying.start(counts, start)
+        self.delay = delaying.measure()
+
     def _start_rendezvous(self) -> None:
         config = ServerConfig(
             scenario=self.race.scenario,
@@ -172,6 +190,8 @@ class _Backend:
             name=self.race.name,
             backend="local with network namespaces" if self.race.namespaces else "local",
             test_doubles=self.race.test_doubles,
+            delay=self.delay,
+            relay_counts=self.relay_counts if self.relay else None,
         )
         self.socket.unlink(missing_ok=True)
         self.rendezvous = self._start("rendezvous", self.layout.hub, processes.run_tracker, config)
@@ -254,6 +274,12 @@ class _Backend:
                 if status["over"]:
                     break
                 await self._report_lost()
+            if self.relay is not None and self.relay.exitcode is not None:
+                await self._interrupt(watch)
+                raise InfrastructureError(
+                    f"relay: ended while the race ran (exit code {self.relay.exitcode}), so no "
+                    f"peer reached another; see {self.folder / 'logs' / 'relay.log'}"
+                )
             await asyncio.sleep(POLL_SECONDS)
         if self.stopped:
             raise InfrastructureError(f"the race was stopped: {self.stopped}")
@@ -339,6 +365,9 @@ class _Backend:
             self.rendezvous.terminate()
             self.rendezvous.join(5)
             self.rendezvous.kill()
+        if self.relay is not None:
+            self.relay.kill()
+            self.relay.join()
 
 
 async def _to_its_end(work: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from swarmrace.local.delaying import Delaying
 from swarmrace.scenario import Scenario
 
 _FIRST_ENTRANT_OCTET = 16
@@ -28,6 +29,8 @@ class Layout:
 
     hub: Seat
     seats: dict[tuple[str, int], Seat]
+    delaying: Delaying | None = None
+    """What delays frames, where delay or loss is set."""
 
     @classmethod
     @contextmanager
@@ -54,16 +57,20 @@ class Layout:
         from swarmrace.network.namespaces import PeerNetwork
 
         race = scenario.race
-        with PeerNetwork(len(keys)) as network:
+        relayed = conditions.relayed(race.network)
+        with PeerNetwork(len(keys), relayed=relayed) as network:
             for (_, peer), namespace in zip(keys, network.peers, strict=True):
                 seeder = not race.rotate_seeders and peer < race.seeders
-                conditions.apply(network.hub, namespace, race.network, seeder=seeder)
+                conditions.apply(
+                    network.ports, namespace, race.network, seeder=seeder, relayed=relayed
+                )
             yield cls(
                 Seat(network.hub.address, network.hub.path),
                 {
                     key: Seat(namespace.address, namespace.path, namespace.port)
                     for key, namespace in zip(keys, network.peers, strict=True)
                 },
+                Delaying(network, race, relayed) if race.network.delayed else None,
             )
 
 

@@ -103,6 +103,13 @@ def run_peer(config: Any) -> int:
     return asyncio.run(ended_by_sigterm(Peer(config).live()))
 
 
+def run_relay(config: Any) -> int:
+    """Relay the race's frames until killed."""
+    from swarmrace.network.relay import run
+
+    return run(config)
+
+
 def run_tracker(config: Any) -> int:
     """Serve the rendezvous until SIGTERM; return its exit code: 11 where the machine ended it."""
     import uvloop

@@ -1,5 +1,8 @@
 """Network conditions of one peer's link, by `tc`: rates by tbf, delay and loss by netem.
 
+Where the kernel has no netem, a race on one machine has its delay and loss from a relay in user
+space (`network.relay`); a pod's are refused.
+
 What is limited is bytes on the link, Ethernet, IP and TCP headers included: of a rate of 100 Mbit
 (12.5 MB/s) with an MTU of 1500 at most 1448 of 1514 bytes, 95.6 %, are payload. The preflight
 measures what is left.
@@ -26,11 +29,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from swarmrace.errors import ConditionError
+from swarmrace.network import offload, relay
 from swarmrace.network.namespaces import (
     INTERFACE,
     Namespace,
     call_in_scratch,
     call_inside,
+    need,
     refusals,
     run,
 )
@@ -50,6 +55,7 @@ _HOW = {
     "tbf": "the kernel needs CONFIG_NET_SCH_TBF (module sch_tbf)",
     "netem": "delay and loss need CONFIG_NET_SCH_NETEM (`modprobe sch_netem`; Ubuntu has it in "
     "linux-modules-extra-$(uname -r), Debian in linux-image-amd64 but not in its cloud kernel)",
+    "relay": "the relay needs CONFIG_PACKET",
     "ifb": "limiting what comes in needs CONFIG_IFB, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_U32 "
     "and CONFIG_NET_ACT_MIRRED (`modprobe ifb`)",
     "police": "limiting what comes in without ifb needs CONFIG_NET_ACT_POLICE (module act_police)",
@@ -138,17 +144,34 @@ def police_commands(device: str, rate: int) -> list[str]:
     ]
 
 
-def apply(hub: Namespace, peer: Namespace, network: Network, *, seeder: bool) -> None:
-    """Set a peer's link on one machine: its upload inside, its download at the hub's end.
+def apply(
+    ports: Namespace | str,
+    peer: Namespace,
+    network: Network,
+    *,
+    seeder: bool,
+    relayed: bool = False,
+) -> None:
+    """Set a peer's link on one machine: its upload inside, its download at the link's other end.
+
+    Args:
+        ports: the namespace of the other end.
+        peer: whose link it is.
+        network: the race's conditions.
+        seeder: whether the seeders' rates are its own.
+        relayed: whether a relay delays and loses frames, so that netem needn't.
 
     Raises:
         ConditionError: the kernel lacks what it needs; nothing else of it is undone.
     """
     upload, download = paths(network, seeder=seeder)
+    if relayed:
+        upload = Path(upload.rate)
+        call_inside(peer, offload.turn_off, peer.interface)
     if upload:
         call_inside(peer, _set_egress, peer.interface, upload)
     if download:
-        call_inside(hub, _set_egress, peer.port, download)
+        call_inside(ports, _set_egress, peer.port, download)
 
 
 def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str:
@@ -182,7 +205,12 @@ def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str
 
 
 def _set_egress(device: str, path: Path) -> None:
-    """Set what leaves `device`; where that can't be, say what it needs."""
+    """Set what leaves `device`; where that can't be, say what it needs.
+
+    netem loses packets as offload leaves them, up to 64 KiB at once, so offload is turned off.
+    """
+    if path.needs_netem:
+        offload.turn_off(device)
     for line in egress_commands(device, path):
         try:
             _tc([line])
@@ -200,7 +228,7 @@ def _clear_ingress(device: str) -> None:
 
 
 def probe() -> dict[str, str]:
-    """Try what this kernel can in a scratch namespace, `tbf`, `netem`, `ifb` and `police`.
+    """Try what this kernel can in a scratch namespace: `tbf`, `netem`, `relay`, `ifb`, `police`.
 
     Returns:
         For each an empty string when it works, else what it needs and what was said.
@@ -217,6 +245,7 @@ def probe() -> dict[str, str]:
     trials: dict[str, Callable[[], None]] = {
         "tbf": lambda: _tc(egress_commands("lo", Path(rate=1_000_000))),
         "netem": lambda: _tc(egress_commands("lo", Path(None, 1, 1))),
+        "relay": relay.probe,
         "ifb": ifb,
         "police": lambda: _tc(police_commands("lo", 1_000_000)),
     }
@@ -229,6 +258,22 @@ def probe() -> dict[str, str]:
         else:
             found[name] = ""
     return found
+
+
+def relayed(network: Network) -> bool:
+    """Return whether a race on this machine needs the relay for its delay and loss.
+
+    Raises:
+        ConditionError: namespaces are not permitted here.
+    """
+    if not network.delayed:
+        return False
+    try:
+        call_in_scratch(lambda: _tc(egress_commands("lo", Path(None, 1, 1))))
+    except ConditionError:
+        need(*refusals())
+        return True
+    return False
 
 
 def faults(network: Network) -> list[str]:
@@ -246,8 +291,10 @@ def faults(network: Network) -> list[str]:
         ("delayMilliseconds", network.delay_milliseconds),
         ("lossPercent", network.loss_percent),
     ):
-        if value and can["netem"]:
-            lines.append(f"global.race.network.{key}: found {value:g}: {can['netem']}")
+        if value and can["netem"] and can["relay"]:
+            lines.append(
+                f"global.race.network.{key}: found {value:g}: {can['netem']}; {can['relay']}"
+            )
     return lines
 
 

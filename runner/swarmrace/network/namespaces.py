@@ -34,6 +34,8 @@ INTERFACE = "eth0"
 """A peer's interface inside its namespace."""
 BRIDGE = "hub0"
 """The hub's interface inside its namespace."""
+HUB_PORT = "phub"
+"""The relay's end of the hub's link, where a relay is."""
 MOST_PEERS = 1000
 COMMAND_TIMEOUT_SECONDS = 30
 
@@ -57,7 +59,7 @@ class Namespace:
     interface: str
     """The interface that has the address."""
     port: str = ""
-    """The hub's end of a peer's link; empty for the hub itself."""
+    """The other end of its link; empty for a hub that is the bridge."""
 
 
 class PeerNetwork:
@@ -66,17 +68,21 @@ class PeerNetwork:
     Every peer has `eth0` (MTU 1500) on a bridge in the hub's namespace, and a loopback of its own.
     There is no route to anywhere else.
 
+    With `relayed` there is no bridge: the other ends of all links, the hub's too, are in a
+    namespace of their own, where a relay (`network.relay`) must forward frames.
+
     Args:
         count: how many peers, at most 1000.
+        relayed: whether a relay takes the bridge's place.
 
     Raises:
         ConditionError: (on entering) namespaces are not permitted here, or `ip` is missing.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, relayed: bool = False) -> None:
         if not 1 <= count <= MOST_PEERS:
             raise ConditionError(f"network namespaces: found {count} peers, expected 1 to 1000")
-        self._count = count
+        self._count, self._relayed = count, relayed
         self._descriptors: list[int] = []
         self._hub: Namespace | None = None
         self.peers: tuple[Namespace, ...] = ()
@@ -88,12 +94,19 @@ class PeerNetwork:
             raise RuntimeError("the network is not open")
         return self._hub
 
+    @property
+    def ports(self) -> str:
+        """Path of the namespace in which the other ends of the peers' links are."""
+        return self._path(self._count + 1) if self._relayed else self.hub.path
+
     def open(self) -> Self:
         """Make the namespaces and their links. Leaves nothing when it fails."""
         need(*refusals())
         try:
-            self._descriptors = in_thread(_unshared, self._count + 1)
-            self._hub = Namespace(_name("hub"), self._path(0), _address(None), BRIDGE)
+            self._descriptors = in_thread(_unshared, self._count + 1 + self._relayed)
+            self._hub = Namespace(
+                _name("hub"), self._path(0), _address(None), BRIDGE, HUB_PORT * self._relayed
+            )
             self.peers = tuple(
                 Namespace(
                     _name(f"{index:03d}"),
@@ -104,7 +117,10 @@ class PeerNetwork:
                 )
                 for index in range(self._count)
             )
-            call_inside(self.hub, _make_links, self.peers)
+            if self._relayed:
+                call_inside(self.ports, _make_relayed_links, (*self.peers, self._hub))
+            else:
+                call_inside(self.hub, _make_links, self.peers)
             call_inside(self.hub, _configure, self.hub)
             in_thread(_configure_each, self.peers)
         except BaseException:
@@ -281,6 +297,16 @@ def _make_links(peers: Sequence[Namespace]) -> None:
         lines += [
             f"link add {peer.port} type veth peer name {INTERFACE} netns {peer.path}",
             f"link set {peer.port} master {BRIDGE} addrgenmode none up",
+        ]
+    run("ip", lines=lines)
+
+
+def _make_relayed_links(members: Sequence[Namespace]) -> None:
+    lines = []
+    for member in members:
+        lines += [
+            f"link add {member.port} type veth peer name {member.interface} netns {member.path}",
+            f"link set {member.port} addrgenmode none up",
         ]
     run("ip", lines=lines)
 

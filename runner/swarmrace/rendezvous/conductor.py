@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
+from swarmrace.network.relay import read_counts
 from swarmrace.records import Failure, PeerInfo, RunResult
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Claim, Heartbeat, Release
@@ -39,6 +41,7 @@ class Conductor:
         clock: the rendezvous' clock.
         now: seconds that deadlines and silence count on.
         margin_seconds: added to every deadline of a barrier.
+        relay_counts: the file in which the race's relay counts, if it has one.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Conductor:
         now: Callable[[], float],
         *,
         margin_seconds: float = MARGIN_SECONDS,
+        relay_counts: Path | None = None,
     ) -> None:
         self.race, self._race_id = scenario.race, store.info.race_id
         self.clock, self.store = clock, store
@@ -61,6 +65,7 @@ class Conductor:
         """What of the infrastructure stopped the race; empty where nothing did."""
         self.boot = 1
         self._now, self._margin_seconds = now, margin_seconds
+        self._relay_counts, self._relay_began = relay_counts, dict[str, int]()
         self._claims: dict[str, Claim] = {}
         self._finished = False
         self._strikes = 0
@@ -328,6 +333,7 @@ class Conductor:
         self._waiters.wake(run.id, "open")
 
     def _flight(self, run: Run) -> Flight:
+        self._relay_began = self._relayed()
         worst = max((info.clock_error_seconds for info in self.roster.infos()), default=0.0)
         lead_seconds = min(MOST_LEAD_SECONDS, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
         return Flight(
@@ -349,7 +355,10 @@ class Conductor:
                 peer = self.roster.known(run.entrant, index)
                 made = missing_result(flight, peer, self._race_id, self.race.seed)
                 self.store.write_result(made)
-        self.closed[run.id] = flight.result(self._race_id)
+        began = self._relay_began
+        relayed = {name: count - began.get(name, 0) for name, count in self._relayed().items()}
+        result = flight.result(self._race_id).model_copy(update={"relay": relayed})
+        self.closed[run.id] = result
         self.store.write_run(self.closed[run.id])
         self.flight = None
         self._count_strikes(self.closed[run.id])
@@ -363,6 +372,11 @@ class Conductor:
         if failure is not None and self._strikes >= _STRIKES and not self.stopped:
             self.stopped = failure.detail
             self.store.trouble.give_back()
+
+    def _relayed(self) -> dict[str, int]:
+        """Return what the relay has counted so far."""
+        counted = read_counts(self._relay_counts) if self._relay_counts is not None else None
+        return counted or {}
 
     def _close_what_is_claimed(self) -> None:
         """Close the runs that another rendezvous has led, once all who know of them are there."""

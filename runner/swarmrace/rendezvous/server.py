@@ -18,7 +18,7 @@ from swarmrace import machine
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
 from swarmrace.host.watch import MachineWatch
-from swarmrace.records import RaceInfo
+from swarmrace.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
 from swarmrace.rendezvous.bittorrent import Tracker
 from swarmrace.rendezvous.conductor import Conductor
@@ -63,6 +63,10 @@ class ServerConfig:
     """Longest wait for a barrier before a peer is asked to ask again."""
     margin_seconds: float = MARGIN_SECONDS
     """Added to every barrier's deadline, so that a peer's own timeout fires first."""
+    delay: Delay | None = None
+    """What makes the race's delay and loss, for its record."""
+    relay_counts: Path | None = None
+    """The file in which the race's relay counts."""
 
 
 class Rendezvous:
@@ -97,6 +101,7 @@ class Rendezvous:
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=machine.versions(),
             machine=machine.machine(config.data_dir),
+            delay=config.delay,
         )
         self.store = Store(config.data_dir, info)
         self.conductor = Conductor(
@@ -105,6 +110,7 @@ class Rendezvous:
             clock or SystemClock(),
             now,
             margin_seconds=config.margin_seconds,
+            relay_counts=config.relay_counts,
         )
         self._watch = MachineWatch(config.host)
         tracker = Tracker(

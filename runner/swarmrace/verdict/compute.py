@@ -30,6 +30,7 @@ from swarmrace.verdict.model import (
     to_value,
 )
 from swarmrace.verdict.positions import places, position_effects
+from swarmrace.verdict.relay_flags import relay_flags
 from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
@@ -64,6 +65,7 @@ def compute(results: Results) -> Verdict:
         runs=[_run(each, place[each.record.run.id]) for each in views],
         flags=[
             *race_flags(results),
+            *relay_flags(results),
             *(
                 Flag(entrant="", text=text)
                 for text in (position_effects(list(sides.values())) if interleaved else ())
@@ -81,6 +83,7 @@ def compute(results: Results) -> Verdict:
         ],
         faults=list(results.faults),
         race=race.model_dump(mode="json"),
+        delay=info.delay,
         machine=info.machine,
         versions=info.versions,
         nodes=sorted({peer.node for peer in info.peers if peer.node}),

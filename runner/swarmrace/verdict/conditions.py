@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from swarmrace.records import Delay
 from swarmrace.units import format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.flags import LOAD, comparable
@@ -74,6 +75,8 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
         f"{verdict.created_utc}"
     )
     yield f"network: {_network(race['network'])}"
+    if verdict.delay is not None:
+        yield f"delay and loss: {_delay(verdict.delay)}"
     for name, entrant in verdict.entrants.items():
         if entrant.rates:
             measured = ", ".join(f"{k} {_rate(each)}" for k, each in entrant.rates.items())
@@ -114,6 +117,24 @@ def _network(network: dict[str, Any]) -> str:
     if network.get("lossPercent"):
         parts.append(f"loss {network['lossPercent']:g} %")
     return ", ".join(parts) or "no conditions set"
+
+
+_MEANS = {
+    "netem": "by netem",
+    "relay": "by a relay in user space, because the kernel has no netem",
+}
+
+
+def _delay(delay: Delay) -> str:
+    parts = [_MEANS[delay.means]]
+    if delay.one_way_seconds is not None:
+        parts.append(f"measured {1000 * delay.one_way_seconds:.2f} ms one way before the race")
+    carried = f"carried {format_rate(delay.carried_rate)}"
+    if delay.needed_rate is None:
+        parts.append(f"{carried} from one sender")
+    else:
+        parts.append(f"{carried} where the rates set come to {format_rate(delay.needed_rate)}")
+    return ", ".join(parts)
 
 
 def _observed(verdict: Verdict) -> Table:

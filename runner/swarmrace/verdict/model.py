@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from swarmrace.errors import Exit, Reason
 from swarmrace.model import Model
-from swarmrace.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS
+from swarmrace.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS, Delay
 from swarmrace.systems.doubles import MARK
 from swarmrace.verdict.intervals import Method
 
@@ -371,6 +371,8 @@ class Verdict(Model):
     """Files of the folder that are broken or don't belong there."""
     race: dict[str, Any]
     """`global.race` of the scenario, defaults filled in."""
+    delay: Delay | None = None
+    """What made delay and loss on one machine, and what it did before the race."""
     machine: dict[str, Any]
     versions: dict[str, str]
     nodes: list[str]

@@ -1,0 +1,186 @@
+"""Frames in and out of a relay by packet(7): rings that are read, sockets that send in batches."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SLOT = 2048
+_BLOCK = 1 << 16
+LEAST_FRAMES = _BLOCK // SLOT
+"""What a ring holds at least, and a power of two of it."""
+BATCH = 512
+_ETH_P_ALL = 0x0003
+_SOL_PACKET = 263
+_PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 5, 6, 10, 23
+_TPACKET_V2 = 1
+_SO_SNDBUFFORCE, _SO_ATTACH_FILTER = 32, 26
+_QUEUE_BYTES = 64_000_000
+# <linux/if_packet.h>: struct tpacket2_hdr, then struct sockaddr_ll at 32; data at tp_mac
+FRAME = np.dtype(
+    {
+        "names": ["status", "length", "kept", "mac", "sec", "nsec", "ifindex"],
+        "formats": ["u4", "u4", "u4", "u2", "u4", "u4", "i4"],
+        "offsets": [0, 4, 8, 12, 16, 20, 36],
+        "itemsize": SLOT,
+    }
+)
+_IOVEC = np.dtype([("base", np.uintp), ("length", np.uintp)])
+# struct mmsghdr: name, namelen, iov, iovlen, control, controllen, flags, msg_len
+_MESSAGE = np.dtype(
+    {
+        "names": ["iov", "iovlen"],
+        "formats": [np.uintp, np.uintp],
+        "offsets": [16, 24],
+        "itemsize": 64,
+    }
+)
+_MAC_BITS = np.uint64((1 << 48) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One link's end at the relay."""
+
+    interface: str
+    mac: bytes
+    """Of the link's other end: 6 bytes."""
+
+
+class Exits:
+    """Where frames leave: a socket for each port, so that a full one holds up no other.
+
+    Args:
+        ports: of the switch.
+        indexes: their interfaces' indexes.
+        count: adds to one of the relay's counts: `lost`, `foreign`, `limited`.
+    """
+
+    def __init__(
+        self, ports: Sequence[Port], indexes: Sequence[int], count: Callable[[str, int], None]
+    ) -> None:
+        self._count = count
+        self._sockets = [_exit_socket(port.interface) for port in ports]
+        keys = np.array([int.from_bytes(port.mac, "little") for port in ports], np.uint64)
+        self._by_mac = np.argsort(keys)
+        self._macs = keys[self._by_mac]
+        self._by_index = np.full(max(indexes) + 1, -1)
+        self._by_index[list(indexes)] = np.arange(len(indexes))
+        self._pieces = np.zeros(BATCH, _IOVEC)
+        self._messages = np.zeros(BATCH, _MESSAGE)
+        start = self._pieces.__array_interface__["data"][0]
+        self._messages["iov"] = start + np.arange(BATCH) * _IOVEC.itemsize
+        self._messages["iovlen"] = 1
+        self._sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
+        self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+
+    def send(
+        self, frames: np.ndarray, address: int, lost: Callable[[np.ndarray], np.ndarray] | None
+    ) -> None:
+        """Send frames.
+
+        Args:
+            frames: consecutive ones of a ring.
+            address: of the first.
+            lost: returns for the source ports of frames which of them are lost; None loses none.
+        """
+        offset = int(frames["mac"][0])
+        raw = frames.view(np.uint8).reshape(len(frames), SLOT)
+        heads = np.ascontiguousarray(raw[:, offset : offset + 8]).view("<u8")[:, 0]
+        sources = self._by_index[frames["ifindex"]]
+        found = np.searchsorted(self._macs, heads & _MAC_BITS).clip(max=len(self._macs) - 1)
+        known = self._macs[found] == heads & _MAC_BITS
+        exits = np.where(known, self._by_mac[found], -1)
+        everywhere = (heads & np.uint64(1)).astype(bool)
+        foreign = ((exits < 0) & ~everywhere) | (frames["kept"] != frames["length"])
+        gone = foreign
+        if lost is not None:
+            drawn = lost(sources)
+            self._count("lost", int(drawn.sum()))
+            gone = foreign | drawn
+        if foreign.any():
+            self._count("foreign", int(foreign.sum()))
+        exits[gone] = -1
+        everywhere &= ~gone
+        starts = address + offset + np.arange(len(frames)) * SLOT
+        if everywhere.any():
+            for port in range(len(self._sockets)):
+                self._leave(
+                    port, (exits == port) | (everywhere & (sources != port)), starts, frames
+                )
+        else:
+            for port in np.unique(exits):
+                if port >= 0:
+                    self._leave(int(port), exits == port, starts, frames)
+
+    def _leave(self, port: int, chosen: np.ndarray, starts: np.ndarray, frames: np.ndarray) -> None:
+        places = np.flatnonzero(chosen)
+        count, sent = len(places), 0
+        self._pieces["base"][:count] = starts[places]
+        self._pieces["length"][:count] = frames["kept"][places]
+        messages = self._messages.__array_interface__["data"][0]
+        while sent < count:
+            done = self._sendmmsg(
+                self._sockets[port].fileno(),
+                messages + sent * _MESSAGE.itemsize,
+                count - sent,
+                socket.MSG_DONTWAIT,
+            )
+            if done > 0:
+                sent += done
+                continue
+            number = ctypes.get_errno()
+            if number == errno.EINTR:
+                continue
+            if number not in (errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN):
+                raise OSError(number, os.strerror(number))
+            self._count("limited", 1)
+            sent += 1
+
+
+def ring_socket(*, only: str = "", not_from: int | None = None) -> socket.socket:
+    """Return a socket that will fill a ring, of one interface or of all but one."""
+    # a socket of all interfaces takes frames from here on; what came before the ring is dropped
+    protocol = 0 if only else socket.htons(_ETH_P_ALL)
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
+    made.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
+    made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    if not_from is not None:
+        # classic BPF: load SKF_AD_IFINDEX; equal to the hub's: nothing, else the whole frame
+        lines = ((0x20, 0, 0, 0xFFFFF008), (0x15, 0, 1, not_from), (6, 0, 0, 0), (6, 0, 0, 1 << 18))
+        code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+        program = struct.pack("HP", len(lines), ctypes.addressof(code))
+        made.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    if only:
+        made.bind((only, _ETH_P_ALL))
+    return made
+
+
+def overflowed(source: socket.socket) -> int:
+    """Return how many frames found a socket's ring full since this was last asked."""
+    return struct.unpack("=II", source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+
+
+def make_ring(source: socket.socket, frames: int) -> np.ndarray:
+    """Give a socket a ring of so many frames and return it."""
+    request = struct.pack("=IIII", _BLOCK, frames * SLOT // _BLOCK, SLOT, frames)
+    source.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
+    return np.frombuffer(mmap.mmap(source.fileno(), frames * SLOT), FRAME)
+
+
+def _exit_socket(interface: str) -> socket.socket:
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    made.bind((interface, 0))
+    try:
+        made.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _QUEUE_BYTES)
+    except PermissionError:  # inside a user namespace: as much as anybody may have
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)
+    return made

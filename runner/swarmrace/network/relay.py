@@ -1,0 +1,303 @@
+"""Delay and loss between namespaces where the kernel has no netem: a relay in user space.
+
+The relay is the switch of a race's network. Every peer's link, and the hub's, ends in a namespace
+that only the relay uses; it reads the frames there from a packet(7) ring, holds each for its
+delay, and sends it out where its destination's address is. What a peer sends is delayed and lost,
+as with netem on the peer's interface; what the hub sends is not. A peer's rate limit acts before
+the delay, because it is on the peer's own interface.
+
+- The ring is the queue: a frame stays where the kernel put it until it is due, so frames keep
+  their order and are copied once.
+- Delay counts from the kernel's own stamp of a frame, so a relay that wakes late adds nothing to
+  what it has not looked at yet. The stamp is of the wall clock; `_Clock` makes a step harmless.
+- Frame n of a port is lost or not by a hash of seed, port and n: the same seed loses the same
+  frames.
+- Frames are handled in batches with numpy, a microsecond or two each; docs/methodology.md has the
+  measured limit.
+
+Interfaces must not offload (`offload.turn_off`): a frame is at most 1514 bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from swarmrace.errors import ConditionError
+from swarmrace.network.frames import (
+    BATCH,
+    LEAST_FRAMES,
+    SLOT,
+    Exits,
+    Port,
+    make_ring,
+    overflowed,
+    ring_socket,
+)
+
+FRAMES_A_SECOND = 200_000
+"""What the ring is made for: the delay's worth of frames at this rate, and 0.1 s more."""
+MOST_FRAMES = 1 << 17
+LATE_SECONDS = 0.001
+"""A frame is late when it leaves so much and a tenth of the delay after it was due."""
+COUNTS = ("frames", "frame_bytes", "lost", "late", "overflowed", "limited", "foreign")
+"""What a relay counts: frames taken and their bytes, frames lost as set, frames that left late,
+frames that found the ring full, frames that a limiter of a download dropped, and frames that no
+port wanted."""
+
+_PRIORITY = 10
+_PR_SET_TIMERSLACK = 29
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """What a relay does. Port k of `peers` is peer k of the network."""
+
+    hub: Port
+    peers: tuple[Port, ...]
+    delay_milliseconds: float
+    loss_percent: float
+    seed: int
+    counts: Path
+    """A file for `read_counts`, made by the relay once it is ready."""
+
+
+def lost(seed: int, port: int, first: int, count: int, percent: float) -> np.ndarray:
+    """Return which of a port's frames `first` to `first + count` are lost, as booleans.
+
+    Frame n is lost where a uniform number in [0, 1), SplitMix64 of seed, port and n (Steele, Lea,
+    Flood 2014), is below the share.
+    """
+    keys = np.array([seed, port], np.uint64)
+    with np.errstate(over="ignore"):
+        key = _mixed(keys[:1] + _mixed(keys[1:]))
+        drawn = _mixed(key + np.arange(first, first + count, dtype=np.uint64))
+    return (drawn >> np.uint64(11)) * 2.0**-53 < percent / 100
+
+
+def _mixed(state: np.ndarray) -> np.ndarray:
+    state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def read_counts(path: Path) -> dict[str, int] | None:
+    """Return a relay's counts so far, or None while it isn't ready."""
+    try:
+        return dict(zip(COUNTS, struct.unpack(f"={len(COUNTS)}q", path.read_bytes()), strict=True))
+    except (OSError, struct.error):
+        return None
+
+
+def probe() -> None:
+    """Try in the calling thread's namespace what a relay needs.
+
+    Raises:
+        ConditionError: the kernel lacks it.
+    """
+    try:
+        with ring_socket(only="lo") as trial:
+            make_ring(trial, LEAST_FRAMES)
+    except OSError as error:
+        raise ConditionError(f"packet(7) ring: {error.strerror}") from error
+
+
+def run(config: RelayConfig) -> int:
+    """Relay in the calling process' namespace until it is killed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_TIMERSLACK, 1)
+    before_others()
+    relay = _Relay(config)
+    while True:
+        relay.wait()
+        relay.work()
+
+
+def before_others(priority: int = _PRIORITY) -> None:
+    """Have the calling thread, and those it starts, run before what isn't real time, if permitted.
+
+    The peers of a race take all processors there are, and a link would not wait for them.
+    """
+    with suppress(OSError):  # frames that leave late are counted anyway
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+
+
+class _Relay:
+    def __init__(self, config: RelayConfig) -> None:
+        ports = [*config.peers, config.hub]
+        indexes = [socket.if_nametoindex(port.interface) for port in ports]
+        self._counts = _Counts(config.counts)
+        # select(2) takes descriptors below 1024: the sockets that are waited for come first
+        delayed = ring_socket(not_from=indexes[-1])
+        direct = ring_socket(only=config.hub.interface)
+        exits = Exits(ports, indexes, self._counts.add)
+        seconds = config.delay_milliseconds / 1000
+        frames = 1 << int(FRAMES_A_SECOND * (seconds + 0.1)).bit_length()
+        lost = (
+            _Losses(config.seed, len(ports), config.loss_percent) if config.loss_percent else None
+        )
+        self._delayed = _Lane(
+            delayed, min(frames, MOST_FRAMES), seconds, partial(exits.send, lost=lost), self._counts
+        )
+        self._direct = _Lane(direct, 4096, 0, partial(exits.send, lost=None), self._counts)
+        self._counts.ready()
+
+    def wait(self) -> None:
+        """Wait until a frame is due on either lane."""
+        seconds = self._delayed.seconds_left()
+        fds = [self._direct.socket]
+        if seconds is None:
+            fds.append(self._delayed.socket)
+        if (seconds is None or seconds > 0) and self._direct.seconds_left() is None:
+            select.select(fds, (), (), seconds)
+
+    def work(self) -> None:
+        """Send what is due."""
+        for lane in (self._direct, self._delayed):
+            lane.send_due()
+
+
+class _Lane:
+    """One ring and its delay."""
+
+    def __init__(
+        self,
+        source: socket.socket,
+        frames: int,
+        delay_seconds: float,
+        send: Callable[[np.ndarray, int], None],
+        counts: _Counts,
+    ) -> None:
+        self.socket = source
+        self._frames = make_ring(source, frames)
+        self._address = self._frames.__array_interface__["data"][0]
+        self._size, self._head = frames, 0
+        self._delay = round(delay_seconds * 1e9)
+        # a wake-up and a batch take some 0.3 ms, so frames leave that much before they are due
+        self._lead = min(self._delay // 4, 300_000)
+        self._bound = self._delay // 10 + round(LATE_SECONDS * 1e9)
+        self._clock = _Clock(2 * self._delay + 1_000_000_000)
+        self._send, self._counts = send, counts
+        self._looked = time.monotonic()
+
+    def seconds_left(self) -> float | None:
+        """Return how long until the first frame is due, or None when there is none."""
+        if not self._frames["status"][self._head]:
+            return None
+        if not self._delay:
+            return 0.0
+        now, arrived = self._clock.arrivals(self._frames[self._head : self._head + 1])
+        return max(0, int(arrived[0]) + self._delay - self._lead - now) / 1e9
+
+    def send_due(self) -> None:
+        """Send the frames that are due, in their order, and give their room back."""
+        while True:
+            frames = self._frames[self._head : self._head + BATCH]
+            here = (
+                int(np.argmin(frames["status"] != 0)) if not frames["status"].all() else len(frames)
+            )
+            if not here:
+                break
+            now, arrived = self._clock.arrivals(frames[:here])
+            due = arrived + self._delay
+            count = int(np.searchsorted(due, now + self._lead, side="right"))
+            if not count:
+                break
+            frames = frames[:count]
+            self._counts.add("frames", count)
+            self._counts.add("frame_bytes", int(frames["length"].sum()))
+            if now - int(due[0]) > self._bound:
+                self._counts.add("late", int((now - due[:count] > self._bound).sum()))
+            self._clock.passed(int(arrived[count - 1]))
+            self._send(frames, self._address + self._head * SLOT)
+            frames["status"] = 0
+            self._head = (self._head + count) % self._size
+        if time.monotonic() - self._looked > 0.1:
+            self._looked = time.monotonic()
+            self._counts.add("overflowed", overflowed(self.socket))
+
+
+class _Clock:
+    """Turns the kernel's stamps (wall clock) into monotonic nanoseconds, over steps of that clock.
+
+    For a while after a step, frames from before it are still there. Of the offset before and the
+    one after, that one holds for a frame by which it came after the frame before it and not in the
+    future.
+
+    Args:
+        while_ns: how long frames from before a step may still be there.
+    """
+
+    def __init__(self, while_ns: int) -> None:
+        self._while_ns = while_ns
+        self._offset = self._before = time.time_ns() - time.monotonic_ns()
+        self._last = self._stepped = 0
+
+    def arrivals(self, frames: np.ndarray) -> tuple[int, np.ndarray]:
+        """Return the present and when each frame came, ascending."""
+        now = time.monotonic_ns()
+        offset = time.time_ns() - now
+        if abs(offset - self._offset) > 1_000_000:
+            self._before, self._stepped = self._offset, now
+        self._offset = offset
+        stamps = frames["sec"].astype(np.int64) * 1_000_000_000 + frames["nsec"]
+        arrived = stamps - offset
+        if self._stepped and now - self._stepped < self._while_ns:
+            older = stamps - self._before
+            arrived = np.where((older >= self._last) & (older <= now), older, arrived)
+        # two processors may stamp a microsecond out of order
+        return now, np.maximum.accumulate(np.clip(arrived, min(self._last, now), now))
+
+    def passed(self, arrived: int) -> None:
+        """Note when the last frame that was sent had come."""
+        self._last = arrived
+
+
+class _Losses:
+    """Which frames are lost, counted by port."""
+
+    def __init__(self, seed: int, ports: int, percent: float) -> None:
+        self._seed, self._percent = seed, percent
+        self._seen = [0] * ports
+
+    def __call__(self, sources: np.ndarray) -> np.ndarray:
+        """Return which of the next frames, from these ports, are lost."""
+        found = np.zeros(len(sources), bool)
+        for port in np.unique(sources):
+            places = np.flatnonzero(sources == port)
+            first = self._seen[port]
+            found[places] = lost(self._seed, int(port), first, len(places), self._percent)
+            self._seen[port] += len(places)
+        return found
+
+
+class _Counts:
+    """Counts in a file that others read while they grow."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f".part-{path.name}")
+        self._part.write_bytes(bytes(8 * len(COUNTS)))
+        with self._part.open("r+b") as file:
+            self._values = np.frombuffer(mmap.mmap(file.fileno(), 8 * len(COUNTS)), np.int64)
+
+    def ready(self) -> None:
+        """Show the file."""
+        self._part.replace(self._path)
+
+    def add(self, name: str, count: int) -> None:
+        """Add to a count."""
+        self._values[COUNTS.index(name)] += count
