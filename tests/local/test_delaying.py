@@ -46,6 +46,7 @@ def test_a_race_over_delay_and_loss(tmp_path):
         for peer in record.leechers:
             transfer = record.peers[peer].transfer
             assert transfer.verified
+            assert record.peers[peer].wire_curve.bytes_until_done > 1_000_000
             # a connection, a request and an answer: four ways, of which two are after the SYN
             assert transfer.arrival[0].seconds > 3 * DELAY_SECONDS
     means = "relay" if conditions.relayed(Network(delay_milliseconds=1)) else "netem"

@@ -205,8 +205,8 @@ class _Backend:
         """Have the bytes that every peer receives sampled by one process."""
         if self._samples is not None:
             ports = [seat.port for seat in self.layout.seats.values()]
-            hub, run = self.layout.hub, wire_samples.run_sampler
-            self.sampler = self._start("wire", hub, run, str(self._samples), ports)
+            ends, run = self.layout.ends, wire_samples.run_sampler
+            self.sampler = self._start("wire", ends, run, str(self._samples), ports)
 
     def _start_peers(self) -> None:
         for column, ((entrant, peer), seat) in enumerate(self.layout.seats.items()):

@@ -29,6 +29,8 @@ class Layout:
 
     hub: Seat
     seats: dict[tuple[str, int], Seat]
+    ends: Seat
+    """Where the other ends of the peers' links are."""
     delaying: Delaying | None = None
     """What delays frames, where delay or loss is set."""
 
@@ -51,6 +53,7 @@ class Layout:
             yield cls(
                 Seat("127.0.0.1"),
                 {(name, peer): Seat(_loopback(numbers[name], peer)) for name, peer in keys},
+                Seat("127.0.0.1"),
             )
             return
         from swarmrace.network import conditions
@@ -70,6 +73,7 @@ class Layout:
                     key: Seat(namespace.address, namespace.path, namespace.port)
                     for key, namespace in zip(keys, network.peers, strict=True)
                 },
+                Seat("", network.ports),
                 Delaying(network, race, relayed) if race.network.delayed else None,
             )
 
