@@ -93,9 +93,7 @@ def test_a_race_whose_relay_dies_ends_at_once_and_leaves_nothing(tmp_path):
             (relay,) = (each for each in family if each.name() == "relay")
             os.kill(relay.pid, signal.SIGKILL)
 
-    with pytest.raises(
-        InfrastructureError, match=r"relay: ended while the race ran \(exit code -9\)"
-    ):
+    with pytest.raises(InfrastructureError, match=r"relay: ended .* \(exit code -9\)"):
         _race(local, watch)
     names = {each.name() for each in family if each.is_running()}
     assert not names & {"relay", "rendezvous", "http-0", "bittorrent-0"}
