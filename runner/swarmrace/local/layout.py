@@ -1,4 +1,10 @@
-"""Where the peers of a local race sit: loopback addresses, or network namespaces of their own."""
+"""Where the peers of a local race sit: loopback addresses, or network namespaces of their own.
+
+No two peers of a swarm share a /24. BitTorrent derives the pieces that a choked peer may fetch from
+the /24 of its address (BEP 6, allowed fast), so leechers of one /24 would all begin with the same
+pieces, which peers spread over the internet don't. Up to 250 peers of an entrant differ so on
+loopback, and all of them in namespaces.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +45,8 @@ class Layout:
     def of(cls, scenario: Scenario, *, namespaces: bool) -> Iterator[Layout]:
         """Lay out a scenario; with `namespaces`, make them, shape their links, remove them after.
 
-        On loopback peer k of entrant e has 127.(16+e).(k div 250).(1 + k mod 250), so that no two
-        peers of a race share an address.
+        On loopback peer k of entrant e has 127.(16+e).(1 + k mod 250).(1 + k div 250), so that no
+        two peers of a race share an address.
 
         Raises:
             ConditionError: namespaces or the scenario's network conditions can't be had here.
@@ -79,4 +85,4 @@ class Layout:
 
 
 def _loopback(entrant: int, peer: int) -> str:
-    return f"127.{_FIRST_ENTRANT_OCTET + entrant}.{peer // 250}.{1 + peer % 250}"
+    return f"127.{_FIRST_ENTRANT_OCTET + entrant}.{1 + peer % 250}.{1 + peer // 250}"

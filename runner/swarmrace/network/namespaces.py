@@ -42,8 +42,8 @@ COMMAND_TIMEOUT_SECONDS = 30
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8916, 0x891C
 _IFF_UP = 0x1
-_SUBNET = "10.213"
-_NETMASK = "255.255.0.0"
+_FIRST_OCTETS = (10, 208)
+_NETMASK = "255.252.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,9 +347,11 @@ def _name(suffix: str) -> str:
 
 
 def _address(index: int | None) -> str:
+    """Return the hub's address, or a peer's: no two peers share a /24 (see `local.layout`)."""
+    first, second = _FIRST_OCTETS
     if index is None:
-        return f"{_SUBNET}.0.1"
-    return f"{_SUBNET}.{1 + index // 250}.{1 + index % 250}"
+        return f"{first}.{second}.0.1"
+    return f"{first}.{second + index // 250}.{1 + index % 250}.1"
 
 
 def _libc() -> ctypes.CDLL:
