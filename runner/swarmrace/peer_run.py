@@ -15,6 +15,7 @@ from swarmrace.errors import Reason
 from swarmrace.host.blame import Declared
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
+from swarmrace.recording.connections import ConnectionSeries
 from swarmrace.recording.wire_recorder import Samples, WireRecorder, wire_curve
 from swarmrace.records import Failure, PeerResult, Publish, Stage, Waiting
 from swarmrace.rendezvous.client import Release
@@ -115,12 +116,18 @@ class PeerRun:
     async def _race(self, release: Release) -> None:
         """From the start signal until the last leecher of the run has ended."""
         assert release.start_ns is not None
-        usage = UsageMeter(self.system.processes)
+        usage, start_ns = UsageMeter(self.system.processes), self.offset.to_ours(release.start_ns)
+        connected = ConnectionSeries(
+            self.clock, start_ns, lambda: self.system.counters().connections
+        )
+        following = asyncio.create_task(connected.follow())
         self.wire_recorder = recorder = self.peer.wire_recorder()
         reading = asyncio.create_task(recorder.keep_reading()) if recorder is not None else None
         try:
-            await self._measured(self.offset.to_ours(release.start_ns), usage)
+            await self._measured(start_ns, usage)
         finally:
+            following.cancel()
+            self.facts["connected"] = connected.changes
             usage.close()
             if reading is not None:
                 reading.cancel()
@@ -166,6 +173,8 @@ class PeerRun:
             "received_bytes": counters.received_bytes,
             "connections": counters.connections,
             "connections_at_start": connections,
+            "payload_sent_bytes": counters.payload_sent_bytes,
+            "payload_received_bytes": counters.payload_received_bytes,
             **counters.extra,
         }
         self.facts["counters"] = {k: v for k, v in named.items() if v is not None}

@@ -179,6 +179,14 @@ class Waiting(Model):
     """The runner's own traffic with the rendezvous in that time."""
 
 
+class Connected(Model):
+    """How many connections a peer had from some time on."""
+
+    seconds: float
+    """Since the common start, on its own clock."""
+    connections: int
+
+
 class PeerInfo(Model):
     """One peer for the whole race; sent when it reports to the rendezvous."""
 
@@ -225,6 +233,8 @@ class PeerResult(Model):
     started: Literal["cold", "warm"] | None = None
     """Whether its system was started for this run or had been up before; null where not told."""
     counters: dict[str, float] = {}
+    connected: list[Connected] = []
+    """Connected peers over time, one entry for each change; empty where it is not observed."""
     system: dict[str, Any] = {}
     """`System.describe` as it stood in this run."""
     versions: dict[str, str] = {}

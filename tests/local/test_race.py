@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -42,6 +43,10 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
             for peer in range(4):
                 result = race.record(run_id, f"{entrant}-{peer}")
                 assert result["outcome"] == "completed", result["failure"]
+                assert result["counters"]["payload_sent_bytes"] >= 0
+                if entrant == "bt":
+                    assert max(e["connections"] for e in result["connected"]) <= 3
+                    assert result["connected"][0]["seconds"] == 0
                 if result["role"] == "leecher":
                     assert result["transfer"]["verified"] is True
                     assert result["transfer"]["recordsComplete"] is True
@@ -49,6 +54,9 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
                 else:
                     assert result["publish"]["seconds"] > 0
         assert not (race.folder / "logs").exists()
+        entrants = json.loads((race.folder / "verdict.json").read_text())["entrants"]
+        assert 0 <= entrants["bt"]["figures"]["leechersShare"]["value"] < 1
+        assert entrants["web"]["figures"]["leechersShare"]["value"] == 0
 
 
 def test_a_nodes_last_words_are_no_markup_and_every_run_has_its_result(tmp_path):

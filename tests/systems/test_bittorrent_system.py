@@ -75,7 +75,7 @@ def test_what_libtorrent_drops_as_redundant_is_counted_run_by_run(tmp_path):
                     # More may come after the end: blocks that were on their way.
                     assert record.unlogged_duplicates <= own.extra["redundant_bytes"]
                     # A second run's is not added to the first one's, which moved as much.
-                    assert own.extra["payload_received_bytes"] < 1.5 * 20_000_000
+                    assert own.payload_received_bytes < 1.5 * 20_000_000
                 await swarm.clear()
             return counted, [record.unlogged_duplicates for record in records]
 
@@ -150,10 +150,10 @@ def test_two_seeders_and_leechers_that_serve_on_when_done(tmp_path):
             for leecher in early:
                 await leecher.settle()  # counters brought up to date
             figures = [leecher.counters() for leecher in early]
-            assert sum(f.extra["payload_sent_bytes"] for f in figures) >= 4_000_000
+            assert sum(f.payload_sent_bytes for f in figures) >= 4_000_000
             for each in figures:
-                assert each.extra["payload_received_bytes"] >= 4_000_000
-                assert each.received_bytes > each.extra["payload_received_bytes"]
+                assert each.payload_received_bytes >= 4_000_000
+                assert each.received_bytes > each.payload_received_bytes
                 assert each.extra["failed_bytes"] == each.extra["pieces_failed"] == 0
 
     asyncio.run(go())

@@ -90,6 +90,9 @@ class Counters:
     sent_bytes: int | None = None
     received_bytes: int | None = None
     connections: int | None = None
+    payload_sent_bytes: int | None = None
+    """Payload only, without protocol: what leechers serve each other is a share of this."""
+    payload_received_bytes: int | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by the system's own names (`redundant_bytes`, `hash_failures`)."""
 

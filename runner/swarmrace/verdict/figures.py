@@ -15,6 +15,11 @@ from swarmrace.systems.abc import Observes
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.proportions import share_limits
 from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
+from swarmrace.verdict.serving import (
+    connected_peers,
+    leechers_share,
+    leechers_share_of_wire,
+)
 from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
@@ -122,6 +127,9 @@ def figures(
         runs=len(runs),
     )
     result |= _slow(runs) | _minima(runs, race, infos)
+    result["leechersShare"] = summarize(map(leechers_share, runs))
+    result["leechersShareOfWire"] = summarize(map(leechers_share_of_wire, runs))
+    result["connectedPeers"] = summarize(map(connected_peers, runs))
     return {name: summary for name, summary in result.items() if summary.value is not None}
 
 

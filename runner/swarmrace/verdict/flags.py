@@ -17,6 +17,7 @@ from swarmrace.scenario import Race, Scenario
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict.figures import bound_of, waiting_cpu, waiting_rate
+from swarmrace.verdict.groups import group_flags
 from swarmrace.verdict.model import EntrantVerdict, Flag
 from swarmrace.verdict.runs import RunView, wrong_bytes
 from swarmrace.verdict.sides import Side
@@ -92,6 +93,7 @@ def entrant_flags(
         *_sameness(side),
         *_bounds(side, verdict, scenario),
         *_utp(side, scenario.race),
+        *group_flags(side.views),
     ]
     if not verdict.meanings:
         texts.insert(

@@ -79,6 +79,17 @@ FIGURES: dict[str, Figure] = {
     "wirePackets": Figure(
         "1", "packets sent", "all peers summed; each segment of an offloaded packet, the runner's"
     ),
+    "leechersShare": Figure(
+        "1", "payload sent by leechers", "over all payload sent, by the systems' own counters"
+    ),
+    "leechersShareOfWire": Figure(
+        "1",
+        "the same by wire",
+        "share of the bytes leechers' interfaces received that seeders' did not send",
+    ),
+    "connectedPeers": Figure(
+        "1", "connected peers", "median leecher's connections, on average over its transfer"
+    ),
     "duplicates": Figure("1", "duplicate payload", "duplicate bytes over payload × leechers"),
     "longestStall": Figure("second", "longest stall (arrival)", "most over leechers"),
     "longestWrittenStall": Figure("second", "longest stall (written)", "most over leechers"),

@@ -44,6 +44,7 @@ _AFTER = (
             "slowestRun",
         ),
     ),
+    ("Who serves", ("leechersShare", "leechersShareOfWire", "connectedPeers")),
     ("Wire, over payload × leechers", ("wireSent", "wireReceived", "wirePackets", "duplicates")),
     (
         "Theoretical minimum",

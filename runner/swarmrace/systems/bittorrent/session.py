@@ -314,9 +314,9 @@ class Session:
             sent_bytes=stats["net.sent_bytes"],
             received_bytes=stats["net.recv_bytes"],
             connections=stats["peer.num_peers_connected"],
+            payload_sent_bytes=stats["net.sent_payload_bytes"],
+            payload_received_bytes=stats["net.recv_payload_bytes"],
             extra={
-                "payload_sent_bytes": stats["net.sent_payload_bytes"],
-                "payload_received_bytes": stats["net.recv_payload_bytes"],
                 "redundant_bytes": stats["net.recv_redundant_bytes"],
                 "failed_bytes": stats["net.recv_failed_bytes"],
                 "tracker_sent_bytes": stats["net.sent_tracker_bytes"],

@@ -338,5 +338,7 @@ def _since(base: Counters, now: Counters) -> Counters:
         sent_bytes=less(now.sent_bytes, base.sent_bytes),
         received_bytes=less(now.received_bytes, base.received_bytes),
         connections=now.connections,
+        payload_sent_bytes=less(now.payload_sent_bytes, base.payload_sent_bytes),
+        payload_received_bytes=less(now.payload_received_bytes, base.payload_received_bytes),
         extra={name: value - base.extra.get(name, 0) for name, value in now.extra.items()},
     )

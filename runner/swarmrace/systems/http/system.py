@@ -88,11 +88,15 @@ class HttpSystem(System):
         if self._server is not None:
             return Counters(
                 sent_bytes=self._server.sent_bytes,
+                payload_sent_bytes=self._server.sent_bytes,
                 connections=self._server.connections,
                 extra={"accepted_connections": self._server.accepted},
             )
         if self._record is not None:
-            return Counters(received_bytes=self._record.progress_bytes)
+            received = self._record.progress_bytes
+            return Counters(
+                received_bytes=received, payload_sent_bytes=0, payload_received_bytes=received
+            )
         return Counters()
 
     async def digest(self) -> Digest:
