@@ -167,17 +167,7 @@ class PeerRun:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):
                 await self.system.refresh()
-        counters = self.system.counters()
-        named = {
-            "sent_bytes": counters.sent_bytes,
-            "received_bytes": counters.received_bytes,
-            "connections": counters.connections,
-            "connections_at_start": connections,
-            "payload_sent_bytes": counters.payload_sent_bytes,
-            "payload_received_bytes": counters.payload_received_bytes,
-            **counters.extra,
-        }
-        self.facts["counters"] = {k: v for k, v in named.items() if v is not None}
+        self.facts["counters"] = self.system.counters().named(connections_at_start=connections)
 
     async def _fetch(self, start_ns: int, connections: int | None) -> None:
         record = Record(self.clock, self.run.size_bytes)

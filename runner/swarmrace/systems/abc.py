@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,6 +95,11 @@ class Counters:
     payload_received_bytes: int | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
     """Further figures by the system's own names (`redundant_bytes`, `hash_failures`)."""
+
+    def named(self, **more: float | None) -> dict[str, float]:
+        """Return what is known, by name, as a peer's record has it."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
+        return {k: v for k, v in (own | more | dict(self.extra)).items() if v is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,7 @@ from swarmrace.systems.abc import Observes
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.proportions import share_limits
 from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
-from swarmrace.verdict.serving import (
-    connected_peers,
-    leechers_share,
-    leechers_share_of_wire,
-)
+from swarmrace.verdict.serving import connected_peers, leechers_share, leechers_share_of_wire
 from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
