@@ -344,9 +344,11 @@ class PeerRun:
         except Exception as error:
             failure = failure_of(error, name)
             if isinstance(error, TimeoutError) and not str(error):
-                failure = Failure(
-                    reason=Reason.TIMEOUT, stage=name, detail=f"not within {timeout_seconds:g} s"
-                )
+                detail = f"not within {timeout_seconds:g} s"
+                system = self.state.system
+                if system is not None and name != "make" and system.trouble:
+                    detail += f"; {system.trouble}"
+                failure = Failure(reason=Reason.TIMEOUT, stage=name, detail=detail)
             self.failure = self.failure or self.blame(failure, error)
             return None
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ class Peers:
             )
             self.all.append(BitTorrent(context, self.options))
         self.seeders, self.leechers = self.all[:seeders], self.all[seeders:]
+
+    def use_tracker(self, announce_url: str) -> None:
+        """Have everybody announce elsewhere."""
+        for peer in self.all:
+            peer.context = replace(peer.context, announce_url=announce_url)
+
+    def with_settings(self, peer: int, **settings: Any) -> BitTorrent:
+        """Return another system at a peer's place, with settings of its own."""
+        options = self.options.model_copy(update={"settings": settings})
+        return BitTorrent(self.all[peer].context, options)
 
     async def prepare(self, size_bytes: int | None = None) -> Run:
         """Prepare everybody for a new run."""

@@ -5,6 +5,7 @@ import base64
 import resource
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -283,3 +284,85 @@ def test_wrong_bytes_from_one_seeder_do_not_count_as_arrived(tmp_path):
     assert len(told) == 1
     assert told[0].startswith(f"{counters.extra['pieces_failed']} times ")
     assert counters.extra["pieces_failed"]
+
+
+async def _published(swarm, seconds):
+    """Publish within some seconds; return what that ended with, and what is said of it."""
+    await swarm.prepare()
+    seeder = swarm.seeders[0]
+    try:
+        async with asyncio.timeout(seconds):
+            await seeder.publish(swarm.write(), None)
+    except (TransferError, TimeoutError) as error:
+        return error, seeder.trouble
+    raise AssertionError("it was published")
+
+
+@asynccontextmanager
+async def answering(status):
+    """Serve an address that answers everything with one HTTP status."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Some\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+        await writer.drain()
+        writer.close()
+
+    address = new_address()
+    async with await asyncio.start_server(serve, address, 0) as server:
+        yield f"http://{address}:{server.sockets[0].getsockname()[1]}/announce"
+
+
+def test_an_announce_that_libtorrent_blocks_fails_at_once(tmp_path):
+    async def go():
+        async with peers(tmp_path, leechers=0, settings={"ssrf_mitigation": True}) as swarm:
+            return await _published(swarm, 30)
+
+    error, _ = asyncio.run(go())
+    assert isinstance(error, TransferError)
+    assert error.reason is Reason.REFUSED
+    assert "blocked by SSRF mitigation" in error.detail
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, TransferError), (503, TimeoutError)])
+def test_an_http_error_fails_at_once_unless_it_may_pass(tmp_path, status, kind):
+    async def go():
+        async with peers(tmp_path, leechers=0) as swarm, answering(status) as url:
+            swarm.use_tracker(url)
+            return await _published(swarm, 30 if kind is TransferError else 5)
+
+    error, trouble = asyncio.run(go())
+    assert isinstance(error, kind)
+    assert str(status) in trouble
+
+
+def test_an_announce_that_may_succeed_later_says_why_it_has_not(tmp_path):
+    async def go():
+        async with peers(tmp_path, leechers=0) as swarm:
+            swarm.use_tracker(f"http://{new_address()}:9/announce")
+            return await _published(swarm, 5)
+
+    error, trouble = asyncio.run(go())
+    assert isinstance(error, TimeoutError)
+    assert trouble.startswith("the tracker: Connection refused (http://")
+
+
+def test_a_leecher_whose_announce_can_never_succeed_fails_at_once(tmp_path):
+    async def go():
+        async with peers(tmp_path) as swarm:
+            await swarm.prepare()
+            references = await swarm.publish()
+            await swarm.leechers[0].close()
+            leecher = swarm.with_settings(1, ssrf_mitigation=True)
+            await leecher.prepare(swarm.run)
+            try:
+                async with asyncio.timeout(30):
+                    await leecher.fetch(references, swarm.record())
+            except (TransferError, TimeoutError) as error:
+                return error
+            finally:
+                await leecher.close()
+
+    error = asyncio.run(go())
+    assert isinstance(error, TransferError), error
+    assert "SSRF" in error.detail

@@ -300,6 +300,15 @@ class System(abc.ABC):
         False by default."""
         return False
 
+    @property
+    def trouble(self) -> str:
+        """What went wrong last and is being tried again, in one line; empty when nothing did.
+
+        Should a timeout end the stage, this stands in its failure. What can't succeed by trying
+        again must not be tried again: raise `TransferError`.
+        """
+        return ""
+
     def processes(self) -> list[int]:
         """Return the pids whose CPU and memory are this system's. This process by default."""
         import os

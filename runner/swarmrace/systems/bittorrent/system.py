@@ -48,6 +48,7 @@ class BitTorrent(System):
         self._effective: dict[str, Any] = {}
         self._torrent: dict[str, Any] = {}
         self._leeches = False
+        self._announces = watch.Announces()
 
     async def prepare(self, run: Run) -> None:
         """Have a session that listens on this peer's address, at any free port."""
@@ -57,6 +58,7 @@ class BitTorrent(System):
         self._directory = self.context.work_dir / run.id
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         self._counters = self._base = Counters()
+        self._announces = watch.Announces()
         if self._session is None:
             await self._open()
         else:
@@ -92,7 +94,7 @@ class BitTorrent(System):
         self._note_torrent(params.ti)
         with (
             session.expecting(watch.CHECKED, watch.checked) as checked,
-            session.expecting(watch.ANNOUNCED, watch.announced) as announced,
+            session.expecting(watch.ANNOUNCED, self._announces.published) as announced,
         ):
             self._handle = session.add(params)
             checked_ns = await checked
@@ -124,7 +126,7 @@ class BitTorrent(System):
         steps_ns = session.clock_steps_ns
         session.defect, session.alerts_dropped = None, False
         gc.freeze()
-        watcher = watch.Watch(record)
+        watcher = watch.Watch(record, self._announces)
         try:
             with (
                 session.listening(watcher.handlers),
@@ -231,6 +233,11 @@ class BitTorrent(System):
             "settings": changed,
             "reasons": {name: reasons.get(name, "unexplained") for name in changed},
         }
+
+    @property
+    def trouble(self) -> str:
+        """The last announce's error, until one succeeds."""
+        return self._announces.trouble
 
     async def _open(self) -> None:
         address = ipaddress.ip_address(self.context.address)

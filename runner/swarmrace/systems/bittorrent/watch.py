@@ -13,12 +13,20 @@ from swarmrace.host.infrastructure import FULL
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent.session import Handler
 
+_HOPELESS = frozenset({24, 25, 31, 32, 33, 85, 89, 111, 112, 114, 151, 171, 201, 202})
+"""libtorrent's own errors (libtorrent::errors) by which no announce to the same tracker succeeds
+later: its address or protocol can't be used, is filtered or blocked (SSRF, IDNA), its certificate
+is invalid, or it is no tracker. All others, like a refused connection, may pass."""
+_PASSING_STATUS = frozenset({408, 425, 429})
+"""HTTP: of the 400s, those that ask to try again (RFC 9110, 8470, 6585)."""
+
 
 class Watch:
     """What may go wrong in a fetch: a failure ends it, the rest is noted."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, announces: Announces) -> None:
         self._record = record
+        self._announces = announces
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._failed.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._noted: set[str] = set()
@@ -28,6 +36,7 @@ class Watch:
         """What to call with which alert."""
         return {
             lt.tracker_error_alert: self._on_tracker_error,
+            lt.tracker_reply_alert: self._announces.on_reply,
             lt.metadata_failed_alert: self._on_metadata_failed,
             lt.file_error_alert: self._on_error,
             lt.torrent_error_alert: self._on_error,
@@ -35,7 +44,13 @@ class Watch:
 
     def _on_tracker_error(self, alert: lt.tracker_error_alert, _: int) -> None:
         self._record.retries += 1
-        self._note(f"tracker: {words_of(alert) or alert.error.message()}")
+        self._announces.on_error(alert)
+        self._note(f"tracker: {said_by(alert)}")
+        refusal = refused(alert)
+        # Once the tracker has answered, or a byte has come, there are peers to go on with.
+        idle = not self._announces.answered and not self._record.progress_bytes
+        if refusal is not None and idle and not self._failed.done():
+            self._failed.set_exception(refusal)
 
     def _on_metadata_failed(self, alert: lt.metadata_failed_alert, _: int) -> None:
         self._record.retries += 1
@@ -58,6 +73,35 @@ class Watch:
             self._record.notes.append(text)
 
 
+class Announces:
+    """How announcing goes: whether a tracker has answered, and what it said otherwise."""
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.trouble = ""
+        """The last error, if no answer has come since."""
+
+    def on_reply(self, alert: lt.tracker_reply_alert, _: int) -> None:
+        """Take note of an answer."""
+        self.answered, self.trouble = True, ""
+
+    def on_error(self, alert: lt.tracker_error_alert) -> None:
+        """Take note of an error."""
+        self.trouble = f"the tracker: {said_by(alert)} ({alert.tracker_url()})"
+
+    def published(self, alert: Any, t_ns: int) -> int | None:
+        """Return when a tracker answered; raise its refusal, and what can't succeed later. What may
+        pass is tried again by libtorrent."""
+        if isinstance(alert, lt.tracker_reply_alert):
+            self.on_reply(alert, t_ns)
+            return t_ns
+        self.on_error(alert)
+        refusal = refused(alert)
+        if refusal is not None:
+            raise refusal
+        return None
+
+
 def disk_error(alert: lt.file_error_alert | lt.torrent_error_alert) -> TransferError:
     """Return the failure that a disk or torrent error is."""
     of_the_system = alert.error.category().name() in ("system", "generic")
@@ -77,13 +121,30 @@ def checked(alert: Any, t_ns: int) -> int:
     return t_ns
 
 
-def announced(alert: Any, t_ns: int) -> int | None:
-    """Return when a tracker answered; raise its refusal. What can be tried again is passed over."""
-    if isinstance(alert, lt.tracker_reply_alert):
-        return t_ns
-    if words := words_of(alert):
-        raise TransferError(Reason.REFUSED, f"the tracker refused: {words}")
-    return None
+def refused(alert: lt.tracker_error_alert) -> TransferError | None:
+    """Return the failure that an announce's error is, or None where a later one may succeed."""
+    code, category = alert.error.value(), alert.error.category().name()
+    if category == "http":
+        hopeless = 300 <= code < 500 and code not in _PASSING_STATUS
+    else:
+        words = words_of(alert)
+        if words:
+            return TransferError(Reason.REFUSED, f"the tracker refused: {words}")
+        hopeless = category == "libtorrent" and code in _HOPELESS
+    if not hopeless:
+        return None
+    return TransferError(
+        Reason.REFUSED,
+        f"the announce can't succeed: {said_by(alert)} ({alert.tracker_url()}); look at the "
+        "entrant's `settings`",
+    )
+
+
+def said_by(alert: lt.tracker_error_alert) -> str:
+    """Return what went wrong with an announce: the tracker's own words, or libtorrent's."""
+    words = words_of(alert) or alert.error.message()
+    is_status = alert.error.category().name() == "http"
+    return f"HTTP status {alert.error.value()} {words}" if is_status else words
 
 
 def words_of(alert: lt.tracker_error_alert) -> str:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+from collections.abc import Callable
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from swarmrace.systems.codex.api import Api, UnreachableError
 
@@ -98,10 +105,23 @@ async def answering(api: Api) -> None:
                 raise UnreachableError("the node has no record of itself yet")
 
 
-async def joined(api: Api) -> None:
-    """Return when the node knows others. Bounded by the caller."""
+async def joined(api: Api, note: Callable[[str], None]) -> None:
+    """Return when the node knows others. Bounded by the caller.
+
+    Args:
+        api: the node's.
+        note: is given why it isn't so yet.
+    """
+
+    def note_error(state: RetryCallState) -> None:
+        if state.outcome is not None:
+            note(str(state.outcome.exception()))
+
     async for attempt in AsyncRetrying(
-        wait=wait_fixed(0.1), retry=retry_if_exception_type(UnreachableError), reraise=True
+        wait=wait_fixed(0.1),
+        retry=retry_if_exception_type(UnreachableError),
+        before_sleep=note_error,
+        reraise=True,
     ):
         with attempt:
             if not (await api.info()).nodes:

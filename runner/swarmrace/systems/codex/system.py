@@ -51,6 +51,7 @@ class CodexSystem(System):
         self._had_connections = False
         self._goes_on = False
         self._up = False
+        self._trouble = ""
 
     async def prepare(self, run: Run) -> None:
         """Start the node cold and join it to the run's first seeder; or find a node that runs."""
@@ -223,6 +224,14 @@ class CodexSystem(System):
         """Whether the node was given as one that runs."""
         return not self._node.can_restart
 
+    @property
+    def trouble(self) -> str:
+        """What the node has not done yet, or why it could not be asked."""
+        return self._trouble
+
+    def _note_trouble(self, text: str) -> None:
+        self._trouble = f"codex: {text}"
+
     def processes(self) -> list[int]:
         """Return the node's pids, none where it runs in a container of its own."""
         return self._node.pids()
@@ -235,7 +244,9 @@ class CodexSystem(System):
         return api
 
     async def _bootstrap(self) -> str:
+        self._note_trouble("the first seeder has not posted its node's record yet")
         answer = await self.context.board.get(_BOOTSTRAP)
+        self._trouble = ""
         if "failed" in answer:
             raise TransferError(
                 Reason.REFUSED, f"codex: the first seeder's node is not up: {answer['failed']}"
@@ -248,19 +259,23 @@ class CodexSystem(System):
             try:
                 self._info = await self._node.api.info()
                 self._up = True
+                self._trouble = ""
                 return self._info
-            except UnreachableError:
+            except UnreachableError as error:
+                self._note_trouble(str(error))
                 await asyncio.sleep(0.05)
 
     async def _join(self) -> None:
         """Return when the node knows others and its space is known and enough."""
         if self.context.swarm_size > 1:
-            await joined(self._api)
+            await joined(self._api, self._note_trouble)
         while True:
             try:
                 self._space = await self._api.space()
+                self._trouble = ""
                 break
-            except UnreachableError:
+            except UnreachableError as error:
+                self._note_trouble(str(error))
                 await asyncio.sleep(0.1)
         needed = self.context.size_bytes if self._cid is None else 0
         if self._space.free_bytes < needed:
@@ -288,8 +303,10 @@ class CodexSystem(System):
         """Return once the page itself says that there are connections, where there were some."""
         answered = await watch.refresh()
         while self._had_connections and not (answered and watch.connections):
+            self._note_trouble("the node's connections have not come back since its upload")
             await asyncio.sleep(_ASK_SECONDS)
             answered = await watch.refresh()
+        self._trouble = ""
 
     def _check_block_size(self) -> None:
         if self.options.block_size is not None and self._api.family != "storage":
