@@ -174,3 +174,19 @@ def test_a_peer_that_is_lost_while_it_waits_leaves_no_thread_behind(tmp_path, mo
     assert watching == [True]
     assert [type(end) for end in ends].count(LostError) == 1
     assert "swarmrace-usage" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("trouble", ["", "the tracker: out to lunch"])
+def test_what_is_tried_again_until_the_timeout_stands_in_the_failure(
+    tmp_path, monkeypatch, trouble
+):
+    async def never(self, file, first):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SyntheticSystem, "publish", never)
+    monkeypatch.setattr(SyntheticSystem, "trouble", trouble)
+    loaded, _ = raced(scenario(repetitions=1, timeouts={"publishSeconds": 0.2}), tmp_path)
+    for record in loaded.runs:
+        failure = record.peers[0].failure
+        assert (failure.reason, failure.stage) == (Reason.TIMEOUT, "publish")
+        assert failure.detail == "not within 0.2 s" + (f"; {trouble}" if trouble else "")
