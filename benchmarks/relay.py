@@ -8,11 +8,14 @@ of rates over four peers that the trial before a race accepts. On an otherwise i
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import click
 
 from swarmrace.errors import ConditionError
 from swarmrace.local import processes
@@ -49,25 +52,28 @@ def relayed(network: Network) -> Iterator[Delaying]:
                 process.join()
 
 
-def main() -> None:
-    """Measure and print."""
-    print("delay set   one way    one sender gets through")
-    for delay in DELAYS:
+@click.command()
+@click.option("--delay", "delays", multiple=True, type=int, default=DELAYS, show_default=True)
+@click.option("--mbit", "rates", multiple=True, type=int, default=MBIT_A_PEER, show_default=True)
+def main(delays: tuple[int, ...], rates: tuple[int, ...]) -> None:
+    """Measure and print one JSON object a line."""
+    for delay in delays:
         with relayed(Network(delay_milliseconds=delay)) as delaying:
             found = delaying.measure()
         assert found.one_way_seconds is not None
-        print(
-            f"{delay:6} ms  {1000 * found.one_way_seconds:6.2f} ms  "
-            f"{found.carried_rate / 1e6:6.1f} MB/s"
-        )
-    print(f"rates of {PEERS} peers in sum over 20 ms   carried")
-    for each in MBIT_A_PEER:
+        _say(f"{delay} ms set, one way", round(1000 * found.one_way_seconds, 2), "ms")
+        _say(f"{delay} ms set, one sender", round(found.carried_rate / 1e6, 1), "MB/s")
+    for each in rates:
+        name = f"{PEERS} peers of {each} Mbit/s over 20 ms"
         with relayed(Network(delay_milliseconds=20, upload=f"{each}Mbit")) as delaying:
             try:
-                carried = f"{delaying.measure().carried_rate / 1e6:6.1f} MB/s"
+                _say(name, round(delaying.measure().carried_rate / 1e6, 1), "MB/s")
             except ConditionError as error:
-                carried = f"refused: {str(error).split(': ', 1)[1].split(';')[0]}"
-        print(f"{PEERS * each / 8:6.1f} MB/s                    {carried}")
+                _say(f"{name}: refused ({error})", 0, "MB/s")
+
+
+def _say(name: str, value: float, unit: str) -> None:
+    print(json.dumps({"name": name, "value": value, "unit": unit}), flush=True)
 
 
 if __name__ == "__main__":

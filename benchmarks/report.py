@@ -31,6 +31,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "bittorrent_lag": ("--runs", "1", "--size", "32MiB"),
     "bittorrent_throughput": ("--pairs", "1", "--size", "32MiB"),
     "coverage": ("--replicates", "1000"),
+    "relay": ("--delay", "20", "--mbit", "20"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
     "swarm": ("--swarm", "4:1", "--size", "5MB", "--repetitions", "1"),

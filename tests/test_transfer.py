@@ -228,6 +228,7 @@ def test_marks_count_from_the_leechers_own_stamp():
     record.done(START_NS + 3_500_000_010)
     figures, curves = summarize(record, 3_500_000_010)
     assert figures.start_lag_seconds == 1e-8
+    assert figures.start_monotonic_nanoseconds == START_NS + 10
     assert figures.discovery_seconds == 1.0
     assert {m.percent: m.seconds for m in figures.arrival} == {
         0: 2.0, 1: 2.0, 10: 2.0, 50: 2.0, 90: 3.0, 100: 3.0,

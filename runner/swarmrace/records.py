@@ -76,6 +76,9 @@ class Transfer(Model):
 
     start_lag_seconds: float
     """Its own start stamp minus the common instant, on its own clock."""
+    start_monotonic_nanoseconds: int | None = None
+    """Its start stamp on its host's monotonic clock: comparable with what else that host stamped
+    since it booted, and with nothing else. Null in formats 1 and 2."""
     start_error_seconds: float
     """Half the round trip by which the common instant was carried over to its clock."""
     discovery_seconds: float | None = None

@@ -219,6 +219,7 @@ def summarize(
         complete = main is None or main.complete
     transfer = Transfer(
         start_lag_seconds=(stamp_ns - start_ns) / 1e9,
+        start_monotonic_nanoseconds=stamp_ns,
         start_error_seconds=0.0,
         discovery_seconds=_since(record.discovered_ns, stamp_ns),
         done_seconds=_since(record.done_ns, stamp_ns),
