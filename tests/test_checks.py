@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import resource
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from swarmrace import checks, machine, needs, plan
+from swarmrace import checks, machine, needs, plan, systems
 from swarmrace.errors import ConditionError, Exit, ScenarioError, UnavailableError
 from swarmrace.network import conditions, namespaces
 from swarmrace.scenario import load, parse
@@ -48,11 +49,15 @@ def test_a_missing_program_is_named_with_how_to_get_it(room, monkeypatch, tmp_pa
     assert caught.value.exit_code == Exit.UNAVAILABLE
 
 
-def test_a_program_that_is_given_is_found(room, monkeypatch, tmp_path):
-    program = tmp_path / "codex"
+def codex_at(program: Path) -> str:
     program.write_text("#!/bin/sh\necho 'Codex version:  v0.2.5'\n")
     program.chmod(0o755)
-    codex = {"kind": "codex", "program": str(program)}
+    return str(program)
+
+
+def test_a_program_that_is_given_is_found(room, monkeypatch, tmp_path):
+    program = tmp_path / "codex"
+    codex = {"kind": "codex", "program": codex_at(program)}
     checks.require(scenario(c=codex), work_dir=tmp_path)
     program.unlink()
     with pytest.raises(UnavailableError, match=r"expected a program at program: .*codex"):
@@ -90,7 +95,7 @@ def test_a_folder_in_memory_takes_memory(room, tmp_path):
 def test_conditions_without_namespaces_are_refused(room, tmp_path):
     shaped = load(SCENARIOS / "shaped.yaml")
     with pytest.raises(ConditionError, match=r"global\.race\.network: .*--no-namespaces"):
-        checks.require(shaped, work_dir=tmp_path)
+        checks.require(shaped, work_dir=tmp_path, namespaces=False)
 
 
 def test_namespaces_that_are_not_permitted_are_told_without_conditions_too(
@@ -102,6 +107,38 @@ def test_namespaces_that_are_not_permitted_are_told_without_conditions_too(
         with pytest.raises(ConditionError, match=r"network namespaces: not permitted"):
             checks.require(of, work_dir=tmp_path, namespaces=True)
     checks.require(scenario(), work_dir=tmp_path)
+
+
+NODES = {"kind": "codex", "nodes": [f"http://192.0.2.{peer}:8080" for peer in (1, 2)]}
+
+
+def test_nodes_that_run_elsewhere_need_no_namespaces_and_can_have_none(room, tmp_path):
+    warm = scenario({"coldStart": False, "swarmSize": 2}, a=NODES, w={"kind": "http"})
+    assert not site(tmp_path).isolates(warm)
+    checks.require(warm, work_dir=tmp_path)
+    with pytest.raises(ConditionError, match=r"global\.entrants\.a: can't be raced with network"):
+        checks.require(warm, work_dir=tmp_path, namespaces=True)
+    program = codex_at(tmp_path / "codex")
+    both = scenario(
+        {"coldStart": False, "swarmSize": 2}, a=NODES, c={"kind": "codex", "program": program}
+    )
+    assert site(tmp_path).isolates(both)
+    with pytest.raises(
+        ConditionError, match=r"namespaces \(which c needs\): its nodes run outside"
+    ):
+        checks.require(both, work_dir=tmp_path)
+
+
+def test_a_third_partys_system_may_need_source_addresses_too(room, tmp_path, monkeypatch):
+    """Whatever its kind is called."""
+    spec = replace(systems.load("http"), own_source_address=lambda options: "it is like that")
+    known = systems.load
+    monkeypatch.setattr(systems, "load", lambda kind: spec if kind == "http" else known(kind))
+    of = scenario({}, w={"kind": "http"}, b={"kind": "bittorrent"})
+    assert site(tmp_path).isolates(of)
+    checks.require(of, work_dir=tmp_path)
+    with pytest.raises(ConditionError, match=r"entrants\.w: needs .* it is like that; leave out"):
+        checks.require(of, work_dir=tmp_path, namespaces=False)
 
 
 def test_what_the_kernel_lacks_is_told(room, tmp_path, monkeypatch):
@@ -243,6 +280,7 @@ def test_a_faulty_scenario_is_told_with_what_is_missing_for_the_rest(room, tmp_p
         "global.entrants.c",
         "disk",
         "memory",
+        "global.entrants.c",  # ip isn't on that PATH either
     ]
 
 

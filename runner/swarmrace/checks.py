@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 
 from swarmrace import machine, needs, plan, systems
 from swarmrace import scenario as scenarios
+from swarmrace.entrants import EntrantOptions
 from swarmrace.errors import ConditionError, ScenarioError, UnavailableError
 from swarmrace.faults import keys_at
 from swarmrace.host.infrastructure import disk_trouble
@@ -22,6 +23,7 @@ from swarmrace.host.watch import loopback_fault
 from swarmrace.network import conditions, namespaces
 from swarmrace.plan import Cell
 from swarmrace.scenario import Scenario
+from swarmrace.systems.abc import SystemSpec
 from swarmrace.units import canonical_size, format_size
 
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
@@ -45,8 +47,8 @@ class Site:
     Args:
         work_dir: on whose disk payloads will lie; the system's temporary folder when absent.
         results: below which results folders are made; on the same disk when absent.
-        namespaces: whether each peer gets a network namespace of its own; where conditions are set
-            when None.
+        namespaces: whether each peer gets a network namespace of its own; when None, where
+            conditions are set or an entrant's system needs a source address of its own.
     """
 
     work_dir: Path | None = None
@@ -55,7 +57,29 @@ class Site:
 
     def isolates(self, scenario: Scenario) -> bool:
         """Whether a scenario's peers get namespaces."""
-        return scenario.race.network.shaped if self.namespaces is None else self.namespaces
+        if self.namespaces is not None:
+            return self.namespaces
+        return scenario.race.network.shaped or bool(own_source_addresses(scenario))
+
+
+def own_source_addresses(scenario: Scenario, unsound: Collection[str] = ()) -> dict[str, str]:
+    """Return the entrants whose peers can't share this machine's network, each with the reason."""
+    return _answers(scenario, unsound, lambda spec, options: spec.own_source_address(options))
+
+
+def _answers(
+    scenario: Scenario,
+    unsound: Collection[str],
+    ask: Callable[[SystemSpec, EntrantOptions], str],
+) -> dict[str, str]:
+    found = {}
+    for name, options in scenario.entrants.items():
+        if _touched(unsound, f"global.entrants.{name}"):
+            continue
+        with contextlib.suppress(UnavailableError):  # `program_faults` tells of it
+            if answer := ask(systems.load(options.kind), options):
+                found[name] = answer
+    return found
 
 
 def load(path: Path) -> Scenario:
@@ -105,7 +129,9 @@ def cells(path: Path, site: Site, attempt: int | None = None) -> list[Cell]:
     return [_attempted(cell, attempt) for cell in expanded] if attempt is not None else expanded
 
 
-def require(scenario: Scenario, *, work_dir: Path | None = None, namespaces: bool = False) -> None:
+def require(
+    scenario: Scenario, *, work_dir: Path | None = None, namespaces: bool | None = None
+) -> None:
     """Refuse a scenario without a matrix that this machine can't race, as `cells` does."""
     site = Site(work_dir, namespaces=namespaces)
     lacking = _lacking([Cell("", scenario)], site)
@@ -141,7 +167,7 @@ def _lacking(
     if not _touched(unsound, "global.race.network", "global.race.matrix"):
         for cell in cells:
             network_lines += network_faults(
-                cell.scenario, with_namespaces=site.isolates(cell.scenario)
+                cell.scenario, with_namespaces=site.isolates(cell.scenario), unsound=unsound
             )
     lines = list(dict.fromkeys([*machine_lines, *network_lines]))
     if not lines:
@@ -305,15 +331,47 @@ def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[str]:
     return lines
 
 
-def network_faults(scenario: Scenario, *, with_namespaces: bool) -> list[str]:
-    """Return why the network conditions can't be applied here."""
+def network_lacks(scenario: Scenario) -> list[str]:
+    """Return what of the network this machine lacks for a scenario with or without a matrix."""
+    site, lines = Site(), list[str]()
+    for cell in plan.expand(scenario):
+        lines += network_faults(cell.scenario, with_namespaces=site.isolates(cell.scenario))
+    return list(dict.fromkeys(lines))
+
+
+def network_faults(
+    scenario: Scenario, *, with_namespaces: bool, unsound: Collection[str] = ()
+) -> list[str]:
+    """Return why peers can't have the network here that the scenario or its entrants need."""
     network = scenario.race.network
-    if with_namespaces:
-        return conditions.faults(network) if network.shaped else namespaces.refusals()
-    if network.shaped:
-        return [
-            "global.race.network: rates, delay and loss need a network namespace for each peer; "
-            "leave out --no-namespaces"
+    shared = own_source_addresses(scenario, unsound)
+    if not with_namespaces:
+        lines = [
+            f"global.entrants.{name}: needs a network namespace for each peer: {why}; leave out "
+            "--no-namespaces"
+            for name, why in shared.items()
         ]
-    down = loopback_fault()
-    return [f"network: {down}"] if down else []
+        if network.shaped:
+            lines.append(
+                "global.race.network: rates, delay and loss need a network namespace for each "
+                "peer; leave out --no-namespaces"
+            )
+        elif down := loopback_fault():
+            lines.append(f"network: {down}")
+        return lines
+    outside = _answers(scenario, unsound, lambda spec, options: spec.host_network(options))
+    because = " (which " + ", ".join(shared) + " needs)" if shared else ""
+    lines = [
+        f"global.entrants.{name}: can't be raced with network namespaces{because}: {why}; race it "
+        "without --namespaces, conditions and entrants that need them"
+        for name, why in outside.items()
+    ]
+    if network.shaped:
+        lines += conditions.faults(network)
+    elif refused := namespaces.refusals():
+        lines += [
+            f"global.entrants.{name}: needs a network namespace for each peer: {why}; "
+            + "; ".join(refused)
+            for name, why in shared.items()
+        ] or refused
+    return lines

@@ -145,7 +145,8 @@ def plan(scenario: Path, format_: str, write: Path | None) -> None:
     from swarmrace import checks
     from swarmrace import plan as planning
 
-    planned = planning.plan(checks.load(scenario))
+    loaded = checks.load(scenario)
+    planned = planning.plan(loaded, lacking=checks.network_lacks(loaded))
     if format_ == "json":
         click.echo(json.dumps(planned.model_dump(mode="json"), indent=2))
     else:

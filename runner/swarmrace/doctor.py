@@ -97,18 +97,23 @@ def _python() -> Iterator[Row]:
 
 
 def _systems() -> Iterator[Row]:
+    refused = namespaces.refusals()
     for kind in systems.names():
         name = f"system {kind}"
         try:
             spec = systems.load(kind)
-            missing = spec.check(spec.options(kind=kind))
+            options = spec.options(kind=kind)
+            missing = spec.check(options)
+            if refused and (why := spec.own_source_address(options)):
+                missing = [*missing, f"needs a network namespace for each peer: {why}", *refused]
         except SwarmraceError as error:
             yield Row(name=name, state="warn", found="not usable", mend=str(error))
             continue
         if missing:
             # a codex node comes from elsewhere; what pip installs must be there
             state: State = "missing" if kind == "bittorrent" else "warn"
-            yield Row(name=name, state=state, found="missing", mend="; ".join(missing))
+            found = "can't be raced here"
+            yield Row(name=name, state=state, found=found, mend="; ".join(missing))
         else:
             yield Row(name=name, state="ok", found=_version(kind))
 
@@ -179,7 +184,7 @@ def _network() -> Iterator[Row]:
     yield Row(
         name="network namespaces",
         state="warn" if refused else "ok",
-        found="not permitted" if refused else "permitted",
+        found="not permitted" if refused else _permitted(),
         mend="; ".join(refused),
     )
     names = ("tbf", "netem", "ifb", "police")
@@ -210,6 +215,10 @@ def _delay(can: dict[str, str]) -> Row:
         found=f"by {by}" if by else "not possible",
         mend="" if by else f"{can['netem']}; {can['relay']}",
     )
+
+
+def _permitted() -> str:
+    return "permitted" if namespaces.permitted_here() else "permitted, in a user namespace"
 
 
 def _clock() -> Iterator[Row]:

@@ -91,12 +91,13 @@ def expand(scenario: Scenario) -> list[Cell]:
     return cells
 
 
-def plan(scenario: Scenario, cores: float | None = None) -> Plan:
+def plan(scenario: Scenario, cores: float | None = None, lacking: Sequence[str] = ()) -> Plan:
     """Return what a scenario takes.
 
     Args:
         scenario: with or without a matrix.
         cores: for the expected time; this process's CPUs when absent.
+        lacking: why this machine can't race it, one line each.
     """
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
     expanded = expand(scenario)
@@ -111,7 +112,10 @@ def plan(scenario: Scenario, cores: float | None = None) -> Plan:
         memory_bytes=max(cell.memory_bytes for cell in cells),
         pods=max(cell.pods for cell in cells),
         expected_seconds=sum(cell.expected_seconds for cell in cells),
-        warnings=_warnings(expanded, cores),
+        warnings=[
+            *(f"this machine can't race it: {line}" for line in lacking),
+            *_warnings(expanded, cores),
+        ],
         assumptions=_assumptions(cores, networks),
     )
 

@@ -15,7 +15,8 @@ sys.path.insert(0, str(ROOT / "images/codex-double"))
 from codex_double import cid as cids  # noqa: E402
 from codex_double.config import parse as parse_as_node  # noqa: E402
 from codex_double.personality import PERSONALITIES  # noqa: E402
-from codex_double.testing import QUICK, program  # noqa: E402
+from codex_double.testing import QUICK  # noqa: E402
+from codex_double.testing import program as make_program  # noqa: E402
 from codex_double.testing import swarm as doubles  # noqa: E402
 
 from swarmrace import transfer  # noqa: E402
@@ -44,6 +45,11 @@ __all__ = [
 ]
 
 BLOCK = 65_536
+
+
+def program(folder: Path, personality: str = "v0.2.5", **habits: Any) -> Path:
+    """Write a program that is a node which can be joined over loopback addresses, as here."""
+    return make_program(folder, personality, discovery_bind="announced", **habits)
 
 
 class MemoryBoard:

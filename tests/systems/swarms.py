@@ -46,7 +46,8 @@ class Kind:
         """Return the options; a double's program is written to `folder`."""
         more = {}
         if self.codex_double is not None:
-            more = {"program": str(codex_program(folder / "bin", self.codex_double))}
+            path = codex_program(folder / "bin", self.codex_double, discovery_bind="announced")
+            more = {"program": str(path)}
         return load(self.name).options(**self.options, **more)
 
 

@@ -33,7 +33,15 @@ class Habits:
     time_scale: float = 1.0
     """Every duration of the node's habits is multiplied by it."""
     silent_from_bytes: int = 60 << 20
-    """From this size on block 0 comes alone and a silence of 3.2 s follows."""
+    """From this size on a stream is silent after block 0, while blocks arrive at the node."""
+    silence_seconds_a_node: float = 1.6
+    """How long, for each node of the swarm (scaled): 3.2 s for two, 13 s for eight."""
+    first_last_from_bytes: int = 32 << 20
+    """From this size on a stream's blocks come in any order, the first ones last."""
+    discovery_bind: str = "wildcard"
+    """What discovery's UDP socket is bound to: the `wildcard`, so that the kernel chooses the
+    address packets leave from, or the `announced` address, as no real node does: for tests on
+    loopback addresses."""
     upload_time_in_cid: bool = False
     """As the builds of October 2024 to February 2025."""
     deaf_after_upload_seconds: float = 0.0
@@ -55,6 +63,9 @@ class Habits:
         return cls(
             time_scale=float(get("TIME_SCALE", "1")),
             silent_from_bytes=int(get("SILENT_FROM_BYTES", str(60 << 20))),
+            silence_seconds_a_node=float(get("SILENCE_SECONDS_A_NODE", "1.6")),
+            first_last_from_bytes=int(get("FIRST_LAST_FROM_BYTES", str(32 << 20))),
+            discovery_bind=get("DISCOVERY_BIND", "wildcard"),
             upload_time_in_cid=get("UPLOAD_TIME_IN_CID", "") == "1",
             deaf_after_upload_seconds=float(get("DEAF_AFTER_UPLOAD_SECONDS", "0")),
             deaf_to_peers_only=get("DEAF_TO_PEERS_ONLY", "") == "1",

@@ -2,6 +2,17 @@
 
 Every node knows every other one that it heard of; a lookup asks all of them and waits for all, so
 that a dead one in the table costs its timeout, as it does in a real node.
+
+As in the real node's discovery (nim-codex-dht, `transport.nim`, `protocol.nim`):
+
+- a request is answered to where it came from, but its sender enters the table only if that is the
+  address in the sender's record;
+- an answer from another address than the record's is none: there is no session with that address;
+- a bootstrap node is in the table from the beginning, not `seen` until it has answered, and stays;
+- only nodes that were seen are named to others.
+
+So where the kernel chooses another source address than the one announced, as over loopback with a
+socket that is bound to the wildcard, nobody ever joins.
 """
 
 from __future__ import annotations
@@ -9,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ipaddress
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -79,6 +91,8 @@ class Discovery(asyncio.DatagramProtocol):
             )
         except OSError:
             return False
+        for record in self.bootstrap:
+            self.nodes[record["id"]] = Entry(record)
         self._joining = asyncio.create_task(self._join())
         return True
 
@@ -135,16 +149,20 @@ class Discovery(asyncio.DatagramProtocol):
             self.received[0] += len(data)
             self.received[1] += 1
             if not self.is_deaf():
-                self._handle(message)
+                self._handle(message, addr)
 
-    def _handle(self, message: dict[str, Any]) -> None:
-        sender = message["from"]
-        entry = self.nodes.setdefault(sender["id"], Entry(sender))
-        entry.record, entry.seen = sender, True
-        match message["t"]:
+    def _handle(self, message: dict[str, Any], source: tuple[Any, ...]) -> None:
+        sender, kind = message["from"], message["t"]
+        own = _address(source[0], source[1]) == _address(sender["ip"], sender["disc"])
+        if own:
+            entry = self.nodes.setdefault(sender["id"], Entry(sender))
+            entry.record, entry.seen = sender, True
+        elif kind not in ("ping", "find"):
+            return
+        match kind:
             case "ping":
-                told = [each.record for each in self.nodes.values()][-_TOLD:]
-                self._send({"t": "pong", "nodes": told}, sender)
+                told = [each.record for each in self.nodes.values() if each.seen][-_TOLD:]
+                self._answer({"t": "pong", "nodes": told}, source)
             case "pong":
                 for record in message["nodes"]:
                     if record["id"] not in (self.me["id"], *self.nodes):
@@ -152,19 +170,27 @@ class Discovery(asyncio.DatagramProtocol):
                         self._send({"t": "ping"}, record)
             case "find":
                 answer = {"t": "found", "n": message["n"], "has": self.has(message["cid"])}
-                self._send(answer, sender)
+                self._answer(answer, source)
             case "found":
                 future = self._waiting.get(message["n"])
                 if future is not None and not future.done():
                     future.set_result(bool(message["has"]))
 
     def _send(self, message: dict[str, Any], to: Record) -> None:
+        self._answer(message, (to["ip"], to["disc"]))
+
+    def _answer(self, message: dict[str, Any], to: tuple[Any, ...]) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         data = json.dumps({**message, "from": self.me}).encode()
         self.sent[0] += len(data)
         self.sent[1] += 1
-        self._transport.sendto(data, (to["ip"], to["disc"]))
+        self._transport.sendto(data, to[:2])
 
     def error_received(self, exc: Exception) -> None:
         """A port is closed over there; the lookup's timeout tells."""
+
+
+def _address(ip: str, port: int) -> tuple[Any, int]:
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address, port

@@ -71,9 +71,7 @@ class Node:
             is_deaf=self.is_deaf,
             timeout_seconds=_LOOKUP_SECONDS * scale,
         )
-        self.network = Network(
-            self.store, self.discovery, self.exchange, scale, config.habits.silent_from_bytes
-        )
+        self.network = Network(self.store, self.discovery, self.exchange, config.habits)
 
     async def start(self) -> None:
         """Come up.
@@ -95,7 +93,8 @@ class Node:
         )
         records = [from_spr(text) for text in config.bootstrap]
         self.discovery.bootstrap = [record for record in records if record is not None]
-        if await self.discovery.start(config.disc_host, disc_port):
+        bound = ip if config.habits.discovery_bind == "announced" else config.disc_host
+        if await self.discovery.start(bound, disc_port):
             self._say("INF Discovery started")
             self._say("WRN No key for a QueryResponse")
         if config.preset:

@@ -78,6 +78,8 @@ def program(folder: Path, personality: str = "v0.2.5", **habits: object) -> Path
         folder: where to.
         personality: whose name and options it has.
         habits: `DOUBLE_…` variables by their lower-case names, `time_scale` 0.02 unless told.
+            Nodes on loopback addresses of their own find each other with
+            `discovery_bind="announced"` only.
     """
     kind = PERSONALITIES[personality]
     variables = {"time_scale": 0.02, **habits, "personality": personality}

@@ -18,6 +18,8 @@ from swarmrace import checks, plan
 from swarmrace.display import display, make_console
 from swarmrace.errors import Exit, Reason, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
+from swarmrace.network import user_namespace
+from swarmrace.network.namespaces import permitted_here
 from swarmrace.results import load
 from swarmrace.systems.doubles import doubles_among
 
@@ -42,6 +44,8 @@ def race(
     console = make_console()
     site = checks.Site(work_dir, results, namespaces)
     cells = checks.cells(scenario_file, site, attempt)
+    if any(site.isolates(cell.scenario) for cell in cells) and not permitted_here():
+        user_namespace.reenter()
     for line in plan.acceptance_warnings(cells[0].scenario):
         console.print(f"! {line}", soft_wrap=True)
     codes = []

@@ -24,18 +24,22 @@ A larger packet that segmentation offload left whole is cut into frames by tbf i
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from swarmrace.errors import ConditionError
-from swarmrace.network import offload, relay
+from swarmrace.network import offload, relay, user_namespace
 from swarmrace.network.namespaces import (
     INTERFACE,
     Namespace,
     call_in_scratch,
     call_inside,
     need,
+    permitted_here,
     refusals,
     run,
 )
@@ -50,6 +54,8 @@ QUEUE_SECONDS = 0.05
 IFB = "ifb-swarm"
 """The ifb device made in a pod; the name keeps clear of ifb0, which a loaded module makes."""
 
+_PROBE = "import json; from swarmrace.network.conditions import probe; print(json.dumps(probe()))"
+_PROBE_SECONDS = 60
 _FASTEST_BYTES_PER_SECOND = 1_250_000_000
 _HOW = {
     "tbf": "the kernel needs CONFIG_NET_SCH_TBF (module sch_tbf)",
@@ -230,12 +236,30 @@ def _clear_ingress(device: str) -> None:
 def probe() -> dict[str, str]:
     """Try what this kernel can in a scratch namespace: `tbf`, `netem`, `relay`, `ifb`, `police`.
 
+    Where this process may not make one, a process in a user namespace tries, as a race would.
+
     Returns:
         For each an empty string when it works, else what it needs and what was said.
 
     Raises:
         ConditionError: namespaces are not permitted, so that nothing can be tried.
     """
+    if permitted_here():
+        return _probe()
+    need(*user_namespace.refusals())
+    done = subprocess.run(
+        user_namespace.command_inside([sys.executable, "-c", _PROBE]),
+        capture_output=True,
+        text=True,
+        timeout=_PROBE_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise ConditionError(f"network conditions: can't be tried ({done.stderr.strip()[-200:]})")
+    return json.loads(done.stdout)
+
+
+def _probe() -> dict[str, str]:
     ifb_links, ifb_lines = ifb_commands("lo", 1_000_000)
 
     def ifb() -> None:

@@ -3,7 +3,8 @@
 The namespaces have no names: they live by the file descriptors that a `PeerNetwork` holds and by
 the processes inside. So nothing is added to the host's own network, and nothing can be left: when
 the owner ends, in whatever way, the kernel removes them. Needed are the program `ip` and
-CAP_SYS_ADMIN with CAP_NET_ADMIN, which root has and so has anybody below `unshare --map-root-user`.
+CAP_SYS_ADMIN with CAP_NET_ADMIN, which root has, and anybody in a user namespace of their own
+(`user_namespace`).
 
 A look inside while a race runs: `nsenter --net=PATH ip address` with a `Namespace.path`.
 """
@@ -26,6 +27,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from swarmrace.errors import ConditionError
+from swarmrace.network import user_namespace
 
 _T = TypeVar("_T")
 
@@ -101,7 +103,7 @@ class PeerNetwork:
 
     def open(self) -> Self:
         """Make the namespaces and their links. Leaves nothing when it fails."""
-        need(*refusals())
+        need(*_missing_program())
         try:
             self._descriptors = in_thread(_unshared, self._count + 1 + self._relayed)
             self._hub = Namespace(
@@ -202,21 +204,33 @@ def unshare() -> None:
         _check(_libc().unshare(CLONE_NEWNET))
     except OSError as error:
         raise ConditionError(
-            f"network namespaces: not permitted here ({error.strerror}); run as root or below "
-            "`unshare --user --map-root-user`"
+            f"network namespaces: not permitted to this process ({error.strerror}); run as root or "
+            "in a user namespace (`unshare --user --map-root-user`)"
         ) from error
 
 
-def refusals() -> list[str]:
-    """Return why this machine can't make namespaces, one line each; empty when it can."""
-    found = []
-    if shutil.which("ip") is None:
-        found.append("network namespaces: the program ip is missing; apt-get install iproute2")
+def permitted_here() -> bool:
+    """Whether this process itself may make namespaces; otherwise a user namespace may help."""
     try:
         in_thread(unshare)
-    except ConditionError as error:
-        found.append(str(error))
-    return found
+    except ConditionError:
+        return False
+    return True
+
+
+def refusals() -> list[str]:
+    """Return why races here can't have namespaces, one line each; empty when they can.
+
+    They can where this process may make them, or may make a user namespace to make them in.
+    """
+    found = _missing_program()
+    return found if permitted_here() else [*found, *user_namespace.refusals()]
+
+
+def _missing_program() -> list[str]:
+    if shutil.which("ip") is None:
+        return ["network namespaces: the program ip is missing; apt-get install iproute2"]
+    return []
 
 
 def need(*lines: str) -> None:

@@ -336,6 +336,11 @@ class SystemSpec:
             is named as changed beside its profile, and is no equal of an unchanged one.
         profile_values: returns what the profile itself chooses for some of them when they are
             absent: giving just that changes nothing.
+        own_source_address: returns why its peers can't share the machine's network, or nothing: the
+            kernel chooses the address that its packets leave from, and it must be the peer's own.
+            The local backend then gives a network namespace to every peer of the race.
+        host_network: returns why its peers need the machine's own network (programs that run
+            outside the race), or nothing. Such a race can't have namespaces.
         test_double: returns whether the program that would be raced on this machine says that it
             only plays the real one for tests. False where that is not known before the race; the
             system's description may still say so.
@@ -354,6 +359,8 @@ class SystemSpec:
     faults: Callable[[Any], list[str]] = lambda options: []
     settings_options: tuple[str, ...] = ()
     profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
+    own_source_address: Callable[[Any], str] = lambda options: ""
+    host_network: Callable[[Any], str] = lambda options: ""
     test_double: Callable[[Any], bool] = lambda options: False
 
     def preload(self) -> None:

@@ -106,6 +106,21 @@ def _program_faults(program: str, options: CodexOptions) -> list[str]:
     ]
 
 
+def _own_source_address(options: CodexOptions) -> str:
+    if _runs_elsewhere(options):
+        return ""
+    return (
+        "a node's discovery answers from the address that the kernel chooses, over loopback "
+        "127.0.0.1, which is not the one in its record, so no other node takes it in"
+    )
+
+
+def _host_network(options: CodexOptions) -> str:
+    return (
+        "its nodes run outside the race, where no namespace reaches them" if options.nodes else ""
+    )
+
+
 def _is_test_double(options: CodexOptions) -> bool:
     program = None if _runs_elsewhere(options) else find_program(options)
     if program is None:
@@ -125,5 +140,7 @@ SPEC = SystemSpec(
     means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
     settings_options=("block_size", "storage_quota", "arguments"),
+    own_source_address=_own_source_address,
+    host_network=_host_network,
     test_double=_is_test_double,
 )

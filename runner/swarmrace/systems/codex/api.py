@@ -50,7 +50,8 @@ class Info:
     id: str
     spr: str
     nodes: int
-    """Nodes in the discovery table."""
+    """Nodes in the discovery table that it has heard from: a bootstrap node that never answered
+    is in the table too, and not `seen`."""
     version: str
     revision: str
     test_double: bool = False
@@ -291,12 +292,17 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
+def _table(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    nodes = (answer.get("table") or {}).get("nodes") or []
+    return [node for node in nodes if isinstance(node, dict)]
+
+
 def _info(answer: dict[str, Any]) -> Info:
     software = answer.get("codex") or answer.get("storage") or {}
     return Info(
         id=str(answer.get("id", "")),
         spr=str(answer.get("spr", "")),
-        nodes=len((answer.get("table") or {}).get("nodes") or []),
+        nodes=sum(bool(node.get("seen", True)) for node in _table(answer)),
         version=str(software.get("version", "unknown")),
         revision=str(software.get("revision", "unknown")),
         test_double=software.get("testDouble") is True,

@@ -106,7 +106,7 @@ async def answering(api: Api) -> None:
 
 
 async def joined(api: Api, note: Callable[[str], None]) -> None:
-    """Return when the node knows others. Bounded by the caller.
+    """Return when the node has heard from others. Bounded by the caller.
 
     Args:
         api: the node's.
@@ -125,7 +125,7 @@ async def joined(api: Api, note: Callable[[str], None]) -> None:
     ):
         with attempt:
             if not (await api.info()).nodes:
-                raise UnreachableError("the node's table is empty")
+                raise UnreachableError("the node has heard from no other")
 
 
 async def identity(api: Api, seconds: float) -> str | None:

@@ -49,12 +49,19 @@ class CodexSystem(System):
         self._reading: Reading | None = None
         self._before_upload: Space | None = None
         self._had_connections = False
+        self._must_know_others = False
+        """Whether it is up only when it knows others: all but the first seeder, whom nobody may
+        have joined yet; that one too, once it has known some."""
         self._goes_on = False
         self._up = False
         self._trouble = ""
 
     async def prepare(self, run: Run) -> None:
-        """Start the node cold and join it to the run's first seeder; or find a node that runs."""
+        """Start the node cold and join it to the run's first seeder; or find a node that runs.
+
+        The first seeder is up when its node answers. Every other peer's node must have heard from
+        the swarm.
+        """
         self._cid = self._reading = self._space = None
         self._before_upload, self._had_connections = None, False
         if self._goes_on and self._node.running and not self.context.cold_start:
@@ -70,6 +77,7 @@ class CodexSystem(System):
                 "give the node's `program`",
             )
         first = run.seeders[0] == self.context.peer
+        self._must_know_others = self.context.swarm_size > 1 and not first
         try:
             if self.context.cold_start or not self._node.running:
                 bootstrap = None if first else await self._bootstrap()
@@ -92,6 +100,8 @@ class CodexSystem(System):
         """Upload the file; it can be served once the node has returned its CID."""
         self._before_upload = self._space
         self._had_connections = bool(self._watch is not None and self._watch.connections)
+        if self.context.swarm_size > 1 and not self._must_know_others:
+            self._must_know_others = await self._alive(self._knows_others())
         began_ns = self.context.clock.now_ns()
         cid = await self._alive(self._api.upload(file, self.options.block_size))
         steps = {"upload": (self.context.clock.now_ns() - began_ns) / 1e9}
@@ -107,6 +117,7 @@ class CodexSystem(System):
 
     async def settle(self) -> None:
         """Wait until the node answers and knows others: after an upload it may be deaf a while.
+        (A first seeder that knew nobody before its upload need not know anybody now.)
 
         Its table may stay full meanwhile; so where it had connections, it must have some again.
         Whether a warm node held the content before it was uploaded is looked at to the end, within
@@ -266,8 +277,8 @@ class CodexSystem(System):
                 await asyncio.sleep(0.05)
 
     async def _join(self) -> None:
-        """Return when the node knows others and its space is known and enough."""
-        if self.context.swarm_size > 1:
+        """Return when the node knows others, if it must, and its space is known and enough."""
+        if self._must_know_others:
             await joined(self._api, self._note_trouble)
         while True:
             try:
@@ -285,6 +296,12 @@ class CodexSystem(System):
                 f"quota of {self._space.quota_max_bytes}; set storageQuota to at least "
                 f"{needed_bytes(self.context.size_bytes)}",
             )
+
+    async def _knows_others(self) -> bool:
+        try:
+            return bool((await self._api.info()).nodes)
+        except UnreachableError:
+            return False
 
     async def _check_upload(self) -> None:
         """Check once that the space of a warm node has grown by what was uploaded."""
