@@ -19,7 +19,9 @@ def scenario(**race):
     return parse({"global": {"race": race, "entrants": entrants}})
 
 
-def raced(scenario, folder, made=lambda peer: None, started_ns=lambda number: 0, seconds=30):
+def raced(
+    scenario, folder, made=lambda peer: None, started_ns=lambda number: 0, seconds=30, **config
+):
     """Race on virtual clocks; return the results and what each peer's life ended with.
 
     Args:
@@ -28,13 +30,14 @@ def raced(scenario, folder, made=lambda peer: None, started_ns=lambda number: 0,
         made: told of each peer before it lives.
         started_ns: what each clock says at first: the rendezvous' is number 0, peers' come after.
         seconds: how long it may take at most.
+        config: further fields of the rendezvous' `ServerConfig`.
     """
 
     async def race():
-        config = ServerConfig(
-            scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race"
+        served = ServerConfig(
+            scenario=scenario, race_id=scenario.race_id(), data_dir=folder / "race", **config
         )
-        rendezvous = Rendezvous(config, VirtualClock(started_ns(0)))
+        rendezvous = Rendezvous(served, VirtualClock(started_ns(0)))
         ticking = asyncio.ensure_future(rendezvous.tick())
         peers = []
         for entrant in scenario.entrants:
@@ -44,7 +47,7 @@ def raced(scenario, folder, made=lambda peer: None, started_ns=lambda number: 0,
                 peer = Peer(
                     PeerConfig(
                         scenario=scenario,
-                        race_id=config.race_id,
+                        race_id=served.race_id,
                         entrant=entrant,
                         peer=index,
                         rendezvous="http://rendezvous",

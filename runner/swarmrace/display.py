@@ -231,5 +231,7 @@ def _headline(status: dict[str, Any]) -> str:
     if run is None:
         waiting = sum(1 for p in status["peers"] if p.get("stage"))
         return f"race {status['race_id']}: {waiting} peers have reported"
+    if run.get("trial"):
+        return f"race {status['race_id']}  trial of {run['entrant']}: start two nodes and join them"
     total = run.get("total") or "?"
     return f"race {status['race_id']}  run {run['index'] + 1} of {total}  {run['id']}"

@@ -6,7 +6,8 @@ prints that line and leaves with the class's `exit_code`; a traceback appears on
     SwarmraceError (1)
     ├── ScenarioError (3)            the scenario file is wrong; all faults at once
     ├── UnavailableError (4)         this machine or cluster can't run the scenario
-    │   └── ConditionError (4)       network conditions that can't be applied or did not hold
+    │   ├── ConditionError (4)       network conditions that can't be applied or did not hold
+    │   └── NeverStartedError (4)    a program failed its trial
     ├── RaceError (7)                the race ended without a usable result
     ├── ResultsError (8)             a results folder or file can't be read
     ├── RendezvousError (9)          the rendezvous is out of reach or refused the request
@@ -125,6 +126,10 @@ class UnavailableError(SwarmraceError):
 
 class ConditionError(UnavailableError):
     """Network conditions can't be applied, or the preflight measured something else."""
+
+
+class NeverStartedError(UnavailableError):
+    """An entrant's program could not be started and joined in its trial; nothing was raced."""
 
 
 class RaceError(SwarmraceError):

@@ -26,12 +26,14 @@ from swarmrace.errors import RendezvousError
 from swarmrace.network.counters import WireMeter, own_interface
 from swarmrace.network.wire_samples import Ring
 from swarmrace.peer_run import PeerRun
+from swarmrace.peer_trial import PeerTrial
 from swarmrace.recording.wire_recorder import WireRecorder
 from swarmrace.records import PeerInfo, PeerResult, Usage, Waiting, Wire
 from swarmrace.rendezvous.client import RendezvousClient
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
 from swarmrace.systems.abc import Context, Record, System, SystemSpec
+from swarmrace.trials import takes_part, trials
 from swarmrace.usage import UsageMeter
 
 
@@ -195,6 +197,11 @@ class Peer:
                 rates=rates,
             )
         )
+        for trial in trials(scenario):
+            if takes_part(config.peer, config.entrant, trial):
+                self.state.stage, self.state.run = "wait", trial
+                if (await self.client.arrive(trial.id, "open")).go:
+                    await PeerTrial(self, trial).live()
         waiting: _WaitingMeter | None = None
         for run in schedule(scenario):
             if run.entrant != config.entrant:

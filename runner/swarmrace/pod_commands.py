@@ -62,6 +62,13 @@ _token = click.option(
 )
 @click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
 @click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
+@click.option(
+    "--trial/--no-trial",
+    default=True,
+    show_default=True,
+    envvar="SWARMRACE_TRIAL",
+    help="Start and join each program once before the first run.",
+)
 @_token
 def tracker(
     scenario: Path,
@@ -72,11 +79,13 @@ def tracker(
     open_announce: bool,
     name: str,
     backend: str,
+    trial: bool,
     token_file: Path | None,
 ) -> None:
     """Serve the bootstrap tracker: announces, the board, barriers and results."""
     from swarmrace.local.processes import run_tracker
     from swarmrace.rendezvous.server import ServerConfig
+    from swarmrace.rendezvous.trial_book import TrialPolicy
     from swarmrace.scenario import load
 
     host, port = listen
@@ -92,6 +101,7 @@ def tracker(
         open_announce=open_announce,
         name=name,
         backend=backend,
+        trials=TrialPolicy(held=trial),
         token=_read_token(token_file),
     )
     code = run_tracker(config)

@@ -49,7 +49,8 @@ def timeouts_seconds(scenario: Scenario) -> Decimal:
     times = {key: Decimal(repr(value)) for key, value in scenario.race.timeouts}
     run = sum((often * times[bound] for bound, often in run_times().items()), Decimal(0))
     run += Decimal(repr(RUN_EXTRA_SECONDS))
-    runs = scenario.race.repetitions * len(scenario.entrants)
+    # A program's trial takes no longer than a run.
+    runs = (scenario.race.repetitions + 1) * len(scenario.entrants)
     return ASSEMBLE_TIMES * times["assemble_seconds"] + runs * run
 
 

@@ -283,6 +283,20 @@ class Delay(Model):
     """What was carried of it; without rates, what one sender got through. Bytes per second."""
 
 
+class Trial(Model):
+    """How an entrant's program was started and joined once, before the first run."""
+
+    outcome: Literal["started", "never started", "unknown"]
+    """`unknown`: the trial was cut short by the infrastructure; the entrant is raced."""
+    tried: str
+    """The entrant that was tried: itself, or the one that has the same program."""
+    program: str
+    """Names the program and how it is started (`swarmrace.trials.program_id`)."""
+    failure: Failure | None = None
+    """Why it never started, with the program's last words, or why nothing is known."""
+    seconds: float = 0.0
+
+
 class RaceInfo(Model):
     """The head of a results folder: what was raced, by what, on what."""
 
@@ -307,4 +321,6 @@ class RaceInfo(Model):
     """Entrants whose programs say that they only play the real one for tests."""
     delay: Delay | None = None
     """What makes delay and loss; null where none is set, and in pods."""
+    trials: dict[str, Trial] = {}
+    """By entrant; empty where none was held."""
     peers: list[PeerInfo] = []

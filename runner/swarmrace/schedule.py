@@ -32,6 +32,11 @@ class Run:
     a node that runs on must not meet a content again."""
     size_bytes: int
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether this is the trial of a program (`swarmrace.trials`), which moves no payload."""
+        return self.index < 0
+
     def role(self, peer: int) -> str:
         """Return `seeder` or `leecher`."""
         return "seeder" if peer in self.seeders else "leecher"

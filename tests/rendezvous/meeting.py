@@ -19,6 +19,7 @@ from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.messages import Release
 from swarmrace.rendezvous.server import Rendezvous, ServerConfig
 from swarmrace.rendezvous.store import Store
+from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.scenario import Scenario, parse
 from swarmrace.schedule import Run, schedule
 
@@ -79,8 +80,9 @@ def failure(stage: str, detail: str = "not within 5 s") -> Failure:
 class Meeting:
     """A conductor without HTTP, on a time that the test moves."""
 
-    def __init__(self, folder: Path, made: Scenario) -> None:
+    def __init__(self, folder: Path, made: Scenario, trials: TrialPolicy | None = None) -> None:
         self.folder, self.scenario = folder, made
+        self.trials = trials or TrialPolicy()
         self.seconds = 1000.0
         self.clock = VirtualClock(start_ns=7_000_000_000)
         self.runs = schedule(made)
@@ -105,6 +107,7 @@ class Meeting:
             self.clock,
             lambda: self.seconds,
             margin_seconds=MARGIN_SECONDS,
+            trials=self.trials,
         )
 
     def hello(self, entrant: str = "a", peer: int = 0, instance: str = "", **changes: Any) -> None:

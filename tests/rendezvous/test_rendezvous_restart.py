@@ -39,7 +39,13 @@ class Tracker:
     def start(self) -> None:
         code = "from swarmrace.cli import main; main()"
         arguments = ["tracker", "--scenario", str(self.file), "--race-id", RACE_ID]
-        arguments += ["--data-dir", str(self.folder), "--listen", f"127.0.0.1:{self.port}"]
+        arguments += [
+            "--no-trial",
+            "--data-dir",
+            str(self.folder),
+            "--listen",
+            f"127.0.0.1:{self.port}",
+        ]
         self.process = subprocess.Popen([sys.executable, "-c", code, *arguments])
 
     def kill(self) -> None:

@@ -2,7 +2,7 @@
 Each of these takes what common.scenario returned and says what swarmrace.pods says.
 */}}
 
-{{/* common.timeouts: the sum of all that the rendezvous waits for, in seconds. */}}
+{{/* common.timeouts: the sum of all that the rendezvous waits for, in seconds; a program's trial takes no longer than a run. */}}
 {{- define "common.timeouts" -}}
 {{- $constants := include "common.constants" . | fromJson -}}
 {{- $timeouts := .race.timeouts -}}
@@ -10,7 +10,7 @@ Each of these takes what common.scenario returned and says what swarmrace.pods s
 {{- range $bound, $times := $constants.runTimes -}}
   {{- $run = addf $run (mulf $times (get $timeouts $bound)) -}}
 {{- end -}}
-{{- addf (mulf $constants.assembleTimes $timeouts.assembleSeconds) (mulf .race.repetitions (len .entrants) $run) | toJson -}}
+{{- addf (mulf $constants.assembleTimes $timeouts.assembleSeconds) (mulf (add1 .race.repetitions) (len .entrants) $run) | toJson -}}
 {{- end -}}
 
 {{/* common.deadline: a Job's activeDeadlineSeconds, above the sum. */}}

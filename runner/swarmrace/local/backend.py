@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,13 +20,14 @@ import httpx
 
 from swarmrace.errors import Exit, InfrastructureError, RaceError
 from swarmrace.host import infrastructure
-from swarmrace.local import processes
+from swarmrace.local import processes, trial_outcomes
 from swarmrace.local.janitor import Janitor
 from swarmrace.local.layout import Layout, Seat
 from swarmrace.network import wire_samples
 from swarmrace.peer import PeerConfig
-from swarmrace.records import Delay
+from swarmrace.records import Delay, Trial
 from swarmrace.rendezvous.server import ServerConfig
+from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.scenario import Scenario
 from swarmrace.systems import doubles
 
@@ -49,6 +50,8 @@ class LocalRace:
         work_dir: on whose disk payloads lie while the race runs.
         namespaces: give each peer a network namespace of its own.
         test_doubles: entrants that are known to be test doubles; then the name says so.
+        trials: outcomes of earlier trials by program, which are not tried again; those of this race
+            are added.
     """
 
     scenario: Scenario
@@ -57,6 +60,7 @@ class LocalRace:
     work_dir: Path | None = None
     namespaces: bool = False
     test_doubles: tuple[str, ...] = ()
+    trials: dict[str, Trial] = field(default_factory=dict)
 
     def folder(self) -> Path:
         """Return a new results folder's path: name, UTC time, race id."""
@@ -78,6 +82,7 @@ async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], N
 
     Raises:
         RaceError: the rendezvous could not be started or kept alive.
+        NeverStartedError: a program could not be started and joined; nothing was raced.
         ConditionError: network conditions can't be applied here.
         InfrastructureError: the machine stopped the race: a disk, memory, its loopback interface.
     """
@@ -188,6 +193,7 @@ class _Backend:
             port=self.port,
             uds=self.socket,
             name=self.race.name,
+            trials=TrialPolicy(held=True, known=self.race.trials, all_must_start=True),
             backend="local with network namespaces" if self.race.namespaces else "local",
             test_doubles=self.race.test_doubles,
             delay=self.delay,
@@ -283,6 +289,7 @@ class _Backend:
             await asyncio.sleep(POLL_SECONDS)
         if self.stopped:
             raise InfrastructureError(f"the race was stopped: {self.stopped}")
+        self.race.trials.update(trial_outcomes.started(status["trials"], self.folder))
 
     def _end_rendezvous(self) -> None:
         assert self.rendezvous is not None

@@ -16,10 +16,11 @@ from rich.console import Console
 
 from swarmrace import checks, plan
 from swarmrace.display import display, make_console
-from swarmrace.errors import Exit, Reason, SwarmraceError
+from swarmrace.errors import Exit, NeverStartedError, Reason, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
 from swarmrace.network import user_namespace
 from swarmrace.network.namespaces import permitted_here
+from swarmrace.records import Trial
 from swarmrace.results import load
 from swarmrace.systems.doubles import doubles_among
 
@@ -40,6 +41,7 @@ def race(
 
     Raises:
         ScenarioError, UnavailableError: nothing was started.
+        NeverStartedError: a program failed its trial; no further cell is raced with it.
     """
     console = make_console()
     site = checks.Site(work_dir, results, namespaces)
@@ -48,12 +50,12 @@ def race(
         user_namespace.reenter()
     for line in plan.acceptance_warnings(cells[0].scenario):
         console.print(f"! {line}", soft_wrap=True)
-    codes = []
+    codes, trials = [], dict[str, Trial]()
     for cell in cells:
         name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
         isolated = site.isolates(cell.scenario)
         played = doubles_among(cell.scenario.entrants)
-        local = LocalRace(cell.scenario, name, results, work_dir, isolated, played)
+        local = LocalRace(cell.scenario, name, results, work_dir, isolated, played, trials)
         codes.append(_cell(console, local))
         if codes[-1] == Exit.INTERRUPTED:
             return Exit.INTERRUPTED
@@ -70,6 +72,9 @@ def _cell(console: Console, local: LocalRace) -> int:
     try:
         with display(console) as shown:
             interrupted = asyncio.run(_race(local, folder, shown.update))
+    except NeverStartedError:
+        console.print(f"results: {folder}", soft_wrap=True)
+        raise
     except SwarmraceError as error:
         failure = error
     measured = (folder / "race.json").exists() and not (interrupted and _only_interrupted(folder))

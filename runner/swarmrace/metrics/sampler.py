@@ -123,7 +123,7 @@ class Sampler:
         start_ns = state.record.start_ns if state.record is not None else None
         return _Snapshot(
             state.stage,
-            state.run,
+            None if state.run is None or state.run.is_trial else state.run,
             state.record,
             counters,
             wire,

@@ -16,14 +16,18 @@ from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 from swarmrace.network.relay import read_counts
 from swarmrace.records import Failure, PeerInfo, RunResult
+from swarmrace.rendezvous.claim_book import ClaimBook
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Claim, Heartbeat, Release
 from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
 from swarmrace.rendezvous.store import Store
-from swarmrace.rendezvous.substitutes import claimed, missing_result, not_raced
+from swarmrace.rendezvous.substitutes import claimed, missing_results, not_open, not_raced
+from swarmrace.rendezvous.trial_book import TrialBook, TrialPolicy
 from swarmrace.rendezvous.waiters import Waiters
 from swarmrace.scenario import Scenario
 from swarmrace.schedule import Run, schedule
+from swarmrace.trials import BARRIERS as TRIAL_BARRIERS
+from swarmrace.trials import PEERS as TRIAL_PEERS
 
 _INTERRUPTED = "the race was interrupted"
 _STRIKES = 2
@@ -42,6 +46,7 @@ class Conductor:
         now: seconds that deadlines and silence count on.
         margin_seconds: added to every deadline of a barrier.
         relay_counts: the file in which the race's relay counts, if it has one.
+        trials: whether programs are tried first.
     """
 
     def __init__(
@@ -53,10 +58,12 @@ class Conductor:
         *,
         margin_seconds: float = MARGIN_SECONDS,
         relay_counts: Path | None = None,
+        trials: TrialPolicy = TrialPolicy(),  # noqa: B008 (it is frozen)
     ) -> None:
         self.race, self._race_id = scenario.race, store.info.race_id
         self.clock, self.store = clock, store
         self.runs = {run.id: run for run in schedule(scenario)}
+        self.trials = TrialBook(scenario, trials, store)
         self.roster = Roster(scenario, now)
         self.closed: dict[str, RunResult] = {}
         self.flight: Flight | None = None
@@ -66,7 +73,7 @@ class Conductor:
         self.boot = 1
         self._now, self._margin_seconds = now, margin_seconds
         self._relay_counts, self._relay_began = relay_counts, dict[str, int]()
-        self._claims: dict[str, Claim] = {}
+        self._claims = ClaimBook()
         self._finished = False
         self._strikes = 0
         self._saved_decision: Flight | None = None
@@ -109,15 +116,12 @@ class Conductor:
         return peer
 
     def _note(self, entrant: str, claims: Mapping[str, Claim]) -> None:
-        known = dict(self._claims)
-        for run_id, claim in claims.items():
-            run, old = self.run(run_id), known.get(run_id)
-            if run.entrant != entrant:
+        for run_id in claims:
+            if self.run(run_id).entrant != entrant:
                 raise RefusedError(404, f"{run_id} is no run of {entrant}")
-            if run_id not in self.closed and not self.is_open(run_id):
-                known[run_id] = claim if old is None or claim.weight > old.weight else old
-        if known != self._claims:
-            self._claims = known
+        if self._claims.note(
+            claims, lambda name: name in self.closed or self.is_open(name) or self.trials.over(name)
+        ):
             self._save()
 
     def arrive(
@@ -138,17 +142,15 @@ class Conductor:
         if flight is not None and flight.run is run:
             flight.arrive(peer.index, barrier, failure)
             self._advance()
-        elif run_id not in self.closed and run_id not in self._claims and barrier != "open":
-            # It was open once: whoever opened it is gone, and its state with it.
-            detail = f"run {run_id} is not open here, so nobody can be at {barrier}"
-            return Release(
-                barrier, False, Failure(reason=Reason.TRACKER_LOST, stage=peer.stage, detail=detail)
-            )
+        elif barrier != "open" and not self._ended(run_id):
+            return not_open(run_id, barrier, peer.stage)
         return self.release(peer.entrant, run_id, barrier)
 
     def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
         """Return a barrier's release, or None while it is not released."""
         over = self.entrant_over(entrant)
+        if run_id in self.trials.runs and not self.is_open(run_id):
+            return self.trials.release(run_id, barrier, over=over)
         closed = self.closed.get(run_id)
         if closed is not None:
             return Release(barrier, barrier == "cleared", closed.failure, over=over)
@@ -239,7 +241,7 @@ class Conductor:
                 Failure(reason=Reason.INTERRUPTED, stage=self._stage(), detail=_INTERRUPTED)
             )
         self._skip_what_can_not_be_raced()
-        if self.flight is not None:
+        if self.flight is not None and not self.flight.run.is_trial:
             self.store.write_run(self.flight.result(self._race_id))
         self._save()
         self._advance()
@@ -283,15 +285,19 @@ class Conductor:
         self._advance()
 
     def run(self, run_id: str) -> Run:
-        """Return a run of the schedule.
+        """Return a run of the schedule, or a trial.
 
         Raises:
             RefusedError: 404 no such run.
         """
-        run = self.runs.get(run_id)
+        run = self.runs.get(run_id) or self.trials.runs.get(run_id)
         if run is None:
             raise RefusedError(404, f"no run {run_id!r} in this race")
         return run
+
+    def _ended(self, run_id: str) -> bool:
+        """Return whether a run or trial is over, or said to be."""
+        return run_id in self.closed or run_id in self._claims or self.trials.over(run_id)
 
     def is_open(self, run_id: str) -> bool:
         """Return whether a run is in flight."""
@@ -319,6 +325,8 @@ class Conductor:
             assembled = self.roster.assembled
             if assembled or self._ending:
                 self._close_what_is_claimed()
+                if self._try_next():
+                    return
                 self._skip_what_can_not_be_raced()
             if self.over:
                 self._finish()
@@ -326,6 +334,17 @@ class Conductor:
             if not assembled:
                 return
             self._open(next(run for run in self.runs.values() if run.id not in self.closed))
+
+    def _try_next(self) -> bool:
+        """Open the next trial before the first run; return whether there was one."""
+        begun = {self.runs[run_id].entrant for run_id in self.closed}
+        trial = None if self._ending else self.trials.next(begun)
+        if trial is not None:
+            self._open(trial)
+        else:
+            for run_id in self.trials.runs:
+                self._waiters.wake_run(run_id)
+        return trial is not None
 
     def _open(self, run: Run) -> None:
         self.flight = self._flight(run)
@@ -338,32 +357,36 @@ class Conductor:
         lead_seconds = min(MOST_LEAD_SECONDS, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
         return Flight(
             run,
-            set(range(self.race.swarm_size)),
+            set(TRIAL_PEERS if run.is_trial else range(self.race.swarm_size)),
             self.race.timeouts,
             self.clock,
             self._now,
             lead_seconds=lead_seconds,
             margin_seconds=self._margin_seconds,
             released=lambda barrier: self._waiters.wake(run.id, barrier),
+            barriers=TRIAL_BARRIERS if run.is_trial else BARRIERS,
         )
 
     def _close(self, flight: Flight) -> None:
         """Write what the run leaves, then let the next one come."""
         run = flight.run
-        for index in sorted({*flight.lost, *flight.late}):
-            if not self.store.has_result(run.id, run.entrant, index):
-                peer = self.roster.known(run.entrant, index)
-                made = missing_result(flight, peer, self._race_id, self.race.seed)
-                self.store.write_result(made)
-        began = self._relay_began
-        relayed = {name: count - began.get(name, 0) for name, count in self._relayed().items()}
-        result = flight.result(self._race_id).model_copy(update={"relay": relayed})
-        self.closed[run.id] = result
-        self.store.write_run(self.closed[run.id])
+        if run.is_trial:
+            self.trials.close(flight)
+        else:
+            for result in missing_results(flight, self.roster, self.store, self.race.seed):
+                self.store.write_result(result)
+            self.closed[run.id] = self._with_relay(flight.result(self._race_id))
+            self.store.write_run(self.closed[run.id])
+            self._count_strikes(self.closed[run.id])
         self.flight = None
-        self._count_strikes(self.closed[run.id])
         self._save()
         self._waiters.wake_run(run.id)
+
+    def _with_relay(self, result: RunResult) -> RunResult:
+        """Return a run's record with what the relay has counted in it."""
+        began = self._relay_began
+        relayed = {name: count - began.get(name, 0) for name, count in self._relayed().items()}
+        return result.model_copy(update={"relay": relayed})
 
     def _count_strikes(self, closed: RunResult) -> None:
         failure = closed.failure
@@ -380,11 +403,14 @@ class Conductor:
 
     def _close_what_is_claimed(self) -> None:
         """Close the runs that another rendezvous has led, once all who know of them are there."""
-        for run_id in [run_id for run_id in self.runs if run_id in self._claims]:
-            result = claimed(self.runs[run_id], self._race_id, self._claims[run_id])
-            self.store.write_run(result)
-            self.closed[run_id] = result
-            del self._claims[run_id]
+        for run_id, claim in self._claims.of([*self.trials.runs, *self.runs]):
+            if run_id in self.trials.runs:
+                self.trials.claimed(run_id, claim)
+            else:
+                result = claimed(self.runs[run_id], self._race_id, claim)
+                self.store.write_run(result)
+                self.closed[run_id] = result
+            self._claims.settle(run_id)
             self._save()
             self._waiters.wake_run(run_id)
 
@@ -402,6 +428,8 @@ class Conductor:
             elif run.entrant in lost:
                 peer = lost[run.entrant]
                 self._skip(run, Reason.NOT_RUN, f"peer {peer.index} lost: {peer.lost}")
+            elif refusal := self.trials.refusal(run.entrant):
+                self._skip(run, Reason.NOT_RUN, refusal)
 
     def _skip(self, run: Run, reason: Reason, detail: str) -> None:
         result = not_raced(run, self._race_id, reason, detail)
@@ -433,7 +461,7 @@ class Conductor:
                 "stopped": self.stopped,
                 "strikes": self._strikes,
                 "closed": list(self.closed),
-                "claims": {name: claim.model_dump() for name, claim in self._claims.items()},
+                "claims": self._claims.to_state(),
                 "flight": None if flight is None else flight.to_state(),
                 "peers": self.roster.to_state(),
             }
@@ -449,8 +477,12 @@ class Conductor:
             result = self.store.read_run(run_id)
             if result is not None:
                 self.closed[run_id] = result
-        self._claims = {n: Claim.model_validate(c) for n, c in state.get("claims", {}).items()}
+        self._claims.resume(state.get("claims", {}))
         kept = state["flight"]
+        if kept and kept["run_id"] in self.trials.runs:
+            detail = f"the rendezvous restarted (start {self.boot}) during the trial"
+            self.trials.cut_short(kept["run_id"], Reason.TRACKER_LOST, detail)
+            kept = None
         written = self.store.read_run(kept["run_id"]) if kept and not self.interrupted else None
         if written is not None:  # it was being closed
             self.closed[written.run_id] = written

@@ -5,7 +5,7 @@ No I/O and no waiting: `Conductor` tells it what happened and asks it what holds
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -47,6 +47,7 @@ class Flight:
         lead_seconds: from the release of `ready` to the start instant.
         margin_seconds: added to every deadline, so that a peer's own timeout fires first.
         released: called with each barrier's name once it is released.
+        barriers: where its peers meet, in order; a trial has fewer.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Flight:
         lead_seconds: float,
         margin_seconds: float,
         released: Callable[[str], None],
+        barriers: Sequence[str] = BARRIERS,
     ) -> None:
         self.run = run
         self.opened_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -68,10 +70,13 @@ class Flight:
         self.lost: dict[int, str] = {}
         self.late: set[int] = set()
         """Peers that were not lost and yet missed the deadline of `cleared`."""
+        self.failures: dict[int, Failure] = {}
+        """What each peer that could not do its stage before the start has said of it."""
         self.phases: dict[str, float] = {}
         self.releases: dict[str, Release] = {"open": Release("open", True)}
         self._present = set(peers)
-        self._arrived: dict[str, set[int]] = {barrier: set() for barrier in BARRIERS}
+        self._arrived: dict[str, set[int]] = {barrier: set() for barrier in barriers}
+        self._barriers = barriers
         self._clock, self._now, self._notify = clock, now, released
         self._lead_seconds, self._margin_seconds = lead_seconds, margin_seconds
         self._timeouts = timeouts
@@ -100,10 +105,13 @@ class Flight:
 
         A failure of the infrastructure ends the run for all, and it is nobody's.
         """
+        if barrier not in self._arrived:
+            return
         if failure is not None and failure.reason is Reason.INFRASTRUCTURE and not self.ended:
             self._struck(peer, failure)
         if failure is not None and barrier in _BEFORE_START and peer not in self._arrived[barrier]:
             self._arrived[barrier].add(peer)
+            self.failures[peer] = failure
             self._not_run(
                 failure.stage,
                 f"peer {peer} failed in {failure.stage}: {failure.reason}"
@@ -228,10 +236,11 @@ class Flight:
     def _fail(self, failure: Failure, extra_seconds: float = 0.0) -> None:
         self.failure = failure
         if not self.decided:
-            begun, left = BARRIERS.index(self.barrier), max(0.0, self.deadline - self._now())
+            begun = self._barriers.index(self.barrier)
+            left = max(0.0, self.deadline - self._now())
             # Who is still at its stage may end it by its own timeout before it hears of this.
             extra_seconds = max(extra_seconds, 0.0 if self.started else left)
-            for barrier in BARRIERS[begun : BARRIERS.index("cleared")]:
+            for barrier in self._barriers[begun:-1]:
                 self._release(Release(barrier, False, failure))
         self._await("cleared", extra_seconds)
         self._advance()
@@ -247,7 +256,7 @@ class Flight:
             else:
                 self._release(Release(barrier, True, self.failure))
             if not self.ended:
-                self._await(BARRIERS[BARRIERS.index(barrier) + 1])
+                self._await(self._barriers[self._barriers.index(barrier) + 1])
         if self.ended and self._ended_ns is None:
             self._ended_ns = self._clock.now_ns()
 

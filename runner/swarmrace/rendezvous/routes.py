@@ -113,6 +113,7 @@ class Routes:
                 "index": flight.run.index,
                 "total": len(conductor.runs),
                 "entrant": flight.run.entrant,
+                "trial": flight.run.is_trial,
                 "barrier": flight.barrier,
                 "failure": flight.failure and flight.failure.model_dump(mode="json"),
             }
@@ -128,6 +129,10 @@ class Routes:
                 "trouble": self._store.trouble.text,
                 "elapsed": (conductor.clock.now_ns() - self._began_ns) / 1e9,
                 "run": run,
+                "trials": {
+                    name: trial.model_dump(mode="json", by_alias=False)
+                    for name, trial in conductor.trials.outcomes.items()
+                },
                 "closed": [self._closed[run_id] for run_id in conductor.closed],
                 "peers": [
                     {

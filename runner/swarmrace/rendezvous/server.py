@@ -8,7 +8,7 @@ import logging
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from swarmrace.rendezvous.flight import MARGIN_SECONDS
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.swarms import Swarms, expire_seconds
+from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.scenario import Scenario
 from swarmrace.systems import doubles
 
@@ -67,6 +68,8 @@ class ServerConfig:
     """What makes the race's delay and loss, for its record."""
     relay_counts: Path | None = None
     """The file in which the race's relay counts."""
+    trials: TrialPolicy = field(default_factory=TrialPolicy)
+    """Whether programs are tried before the first run."""
 
 
 class Rendezvous:
@@ -111,6 +114,7 @@ class Rendezvous:
             now,
             margin_seconds=config.margin_seconds,
             relay_counts=config.relay_counts,
+            trials=config.trials,
         )
         self._watch = MachineWatch(config.host)
         tracker = Tracker(

@@ -3,11 +3,14 @@ peers that are gone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, PeerResult, RunResult
 from swarmrace.rendezvous.flight import Flight
-from swarmrace.rendezvous.messages import Claim
-from swarmrace.rendezvous.roster import Peer
+from swarmrace.rendezvous.messages import Claim, Release
+from swarmrace.rendezvous.roster import Peer, Roster
+from swarmrace.rendezvous.store import Store
 from swarmrace.schedule import Run
 
 BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
@@ -39,6 +42,25 @@ def claimed(run: Run, race_id: str, claim: Claim) -> RunResult:
         failure = Failure(reason=Reason.TRACKER_LOST, stage="wait", detail=detail)
     made = not_raced(run, race_id, Reason.TRACKER_LOST, "")
     return made.model_copy(update={"status": claim.status, "failure": failure})
+
+
+def not_open(run_id: str, barrier: str, stage: str) -> Release:
+    """Return what a peer hears that is at a barrier of a run that this rendezvous never opened:
+    whoever opened it is gone, and its state with it."""
+    detail = f"run {run_id} is not open here, so nobody can be at {barrier}"
+    failure = Failure(reason=Reason.TRACKER_LOST, stage=stage, detail=detail)
+    return Release(barrier, False, failure)
+
+
+def missing_results(
+    flight: Flight, roster: Roster, store: Store, seed: int
+) -> Iterator[PeerResult]:
+    """Yield the results of the peers of the run in flight that handed in nothing."""
+    run = flight.run
+    for index in sorted({*flight.lost, *flight.late}):
+        if not store.has_result(run.id, run.entrant, index):
+            peer = roster.known(run.entrant, index)
+            yield missing_result(flight, peer, store.info.race_id, seed)
 
 
 def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerResult:

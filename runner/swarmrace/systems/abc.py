@@ -294,6 +294,11 @@ class System(abc.ABC):
         effective value, as JSON: `{"version": …, "settings": {…}, "reasons": {setting: why}}`.
         A program that only plays the real one for tests says `"testDouble": true`."""
 
+    def last_words(self) -> str:
+        """Return the end of the program's output in one line, or nothing where there is none.
+        Asked when the program can't be started or joined, before `close`."""
+        return ""
+
     @property
     def found_running(self) -> bool:
         """Whether the program was up before swarmrace came, so that not even its first run is cold.

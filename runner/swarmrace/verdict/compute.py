@@ -16,7 +16,7 @@ from swarmrace.results import Results
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
-from swarmrace.verdict import figures
+from swarmrace.verdict import figures, trials
 from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.compare import compare
 from swarmrace.verdict.flags import entrant_flags, race_flags
@@ -109,10 +109,12 @@ def _headline(
     sides: Sequence[Side],
     entrants: Mapping[str, EntrantVerdict],
 ) -> list[str]:
-    """Return the sentences to read first: rivals of equal profile, then the references."""
+    """Return the sentences to read first: what never started, rivals of equal profile, then the
+    references."""
+    absent = trials.headline(sides)
     chosen = sorted((c for c in comparisons if c.headline), key=lambda c: c.reference)
-    if chosen:
-        return [comparison.text for comparison in chosen]
+    if chosen or absent:
+        return [*absent, *(comparison.text for comparison in chosen)]
     if len(sides) == 1:
         side = sides[0]
         counted = entrants[side.name].reliability.runs_counted
@@ -135,6 +137,7 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
         frozenset(_given(options, spec)) if spec else frozenset(),
         spec.means(options).comparable_by if spec else "",
         _is_double(name, views, results),
+        trials.why_never_started(name, results.info),
     )
 
 
@@ -196,6 +199,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
     return EntrantVerdict(
         name=side.name,
         test_double=side.test_double,
+        never_started=side.never_started,
         kind=side.options.kind,
         profile=side.options.profile,
         changed=dict(side.changed),

@@ -315,6 +315,8 @@ class EntrantVerdict(Model):
     name: str
     test_double: bool = False
     """Whether its program says that it only plays the real one for tests."""
+    never_started: str = ""
+    """Why its program failed its trial before the first run; empty where it did not."""
     kind: str
     profile: str
     changed: dict[str, str]
@@ -393,7 +395,8 @@ class Verdict(Model):
     @property
     def exit(self) -> Exit:
         """The exit code this verdict calls for (docs/cli.md): a race that the infrastructure
-        stopped, then the acceptance where one is set, then no number at all, failed transfers."""
+        stopped, then the acceptance where one is set, then a program that never started, then no
+        number at all, failed transfers."""
         if self.status == "stopped":
             return Exit.INFRASTRUCTURE
         verdicts = {item.verdict for item in self.acceptance}
@@ -403,6 +406,8 @@ class Verdict(Model):
             return Exit.ACCEPTANCE_UNDECIDED
         if verdicts:
             return Exit.OK
+        if any(entrant.never_started for entrant in self.entrants.values()):
+            return Exit.UNAVAILABLE
         if not any(run.status == "counted" for run in self.runs):
             return Exit.INFRASTRUCTURE if self._lost_to_the_infrastructure else Exit.RACE
         failed = any(

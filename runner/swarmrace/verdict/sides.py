@@ -33,6 +33,8 @@ class Side:
     """The option that would make its delivery comparable with a stream's."""
     test_double: bool = False
     """Whether its program only plays the real one for tests."""
+    never_started: str = ""
+    """Why its program failed its trial; empty where it did not."""
 
     @property
     def label(self) -> str:
@@ -97,6 +99,9 @@ def _size(side: Side, name: str) -> int:
 
 def never(a: Side, b: Side) -> str:
     """Return why the two may not be compared at all, or nothing."""
+    for side in (a, b):
+        if side.never_started:
+            return f"{side.name} never started"
     for one, other in ((a, b), (b, a)):
         torrent = getattr(one.options, "reference", None) == "torrent"
         if torrent and other.options.kind == "codex":

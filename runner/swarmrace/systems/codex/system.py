@@ -230,6 +230,10 @@ class CodexSystem(System):
             "notes": [*node.notes, *(self._watch.notes if self._watch is not None else ())],
         }
 
+    def last_words(self) -> str:
+        """Return the last lines of the node's log, or its supervisor's note."""
+        return self._node.last_lines()
+
     @property
     def found_running(self) -> bool:
         """Whether the node was given as one that runs."""

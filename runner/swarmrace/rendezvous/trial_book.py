@@ -1,0 +1,152 @@
+"""The trials of one race: which are to be held, and how each went.
+
+No waiting; `Conductor` opens and closes them. Each outcome is in race.json before the race goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, Trial
+from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.messages import Claim, Release
+from swarmrace.rendezvous.store import Store
+from swarmrace.scenario import Scenario
+from swarmrace.schedule import Run
+from swarmrace.trials import program_ids, trials
+
+
+@dataclass(frozen=True)
+class TrialPolicy:
+    """Whether programs are tried before the first run, and what follows from a failure."""
+
+    held: bool = False
+    """Whether trials are held at all."""
+    known: Mapping[str, Trial] = field(default_factory=dict)
+    """Outcomes of earlier trials by `program_id`; these programs are not tried again."""
+    all_must_start: bool = False
+    """Whether nothing is raced unless every program has started. Otherwise the others race."""
+
+
+class TrialBook:
+    """What is known of each program.
+
+    Args:
+        scenario: what is raced.
+        policy: whether programs are tried, and what follows.
+        store: where outcomes are written; those that are there already are kept.
+    """
+
+    def __init__(self, scenario: Scenario, policy: TrialPolicy, store: Store) -> None:
+        self.runs = {run.id: run for run in trials(scenario)}
+        self.outcomes: dict[str, Trial] = {}
+        """By entrant, those that share a trial included."""
+        self._programs = program_ids(scenario)
+        self._held, self._all_must_start = policy.held, policy.all_must_start
+        self._store = store
+        for trial in [*policy.known.values(), *store.info.trials.values()]:
+            self._note(trial)
+        store.info = store.info.model_copy(update={"trials": dict(self.outcomes)})
+
+    def next(self, begun: Container[str]) -> Run | None:
+        """Return the next trial to hold, or None when all have been held.
+
+        Args:
+            begun: entrants of which a run is closed: they are raced already, or will never be.
+        """
+        if not self._held:
+            return None
+        for run in self.runs.values():
+            if not self.over(run.id) and run.entrant not in begun:
+                return run
+        return None
+
+    def close(self, flight: Flight) -> None:
+        """Note how a trial ended."""
+        seconds = flight.result(self._store.info.race_id).wall_seconds
+        joined = flight.releases.get("prepared")
+        failure = flight.failure
+        if joined is not None and joined.go:
+            self._end(flight.run, None, seconds)
+            return
+        assert failure is not None
+        own = [each for _, each in sorted(flight.failures.items())]
+        # Who gave up because the other peer had failed comes last.
+        own.sort(key=lambda each: each.reason in (Reason.NOT_RUN, Reason.TIMEOUT))
+        if failure.reason is Reason.NOT_RUN and (own or flight.lost):
+            failure = own[0] if own else _lost(flight)
+        self._end(flight.run, failure, seconds)
+
+    def cut_short(self, run_id: str, reason: Reason, detail: str) -> None:
+        """Note that the infrastructure ended a trial, which says nothing about the program."""
+        self._end(self.runs[run_id], Failure(reason=reason, stage="prepare", detail=detail))
+
+    def claimed(self, run_id: str, claim: Claim) -> None:
+        """Note how a trial went under a rendezvous that is gone, as a peer has reported it."""
+        if not self.over(run_id):
+            self._end(self.runs[run_id], claim.failure if claim.status == "not raced" else None)
+
+    def over(self, run_id: str) -> bool:
+        """Return whether a trial has an outcome. Of a run that is no trial: no."""
+        return run_id in self.runs and self.runs[run_id].entrant in self.outcomes
+
+    def release(self, run_id: str, barrier: str, *, over: bool) -> Release | None:
+        """Return the release of a trial that is not open, or None while it may still be opened.
+
+        Args:
+            run_id: the trial.
+            barrier: where a peer waits.
+            over: whether the entrant has no run left.
+        """
+        if self._held and not over and not self.over(run_id):
+            return None
+        outcome = self.outcomes.get(self.runs[run_id].entrant)
+        # At `open` a known outcome is no failure of the peer that asks.
+        failure = None if outcome is None or barrier == "open" else outcome.failure
+        return Release(barrier, barrier == "cleared", failure, over=over)
+
+    def refusal(self, entrant: str) -> str | None:
+        """Return why an entrant is not raced, or None if it may be."""
+        failed = [name for name, trial in self.outcomes.items() if trial.outcome == "never started"]
+        if entrant in failed:
+            return f"{entrant} never started: {text(self.outcomes[entrant])}"
+        if failed and self._all_must_start:
+            return f"nothing is raced, because {', '.join(failed)} never started"
+        return None
+
+    def _end(self, run: Run, failure: Failure | None, seconds: float = 0.0) -> None:
+        infrastructure = (Reason.TRACKER_LOST, Reason.INTERRUPTED, Reason.INFRASTRUCTURE)
+        outcome = "started" if failure is None else "never started"
+        if failure is not None and failure.reason in infrastructure:
+            outcome = "unknown"
+        self._note(
+            Trial(
+                outcome=outcome,
+                tried=run.entrant,
+                program=self._programs[run.entrant],
+                failure=failure,
+                seconds=seconds,
+            )
+        )
+        self._store.write_info(trials=dict(self.outcomes))
+
+    def _note(self, trial: Trial) -> None:
+        for entrant, program in self._programs.items():
+            if program == trial.program:
+                self.outcomes[entrant] = trial
+
+
+def text(trial: Trial) -> str:
+    """Return why a program never started, in one line."""
+    failure = trial.failure
+    if failure is None:
+        return "no reason is recorded"
+    detail = f": {failure.detail}" if failure.detail else ""
+    return f"{failure.reason} in {failure.stage}{detail}"
+
+
+def _lost(flight: Flight) -> Failure:
+    peer, how = next(iter(sorted(flight.lost.items())))
+    return Failure(reason=Reason.PEER_LOST, stage="prepare", detail=f"peer {peer}: {how}")

@@ -1,0 +1,164 @@
+"""Trials as the conductor leads them: who is tried, what cuts one short, what a restart knows."""
+
+from __future__ import annotations
+
+import pytest
+from meeting import Meeting, failure, scenario
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, Trial
+from swarmrace.rendezvous.messages import Claim
+from swarmrace.rendezvous.trial_book import TrialPolicy
+from swarmrace.trials import program_ids
+
+HELD = TrialPolicy(held=True)
+
+
+class Trials(Meeting):
+    """A meeting whose entrant `a` is tried first."""
+
+    def __init__(self, folder, made=None, policy=HELD):
+        super().__init__(folder, made or scenario(), policy)
+
+    def at(self, peer, barrier, why=None):
+        """Let a peer of `a` arrive in its trial."""
+        known = self.conductor.roster.heard("a", peer)
+        return self.conductor.arrive(known, "trial-a", barrier, why)
+
+    def outcome(self, entrant="a"):
+        """Return what race.json says."""
+        return self.store.info.trials[entrant]
+
+
+def test_a_trial_comes_before_the_first_run_and_takes_two_peers(tmp_path):
+    meeting = Trials(tmp_path)
+    meeting.assemble()
+    assert meeting.at(0, "open").go
+    assert meeting.arrive(2, "open") is None  # the first run is not open yet
+    for barrier in ("prepared", "cleared"):
+        assert meeting.at(0, barrier) is None
+        assert meeting.at(1, barrier).go
+    assert meeting.outcome().outcome == "started"
+    assert meeting.arrive(2, "open").go
+    assert not (tmp_path / "runs" / "trial-a").exists()
+
+
+def test_entrants_with_one_program_share_the_trial_and_its_failure(tmp_path):
+    meeting = Trials(tmp_path, scenario(entrants=("a", "b")))
+    meeting.assemble()
+    meeting.at(0, "prepared")
+    meeting.at(1, "prepared", failure("prepare", "no port"))
+    meeting.at(0, "cleared")
+    meeting.at(1, "cleared")
+    assert meeting.outcome("b").tried == "a"
+    assert meeting.conductor.over
+    for run in (0, 1):
+        written = meeting.written(run)
+        assert written.status == "not raced"
+        assert "never started: timeout in prepare: no port" in written.failure.detail
+
+
+def test_a_known_program_is_not_tried_again(tmp_path):
+    made = scenario()
+    program = program_ids(made)["a"]
+    known = Trial(outcome="started", tried="elsewhere", program=program)
+    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={program: known}))
+    meeting.assemble()
+    assert not meeting.at(0, "open").go
+    assert meeting.at(0, "open").failure is None
+    assert meeting.arrive(0, "open").go
+    assert meeting.outcome().tried == "elsewhere"
+
+
+def test_a_program_known_not_to_start_is_never_raced(tmp_path):
+    made = scenario()
+    program = program_ids(made)["a"]
+    why = Failure(reason=Reason.REFUSED, stage="prepare", detail="exited 1")
+    known = Trial(outcome="never started", tried="a", program=program, failure=why)
+    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={program: known}))
+    meeting.assemble()
+    assert meeting.conductor.over
+    assert meeting.written().failure.detail == "a never started: refused in prepare: exited 1"
+
+
+@pytest.mark.parametrize("reached", ["open", "prepared"])
+def test_a_restart_cuts_the_trial_short_and_the_race_goes_on(tmp_path, reached):
+    meeting = Trials(tmp_path)
+    meeting.assemble()
+    meeting.at(0, reached)
+    meeting.restart()
+    assert meeting.outcome().outcome == "unknown"
+    assert meeting.outcome().failure.reason is Reason.TRACKER_LOST
+    assert not meeting.at(0, "prepared").go
+    assert meeting.at(0, "cleared").go
+    assert meeting.arrive(0, "open").go
+
+
+def test_a_restart_after_the_trial_knows_its_outcome(tmp_path):
+    meeting = Trials(tmp_path)
+    meeting.assemble()
+    for barrier in ("prepared", "cleared"):
+        meeting.at(0, barrier)
+        meeting.at(1, barrier)
+    meeting.restart()
+    assert meeting.outcome().outcome == "started"
+    assert meeting.conductor.flight.run.id == "000-a"
+
+
+def test_a_rendezvous_without_its_folder_is_told_of_the_trial(tmp_path):
+    meeting = Trials(tmp_path)
+    claims = {"trial-a": Claim(status="aborted"), "000-a": Claim(status="raced")}
+    for peer in range(3):
+        meeting.conductor.hello(
+            meeting_info(peer), f"a{peer}", claims if peer < 2 else {"000-a": claims["000-a"]}
+        )
+    assert meeting.outcome().outcome == "started"
+    assert meeting.written().status == "raced"
+
+
+def test_an_interruption_says_nothing_of_the_program(tmp_path):
+    meeting = Trials(tmp_path)
+    meeting.assemble()
+    meeting.at(0, "open")
+    meeting.conductor.interrupt()
+    assert not meeting.at(0, "prepared").go
+    assert not meeting.at(1, "prepared").go
+    meeting.at(0, "cleared")
+    meeting.at(1, "cleared")
+    assert meeting.conductor.over
+    assert meeting.outcome().outcome == "unknown"
+    assert not (tmp_path / "runs" / "trial-a").exists()
+
+
+def test_without_one_of_its_peers_there_is_no_trial(tmp_path):
+    meeting = Trials(tmp_path, scenario(entrants=("a", "b")))
+    meeting.hello("a", 1)
+    meeting.conductor.lose("a", 1, "evicted")
+    for entrant, peer in meeting.conductor.roster.peers:
+        if (entrant, peer) != ("a", 1):
+            meeting.hello(entrant, peer)
+    assert meeting.written().failure.detail == "peer 1 lost: evicted"
+    answer = meeting.at(0, "open")
+    assert not answer.go
+    assert answer.over
+    assert meeting.store.info.trials == {}
+    assert meeting.arrive(0, "open", run=1).go
+
+
+def test_a_peer_that_dies_in_its_trial_is_why_the_program_never_started(tmp_path):
+    meeting = Trials(tmp_path)
+    meeting.assemble()
+    meeting.at(0, "open")
+    meeting.conductor.lose("a", 1, "its process ended: killed by signal 11")
+    assert not meeting.at(0, "prepared").go
+    meeting.at(0, "cleared")
+    failed = meeting.outcome()
+    assert failed.outcome == "never started"
+    assert failed.failure.reason is Reason.PEER_LOST
+    assert "signal 11" in failed.failure.detail
+
+
+def meeting_info(peer):
+    from meeting import info
+
+    return info("a", peer)
