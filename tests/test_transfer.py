@@ -23,6 +23,11 @@ OBSERVES = Observes(arrival=True, delivery=True, unit="read")
 class Fetching:
     """A system of which only `fetch` is needed."""
 
+    trouble = ""
+
+    def progress(self):
+        return None
+
     def __init__(self, fetch):
         self._fetch = fetch
         self.cancelled = False

@@ -16,7 +16,7 @@ from swarmrace.host.blame import Declared
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
 from swarmrace.recording.connections import ConnectionSeries
-from swarmrace.recording.wire_recorder import Samples, WireRecorder, wire_curve
+from swarmrace.recording.wire_recorder import WireRecorder
 from swarmrace.records import Failure, PeerResult, Publish, Stage, Waiting
 from swarmrace.rendezvous.client import Release
 from swarmrace.schedule import Run
@@ -50,8 +50,7 @@ class PeerRun:
         self.waiting = waiting
         self.opened_ns = self.clock.now_ns()
         self.wire_recorder: WireRecorder | None = None
-        self.wire_samples: Samples | None = None
-        self.start_ns: int | None = None
+        self.stamps = 0, 0, 0
         self.stages: list[Stage] = []
         self.notes: list[str] = []
         self.failure: Failure | None = None
@@ -122,17 +121,13 @@ class PeerRun:
         )
         following = asyncio.create_task(connected.follow())
         self.wire_recorder = recorder = self.peer.wire_recorder()
-        reading = asyncio.create_task(recorder.keep_reading()) if recorder is not None else None
         try:
-            await self._measured(start_ns, usage)
+            async with recorder.reading() if recorder is not None else contextlib.nullcontext():
+                await self._measured(start_ns, usage)
         finally:
             following.cancel()
             self.facts["connected"] = connected.changes
             usage.close()
-            if reading is not None:
-                reading.cancel()
-            if recorder is not None:
-                recorder.close()
 
     async def _measured(self, start_ns: int, usage: UsageMeter) -> None:
         wire = (
@@ -146,7 +141,7 @@ class PeerRun:
             if meter is not None:
                 meter.start()
         connections = self.system.counters().connections
-        self.start_ns = start_ns
+        self.stamps = start_ns, start_ns, start_ns
         self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
         if self.role == "leecher":
             await self._fetch(start_ns, connections)
@@ -160,7 +155,7 @@ class PeerRun:
             self.facts["wire"] = measured = wire.stop()
             self.state.wire = lambda: measured
         if self.wire_recorder is not None:
-            self.wire_samples = self.wire_recorder.samples()
+            self.wire_recorder.finish()
         figures = usage.stop()
         self.state.usage = lambda: figures
         self.facts["usage"] = figures
@@ -182,6 +177,7 @@ class PeerRun:
             start_ns,
             lambda: self.aborted,
             self.blame,
+            self.wire_recorder.read if self.wire_recorder is not None else None,
         )
         ended_ns = self.clock.now_ns()
         self._note_stage("race", began_ns, ended_ns)
@@ -247,13 +243,10 @@ class PeerRun:
         )
 
     def _summarize_wire(self) -> None:
-        if self.wire_samples is None or self.start_ns is None:
+        if self.wire_recorder is None:
             return
-        zero_ns, done_ns = self.start_ns, None
-        if self.record is not None:
-            zero_ns = self.stamps[1]
-            done_ns = self.record.done_ns if self.failure is None else None
-        found = wire_curve(self.wire_samples, zero_ns, done_ns, self._file_name("wire"))
+        done_ns = self.record.done_ns if self.record is not None and not self.failure else None
+        found = self.wire_recorder.curve(self.stamps[1], done_ns, self._file_name("wire"))
         if found is None:
             self.notes.append("the wire curve was not recorded: no samples were taken")
             return
@@ -344,10 +337,8 @@ class PeerRun:
         except Exception as error:
             failure = failure_of(error, name)
             if isinstance(error, TimeoutError) and not str(error):
-                detail = f"not within {timeout_seconds:g} s"
-                system = self.state.system
-                if system is not None and name != "make" and system.trouble:
-                    detail += f"; {system.trouble}"
+                trouble = self.state.system.trouble if self.state.system is not None else ""
+                detail = f"not within {timeout_seconds:g} s" + (f"; {trouble}" if trouble else "")
                 failure = Failure(reason=Reason.TIMEOUT, stage=name, detail=detail)
             self.failure = self.failure or self.blame(failure, error)
             return None

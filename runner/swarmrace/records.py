@@ -31,6 +31,10 @@ WIRE_PERCENTS = (10, 50, 90)
 """Marks of the wire curve: percent of what the interface received until the transfer was done."""
 
 Outcome = Literal["completed", "failed"]
+
+StallSignal = Literal["arrivals", "counter", "wire", "written", "deliveries"]
+"""What a stall was judged by: the system's record of arrivals, the program's own counter, the
+interface's received bytes, or what was written or delivered."""
 DelayMeans = Literal["netem", "relay"]
 
 
@@ -108,6 +112,8 @@ class Transfer(Model):
     """The same of what was written."""
     delivery_variation: float | None = None
     """The same of the deliverable prefix."""
+    stall_judged_by: StallSignal | None = None
+    """What `stallSeconds` was judged by last; null where nothing was observed."""
     connections_at_start: int | None = None
     retries: int = 0
     verified: bool | None = None

@@ -1,7 +1,7 @@
 """One leecher's transfer: from the start stamp to done, watched by the scenario's timeouts.
 
-The watch is the same for every system. It reads only the `Record`, so a system that hangs without
-an error still ends as a result.
+The watch (`transfer_watch`) is the same for every system, so one that hangs without an error still
+ends as a result.
 """
 
 from __future__ import annotations
@@ -13,19 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swarmrace.arrivals import Curve
-from swarmrace.clock import Clock
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
 from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
+from swarmrace.transfer_watch import AFTER_DONE_SECONDS, Watch
 
 Blame = Callable[[Failure, BaseException | None], Failure]
 
 _TICK_SECONDS = 0.1
-_AFTER_DONE_SECONDS = 8.0
-"""How long a fetch may go on once it is done: more than a look at what it got takes (Codex: 5 s),
-and less than the rendezvous waits beyond the timeout of the transfer."""
 
 
 def failure_of(error: BaseException, stage: str) -> Failure:
@@ -47,6 +44,7 @@ async def race(
     start_ns: int,
     aborted: Callable[[], Failure | None],
     blame: Blame = lambda failure, _: failure,
+    wire_received: Callable[[], int] | None = None,
 ) -> tuple[int, Failure | None]:
     """Wait for the common instant, fetch, and watch.
 
@@ -58,6 +56,8 @@ async def race(
         start_ns: the common instant on `record.clock`.
         aborted: asked at every tick; a failure ends the transfer with it.
         blame: returns what takes a failure's place where the machine is to blame (`host.blame`).
+        wire_received: returns the bytes that the peer's own interface has received so far, where it
+            has one.
 
     Returns:
         the start stamp (ns, on `record.clock`), and why the transfer failed or None. A fetch that
@@ -80,7 +80,14 @@ async def race(
         if not started.done():
             fetch.result()  # the clock or the scheduler failed: there is no stamp
         record.start_ns = stamp_ns = started.result()
-        watch = _Watch(record, timeouts, stamp_ns)
+        watch = Watch(
+            record,
+            timeouts,
+            stamp_ns,
+            progress=system.progress,
+            wire_received=wire_received,
+            trouble=lambda: system.trouble,
+        )
         while not fetch.done() and failure is None and not hangs:
             await asyncio.wait({fetch}, timeout=_TICK_SECONDS)
             if not fetch.done():
@@ -92,12 +99,13 @@ async def race(
         if not fetch.done():
             fetch.cancel()
             await asyncio.wait({fetch}, timeout=10)
+    record.notes += watch.notes
     if failure is None and not hangs:
         return stamp_ns, _outcome(fetch, record, blame)
     if fetch.done() and not fetch.cancelled():
         fetch.exception()  # seen: the watch came first
     if failure is None:
-        record.notes.append(f"the fetch hung after it was done; ended {_AFTER_DONE_SECONDS:g} s on")
+        record.notes.append(f"the fetch hung after it was done; ended {AFTER_DONE_SECONDS:g} s on")
     return stamp_ns, failure
 
 
@@ -112,46 +120,6 @@ def _outcome(fetch: asyncio.Future[None], record: Record, blame: Blame) -> Failu
             reason=Reason.INTERNAL, stage="race", detail="the fetch returned without being done"
         )
     return None
-
-
-class _Watch:
-    """Discovery, stall and transfer timeouts, judged from a record alone.
-
-    A system that observes no bytes (it writes no log) can't stall: only the other two bound it.
-    None of them concerns what a fetch does once it is done: that has a bound of its own.
-    """
-
-    def __init__(self, record: Record, timeouts: Timeouts, stamp_ns: int) -> None:
-        self._record = record
-        self._timeouts = timeouts
-        self._stamp_ns = stamp_ns
-
-    def judge(self, clock: Clock) -> Failure | None:
-        record, limits, now_ns = self._record, self._timeouts, clock.now_ns()
-        if record.done_ns is not None:
-            return None
-        log = record.main
-        discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
-        elapsed = (now_ns - self._stamp_ns) / 1e9
-        if not discovered:
-            if elapsed > limits.discovery_seconds:
-                limit = limits.discovery_seconds
-                return self._failure(Reason.TIMEOUT, f"no metadata or manifest within {limit:g} s")
-        elif log is not None:
-            last_ns = max(self._stamp_ns, record.discovered_ns or 0, log.last_ns)
-            if (now_ns - last_ns) / 1e9 > limits.stall_seconds:
-                return self._failure(Reason.STALL, f"no new byte for {limits.stall_seconds:g} s")
-        if elapsed > limits.transfer_seconds:
-            return self._failure(Reason.TIMEOUT, f"not done within {limits.transfer_seconds:g} s")
-        return None
-
-    def hangs_after_done(self, clock: Clock) -> bool:
-        done_ns = self._record.done_ns
-        return done_ns is not None and clock.now_ns() - done_ns > _AFTER_DONE_SECONDS * 1e9
-
-    def _failure(self, reason: Reason, text: str) -> Failure:
-        held, size = self._record.progress_bytes, self._record.size_bytes
-        return Failure(reason=reason, stage="race", detail=f"{text}; {held} of {size} bytes came")
 
 
 @contextlib.contextmanager
@@ -228,6 +196,7 @@ def summarize(
         unit=observes.unit,
         connections_at_start=record.connections_at_start,
         retries=record.retries,
+        stall_judged_by=record.stall_judged_by,
         **figures,
     )
     return transfer, curves

@@ -8,8 +8,9 @@ duplicates are among them, and how much of the payload they carry differs betwee
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,10 @@ class Samples(NamedTuple):
 
     t_ns: Int64s
     received: Int64s
+
+
+WireFigures = tuple[WireCurve, Curve]
+"""What is recorded of a wire curve, and the curve to be stored."""
 
 
 class WireRecorder:
@@ -54,6 +59,7 @@ class WireRecorder:
         self._row = 0
         self._first: int | None = None
         self._last = 0
+        self._kept: Samples | None = None
         ring.want()
 
     @classmethod
@@ -98,11 +104,29 @@ class WireRecorder:
         spent = np.interp(t_ns - t_ns[0], when - t_ns[0], control).astype(np.int64)
         return Samples(t_ns, np.maximum.accumulate(counts - spent))
 
-    async def keep_reading(self) -> None:
-        """Read every few seconds, for ever: the sampler overwrites what is old."""
-        while True:
-            await asyncio.sleep(_READ_SECONDS)
-            self.read()
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read every few seconds within the block, as the sampler overwrites what is old; close."""
+
+        async def keep_reading() -> None:
+            while True:
+                await asyncio.sleep(_READ_SECONDS)
+                self.read()
+
+        task = asyncio.create_task(keep_reading())
+        try:
+            yield
+        finally:
+            task.cancel()
+            self.close()
+
+    def finish(self) -> None:
+        """Record no more; `curve` is of what was recorded by now."""
+        self._kept = self.samples()
+
+    def curve(self, zero_ns: int, done_ns: int | None, file: str) -> WireFigures | None:
+        """Return `wire_curve` of what was recorded until `finish`."""
+        return None if self._kept is None else wire_curve(self._kept, zero_ns, done_ns, file)
 
     def close(self) -> None:
         """End the sampler, if it is this recorder's own."""
@@ -113,7 +137,7 @@ class WireRecorder:
 
 def wire_curve(
     samples: Samples, zero_ns: int, done_ns: int | None, file: str
-) -> tuple[WireCurve, Curve] | None:
+) -> WireFigures | None:
     """Return the figures and the curve of what was received since `zero_ns`.
 
     Args:

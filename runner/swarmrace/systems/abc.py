@@ -31,6 +31,7 @@ from typing import Any, Protocol
 from swarmrace.arrivals import ByteLog
 from swarmrace.clock import Clock
 from swarmrace.entrants import EntrantOptions
+from swarmrace.records import StallSignal
 from swarmrace.schedule import Run
 
 Reference = Mapping[str, Any]
@@ -185,6 +186,8 @@ class Record:
         self.connections_at_start: int | None = None
         self.complete: bool | None = None
         """False when the system knows that it lost records (said in the result)."""
+        self.stall_judged_by: StallSignal | None = None
+        """Set by the watch (`transfer_watch`)."""
         self.notes: list[str] = []
         """Lines for people: anything odd that was seen."""
         self.retries = 0
@@ -304,6 +307,15 @@ class System(abc.ABC):
         """Whether the program was up before swarmrace came, so that not even its first run is cold.
         False by default."""
         return False
+
+    def progress(self) -> int | None:
+        """Return a count that rises with the content that arrives, by the program's own counter:
+        blocks that it holds, say. None where it has none, or none of the last seconds.
+
+        A stall is judged by it where no arrivals are recorded. Asked ten times a second in a
+        fetch; must not block.
+        """
+        return None
 
     @property
     def trouble(self) -> str:

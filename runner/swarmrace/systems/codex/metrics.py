@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Sequence
 
 import httpx
@@ -31,6 +33,10 @@ _KEPT = (
     "repostore_bytes_used",
 )
 _PREFIXES = ("codex_", "storage_")
+_HELD = ("repostore_blocks", "block_exchange_blocks_received_total")
+"""Counts of blocks that have come, the first that a node has."""
+_FRESH_SECONDS = 10.0
+"""An older page says nothing of now."""
 _ALWAYS = (
     "libp2p_network_bytes_total",
     _PEERS,
@@ -90,6 +96,7 @@ class Watch:
         self._url = url
         self._base: dict[str, float] | None = None
         self._last: dict[str, float] = {}
+        self._answered = -math.inf
         self._task: asyncio.Task[None] | None = None
         self.notes: list[str] = []
         self._now = asyncio.Event()
@@ -116,7 +123,7 @@ class Watch:
         """Ask once now; return whether the page answered. Counted is from the first answer on."""
         found = await fetch(self._url)
         if found:
-            self._last = found
+            self._last, self._answered = found, time.monotonic()
             self._base = self._base or found
         return bool(found)
 
@@ -125,6 +132,16 @@ class Watch:
         """Peers connected when last asked."""
         value = self._last.get(_PEERS)
         return None if value is None else int(value)
+
+    @property
+    def blocks(self) -> int | None:
+        """Blocks that have come since `start`; None where no page of the last seconds says so."""
+        if time.monotonic() - self._answered > _FRESH_SECONDS:
+            return None
+        for name in (prefix + held for held in _HELD for prefix in _PREFIXES):
+            if name in self._last:
+                return int(self._last[name] - (self._base or {}).get(name, 0.0))
+        return None
 
     def counters(self) -> Counters:
         """Return what was counted since `start`, or since the page answered first."""

@@ -239,6 +239,10 @@ class CodexSystem(System):
         """Whether the node was given as one that runs."""
         return not self._node.can_restart
 
+    def progress(self) -> int | None:
+        """Return how many blocks the node says have come."""
+        return self._watch.blocks if self._watch is not None else None
+
     @property
     def trouble(self) -> str:
         """What the node has not done yet, or why it could not be asked."""
