@@ -135,6 +135,15 @@ def test_json_and_table_say_the_same():
     assert "estimate" in shown
 
 
+def test_each_cell_of_a_matrix_has_its_own_race_id():
+    matrix = load(SCENARIOS / "matrix.yaml")
+    planned = plan.plan(matrix, cores=2)
+    assert planned.race_id is None
+    expected = [cell.scenario.race_id() for cell in plan.expand(matrix)]
+    assert [cell.race_id for cell in planned.cells] == expected
+    assert len(set(expected)) == len(expected)
+
+
 def test_rates_that_are_set_bound_the_expected_time():
     network = {"upload": "8Mbit"}
     free = needs.run_seconds(scenario().race, scenario().entrants["web"], 2)
@@ -203,7 +212,9 @@ def test_an_estimate_has_few_figures(seconds, said):
 def test_the_command_prints_json(run_cli):
     done = run_cli("plan", str(SCENARIOS / "shaped.yaml"), "--format", "json")
     assert done.exit_code == 0
-    (cell,) = json.loads(done.output)["cells"]
+    planned = json.loads(done.output)
+    (cell,) = planned["cells"]
+    assert planned["raceId"] == cell["raceId"] == load(SCENARIOS / "shaped.yaml").race_id()
     assert cell["fileSizeBytes"] == 30_000_000
     assert cell["network"] == "up 6.25 MB/s, down 25 MB/s"
 

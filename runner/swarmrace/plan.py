@@ -53,11 +53,15 @@ class CellPlan(Model):
     """On a cluster: peers of all entrants, tracker and verdict."""
     expected_seconds: float
     """An estimate; `Plan.assumptions` says for what."""
+    race_id: str
+    """The id that its results on one machine will have; a release's also depends on its pods."""
 
 
 class Plan(Model):
     """What a scenario takes, by cell and in all."""
 
+    race_id: str | None
+    """Of the only cell; null where there are several, each with an id of its own."""
     entrants: dict[str, str]
     """Name to kind and profile."""
     cells: list[CellPlan]
@@ -104,6 +108,7 @@ def plan(scenario: Scenario, cores: float | None = None, lacking: Sequence[str] 
     cells = [_cell_plan(cell, cores) for cell in expanded]
     networks = [cell.scenario.race.network for cell in expanded]
     return Plan(
+        race_id=cells[0].race_id if len(cells) == 1 else None,
         entrants={name: f"{o.kind}, {o.profile}" for name, o in scenario.entrants.items()},
         cells=cells,
         runs=sum(cell.runs for cell in cells),
@@ -135,6 +140,7 @@ def _cell_plan(cell: Cell, cores: float) -> CellPlan:
         memory_bytes=needs.memory_bytes(cell.scenario),
         pods=race.swarm_size * len(entrants) + CLUSTER_PODS,
         expected_seconds=round(needs.expected_seconds(cell.scenario, cores), 1),
+        race_id=cell.scenario.race_id(),
     )
 
 

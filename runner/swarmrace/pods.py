@@ -200,6 +200,11 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             f"tracker.storage.size: found {held}, expected at least {needed}: the results"
         )
     monitoring = scenario.monitoring
+    if monitoring.push.url and not monitoring.enabled:
+        faults.append(
+            "monitoring.push.url: needs monitoring.enabled: true, because nothing is pushed "
+            "without it; add monitoring.scrape: none where nobody scrapes"
+        )
     linger, least = monitoring.linger_seconds, 2 * monitoring.interval_seconds + APART_SECONDS
     if monitoring.enabled and monitoring.scrape != "none" and 0 < linger < least:
         faults.append(

@@ -264,6 +264,17 @@ def test_a_linger_that_is_long_enough_or_not_asked_for_is_taken(render, found):
     assert render(values(**found)).race_id
 
 
+def test_a_push_address_without_monitoring_is_refused(render):
+    silent = values(enabled=False, push={"url": PUSH_URL})
+    (fault,) = pods.cluster_faults(parse(silent))
+    assert fault.startswith("monitoring.push.url: needs monitoring.enabled: true")
+    assert fault in render(silent, refused=True)
+    alone = values(scrape="none", push={"url": f"{PUSH_URL}?extra_label=cluster=lab"})
+    assert pods.cluster_faults(parse(alone)) == []
+    (environment,) = [o for o in render(alone).of("ConfigMap") if "SWARMRACE_PUSH_URL" in o["data"]]
+    assert environment["data"]["SWARMRACE_PUSH_URL"].endswith("?extra_label=cluster=lab")
+
+
 def test_a_password_lies_in_a_secret_alone(render):
     """The address is part of a ConfigMap; peers take the Secret's, which comes after it."""
     refused = values(push={"url": "http://peer:secret@victoria:8428"})

@@ -247,3 +247,41 @@ def test_an_address_may_end_with_the_path_or_before_it():
     assert import_url(whole) == import_url(f"{whole}/") == whole
     tenant = "http://vminsert:8480/insert/0/prometheus"
     assert import_url(tenant) == f"{tenant}/api/v1/import/prometheus"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("{}{}?extra_label=cluster=lab", "{}{}?extra_label=cluster=lab"),
+        ("{}?extra_label=cluster=lab", "{}{}?extra_label=cluster=lab"),
+        ("{}/?a=b&extra_label=x=/y/", "{}{}?a=b&extra_label=x=/y/"),
+        ("{}{}/?a=b", "{}{}?a=b"),
+        ("{}/insert/0/prometheus/?a=b", "{}/insert/0/prometheus{}?a=b"),
+        ("{}{}/metrics/job/lab", "{}{}/metrics/job/lab"),
+        ("{}/old{}er", "{}/old{}er/api/v1/import/prometheus"),
+        ("{}/#top", "{}{}"),
+        ("{}?a=b#top", "{}{}?a=b"),
+        ("{}///", "{}{}"),
+    ],
+)
+def test_the_import_path_is_joined_to_an_address_and_not_to_its_text(given, wanted):
+    parts = ("http://[fd00::1]:8428", push.IMPORT_PATH)
+    assert import_url(given.format(*parts)) == wanted.format(*parts)
+
+
+def test_a_query_is_sent_and_a_token_in_it_never_logged(caplog):
+    caplog.set_level(0)
+    asked = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(400)
+
+    pusher = pusher_to(server, "http://a:b@vm?authKey=s3cret&extra_label=cluster=lab")
+    asyncio.run(pusher.send("r", b"data"))
+    assert asked[0].params["extra_label"] == "cluster=lab"
+    assert asked[0].path == push.IMPORT_PATH
+    assert "push: expected http://vm/api" in caplog.text
+    assert "s3cret" not in "".join(
+        each.getMessage() for each in caplog.records if each.name == push.log.name
+    )

@@ -11,7 +11,7 @@ import asyncio
 import gzip
 import logging
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 import numpy as np
@@ -87,9 +87,16 @@ def text(samples: Iterable[Sample]) -> bytes:
 
 
 def import_url(base: str) -> str:
-    """Return where to send, for an address with or without the path of the import."""
-    base = base.rstrip("/")
-    return base if base.endswith(IMPORT_PATH) else base + IMPORT_PATH
+    """Return where to send, for an address with or without the path of the import.
+
+    A query (`?extra_label=cluster=lab`) is kept, and so is what follows the import's path (labels,
+    as `…/import/prometheus/metrics/job/lab`); a fragment is no part of a request and goes.
+    """
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/")
+    if f"{IMPORT_PATH}/" not in f"{path}/":
+        path += IMPORT_PATH
+    return urlunsplit(parts._replace(path=path, fragment=""))
 
 
 class _Refused(Exception):
@@ -146,7 +153,7 @@ class Pusher:
             log.warning(
                 "push: expected %s to take run %s within %g s, found %s; it is kept and sent with "
                 "the next run",
-                self.url,
+                urlunsplit(urlsplit(self.url)._replace(query="")),  # it may hold a token
                 run_id,
                 seconds,
                 f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": "),
@@ -193,9 +200,8 @@ class Pusher:
 
 def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     """Return an address without the name and password that stand in it, and those."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    before, at, host = authority.rpartition("@")
+    parts = urlsplit(url)
+    before, at, host = parts.netloc.rpartition("@")
     name, _, password = before.partition(":")
     credentials = (unquote(name), unquote(password)) if at else None
-    return f"{scheme}{separator}{host}{slash}{path}", credentials
+    return urlunsplit(parts._replace(netloc=host)), credentials
