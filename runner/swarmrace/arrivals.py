@@ -25,6 +25,7 @@ from swarmrace.errors import ResultsError
 
 _RECORD = struct.Struct("=qqq")
 _COLUMNS = ("offset", "length", "t_ns")
+_SINCE = "since_ns"
 _ORIGIN = ("raceId", "runId", "entrant", "peer")
 
 Int64s = npt.NDArray[np.int64]
@@ -40,6 +41,15 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"peer {self.peer} of {self.entrant} in run {self.run_id} of race {self.race_id}"
+
+
+class Stall(NamedTuple):
+    """A time without a new byte, in nanoseconds."""
+
+    length_ns: int
+    began_ns: int
+    resolution_ns: int
+    """How much longer it may have been."""
 
 
 def bytes_of_percent(size_bytes: int, percent: float) -> int:
@@ -142,6 +152,8 @@ class Curve:
         t_ns: nanoseconds since the start.
         size_bytes: the payload's size; records beyond it are refused.
         offsets_known: see `ByteLog`.
+        since_ns: of totals that were sampled (`recording.samples`), when each record was last known
+            not to be there; None of records that were stamped as they happened.
 
     Raises:
         ValueError: records outside the payload, or columns of different lengths.
@@ -155,6 +167,7 @@ class Curve:
         size_bytes: int,
         *,
         offsets_known: bool = True,
+        since_ns: Int64s | None = None,
     ) -> None:
         offset, length, t_ns = (np.asarray(c, dtype=np.int64) for c in (offset, length, t_ns))
         if not len(offset) == len(length) == len(t_ns):
@@ -168,7 +181,12 @@ class Curve:
         self.origin: Origin | None = None
         """Whose it is, of a stored curve that says so."""
         self.records = len(offset)
-        offset, length, t_ns, self.duplicate_bytes = first_only(offset, length, t_ns)
+        self.since_ns = since_ns
+        self.duplicate_bytes = 0
+        if since_ns is None:
+            offset, length, t_ns, self.duplicate_bytes = first_only(offset, length, t_ns)
+        elif len(since_ns) != len(t_ns) or np.any(np.diff(t_ns) < 0):
+            raise ValueError("samples out of order, or columns that differ in length")
         self.offset, self.length, self.t_ns = offset, length, t_ns
         self._cumulative = np.cumsum(length)
         gaps = np.diff(np.unique(t_ns))
@@ -204,14 +222,21 @@ class Curve:
     def mark(self, percent: float) -> tuple[int, int] | None:
         """Return `time_to_percent` with its resolution, both in ns, or None if it never was.
 
-        A record's stamp is exact for its last byte, so what is unknown of a mark is what one record
-        takes, `pace_ns`. Not the time since the record before: a stall before the mark is silence
-        and no doubt, and the microseconds within a burst are no precision. A system that is polled
-        adds its interval (`Observes.poll_seconds`); how far a stamp lies behind the socket is
-        another matter (docs/methodology.md).
+        Of sampled totals what is unknown is the real gap around the mark: the byte came between
+        the sample before, which did not have it, and the one at the mark.
+
+        Otherwise a record's stamp is exact for its last byte, so what is unknown of a mark is what
+        one record takes, `pace_ns`. Not the time since the record before: a stall before the mark
+        is silence and no doubt, and the microseconds within a burst are no precision. How far a
+        stamp lies behind the socket is another matter (docs/methodology.md).
         """
-        t_ns = self.time_to_percent(percent)
-        return None if t_ns is None else (t_ns, max(0, min(t_ns, self.pace_ns)))
+        count = bytes_of_percent(self.size_bytes, percent)
+        if count > self.total_bytes:
+            return None
+        at = int(np.searchsorted(self._cumulative, count))
+        t_ns = int(self.t_ns[at])
+        unknown_ns = self.pace_ns if self.since_ns is None else t_ns - int(self.since_ns[at])
+        return t_ns, max(0, min(t_ns, unknown_ns))
 
     def arrival_of(self, byte: int) -> int | None:
         """Return when the byte at offset `byte` came, in ns, or None if it never did.
@@ -248,20 +273,29 @@ class Curve:
         prefix.pace_ns = self.pace_ns
         return prefix
 
-    def longest_stall(self, end_ns: int | None = None) -> tuple[int, int]:
-        """Return the longest time without a new byte and when it began, both in ns.
+    def longest_stall(self, end_ns: int | None = None) -> Stall:
+        """Return the longest time without a new byte.
 
-        The time before the first byte is not a stall (it has its own mark); the time from the
-        last byte to `end_ns` is, when the transfer did not complete.
+        Of sampled totals it is the span between equal samples, and its resolution the two gaps at
+        its ends; of records stamped as they happened, the gap between two, and what one record
+        takes. The time before the first byte is not a stall (it has its own mark); the time from
+        the last byte to `end_ns` is, when the transfer did not complete.
         """
-        times = np.unique(self.t_ns)
+        times = self.t_ns if self.since_ns is not None else np.unique(self.t_ns)
+        since = self.since_ns if self.since_ns is not None else times
+        unknown = times - since if self.since_ns is not None else np.full(len(times), self.pace_ns)
         if end_ns is not None and not self.complete and len(times):
-            times = np.append(times, max(end_ns, int(times[-1])))
+            end_ns = max(end_ns, int(times[-1]))
+            times, since = np.append(times, end_ns), np.append(since, end_ns)
+            unknown = np.append(unknown, 0)
         if len(times) < 2:
-            return 0, 0
-        gaps = np.diff(times)
+            return Stall(0, 0, 0)
+        gaps = since[1:] - times[:-1]
         at = int(np.argmax(gaps))
-        return int(gaps[at]), int(times[at])
+        if gaps[at] <= 0:
+            return Stall(0, int(times[at]), int(unknown[at]))
+        resolution = unknown[at] + unknown[at + 1] if self.since_ns is not None else unknown[at]
+        return Stall(int(gaps[at]), int(times[at]), int(resolution))
 
     def bins(self, width_ns: int = 100_000_000, end_ns: int | None = None) -> Int64s:
         """Return bytes per bin of `width_ns`, from the start to `end_ns` or the last byte."""
@@ -290,7 +324,8 @@ class Curve:
 
         Columns are stored as differences between neighbours, which compress well:
         `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates and
-        records. With an origin, `raceId`, `runId` and `entrant` are texts and `peer` is an int64.
+        records. Sampled totals have a column more, `since_ns`. With an origin, `raceId`, `runId`
+        and `entrant` are texts and `peer` is an int64.
         """
         buffer = io.BytesIO()
         meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
@@ -298,7 +333,11 @@ class Curve:
         np.savez_compressed(
             buffer,
             meta=np.array(meta, dtype=np.int64),
-            **{name: np.diff(getattr(self, name), prepend=0) for name in _COLUMNS},
+            **{
+                name: np.diff(getattr(self, name), prepend=0)
+                for name in (*_COLUMNS, _SINCE)
+                if getattr(self, name) is not None
+            },
             **{name: np.array(value) for name, value in whose.items()},
         )
         return buffer.getvalue()
@@ -313,11 +352,15 @@ class Curve:
         try:
             with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
                 size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
-                steps = [data[name] for name in _COLUMNS]
+                steps = [data[name] for name in (*_COLUMNS, _SINCE) if name in data]
                 origin = _origin(data)
             if any(step.dtype != np.int64 or step.ndim != 1 for step in steps):
                 raise ValueError("columns that are not one-dimensional int64")
-            curve = cls(*map(np.cumsum, steps), size_bytes, offsets_known=bool(known))
+            offset, length, t_ns, *since = map(np.cumsum, steps)
+            since_ns = since[0] if since else None
+            curve = cls(
+                offset, length, t_ns, size_bytes, offsets_known=bool(known), since_ns=since_ns
+            )
         except Exception as error:  # numpy, zipfile and zlib each have their own
             raise _not_an_npz(source, error) from error
         curve.duplicate_bytes, curve.records, curve.origin = duplicates, records, origin

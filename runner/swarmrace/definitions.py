@@ -80,7 +80,10 @@ DEFINITIONS: Final[dict[str, str]] = {
     "directory and joined again. In a race of warm starts a run with a peer that began cold is "
     "missing: the two are never mixed.",
     "discovery": "from the start until metadata or manifest are known; inside the race.",
-    "arrival": "a payload byte has arrived when the leecher's node holds it, in any order.",
+    "arrival": "a payload byte has arrived when the leecher has received it from the socket, in "
+    "any order; one that turns out to be redundant or wrong never arrived.",
+    "written": "a payload byte is written when the leecher's node has written it, in any order. On "
+    "a disk that may be seconds after it arrived.",
     "delivery": "the length of the verified prefix that an application can read in order.",
     "first byte": "the first payload byte, not a response header.",
     "done": "the last payload byte is held, and verified where the system itself verifies "
@@ -97,15 +100,17 @@ DEFINITIONS: Final[dict[str, str]] = {
     "percents of what the interface received until the transfer was done, headers, protocol and "
     "duplicates included, not of the payload. Every system has it, so unlike systems are compared "
     "on it.",
-    "mark": "time to p % of the payload, of arrival or of delivery. At 100 % the last "
+    "mark": "time to p % of the payload, of arrival, written or delivery. At 100 % the last "
     "byte has come; done (t100) may lie a little later, because then it is verified and written.",
-    "resolution": "what is unknown of a mark: what one record takes (the mean time between two, "
-    "the longest silence left out), plus the poll interval of a system that is polled. A "
-    "difference below it is none.",
-    "stall": "the longest time without a new payload byte, after the first; of arrival and of "
-    "delivery, each by itself.",
+    "resolution": "what is unknown of a mark. Where totals are sampled: the gap from the sample "
+    "before the mark, which did not have the byte, to the one that did. Where each record is "
+    "stamped as it happens: what one record takes (the mean time between two, the longest silence "
+    "left out). A difference below it is none.",
+    "stall": "the longest time without a new payload byte, after the first; where totals are "
+    "sampled, only the span between equal samples. Of arrival, written and delivery, each by "
+    "itself.",
     "variation": "coefficient of variation of throughput in 100 ms bins, first to last byte; of "
-    "arrival and of delivery, each by itself.",
+    "arrival, written and delivery, each by itself.",
     "CPU and memory": "CPU seconds and highest resident set from the common start to the run's "
     "end, of the node's process, or of the whole peer where the system is a part of it.",
     "waiting": "CPU and bytes of a peer while others race.",

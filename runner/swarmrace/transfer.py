@@ -166,8 +166,14 @@ def summarize(
         curves[CURVES[kind]] = curve = log.curve(stamp_ns, record.size_bytes)
         figures[kind] = _marks(curve, observes)
         figures[f"{kind}_variation"] = curve.variation()
-        name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
-        figures[name] = curve.longest_stall(span_ns)[0] / 1e9
+        stall = curve.longest_stall(span_ns)
+        if kind == "arrival":
+            figures["longest_stall_seconds"] = stall.length_ns / 1e9
+            figures["longest_stall_resolution_seconds"] = _resolution(
+                curve, stall.resolution_ns, observes
+            )
+        else:
+            figures[f"longest_{kind}_stall_seconds"] = stall.length_ns / 1e9
         if curve.offsets_known and record.unlogged_duplicates is not None:
             figures["duplicate_bytes"] = curve.duplicate_bytes + record.unlogged_duplicates
     if record.deliverable is not None:
@@ -178,7 +184,7 @@ def summarize(
         prefix = ready.prefix()
         figures["delivery"] = _marks(prefix, observes)
         figures["delivery_variation"] = prefix.variation()
-        figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns)[0] / 1e9
+        figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns).length_ns / 1e9
     main = next((curves[name] for name in CURVES.values() if name in curves), None)
     if main is not None:
         figures |= {"received_bytes": main.total_bytes, "records": main.records}
@@ -224,7 +230,13 @@ def _marks(curve: Curve, observes: Observes) -> list[Mark]:
                 Mark(
                     percent=percent,
                     seconds=t_ns / 1e9,
-                    resolution_seconds=resolution_ns / 1e9 + observes.poll_seconds,
+                    resolution_seconds=_resolution(curve, resolution_ns, observes),
                 )
             )
     return marks
+
+
+def _resolution(curve: Curve, resolution_ns: int, observes: Observes) -> float:
+    """Return a resolution in seconds; the gaps between samples already hold a poll's interval."""
+    polled = observes.poll_seconds if curve.since_ns is None else 0.0
+    return resolution_ns / 1e9 + polled

@@ -19,7 +19,7 @@ BLOCK = 10_000
 START_NS = 7_000_000_123
 WALL_NS = 1_763_921_447_123_456_789
 """Unix time at `START_NS`."""
-OBSERVES = Observes(arrival=True, delivery=True, unit="block")
+OBSERVES = Observes(arrival=True, written=True, delivery=True, unit="block")
 
 
 def scenario(kind: str = "synthetic", **options: object) -> Scenario:
@@ -59,6 +59,8 @@ class HandMade:
         record = Record(self.clock, SIZE)
         record.start_ns = self.clock.now_ns()
         record.arrivals = ByteLog(4)
+        if self.sampler._observes.written:
+            record.written = ByteLog(4)
         record.deliverable = ByteLog(4)
         self.state.run, self.state.record, self.state.stage = self.runs[run], record, "race"
         self.state.wire = lambda: WIRE
@@ -74,6 +76,8 @@ class HandMade:
         assert record.arrivals is not None
         assert record.deliverable is not None
         record.arrivals.record(number * BLOCK, BLOCK, t_ns)
+        if record.written is not None:
+            record.written.record(number * BLOCK, BLOCK, t_ns + 1)
         if verified:
             record.deliverable.record(number * BLOCK, BLOCK, t_ns + 1)
         self.clock._now_ns = max(self.clock._now_ns, t_ns + 1)

@@ -209,7 +209,7 @@ def test_every_metric_is_served_somewhere(tmp_path):
 
     seen = set()
     for peer in (0, 1):
-        made = HandMade(tmp_path, peer=peer)
+        made = HandMade(tmp_path, peer=peer, kind="bittorrent")
         record = made.begin()
         made.state.system = Connected()
         record.discovered(START_NS + 1)
@@ -223,6 +223,20 @@ def test_every_metric_is_served_somewhere(tmp_path):
         made.sampler.ended(result, observed(result, curves))
         seen |= {sample.metric for sample in samples(made)}
     assert seen == set(METRICS)
+
+
+def test_what_was_written_is_served_beside_what_arrived(tmp_path):
+    made = HandMade(tmp_path, kind="bittorrent")
+    made.begin()
+    made.block(0, 5)
+    before = samples(made)
+    result, curves = made.result()
+    made.sampler.ended(result, observed(result, curves))
+    for found in (before, samples(made)):
+        assert values(found, "swarmrace_written_bytes_total") == [BLOCK]
+        for of in ("arrival", "written"):
+            assert len(values(found, table.MARK.name, of=of, percent="1")) == 1
+    assert len(values(samples(made), table.STALL.name, of="written")) == 1
 
 
 def test_no_series_is_served_twice(tmp_path):

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from loopback import MemoryBoard, make_run, new_address
 from swarmrace.clock import SystemClock
 from swarmrace.entrants import BitTorrentOptions
@@ -142,14 +144,16 @@ async def peers(folder: Path, **arguments: Any) -> AsyncIterator[Peers]:
 
 
 def check_record(record: Record) -> None:
-    """Check that every block and every piece is there once, and in a possible order."""
+    """Check that every block and every piece is there once, and in a possible order: received,
+    written, delivered."""
     size = record.size_bytes
     assert record.complete is True
     assert record.arrivals is not None
+    assert record.written is not None
     assert record.deliverable is not None
     assert record.discovered_ns is not None
     assert record.done_ns is not None
-    offset, length, t_ns = record.arrivals.columns()
+    offset, length, t_ns = record.written.columns()
     first: dict[int, tuple[int, int]] = {}
     for row in sorted(zip(t_ns.tolist(), offset.tolist(), length.tolist(), strict=True)):
         first.setdefault(row[1], (row[0], row[2]))
@@ -165,3 +169,10 @@ def check_record(record: Record) -> None:
     assert record.done_ns == int(ready_ns.max()) >= max(when for when, _ in first.values())
     prefix = record.deliverable.curve(record.discovered_ns, size).prefix()
     assert prefix.complete
+    arrival, written = (log.curve(0, size) for log in (record.arrivals, record.written))
+    assert (arrival.total_bytes, arrival.offsets_known) == (size, False)
+    assert arrival.since_ns is not None
+    assert (arrival.since_ns < arrival.t_ns).all()
+    # Nothing is written before it has arrived, as far as the samples can say.
+    held = np.searchsorted(written.t_ns, arrival.since_ns, side="right")
+    assert (np.concatenate(([0], np.cumsum(written.length)))[held] <= arrival.offset).all()

@@ -56,7 +56,7 @@ def test_blocks_and_pieces_in_order():
     assert alerts.recorder.finish(70) == 65
     assert alerts.record.complete is True
     assert alerts.record.notes == []
-    assert alerts.rows(alerts.record.arrivals) == [
+    assert alerts.rows(alerts.record.written) == [
         (index * BLOCK, BLOCK if index < 5 else 100, 10 * index + 10) for index in range(6)
     ]
     assert alerts.rows(alerts.record.deliverable) == [
@@ -72,7 +72,7 @@ def test_alerts_before_the_metadata_are_placed_when_it_is_there():
     assert not alerts.recorder.complete
     alerts.recorder.set_piece_bytes(2 * BLOCK)
     assert alerts.recorder.complete
-    assert len(alerts.record.arrivals) == 6
+    assert len(alerts.record.written) == 6
 
 
 def test_a_piece_verified_before_its_blocks_are_written_is_delivered_when_they_are():
@@ -91,7 +91,7 @@ def test_duplicates_are_recorded_and_count_once():
     alerts.all()
     alerts.block(1, 0, 500)
     assert alerts.recorder.finish(70) == 65
-    curve = alerts.record.arrivals.curve(0, SIZE)
+    curve = alerts.record.written.curve(0, SIZE)
     assert curve.duplicate_bytes == BLOCK
     assert curve.arrival_of(2 * BLOCK) == 30
     assert len(alerts.record.deliverable) == 3
@@ -104,7 +104,7 @@ def test_padding_is_no_payload():
     alerts.block(1, 0, 3)
     alerts.block(1, 1, 4)
     alerts.piece(0, 5)
-    assert alerts.rows(alerts.record.arrivals) == [(0, BLOCK, 1), (BLOCK, 5, 2)]
+    assert alerts.rows(alerts.record.written) == [(0, BLOCK, 1), (BLOCK, 5, 2)]
     assert alerts.recorder.complete
 
 
@@ -143,11 +143,11 @@ def test_after_a_failed_hash_the_blocks_that_come_again_count():
     alerts.piece(0, 60)
     assert alerts.recorder.finish(70) == 60
     assert alerts.record.complete is True
-    assert alerts.rows(alerts.record.arrivals) == [(0, BLOCK, 50), (BLOCK, BLOCK, 40)]
+    assert alerts.rows(alerts.record.written) == [(0, BLOCK, 50), (BLOCK, BLOCK, 40)]
     assert alerts.rows(alerts.record.deliverable) == [(0, 2 * BLOCK, 60)]
     assert alerts.record.notes == [
         "1 times a piece failed its hash (1 pieces); 32768 bytes that came before do not count "
-        "as arrived"
+        "as written"
     ]
 
 
@@ -161,7 +161,7 @@ def test_after_a_failed_hash_blocks_that_stood_keep_their_time():
     alerts.piece(0, 50)
     alerts.recorder.finish(60)
     assert alerts.record.complete is True
-    assert alerts.rows(alerts.record.arrivals) == [(0, BLOCK, 10), (BLOCK, BLOCK, 40)]
+    assert alerts.rows(alerts.record.written) == [(0, BLOCK, 10), (BLOCK, BLOCK, 40)]
     assert alerts.rows(alerts.record.deliverable) == [(0, 2 * BLOCK, 50)]
 
 
@@ -175,7 +175,7 @@ def test_a_piece_that_fails_twice_and_is_verified_before_it_is_written():
     alerts.piece(0, 220)
     alerts.block(0, 1, 230)
     assert alerts.recorder.finish(220) == 230
-    assert alerts.rows(alerts.record.arrivals) == [(0, BLOCK, 210), (BLOCK, BLOCK, 230)]
+    assert alerts.rows(alerts.record.written) == [(0, BLOCK, 210), (BLOCK, BLOCK, 230)]
     assert alerts.rows(alerts.record.deliverable) == [(0, 2 * BLOCK, 230)]
     assert alerts.record.notes[0].startswith("2 times a piece failed its hash (1 pieces); 65536 ")
 
@@ -200,7 +200,7 @@ def test_blocks_noted_together_leave_what_blocks_noted_singly_leave(blocks, cuts
         together.recorder._note_blocks(columns[:, 0], columns[:, 1], columns[:, 2])
     for name in ("_seen", "_missing", "_left", "_written_ns"):
         assert getattr(single.recorder, name) == getattr(together.recorder, name)
-    for log in ("arrivals", "deliverable"):
+    for log in ("written", "deliverable"):
         first, second = getattr(single.record, log), getattr(together.record, log)
         assert single.rows(first) == together.rows(second)
         assert (first.bytes_recorded, first.last_ns) == (second.bytes_recorded, second.last_ns)

@@ -165,7 +165,7 @@ def test_sequential_pieces_come_in_order_and_rarest_first_do_not(tmp_path):
         async with peers(tmp_path / piece_order, **options) as swarm:
             await swarm.prepare()
             (record,) = await swarm.fetch(await swarm.publish())
-            offset, _, _ = record.arrivals.columns()
+            offset, _, _ = record.written.columns()
             inversions = sum(a > b for a, b in pairwise(offset))
             return inversions / len(offset)
 

@@ -106,7 +106,8 @@ def check_published(published, seconds):
 def check_record(record, start_ns, end_ns, observes):
     assert (record.arrivals is not None) == observes.arrival
     assert (record.deliverable is not None) == observes.delivery
-    logs = [log for log in (record.arrivals, record.deliverable) if log is not None]
+    assert (record.written is not None) == observes.written
+    logs = [log for log in (record.arrivals, record.written, record.deliverable) if log is not None]
     assert record.complete is not False
     assert start_ns <= record.discovered_ns <= record.done_ns <= end_ns
     for log in logs:
@@ -115,6 +116,7 @@ def check_record(record, start_ns, end_ns, observes):
         assert start_ns + curve.time_to_percent(0) >= record.discovered_ns
         assert start_ns + curve.time_to_percent(100) <= record.done_ns
         assert log.last_ns <= record.done_ns
+        assert (curve.since_ns is not None) == (observes.sampled and log is record.arrivals)
         if log is record.deliverable:
             assert curve.prefix().complete
     assert record.connections_at_start is None or record.connections_at_start >= 0

@@ -151,7 +151,7 @@ def test_what_the_definitions_come_down_to_is_printed_for_what_was_raced(tmp_pat
     ]
     assert row(part, "resolution")[1:] == [
         "what one record takes; of done: 1 ms",
-        "what one record takes, and the poll interval of 100 ms; of done: 1 ms",
+        "the gap between samples; of done: 1 ms",
     ]
 
 

@@ -47,9 +47,9 @@ After its last run a peer stays until one scraper has had two complete answers a
 that began before the last run's end don't count, nor do those of `kube-probe`.
 
 With `--push-url` a peer also sends each finished run, after its results are accepted and before
-the peers meet for the next: all its final values, and the arrival and delivery curves with a point
-at the end of each 100 ms (wider where that would be more than {bins} points) and at each mark, each
-true at its own millisecond. The format is Prometheus' text with times, to `{path}`
+the peers meet for the next: all its final values, and its curves (arrival, written, delivery) with
+a point at the end of each 100 ms (wider where that would be more than {bins} points) and at each
+mark, each true at its own millisecond. The format is Prometheus' text with times, to `{path}`
 of VictoriaMetrics or whatever takes it; the address may end before that path. A push is repeated
 until it is taken, for at most {budget:g} s; a run that could not be sent is kept and sent with the
 next one, and at the end. Sending again sends the same samples. A failed push never fails a race.

@@ -67,7 +67,7 @@ def run_samples(sampler: Sampler, ended: Ended, curves: Mapping[str, Curve]) -> 
     found = [*sampler.peer_samples(t_ms), *sampler.ended_samples(ended, t_ms)]
     labels = (state.race_id, state.entrant, str(state.peer), result.run_id)
     if ended.start_wall_ns is not None:
-        for of, metric in (("arrival", table.ARRIVED), ("delivery", table.DELIVERED)):
+        for of, metric in table.BYTES.items():
             if of in curves:
                 points = curve_points(curves[of], ended.start_wall_ns)
                 found += [Sample(metric, labels, count, when) for when, count in points]

@@ -23,7 +23,7 @@ from swarmrace.metrics import table
 from swarmrace.metrics.progress import Held, Prefix
 from swarmrace.metrics.table import Metric, Sample
 from swarmrace.peer import PeerState
-from swarmrace.records import Mark, PeerResult, Transfer, Usage, Wire
+from swarmrace.records import CURVES, Mark, PeerResult, Transfer, Usage, Wire
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Counters, Record
 
@@ -37,8 +37,8 @@ class Ended:
     """The start stamp as Unix time in nanoseconds; None when this peer did not begin to fetch."""
     ended_wall_ns: int
     """When the result had been accepted."""
-    arrived_bytes: int
-    delivered_bytes: int
+    bytes: Mapping[str, int]
+    """By kind of curve (`records.CURVES`), what came."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class _Snapshot:
 
 
 def observed(result: PeerResult, curves: Mapping[str, Curve]) -> dict[str, Curve]:
-    """Return a leecher's curves of `arrival` and `delivery`, as far as the system observes them.
+    """Return a leecher's curves by their kind, as far as the system observes them.
 
     Args:
         result: the run's.
-        curves: what was stored with it, `arrivals` and `deliveries`.
+        curves: what was stored with it, by the names in `records.CURVES`.
     """
-    found, transfer = {}, result.transfer
-    if "arrivals" in curves:
-        found["arrival"] = curves["arrivals"]
+    transfer = result.transfer
+    kinds = ("arrival", "written")
+    found = {kind: curves[CURVES[kind]] for kind in kinds if CURVES[kind] in curves}
     if transfer is not None and transfer.longest_delivery_stall_seconds is not None:
         found["delivery"] = (curves.get("deliveries") or curves["arrivals"]).prefix()
     return found
@@ -89,7 +89,7 @@ class Sampler:
         self._wall_ns = wall_ns
         self._start: tuple[int, int] | None = None
         self._ended: list[Ended] = []
-        self._held: Held | None = None
+        self._held: dict[str, Held] = {}
         self._prefix: Prefix | None = None
         config = state.config
         self._options = config.scenario.entrants[config.entrant]
@@ -105,9 +105,7 @@ class Sampler:
         """
         start = None if result.transfer is None else self._on_the_wall(self.state.start_ns)
         totals = {name: curve.total_bytes for name, curve in curves.items()}
-        ended = Ended(
-            result, start, self._wall_ns(), totals.get("arrival", 0), totals.get("delivery", 0)
-        )
+        ended = Ended(result, start, self._wall_ns(), totals)
         self._ended.append(ended)
         return ended
 
@@ -161,7 +159,7 @@ class Sampler:
         if result.role == "leecher":
             right = transfer is not None and transfer.verified
             found.append(of(table.VERIFIED, run, result.size_bytes if right else 0))
-            found += self._byte_samples(run, ended.arrived_bytes, ended.delivered_bytes)
+            found += self._byte_samples(run, ended.bytes)
         if transfer is not None and ended.start_wall_ns is not None:
             found += self._transfer_samples(run, transfer, ended.start_wall_ns)
         found += self._cost_samples(run, result.wire, result.usage)
@@ -200,37 +198,39 @@ class Sampler:
             return found
         found.append(of(table.VERIFIED, run.id, 0))
         if snapshot.record is None:
-            self._held = self._prefix = None
-            return found + self._byte_samples(run.id, 0, 0)
+            self._held, self._prefix = {}, None
+            return found + self._byte_samples(run.id, {})
         return found + self._progress_samples(snapshot, run, snapshot.record)
 
     def _progress_samples(self, snapshot: _Snapshot, run: Run, record: Record) -> list[Sample]:
         """The transfer in flight: bytes, and the marks crossed so far."""
         of = self._of
-        if self._held is None or self._prefix is None:
-            self._held, self._prefix = Held(run.size_bytes), Prefix(run.size_bytes)
+        if self._prefix is None:
+            self._held = {kind: Held(run.size_bytes) for kind in ("arrival", "written")}
+            self._prefix = Prefix(run.size_bytes)
         held, prefix, last_ns = self._held, self._prefix, 0
-        if record.arrivals is not None:
-            held.update(record.arrivals)
-            last_ns = record.arrivals.last_ns
+        for kind, log in (("arrival", record.arrivals), ("written", record.written)):
+            if log is not None:
+                held[kind].update(log)
+                last_ns = max(last_ns, log.last_ns)
         if record.deliverable is not None:
             prefix.update(record.deliverable)
             last_ns = max(last_ns, record.deliverable.last_ns)
-        found = self._byte_samples(run.id, held.bytes, prefix.bytes)
+        came: dict[str, Held | Prefix] = {**held, "delivery": prefix}
+        found = self._byte_samples(run.id, {kind: each.bytes for kind, each in came.items()})
         unlogged = record.unlogged_duplicates
         if record.arrivals is not None and record.arrivals.offsets_known and unlogged is not None:
-            found.append(of(table.DUPLICATE, run.id, held.duplicate_bytes + unlogged))
+            found.append(of(table.DUPLICATE, run.id, held["arrival"].duplicate_bytes + unlogged))
         start_ns, wall_ns = record.start_ns, snapshot.start_wall_ns
         if start_ns is None or wall_ns is None:
             return found
         if record.done_ns is None and snapshot.stage == "race":
             waited_ns = snapshot.now_ns - max(last_ns, start_ns)
             found.append(of(table.SINCE_BYTE, run.id, max(0, waited_ns) / 1e9))
-        marks = {"arrival": held.marks, "delivery": prefix.marks}
         instants = [(table.START, (), start_ns)]
         instants += [(table.DISCOVERED, (), record.discovered_ns), (table.DONE, (), record.done_ns)]
-        for name, crossed in marks.items():
-            instants += [(table.MARK, (name, f"{p:g}"), t_ns) for p, t_ns in crossed.items()]
+        for kind, each in came.items():
+            instants += [(table.MARK, (kind, f"{p:g}"), t_ns) for p, t_ns in each.marks.items()]
         for metric, labels, t_ns in instants:
             if t_ns is not None:
                 found.append(of(metric, run.id, _at(wall_ns, (t_ns - start_ns) / 1e9), *labels))
@@ -246,11 +246,13 @@ class Sampler:
         if transfer.duplicate_bytes is not None:
             found.append(of(table.DUPLICATE, run, transfer.duplicate_bytes))
         stalls = {
-            "arrival": transfer.longest_stall_seconds if self._observes.arrival else None,
+            "arrival": transfer.longest_stall_seconds,
+            "written": transfer.longest_written_stall_seconds,
             "delivery": transfer.longest_delivery_stall_seconds,
         }
         marks: dict[str, list[Mark]] = {
             "arrival": transfer.arrival,
+            "written": transfer.written,
             "delivery": transfer.delivery,
         }
         for name, seconds in stalls.items():
@@ -274,14 +276,13 @@ class Sampler:
             found.append(self._of(table.PAYLOAD, run, size_bytes))
         return found
 
-    def _byte_samples(self, run: str, arrived: int, delivered: int) -> list[Sample]:
-        """Only what the system observes: nothing is filled in from the other."""
-        found = []
-        if self._observes.arrival:
-            found.append(self._of(table.ARRIVED, run, arrived))
-        if self._observes.delivery:
-            found.append(self._of(table.DELIVERED, run, delivered))
-        return found
+    def _byte_samples(self, run: str, came: Mapping[str, int]) -> list[Sample]:
+        """Only what the system observes: nothing is filled in from another kind."""
+        return [
+            self._of(metric, run, came.get(kind, 0))
+            for kind, metric in table.BYTES.items()
+            if getattr(self._observes, kind)
+        ]
 
     def _cost_samples(self, run: str, wire: Wire | None, usage: Usage | None) -> list[Sample]:
         figures: list[tuple[Metric, float | None]] = []

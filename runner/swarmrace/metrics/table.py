@@ -22,7 +22,8 @@ LABELS: Final[dict[str, str]] = {
     "peer": "the peer's index in its entrant's swarm, from 0",
     "run": "the run's id, its position in the race and its entrant (`003-codex`); empty between "
     "runs",
-    "of": "`arrival` (a byte is held, in any order) or `delivery` (the verified prefix)",
+    "of": "`arrival` (received, in any order), `written` (written by the node, in any order) or "
+    "`delivery` (the verified prefix)",
     "percent": "0 (the first byte), 1, 10, 50, 90 or 100 % of the payload",
     "stage": "one of a peer's stages (docs/methodology.md)",
     "reason": "why a run failed for this peer (docs/results-format.md)",
@@ -69,7 +70,13 @@ ARRIVED = Metric(
     "swarmrace_arrived_bytes_total",
     "counter",
     "bytes",
-    "Payload bytes that this leecher's node holds, each counted once.",
+    "Payload bytes that this leecher has received, each counted once.",
+)
+WRITTEN = Metric(
+    "swarmrace_written_bytes_total",
+    "counter",
+    "bytes",
+    "Payload bytes that this leecher's node has written, each counted once.",
 )
 DELIVERED = Metric(
     "swarmrace_delivered_bytes_total",
@@ -280,8 +287,11 @@ PUSHES = Metric(
     served="peer",
 )
 
+BYTES: Final = {"arrival": ARRIVED, "written": WRITTEN, "delivery": DELIVERED}
+"""By kind of curve, the metric of its bytes."""
+
 METRICS: Final[tuple[Metric, ...]] = (
-    *(ARRIVED, DELIVERED, VERIFIED, DUPLICATE, PAYLOAD),
+    *(ARRIVED, WRITTEN, DELIVERED, VERIFIED, DUPLICATE, PAYLOAD),
     *(START, DISCOVERED, MARK, DONE, START_LAG, PUBLISH),
     *(SINCE_BYTE, STALL),
     *(WIRE_SENT, WIRE_RECEIVED, SYSTEM_SENT, SYSTEM_RECEIVED, SYSTEM_FIGURE, CONNECTIONS),

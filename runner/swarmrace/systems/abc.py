@@ -125,7 +125,11 @@ class Observes:
     written: bool = False
     """A byte is written when the leecher's node has handed it to its disk, in any order."""
     poll_seconds: float = 0.0
-    """How long a record may lie behind what it records, where the system is polled."""
+    """How long a record of a plain `ByteLog` may lie behind what it records, where the system is
+    polled; done's resolution where it shows no bytes."""
+    sampled: bool = False
+    """Whether arrival is a `recording.samples.SampledLog`: its resolution is then the gaps between
+    samples, a poll's interval included."""
     upload: bool = True
     """Whether a publish takes the payload in (reads, hashes or moves it), so that file size over
     publish is a speed. One that only starts to listen does not."""

@@ -187,6 +187,7 @@ def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
     return replace(
         told,
         **{kind: any(getattr(transfer, kind) for transfer in transfers) for kind in CURVES},
+        sampled=told.sampled and any(transfer.arrival for transfer in transfers),
         unit=next((transfer.unit for transfer in transfers if transfer.unit), told.unit),
     )
 
@@ -209,6 +210,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         uploads=observes.upload,
         in_order=observes.in_order,
         unit=observes.unit,
+        sampled=observes.sampled,
         poll_seconds=observes.poll_seconds,
         resolution_seconds=done_resolution(side),
         meanings=_meanings(spec, side.options) if spec else {},

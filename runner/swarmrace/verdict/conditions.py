@@ -170,8 +170,8 @@ def _kind(entrant: EntrantVerdict, kind: str, observed: bool) -> str:
 
 
 def _resolution(entrant: EntrantVerdict) -> str:
-    text = "what one record takes"
-    if entrant.poll_seconds:
+    text = "the gap between samples" if entrant.sampled else "what one record takes"
+    if entrant.poll_seconds and not entrant.sampled:
         text += f", and the poll interval of {format_seconds(entrant.poll_seconds)}"
     if entrant.resolution_seconds is not None:
         text += f"; of done: {format_seconds(entrant.resolution_seconds)}"

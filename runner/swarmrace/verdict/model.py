@@ -330,6 +330,8 @@ class EntrantVerdict(Model):
     in_order: bool
     unit: str
     """What one record of its marks is."""
+    sampled: bool = False
+    """Whether arrival is sampled, so that its resolution is the gaps between samples."""
     poll_seconds: float
     resolution_seconds: float | None
     """Of done: the median of its runs'."""

@@ -1,4 +1,4 @@
-"""BitTorrent by libtorrent: every block of every leecher timed.
+"""BitTorrent by libtorrent: received payload sampled, every block's write timed.
 
 `SPEC` loads nothing heavy; libtorrent is imported when a system is created or its options are
 checked. Importing this package starts no thread, so a parent may load it and fork.
@@ -25,8 +25,10 @@ def _create(context: Context, options: BitTorrentOptions) -> System:
 def _observes(options: BitTorrentOptions) -> Observes:
     return Observes(
         arrival=True,
+        written=True,
         delivery=True,
-        unit="block of 16 KiB",
+        unit="sample of received payload",
+        sampled=True,
         in_order=options.piece_order == "sequential",
     )
 
@@ -38,7 +40,8 @@ def _means(options: BitTorrentOptions) -> Meanings:
         published="the tracker has answered the announce of a complete seeder; making the torrent "
         "and its check are in it, and timed apart",
         discovered="the metadata is complete (BEP 9)" if not torrent else "the file is read",
-        arrival="block of 16 KiB written",
+        arrival="received from the socket, by libtorrent's count, sampled",
+        written="block of 16 KiB written",
         delivery="verified prefix: pieces that passed their hash and are written",
         comparable_by="pieceOrder: sequential",
         done="the last piece is verified and its last block written",

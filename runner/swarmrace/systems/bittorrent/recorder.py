@@ -1,8 +1,8 @@
-"""From libtorrent's alerts to a `Record`: every block's arrival, every piece's verification.
+"""From libtorrent's alerts to a `Record`: every block's write, every piece's verification.
 
-A `block_finished_alert` is stamped when the node has written the block: that is its arrival here.
-A `piece_finished_alert` is stamped when the piece has passed its hash. A piece is deliverable once
-both hold: it is verified and all its blocks are written.
+A `block_finished_alert` is stamped when the node has written the block, a `piece_finished_alert`
+when the piece has passed its hash. A piece is deliverable once both hold: it is verified and all
+its blocks are written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Recorder:
     """Fills one `Record`. Give `handlers` to `Session.listening`.
 
     Args:
-        record: gets arrivals, deliveries and notes.
+        record: gets what was written, deliveries and notes.
     """
 
     def __init__(self, record: Record) -> None:
@@ -32,8 +32,8 @@ class Recorder:
         self._size = record.size_bytes
         self.blocks = -(-self._size // BLOCK_BYTES)
         # Duplicates are recorded too; the curve keeps the first.
-        self._arrivals = ByteLog(self.blocks + self.blocks // 16)
-        record.arrivals = self._arrivals
+        self._written = ByteLog(self.blocks + self.blocks // 16)
+        record.written = self._written
         self._piece_bytes = 0
         self._early: list[tuple[str, int, int, int]] = []
         self._seen = bytearray(self.blocks)
@@ -131,7 +131,7 @@ class Recorder:
         if not payload.all():
             index, piece, t_ns = index[payload], piece[payload], t_ns[payload]
         offset = index * BLOCK_BYTES
-        self._arrivals.record_many(offset, np.minimum(BLOCK_BYTES, self._size - offset), t_ns)
+        self._written.record_many(offset, np.minimum(BLOCK_BYTES, self._size - offset), t_ns)
         seen = np.frombuffer(self._seen, dtype=np.uint8)
         index, first = np.unique(index, return_index=True)
         new = seen[index] == 0
@@ -172,7 +172,7 @@ class Recorder:
         left = self._size - offset
         if left <= 0:
             return  # padding (BEP 47) is no payload
-        self._arrivals.record(offset, BLOCK_BYTES if left >= BLOCK_BYTES else left, t_ns)
+        self._written.record(offset, BLOCK_BYTES if left >= BLOCK_BYTES else left, t_ns)
         if self._seen[index]:
             return
         self._seen[index] = 1
@@ -216,7 +216,7 @@ class Recorder:
         single blocks, so after a failure only the wrong ones are fetched again). Not before all
         writes have ended: a piece can pass before its blocks are written."""
         delivered = self._left[piece] == 0
-        offset, _, t_ns = self._arrivals.columns()
+        offset, _, t_ns = self._written.columns()
         first = piece * self._per_piece
         for index in range(first, first + self._blocks_in(piece)):
             times = t_ns[offset == index * BLOCK_BYTES]
@@ -229,8 +229,8 @@ class Recorder:
             self._deliver(piece)
 
     def _drop_broken(self) -> None:
-        """Replace the arrivals by those without the blocks that failed."""
-        offset, length, t_ns = self._arrivals.columns()
+        """Replace the log by one without the blocks that failed."""
+        offset, length, t_ns = self._written.columns()
         keep = np.ones(len(offset), dtype=bool)
         for piece, failed_ns in self._broken.items():
             start = piece * self._piece_bytes
@@ -244,10 +244,10 @@ class Recorder:
         for row in np.flatnonzero(keep).tolist():
             clean.record(int(offset[row]), int(length[row]), int(t_ns[row]))
         dropped = int(length[~keep].sum())
-        self._arrivals = self._record.arrivals = clean
+        self._written = self._record.written = clean
         self._record.notes.append(
             f"{self._broken_times} times a piece failed its hash ({len(self._broken)} pieces); "
-            f"{dropped} bytes that came before do not count as arrived"
+            f"{dropped} bytes that came before do not count as written"
         )
 
     def _blocks_in(self, piece: int) -> int:

@@ -20,6 +20,7 @@ from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.bittorrent import BLOCK_BYTES, memory, profiles, torrent, watch
 from swarmrace.systems.bittorrent.recorder import Recorder
+from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
 
 FLUSH_SECONDS = 10.0
@@ -115,12 +116,13 @@ class BitTorrent(System):
         await self._ready().refresh()
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
-        """Fetch by the first reference; each block is recorded when it has been written."""
+        """Fetch by the first reference; sample received payload, record each block's write."""
         session = self._ready()
         params = self._parameters(references)
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
         recorder = Recorder(record)
+        sampler = PayloadSampler(record)
         record.unlogged_duplicates = None  # libtorrent drops a block it has without an alert
         redundant_bytes = session.redundant_bytes
         steps_ns = session.clock_steps_ns
@@ -135,6 +137,7 @@ class BitTorrent(System):
                 session.expecting([lt.metadata_received_alert], watch.stamp) as metadata,
             ):
                 self._handle = session.add(params)
+                sampler.start(self._handle)
                 if params.ti is not None:
                     record.discovered()
                 else:
@@ -147,10 +150,13 @@ class BitTorrent(System):
                 await self._flush(session, recorder)
                 if session.defect is not None:
                     raise session.defect
-                record.done(recorder.finish(finished_ns))
+                done_ns = recorder.finish(finished_ns)
+                record.done(done_ns)
+                await asyncio.to_thread(sampler.finish, done_ns)
                 await session.refresh()
                 record.unlogged_duplicates = session.redundant_bytes - redundant_bytes
         except BaseException:
+            await asyncio.to_thread(sampler.stop)
             self._forget()
             raise
         finally:

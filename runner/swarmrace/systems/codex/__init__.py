@@ -39,7 +39,13 @@ def _observes(options: CodexOptions) -> Observes:
     every = f"poll every {options.poll_seconds * 1000:g} ms"
     reports = _may_report_progress(options)
     unit = every if reports else f"{every} of the node's space (done only)"
-    return Observes(arrival=reports, delivery=False, unit=unit, poll_seconds=options.poll_seconds)
+    return Observes(
+        arrival=reports,
+        delivery=False,
+        unit=unit,
+        poll_seconds=options.poll_seconds,
+        sampled=reports,
+    )
 
 
 _STREAM = Meanings(

@@ -9,6 +9,7 @@ from typing import Any
 
 from swarmrace.arrivals import ByteLog
 from swarmrace.errors import Reason, TransferError
+from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Digest, Record
 from swarmrace.systems.codex.api import Api, Manifest, Space, UnreachableError
 
@@ -151,10 +152,11 @@ class Background:
 
     async def _by_progress(self, api: Api, cid: str, manifest: Manifest, record: Record) -> None:
         assert manifest.download_id is not None
-        log = record.arrivals = ByteLog(4096, offsets_known=False)
+        log = record.arrivals = SampledLog(self.size_bytes)
         ended_ns: int | None = None
         while True:
             await self._tick(record)
+            asked_ns = record.clock.now_ns()
             try:
                 answer = await api.progress(cid, manifest.download_id)
                 t_ns = record.clock.now_ns()
@@ -168,7 +170,8 @@ class Background:
             except UnreachableError:
                 self.unanswered += 1
                 continue
-            self._note(log, self.size_bytes if whole else held, t_ns)
+            self._held = max(self._held, self.size_bytes if whole else held)
+            log.sample(self._held, asked_ns, t_ns)
             if whole:
                 record.done(t_ns)
                 return
@@ -207,11 +210,6 @@ class Background:
         """Say so if the node knew the manifest without taking any block: it has had it before."""
         if not self._grown_blocks:
             raise held_beforehand(cid, self.size_bytes, self._grown_bytes)
-
-    def _note(self, log: ByteLog, held: int, t_ns: int) -> None:
-        if held > self._held:
-            log.record(self._held, held - self._held, t_ns)
-            self._held = held
 
     async def _tick(self, record: Record) -> None:
         """Return every `poll_seconds`, at once the first time; skip what a slow answer overran."""

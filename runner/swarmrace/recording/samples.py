@@ -1,0 +1,83 @@
+"""A log of running totals that are sampled: what was there at each look, and between which looks.
+
+A system that only says how many payload bytes it has received is asked again and again. Such a log
+knows of each byte the look that first showed it and the look before, which did not: it came between
+the two. So resolution is the real gap between two samples, and a stall claims only the span between
+samples that were equal.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+
+from swarmrace.arrivals import ByteLog, Curve
+
+
+class SampledLog(ByteLog):
+    """Running totals of payload bytes, in the order of asking.
+
+    A total may fall: bytes that turn out to be redundant or wrong never arrived. What is read while
+    the transfer runs (`bytes_recorded`, `since`) is the highest total so far; `curve` takes such
+    bytes out again.
+
+    Args:
+        size_bytes: the payload's size; what is beyond it counts for nothing.
+    """
+
+    __slots__ = ("_samples", "size_bytes", "total")
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(4096, offsets_known=False)
+        self.size_bytes = size_bytes
+        self.total = 0
+        """The last total as it was sampled."""
+        self._samples = array("q")
+
+    def sample(self, total: int, asked_ns: int, answered_ns: int) -> None:
+        """Note that `total` was the answer to a question asked at `asked_ns`.
+
+        Args:
+            total: bytes received so far, less those known to be redundant or wrong.
+            asked_ns: just before asking: what is not in `total` came later than that.
+            answered_ns: just after the answer: what is in `total` came before that.
+        """
+        samples = self._samples
+        if len(samples) >= 6 and samples[-1] == samples[-4] == total:
+            del samples[-3:]  # of equal samples the first and the last say all
+        samples.extend((asked_ns, answered_ns, total))
+        self.total = total
+        new = min(total, self.size_bytes) - self.bytes_recorded
+        if new > 0:
+            self.record(self.bytes_recorded, new, answered_ns)
+
+    def complete_at(self, t_ns: int) -> None:
+        """Note that every byte was there at `t_ns`, whatever was sampled after that."""
+        samples = self._samples
+        while samples and samples[-2] >= t_ns:
+            del samples[-3:]
+        samples.extend((t_ns, t_ns, self.size_bytes))
+        self.total = self.size_bytes
+        if left := self.size_bytes - self.bytes_recorded:
+            self.record(self.bytes_recorded, left, t_ns)
+        self.last_ns = min(self.last_ns, t_ns)
+
+    def curve(self, start_ns: int, size_bytes: int) -> Curve:
+        """Return the curve from `start_ns` on: the running minimum of the totals from the end.
+
+        It never falls, and it ends at the file size where the last total did.
+        """
+        asked, answered, total = np.array(self._samples, dtype=np.int64).reshape(-1, 3).T
+        held = np.minimum.accumulate(total[::-1])[::-1].clip(0, size_bytes)
+        before = np.concatenate(([0], held[:-1]))[: len(held)]
+        since = np.concatenate(([min(start_ns, asked[0])], asked[:-1])) if len(asked) else asked
+        grew = held > before
+        return Curve(
+            before[grew],
+            (held - before)[grew],
+            answered[grew] - start_ns,
+            size_bytes,
+            offsets_known=False,
+            since_ns=since[grew] - start_ns,
+        )
