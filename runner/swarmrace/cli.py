@@ -88,6 +88,31 @@ def main(debug: bool) -> None:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
+def _print_explanation(ctx: click.Context, _: click.Parameter, word: str | None) -> None:
+    if word is None or ctx.resilient_parsing:
+        return
+    from swarmrace.verdict.explain import explain
+
+    try:
+        click.echo(explain(word))
+    except KeyError as error:
+        raise click.BadParameter(error.args[0], param_hint="--explain") from error
+    ctx.exit()
+
+
+_full = click.option(
+    "--full", is_flag=True, help="Print all of the verdict: figures, runs, settings."
+)
+_explain = click.option(
+    "--explain",
+    metavar="WORD",
+    is_eager=True,
+    expose_value=False,
+    callback=_print_explanation,
+    help="Only print what a word of the verdict means.",
+)
+
+
 @main.command()
 @click.argument("scenario", type=SCENARIO_FILE)
 @click.option(
@@ -109,20 +134,23 @@ def main(debug: bool) -> None:
     "are set]",
 )
 @click.option("--attempt", type=click.IntRange(1), help="Override the scenario's attempt.")
+@_full
+@_explain
 def run(
     scenario: Path,
     results: Path,
     work_dir: Path | None,
     namespaces: bool | None,
     attempt: int | None,
+    full: bool,
 ) -> None:
-    """Race SCENARIO on this machine and print the verdict.
+    """Race SCENARIO on this machine and print the verdict; progress goes to standard error.
 
     A matrix is raced cell by cell. Ctrl-C ends the race and keeps what was measured.
     """
     from swarmrace.local.command import race
 
-    sys.exit(race(scenario, results, work_dir, namespaces, attempt))
+    sys.exit(race(scenario, results, work_dir, namespaces, attempt, full=full))
 
 
 @main.command()
@@ -157,11 +185,13 @@ def plan(scenario: Path, format_: str, write: Path | None) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--format", "format_", type=_FORMAT, default="text", show_default=True)
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture too.")
-def show(folder: Path, format_: str, svg: Path | None) -> None:
+@_full
+@_explain
+def show(folder: Path, format_: str, svg: Path | None, full: bool) -> None:
     """Print the verdict of the results in FOLDER again."""
     from swarmrace.verdict import command
 
-    sys.exit(command.show(folder, as_json=format_ == "json", svg=svg))
+    sys.exit(command.show(folder, full=full, as_json=format_ == "json", svg=svg))
 
 
 @main.command()

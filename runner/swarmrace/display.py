@@ -34,11 +34,14 @@ class _Console(Console):
             raise SystemExit(Exit.READER_GONE) from None
 
 
-def make_console() -> Console:
-    """Return the console of a command. What it prints may come from a node, a path or a peer, so
-    nothing in it is markup: `[/ip4/…]` is text."""
-    width = None if sys.stdout.isatty() else WIDTH
-    return _Console(width=width, markup=False, emoji=False, highlight=False)
+def make_console(*, stderr: bool = False) -> Console:
+    """Return the console of a command; that of standard error is for progress.
+
+    What it prints may come from a node, a path or a peer, so nothing in it is markup: `[/ip4/…]`
+    is text.
+    """
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else WIDTH
+    return _Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 class Display(Protocol):

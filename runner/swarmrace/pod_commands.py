@@ -192,10 +192,10 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
                 _read_token(token_file),
                 folder,
                 timeout_seconds=timeout_seconds,
-                watch=Guarded(Lines(console)).update,
+                watch=Guarded(Lines(make_console(stderr=True))).update,
             )
         )
-        code = command.show(folder, console=console)
+        code = command.show(folder, full=True, console=console)
         if status.get("stopped"):  # which a full disk may have kept out of the folder
             raise InfrastructureError(f"the race was stopped: {status['stopped']}")
         sys.exit(code)

@@ -60,7 +60,7 @@ class Race:
         self.work = work or folder / "work"
         self.work.mkdir(exist_ok=True)
         self.log = folder / "output.txt"
-        command = [sys.executable, "-m", "swarmrace", "run", str(scenario)]
+        command = [sys.executable, "-m", "swarmrace", "run", str(scenario), "--full"]
         command += ["--results", str(self.results), "--work-dir", str(self.work), *arguments]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)

@@ -81,8 +81,8 @@ def test_show_prints_the_same_verdict_again(tmp_path, run_cli):
     scenario = racing.scenario_file(tmp_path, {"a": QUICK}, repetitions=2)
     with racing.race(tmp_path, scenario) as race:
         assert race.end() == 0, race.output()
-        first = run_cli("show", str(race.folder))
-        again = run_cli("show", str(race.folder))
+        first = run_cli("show", "--full", str(race.folder))
+        again = run_cli("show", "--full", str(race.folder))
         assert first.exit_code == again.exit_code == 0
         assert first.stdout == again.stdout
         assert first.stdout in race.output()

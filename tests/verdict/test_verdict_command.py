@@ -7,8 +7,9 @@ import pytest
 from folder import build, scenario_of
 from rich.console import Console
 
+from swarmrace import results
 from swarmrace.errors import Exit, ResultsError
-from swarmrace.verdict import Verdict, command, render
+from swarmrace.verdict import Verdict, command, compute, render, short
 
 HTTP = {"kind": "http"}
 
@@ -77,3 +78,12 @@ def test_a_folder_that_cannot_be_written_is_still_shown(folder, capsys, monkeypa
 def test_what_is_no_folder(tmp_path):
     with pytest.raises(ResultsError, match="expected a results folder"):
         command.show(tmp_path)
+
+
+def test_what_fits_a_terminal_or_all_of_it(folder, capsys):
+    for full, page in ((False, short.text), (True, render.text)):
+        command.show(folder, full=full)
+        out = capsys.readouterr().out
+        assert [line.rstrip() for line in out.splitlines()] == page(
+            compute(results.load(folder))
+        ).splitlines()

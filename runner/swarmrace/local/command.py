@@ -31,8 +31,12 @@ def race(
     work_dir: Path | None,
     namespaces: bool | None,
     attempt: int | None,
+    *,
+    full: bool = False,
 ) -> int:
     """Race every cell of a scenario file.
+
+    Standard output gets the verdict only, `full` or what fits a terminal; standard error all else.
 
     Returns:
         130 when it was interrupted, otherwise the first cell's exit code that is not 0. A cell that
@@ -43,7 +47,7 @@ def race(
         ScenarioError, UnavailableError: nothing was started.
         NeverStartedError: a program failed its trial; no further cell is raced with it.
     """
-    console = make_console()
+    console = make_console(stderr=True)
     site = checks.Site(work_dir, results, namespaces)
     cells = checks.cells(scenario_file, site, attempt)
     if any(site.isolates(cell.scenario) for cell in cells) and not permitted_here():
@@ -56,7 +60,7 @@ def race(
         isolated = site.isolates(cell.scenario)
         played = doubles_among(cell.scenario.entrants)
         local = LocalRace(cell.scenario, name, results, work_dir, isolated, played, trials)
-        codes.append(_cell(console, local))
+        codes.append(_cell(console, local, full=full))
         if codes[-1] == Exit.INTERRUPTED:
             return Exit.INTERRUPTED
         if codes[-1] == Exit.INFRASTRUCTURE:
@@ -64,7 +68,7 @@ def race(
     return next((code for code in codes if code), Exit.OK)
 
 
-def _cell(console: Console, local: LocalRace) -> int:
+def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
     """Race one cell and print its verdict, or why it has none; return the exit code."""
     from swarmrace.verdict import command
 
@@ -80,7 +84,7 @@ def _cell(console: Console, local: LocalRace) -> int:
     measured = (folder / "race.json").exists() and not (interrupted and _only_interrupted(folder))
     if measured:
         try:
-            code = command.show(folder, console=console)
+            code = command.show(folder, full=full)
             with contextlib.suppress(OSError):  # the verdict is printed, and can be computed again
                 command.leave(folder)
         except SwarmraceError as error:

@@ -10,13 +10,18 @@ from rich.console import Console
 from swarmrace import atomic, results
 from swarmrace.display import make_console
 from swarmrace.errors import ResultsError
-from swarmrace.verdict import render
+from swarmrace.verdict import render, short
 from swarmrace.verdict.compute import compute
 from swarmrace.verdict.model import Verdict
 
 
 def show(
-    folder: Path, *, as_json: bool = False, svg: Path | None = None, console: Console | None = None
+    folder: Path,
+    *,
+    full: bool = True,
+    as_json: bool = False,
+    svg: Path | None = None,
+    console: Console | None = None,
 ) -> int:
     """Print the verdict of the results in `folder`, computed from its records.
 
@@ -24,6 +29,7 @@ def show(
 
     Args:
         folder: a results folder.
+        full: print all of it, or only what fits a terminal.
         as_json: print the JSON instead of the page.
         svg: write the page as a picture too.
         console: where to print; standard output, 100 columns wide when not a terminal, by default.
@@ -45,7 +51,7 @@ def show(
     else:
         if console is None:
             console = make_console()
-        render.show(verdict, console)
+        (render if full else short).show(verdict, console)
     return int(verdict.exit)
 
 

@@ -83,14 +83,14 @@ def tables(
     every = list(range(len(columns)))
     for fold in (False, True):
         whole = _figures(title, rows, columns, every, fold=fold)
-        if (wide and fold and ratio) or _width_of(whole) <= width:
+        if (wide and fold and ratio) or width_of(whole) <= width:
             yield Whole(whole)
             return
     count = len(entrants)
     for most in range(count, 0, -1):
         parts = [every[at : min(at + most, count)] for at in range(0, count, most)]
         folded = [_figures(title, rows, columns, part, fold=True) for part in parts]
-        if most == 1 or max(map(_width_of, folded)) <= width:
+        if most == 1 or max(map(width_of, folded)) <= width:
             break
     if ratio:
         folded.append(_figures(title, _with(rows, count), columns, [count], fold=True))
@@ -150,7 +150,7 @@ def _folded(words: str, width: int) -> str:
     return "\n".join(textwrap.wrap(words, most, break_on_hyphens=False))
 
 
-def _width_of(table: Table) -> int:
+def width_of(table: Table) -> int:
     """Return the columns that a table of figures needs."""
     return (
         sum(
@@ -177,5 +177,5 @@ class Whole:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table."""
-        width = max(options.max_width, _width_of(self.table) + _GAP)
+        width = max(options.max_width, width_of(self.table) + _GAP)
         yield from console.render(self.table, options.update(width=width, max_width=width))

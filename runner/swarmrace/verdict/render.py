@@ -23,7 +23,8 @@ from swarmrace.verdict.wording import RATIO_NOTE
 WIDTH = 100
 _T = TypeVar("_T")
 _MOST_BLOCKS = 20
-_COLOURS = {"met": "green", "missed": "red", "undecided": "yellow"}
+COLOURS = {"met": "green", "missed": "red", "undecided": "yellow"}
+INTERVAL_NOTE = Line("[…] is the 95 % confidence interval of the ratio.", "dim")
 
 
 def render(
@@ -37,6 +38,24 @@ def render(
         wide: tables may be wider, as in a file; else they are folded.
         full: with conditions and definitions; without, the picture's shorter page.
     """
+    yield from head(verdict)
+    for line in verdict.headline:
+        yield Line(line, "bold cyan")
+    for item in verdict.acceptance:
+        yield Line(f"Acceptance {item.text}", f"bold {COLOURS[item.verdict]}")
+    if any("[" in line for line in verdict.headline):
+        yield INTERVAL_NOTE
+    yield from _tables(verdict, width, wide=wide)
+    yield from _comparisons(verdict, width, wide=wide)
+    yield from _runs(verdict, width, wide=wide)
+    yield from _lines("Read before believing", flags(verdict))
+    yield from _lines("Broken or foreign files in the folder", verdict.faults)
+    if full:
+        yield from conditions(verdict)
+
+
+def head(verdict: Verdict) -> Iterator[RenderableType]:
+    """Yield what was raced, and whether to its end."""
     race = verdict.race
     yield Text(f"swarmrace verdict: {verdict.name}, race {verdict.race_id}", style="bold")
     if verdict.status != "finished":
@@ -51,19 +70,6 @@ def render(
         f"{'cold' if race['coldStart'] else 'warm'} starts, {verdict.backend}"
     )
     yield ""
-    for line in verdict.headline:
-        yield Line(line, "bold cyan")
-    for item in verdict.acceptance:
-        yield Line(f"Acceptance {item.text}", f"bold {_COLOURS[item.verdict]}")
-    if any("[" in line for line in verdict.headline):
-        yield Line("[…] is the 95 % confidence interval of the ratio.", "dim")
-    yield from _tables(verdict, width, wide=wide)
-    yield from _comparisons(verdict, width, wide=wide)
-    yield from _runs(verdict, width, wide=wide)
-    yield from _lines("Read before believing", _flags(verdict))
-    yield from _lines("Broken or foreign files in the folder", verdict.faults)
-    if full:
-        yield from conditions(verdict)
 
 
 def text(verdict: Verdict, *, width: int = WIDTH, wide: bool = True) -> str:
@@ -197,7 +203,8 @@ def _run(run: RunVerdict | None) -> str:
     return f"#{run.place} {duration(run.t100)}{last}"
 
 
-def _flags(verdict: Verdict) -> list[str]:
+def flags(verdict: Verdict) -> list[str]:
+    """Return each flag as a line."""
     return [f"{flag.entrant}: {flag.text}" if flag.entrant else flag.text for flag in verdict.flags]
 
 

@@ -40,14 +40,19 @@ def sentence(
         parts.append("not shown to differ")
     if found.has_interval and found.method in LOG_NORMAL:
         parts.append("the interval assumes log-normal times")
-    if last is not None and last.estimate is not None and not counted(last):
+    if (
+        last is not None
+        and last.estimate is not None
+        and not counted(last)
+        and not _same(last, found)
+    ):
         parts.append(f"last leecher {ratio_text(last)}")
     if found.both_failed:
         parts.append(f"both failed in {_of(found.both_failed, found.blocks + found.both_failed)}")
     parts += [text for side in (a, b) for text in _failures(side)]
     if why_not_paired:
         parts.append(f"not paired: {why_not_paired}")
-    if but_for:
+    if but_for and not reference:
         parts.append(f"equals but for one option, {but_for}")
     if reference:
         parts.append(f"{b.name} is a reference")
@@ -163,6 +168,11 @@ def _failures(side: Side) -> Iterator[str]:
     if not_raced:
         runs = sum(view.status != "missing" for view in side.views)
         yield f"{side.name} failed before the start in {not_raced} of {runs} runs"
+
+
+def _same(one: Ratio, other: Ratio) -> bool:
+    """Return whether two ratios read alike, as with one leecher."""
+    return ratio_text(one) == ratio_text(other)
 
 
 def _of(count: int, whole: int) -> str:
