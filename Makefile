@@ -2,6 +2,7 @@
 # make race SCENARIO=FILE          another scenario
 # make test                        set up what is needed and pass all tests
 # make bench                       the figures that the README shows
+# make results                     the tables in docs/results/, from the raw results beside them
 # make e2e                         scenarios/quick.yaml on the cluster in KUBECONFIG, from the image to nothing left
 # make e2e LOAD="kind load docker-image --name race"     how the image gets to its nodes (tests/e2e/image)
 # make e2e-faults                  lost pods, a lost tracker, no image, no room: results or refusals
@@ -27,7 +28,7 @@ CLUSTER := ../shared/cluster
 IMAGE ?= localhost/swarmrace:0.1.0
 export IMAGE BUILD LOAD START_SECONDS
 
-.PHONY: race test helm lint bench e2e lock clean
+.PHONY: race test helm lint bench results e2e lock clean
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
@@ -42,6 +43,9 @@ lint: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+results: $(VENV)/.ready-dev
+	@$(BIN)/python docs/results/tables.py
 
 helm: $(VENV)/.ready-dev
 	@if command -v helm >/dev/null || [ -x $(BIN)/helm ]; then :; \

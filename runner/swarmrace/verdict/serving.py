@@ -71,7 +71,8 @@ def _mean_connections(peer: PeerResult, seconds: float) -> float | None:
 
 
 def _whole(view: RunView) -> Sequence[PeerResult]:
-    """Return all peers' records of a run that was raced and left every one of them, else none."""
+    """Return all peers' records of a run that was raced and left every one of them, else none. A
+    single leecher has nobody to serve."""
     peers = list(view.record.peers.values())
     whole = len(peers) == len(view.record.run.seeders) + len(view.times)
-    return peers if whole and view.times else ()
+    return peers if whole and len(view.times) > 1 else ()
