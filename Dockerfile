@@ -44,6 +44,8 @@ ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
 ARG CREATED=unknown
+# What race.json says of the code that raced.
+ENV SWARMRACE_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="swarmrace" \
       org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
       org.opencontainers.image.licenses="MIT" \

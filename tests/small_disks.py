@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,34 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
         holder.wait()
         assert holder.stdout is not None
         holder.stdout.close()
+
+
+@contextlib.contextmanager
+def kept_full(folder: Path) -> Iterator[None]:
+    """Keep the disk that `folder` is on full: whatever is freed meanwhile is taken."""
+    ended = threading.Event()
+
+    def take() -> None:
+        number = 0
+        while not ended.wait(0.01):
+            found = os.statvfs(folder)
+            size = found.f_bavail * found.f_frsize
+            while size:
+                number += 1
+                try:
+                    with (folder / f"filler{number}").open("wb") as file:
+                        os.posix_fallocate(file.fileno(), 0, size)
+                    break
+                except OSError:  # others were faster: half of it then
+                    size //= 2
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def fill(folder: Path, leave_bytes: int = 0) -> Path:

@@ -188,10 +188,24 @@ def plan(scenario: Path, format_: str, write: Path | None) -> None:
 @_full
 @_explain
 def show(folder: Path, format_: str, svg: Path | None, full: bool) -> None:
-    """Print the verdict of the results in FOLDER again."""
+    """Print the verdict of the results in FOLDER again. Nothing is written into it."""
+    from swarmrace.integrity.verify import require
     from swarmrace.verdict import command
 
+    require(folder)
     sys.exit(command.show(folder, full=full, as_json=format_ == "json", svg=svg))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def verify(folder: Path) -> None:
+    """Say whether FOLDER is what its race left: hashes of all files, marks against curves."""
+    from swarmrace.integrity import verify as checking
+
+    report = checking.verify(folder)
+    for line in report.lines():
+        click.echo(line)
+    sys.exit(Exit.OK if report.sound else Exit.RESULTS)
 
 
 @main.command()

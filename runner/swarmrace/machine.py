@@ -5,10 +5,13 @@ Nothing heavy is imported: versions come from the installed packages' metadata.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
+import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from typing import Any
 from swarmrace import __version__
 from swarmrace.usage import cgroup_folders
 
+COMMIT_VARIABLE = "SWARMRACE_COMMIT"
+"""Set in images: the commit they were built from."""
 PACKAGES = ("libtorrent", "httpx", "httptools", "starlette", "uvicorn", "uvloop", "numpy", "scipy")
 """Packages whose version could show in a figure."""
 
@@ -33,6 +38,26 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str:
+    """Return the commit of the running code: what an image was built from, what `git describe`
+    says of a checkout (`-dirty` with changes), what pip recorded of a repository it installed from;
+    otherwise `unknown`."""
+    built = os.environ.get(COMMIT_VARIABLE)
+    if built:
+        return built
+    checkout = Path(__file__).parents[2]
+    if (checkout / ".git").exists():
+        command = ["git", "-c", "safe.directory=*", "-C", str(checkout)]
+        command += ["describe", "--always", "--dirty", "--tags", "--abbrev=12"]
+        with suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            return done.stdout.strip() or "unknown"
+    with suppress(metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        source = metadata.distribution("swarmrace").read_text("direct_url.json")
+        return str(json.loads(source or "")["vcs_info"]["commit_id"])
+    return "unknown"
 
 
 def machine(folder: Path | None = None) -> dict[str, Any]:

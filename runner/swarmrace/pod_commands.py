@@ -180,6 +180,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
 
     from swarmrace import fetch as fetching
     from swarmrace.display import Guarded, Lines, make_console
+    from swarmrace.integrity.verify import require
     from swarmrace.verdict import command
 
     console = make_console()
@@ -195,6 +196,7 @@ def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seco
                 watch=Guarded(Lines(make_console(stderr=True))).update,
             )
         )
+        require(folder)
         code = command.show(folder, full=True, console=console)
         if status.get("stopped"):  # which a full disk may have kept out of the folder
             raise InfrastructureError(f"the race was stopped: {status['stopped']}")

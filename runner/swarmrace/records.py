@@ -314,6 +314,8 @@ class RaceInfo(Model):
     backend: str
     """`local`, `local with network namespaces`, `kubernetes`."""
     created_utc: str
+    commit: str = ""
+    """Of the swarmrace that raced (`machine.commit`); empty in formats 1 and 2."""
     versions: dict[str, str]
     machine: dict[str, Any]
     status: Literal["running", "finished", "interrupted", "stopped"] = "running"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from racing import Race, race, scenario_file, wait_for
 
-from small_disks import fill, needs_root, small_disk
+from small_disks import kept_full, needs_root, small_disk
 from swarmrace.errors import Exit
 
 HTTP = {"h": {"kind": "http"}, "i": {"kind": "http"}}
@@ -34,8 +34,8 @@ def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
         race(tmp_path, scenario, work=disk) as running,
     ):
         wait_for(lambda: closed(running), "the first run")
-        fill(disk)
-        assert running.end() == Exit.INFRASTRUCTURE
+        with kept_full(disk):
+            assert running.end() == Exit.INFRASTRUCTURE
         output, found = running.output(), closed(running)
         assert found[0]["failure"] is None
         reasons = [run["failure"] and run["failure"]["reason"] for run in found]
@@ -49,18 +49,19 @@ def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
         assert "swarmrace: the race was stopped: " in output.splitlines()[-2], output
         verdict = json.loads((running.folder / "verdict.json").read_text())
         assert {run["status"] for run in verdict["runs"]} == {"counted", "missing"}
-        assert list(disk.iterdir()) == [disk / "filler"], "nothing is left"
+        left = [path.name for path in disk.iterdir() if not path.name.startswith("filler")]
+        assert left == [], "nothing is left"
 
 
 def test_a_full_results_disk_stops_the_race_and_says_so(tmp_path):
     scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=30)
     with (
-        small_disk(tmp_path / "disk", "size=30m") as disk,
+        small_disk(tmp_path / "disk", "size=80m") as disk,
         race(tmp_path, scenario, results=disk) as running,
     ):
         wait_for(lambda: closed(running), "the first run")
-        fill(disk)
-        assert running.end() == Exit.INFRASTRUCTURE
+        with kept_full(disk):
+            assert running.end() == Exit.INFRASTRUCTURE
         output = running.output()
         assert "no space left; make room" in output
         assert output.index("! ") < output.index("swarmrace verdict"), "said while it races"

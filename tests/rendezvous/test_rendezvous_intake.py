@@ -286,6 +286,7 @@ def test_the_listing_holds_every_finished_file_and_nothing_private(tmp_path):
             (tmp_path / "etc").symlink_to("/etc")
             listed = {file["path"]: file for file in await clients[0].files()}
             assert set(listed) == {
+                "manifest.json",
                 "race.json",
                 f"runs/{RUN}/a-1.json",
                 f"runs/{RUN}/a-1.arrivals.npz",

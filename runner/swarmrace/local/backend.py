@@ -398,8 +398,8 @@ def _free_port(layout: Layout) -> int:
 
 
 def _remove_empty(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.stat().st_size == 0:
-            file.unlink()
     with contextlib.suppress(OSError):
+        for file in folder.iterdir():
+            if file.stat().st_size == 0:
+                file.unlink()
         folder.rmdir()

@@ -70,6 +70,7 @@ def race(
 
 def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
     """Race one cell and print its verdict, or why it has none; return the exit code."""
+    from swarmrace.integrity import manifest
     from swarmrace.verdict import command
 
     folder, failure, interrupted, code = local.folder(), None, False, Exit.OK
@@ -87,6 +88,7 @@ def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
             code = command.show(folder, full=full)
             with contextlib.suppress(OSError):  # the verdict is printed, and can be computed again
                 command.leave(folder)
+                manifest.extend(folder)
         except SwarmraceError as error:
             failure = failure or error
     if failure is not None:

@@ -87,6 +87,11 @@ class Conductor:
         self._save()
         self._advance()
 
+    def handed_in(self, run_id: str) -> None:
+        """Note that a peer has handed in a file of a run; late ones must not miss in the list."""
+        if run_id in self.closed:
+            self.store.write_manifest(complete=self._finished)
+
     @property
     def over(self) -> bool:
         """Whether every run is closed."""
@@ -379,6 +384,7 @@ class Conductor:
             self.store.write_run(self.closed[run.id])
             self._count_strikes(self.closed[run.id])
         self.flight = None
+        self.store.write_manifest()
         self._save()
         self._waiters.wake_run(run.id)
 
@@ -447,6 +453,7 @@ class Conductor:
                 status="stopped" if self.stopped else status,
                 stopped_by=self.stopped,
             )
+            self.store.write_manifest(complete=True)
             self._finished = True
 
     def _stage(self) -> str:

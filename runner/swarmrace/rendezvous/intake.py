@@ -82,9 +82,12 @@ class Intake:
                         raise RefusedError(
                             409, f"{name}: run {run_id} is closed and has other content there"
                         )
+                size = temporary.stat().st_size
                 await asyncio.to_thread(atomic.commit, temporary, path)
+                self._store.hashes.note(f"runs/{run_id}/{name}", found.hex(), size)
                 if result is not None and doubles.is_double(result.system):
                     self._store.note_double(result.entrant)
+                self._conductor.handed_in(run_id)
                 return 201
         finally:
             with contextlib.suppress(FileNotFoundError):

@@ -102,6 +102,7 @@ class Rendezvous:
             scenario=config.scenario.model_dump(mode="json"),
             backend=config.backend,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            commit=machine.commit(),
             versions=machine.versions(),
             machine=machine.machine(config.data_dir),
             delay=config.delay,

@@ -17,6 +17,8 @@ from typing import Any
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError
+from swarmrace.integrity.manifest import FILE as MANIFEST
+from swarmrace.integrity.manifest import Keeper
 from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
 from swarmrace.rendezvous.trouble import Trouble
@@ -47,7 +49,12 @@ class Store:
         self._dirty = False
         self._flushed: asyncio.Future[None] | None = None
         self.trouble = Trouble(folder)
+        self.hashes = Keeper(folder, info.race_id, info.commit)
         self._load()
+        if self.state:
+            self.hashes.resume()
+        else:
+            self.write_manifest()
 
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run."""
@@ -128,8 +135,19 @@ class Store:
         with self._lock:  # so that the newest is written last
             self._write("race.json", _text(self.info))
 
+    def write_manifest(self, *, complete: bool = False) -> None:
+        """Write the hashes of what lies there.
+
+        Args:
+            complete: the race has ended: race.json changes no more.
+        """
+        text = self.hashes.text(complete=complete)
+        self.trouble.attempt(lambda: atomic.write_bytes(self.folder / MANIFEST, text))
+
     def _write(self, name: str, data: bytes) -> None:
-        self.trouble.attempt(lambda: atomic.write_bytes(self.folder / name, data))
+        written = self.trouble.attempt(lambda: atomic.write_bytes(self.folder / name, data))
+        if written and name != STATE_FILE:
+            self.hashes.note_data(name, data)
 
     def _load(self) -> None:
         race, state = self.folder / "race.json", self.folder / STATE_FILE

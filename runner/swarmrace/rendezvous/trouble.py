@@ -61,8 +61,8 @@ class Trouble:
         self.given_up = True
         self.give_back()
 
-    def attempt(self, write: Callable[[], None]) -> None:
-        """Write a record, and note how that goes.
+    def attempt(self, write: Callable[[], None]) -> bool:
+        """Write a record, note how that goes, and return whether it is written.
 
         Raises:
             OSError: as the write does, or because the folder isn't the one it began with; not once
@@ -75,8 +75,9 @@ class Trouble:
             self.note(error, "records")
             if not self.given_up:
                 raise
-        else:
-            self.good("records")
+            return False
+        self.good("records")
+        return True
 
     def require(self) -> None:
         """Refuse to write into a folder that isn't the one it began with.

@@ -1,0 +1,172 @@
+"""Records against each other and against the curves they were computed from.
+
+This needs no hashes, so it holds for folders of every format. Whatever the peer computed from a
+curve is computed again from the stored one, by the same code; what was stamped apart from it (done,
+publish) is held against its bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from swarmrace.arrivals import Curve
+from swarmrace.errors import ResultsError
+from swarmrace.records import CURVES, MARK_PERCENTS, Mark, PeerResult, Transfer
+from swarmrace.results import Results, RunRecord
+
+_ROUNDING = 2e-9
+"""Marks are whole nanoseconds, stored as decimal seconds."""
+_STAGE_SECONDS = 0.05
+"""How much longer than its stage something within it may seem: two readings of one clock."""
+_PUBLISH_SECONDS = 2.0
+"""What the event loop of a busy machine may add to a publish, measured around its stage."""
+
+
+def faults(results: Results) -> list[str]:
+    """Return every contradiction in a folder, each as one line that names the file and the key."""
+    lines = []
+    for record in results.runs:
+        lines += [f"runs/{record.run.id}/run.json: {text}" for text in _run(record)]
+        for peer, result in record.peers.items():
+            name = f"runs/{record.run.id}/{result.entrant}-{peer}.json"
+            lines += [f"{name}: {text}" for text in _peer(results, record, result)]
+    return lines
+
+
+def _run(record: RunRecord) -> Iterator[str]:
+    run, result = record.run, record.result
+    if result is not None:
+        for key, found, wanted in (
+            ("index", result.index, run.index),
+            ("repetition", result.repetition, run.repetition),
+            ("seeders", tuple(result.seeders), run.seeders),
+        ):
+            if found != wanted:
+                yield f"{key}: found {found}, the scenario's seed gives {wanted}"
+    digests = {peer.sha256 for peer in record.peers.values() if peer.sha256}
+    if len(digests) > 1:
+        yield f"its peers name {len(digests)} different SHA-256 of one payload"
+
+
+def _peer(results: Results, record: RunRecord, peer: PeerResult) -> Iterator[str]:
+    run = record.run
+    if (peer.size_bytes, peer.payload_seed) != (run.size_bytes, run.payload_seed):
+        yield "sizeBytes, payloadSeed: not those of the scenario"
+    if (peer.outcome == "completed") != (peer.failure is None):
+        how = "without" if peer.failure is None else "with"
+        yield f"outcome: found {peer.outcome}, {how} a failure"
+    if peer.publish is not None:
+        yield from _publish(peer)
+    if peer.transfer is None:
+        if peer.role == "leecher" and peer.outcome == "completed":
+            yield "outcome: found completed, without a transfer"
+        return
+    yield from _outcome(peer, peer.transfer)
+    yield from _done(record, peer, peer.transfer)
+    try:
+        yield from _curves(results, peer, peer.transfer)
+    except ResultsError:
+        return  # missing or torn: `Results.faults` names it
+
+
+def _publish(peer: PeerResult) -> Iterator[str]:
+    assert peer.publish is not None
+    stage = _stage(peer, "publish")
+    seconds = peer.publish.seconds
+    if stage is not None and not stage - _ROUNDING <= seconds <= stage + _PUBLISH_SECONDS:
+        yield f"publish.seconds: found {seconds:.6g}, its stage took {stage:.6g}"
+
+
+def _outcome(peer: PeerResult, transfer: Transfer) -> Iterator[str]:
+    completed = peer.outcome == "completed"
+    if completed and transfer.verified is not True:
+        yield f"transfer.verified: found {str(transfer.verified).lower()} of a completed transfer"
+    if transfer.verified and not completed:
+        yield "outcome: found failed, of verified bytes"
+    if completed and transfer.done_seconds is None:
+        yield "transfer.doneSeconds: found none of a completed transfer"
+
+
+def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[str]:
+    """Done lies behind the last byte, and within its stage and its run."""
+    done = transfer.done_seconds
+    if done is None:
+        return
+    for kind in CURVES:
+        last = [mark.seconds for mark in getattr(transfer, kind) if mark.percent == 100]
+        if last and done < last[0] - _ROUNDING:
+            yield f"transfer.doneSeconds: found {done:.6g}, before its last byte at {last[0]:.6g}"
+    stage = _stage(peer, "race")
+    if stage is not None and done > stage + _STAGE_SECONDS:
+        yield f"transfer.doneSeconds: found {done:.6g}, its stage took {stage:.6g}"
+    wall = record.result.wall_seconds if record.result is not None else 0.0
+    if wall and done > wall + _STAGE_SECONDS:
+        yield f"transfer.doneSeconds: found {done:.6g}, its run took {wall:.6g}"
+
+
+def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[str]:
+    curves = {
+        kind: results.curve(peer.run_id, peer.peer, name)
+        for kind, name in CURVES.items()
+        if getattr(transfer, f"{name}_file") is not None
+    }
+    if not curves:
+        if any(getattr(transfer, kind) for kind in CURVES) or transfer.received_bytes:
+            yield "transfer: found marks and no curve that they are of"
+        return
+    main = next(iter(curves.values()))
+    for kind in CURVES:
+        curve = curves.get(kind)
+        if kind == "delivery" and transfer.delivery:
+            ready = curve if curve is not None else curves.get("arrival") or curves.get("written")
+            curve = ready.prefix() if ready is not None else None
+        if curve is None:
+            if getattr(transfer, kind):
+                yield f"transfer.{kind}: found marks and no curve that they are of"
+            continue
+        yield from _marks(f"transfer.{kind}", getattr(transfer, kind), curve)
+        yield from _derived(kind, transfer, curve)
+    for key, found, wanted in (
+        ("receivedBytes", transfer.received_bytes, main.total_bytes),
+        ("records", transfer.records, main.records),
+        ("sizeBytes", peer.size_bytes, main.size_bytes),
+    ):
+        if found != wanted:
+            yield f"transfer.{key}: found {found}, its curve gives {wanted}"
+    if peer.outcome == "completed" and transfer.records_complete and not main.complete:
+        held = f"{main.total_bytes} of {main.size_bytes} bytes"
+        yield f"outcome: found completed, its curve has {held}"
+
+
+def _marks(key: str, marks: list[Mark], curve: Curve) -> Iterator[str]:
+    stored = {mark.percent: mark for mark in marks}
+    for percent in sorted({*stored, *MARK_PERCENTS}):
+        found, wanted = stored.get(percent), curve.time_to_percent(percent)
+        if found is None and wanted is None:
+            continue
+        if found is None or wanted is None or abs(found.seconds - wanted / 1e9) > _ROUNDING:
+            shown = "none" if found is None else f"{found.seconds:.6g}"
+            gives = "none" if wanted is None else f"{wanted / 1e9:.6g}"
+            yield f"{key} at {percent:g} %: found {shown}, its curve gives {gives}"
+        elif not math.isfinite(found.resolution_seconds) or found.resolution_seconds < 0:
+            yield f"{key} at {percent:g} %: found a resolution of {found.resolution_seconds}"
+
+
+def _derived(kind: str, transfer: Transfer, curve: Curve) -> Iterator[str]:
+    """Hold what else follows from a curve against it; an unfinished one may have stalled longer."""
+    found = getattr(transfer, f"{kind}_variation")
+    wanted = curve.variation()
+    if found is not None and (wanted is None or not math.isclose(found, wanted, rel_tol=1e-9)):
+        yield f"transfer.{kind}Variation: found {found}, its curve gives {wanted}"
+    name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
+    stall, least = getattr(transfer, name), curve.longest_stall()[0] / 1e9
+    below = stall is not None and stall < least - _ROUNDING
+    above = stall is not None and curve.complete and stall > least + _ROUNDING
+    if below or above:
+        key = "longestStall" if kind == "arrival" else f"longest{kind.capitalize()}Stall"
+        yield f"transfer.{key}Seconds: found {stall:.6g}, its curve gives {least:.6g}"
+
+
+def _stage(peer: PeerResult, name: str) -> float | None:
+    return next((stage.seconds for stage in peer.stages if stage.name == name), None)

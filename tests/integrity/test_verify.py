@@ -1,0 +1,196 @@
+"""What was edited in a folder is named and refused, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from racing_peers import raced
+
+from swarmrace.errors import Exit, ResultsError
+from swarmrace.integrity import manifest
+from swarmrace.integrity.verify import require, verify
+from swarmrace.scenario import parse
+
+DATA = Path(__file__).parents[1] / "data"
+REAL = DATA.parents[1] / "docs" / "results" / "2026-11-real-codex" / "raw"
+ENTRANT = {"kind": "synthetic", "curve": [[0, 0], [0.5, 0.4], [2, 1]]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    race = {"swarmSize": 3, "seeders": 1, "repetitions": 2, "fileSize": "1MB"}
+    scenario = parse({"global": {"race": race, "entrants": {"a": ENTRANT}}})
+    loaded, _ = raced(scenario, tmp_path_factory.mktemp("made"))
+    return loaded.folder
+
+
+@pytest.fixture
+def folder(made, tmp_path) -> Path:
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+def leecher(folder: Path) -> Path:
+    """Return the first record of a leecher."""
+    records = sorted(folder.glob("runs/*/*-*.json"))
+    return next(p for p in records if json.loads(p.read_text())["role"] == "leecher")
+
+
+def seeder(folder: Path) -> Path:
+    records = sorted(folder.glob("runs/*/*-*.json"))
+    return next(p for p in records if json.loads(p.read_text())["role"] == "seeder")
+
+
+def edit(path: Path, change: Callable[[dict], None]) -> None:
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_a_race_as_it_was_left_is_sound(folder):
+    report = verify(folder)
+    assert (report.changed, report.broken) == ((), ())
+    assert report.complete
+    assert report.transfers == 4
+    assert report.commit
+    require(folder)
+
+
+def faster(data):
+    data["transfer"]["doneSeconds"] /= 50
+
+
+def all_faster(data):
+    transfer = data["transfer"]
+    transfer["doneSeconds"] /= 50
+    for kind in ("arrival", "written", "delivery"):
+        for mark in transfer[kind]:
+            mark["seconds"] /= 50
+
+
+def slower(data):
+    data["transfer"]["doneSeconds"] *= 50
+
+
+def one_mark(data):
+    kind = next(kind for kind in ("arrival", "written", "delivery") if data["transfer"][kind])
+    data["transfer"][kind][3]["seconds"] *= 0.9
+
+
+def no_mark(data):
+    kind = next(kind for kind in ("arrival", "written", "delivery") if data["transfer"][kind])
+    del data["transfer"][kind][2]
+
+
+def unverified(data):
+    data["transfer"]["verified"] = False
+
+
+def completed(data):
+    data["transfer"]["verified"] = None
+
+
+def failed(data):
+    data["outcome"] = "failed"
+
+
+def received(data):
+    data["transfer"]["receivedBytes"] -= 1
+
+
+def another_payload(data):
+    data["payloadSeed"] += "x"
+
+
+def steady(data):
+    data["transfer"]["arrivalVariation"] = 0.001
+
+
+EDITS = [
+    (faster, "doneSeconds"),
+    (all_faster, "arrival at"),
+    (slower, "doneSeconds"),
+    (one_mark, " at 50 %"),
+    (no_mark, " at 10 %"),
+    (unverified, "verified"),
+    (completed, "verified"),
+    (failed, "outcome"),
+    (received, "receivedBytes"),
+    (another_payload, "payloadSeed"),
+    (steady, "arrivalVariation"),
+]
+
+
+@pytest.mark.parametrize(("change", "key"), EDITS)
+@pytest.mark.parametrize("hashed", [True, False])
+def test_what_is_edited_is_named_and_refused(run_cli, folder, change, key, hashed):
+    path = leecher(folder)
+    edit(path, change)
+    if not hashed:  # as a folder of an older format
+        (folder / manifest.FILE).unlink()
+        edit(folder / "race.json", lambda data: data.pop("commit"))
+    name = path.relative_to(folder).as_posix()
+    report = verify(folder)
+    assert any(line.startswith(name) and key in line for line in report.changed), report.changed
+    if hashed:
+        assert f"{name}: changed after the race (its SHA-256 isn't the one recorded)" in (
+            report.changed
+        )
+    shown, checked = run_cli("show", str(folder)), run_cli("verify", str(folder))
+    assert shown.exit_code == checked.exit_code == Exit.RESULTS == 8
+    assert name in shown.stderr
+    assert name in checked.stdout
+    assert shown.stdout == ""
+
+
+def test_what_no_curve_tells_is_told_by_the_hashes(folder):
+    edit(leecher(folder), lambda data: data["transfer"].update(discoverySeconds=0.0))
+    with pytest.raises(ResultsError, match="changed after the race"):
+        require(folder)
+
+
+def test_a_publish_is_held_against_its_stage(folder):
+    edit(seeder(folder), lambda data: data["publish"].update(seconds=1e-9))
+    assert any("publish.seconds" in line for line in verify(folder).changed)
+
+
+def test_race_json_runs_and_curves_are_hashed_too(folder):
+    edit(folder / "race.json", lambda data: data.update(createdUtc="2020-01-01T00:00:00Z"))
+    run = next(folder.glob("runs/*/run.json"))
+    edit(run, lambda data: data.update(wallSeconds=9999.0))
+    curve = next(folder.glob("runs/*/*.npz"))
+    curve.write_bytes(curve.read_bytes() + b" ")
+    changed = {line.partition(":")[0] for line in verify(folder).changed}
+    assert {path.relative_to(folder).as_posix() for path in (run, curve)} | {"race.json"} <= changed
+
+
+def test_a_list_that_was_removed_or_is_torn_is_no_older_format(run_cli, folder):
+    (folder / manifest.FILE).write_text("{")
+    assert run_cli("verify", str(folder)).exit_code == Exit.RESULTS
+    (folder / manifest.FILE).unlink()
+    assert verify(folder).changed == (f"{manifest.FILE}: removed after the race",)
+
+
+def test_neither_show_nor_verify_writes(run_cli, folder):
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+    assert run_cli("show", str(folder)).exit_code == Exit.OK
+    assert run_cli("verify", str(folder)).exit_code == Exit.OK
+    after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("old", [DATA / "results-format-2", REAL / "2x1-1GB", REAL / "shaped"])
+def test_real_folders_of_older_formats_are_sound_and_said_to_be_unhashed(old):
+    report = verify(old)
+    assert (report.changed, report.broken) == ((), ())
+    assert "not hashed" in report.lines()[0]
+
+
+def test_a_real_folder_of_an_older_format_that_is_edited(tmp_path):
+    folder = shutil.copytree(DATA / "results-format-2", tmp_path / "copy")
+    edit(leecher(folder), faster)
+    with pytest.raises(ResultsError, match=r"doneSeconds: found .*, before its last byte"):
+        require(folder)
