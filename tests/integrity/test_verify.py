@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from racing_peers import raced
 
+from racing_peers import raced
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.integrity import manifest
 from swarmrace.integrity.verify import require, verify

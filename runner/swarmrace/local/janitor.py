@@ -51,7 +51,7 @@ class Janitor:
 
     def watch_folder(self, path: Path) -> None:
         """Have a folder removed."""
-        self._tell(f"dir {path.resolve()}")
+        self._tell(f"dir {path.absolute()}")
 
     def clean(self) -> None:
         """Clean now and return when all is gone."""

@@ -400,7 +400,6 @@ class Conductor:
         self._strikes = self._strikes + 1 if struck else 0
         if failure is not None and self._strikes >= _STRIKES and not self.stopped:
             self.stopped = failure.detail
-            self.store.trouble.give_back()
 
     def _relayed(self) -> dict[str, int]:
         """Return what the relay has counted so far."""
@@ -446,7 +445,6 @@ class Conductor:
     def _finish(self) -> None:
         if not self._finished:
             # Written first: on a full disk this raises, and the next tick tries again.
-            self.store.trouble.give_back()
             status = "interrupted" if self.interrupted else "finished"
             self.store.write_info(
                 peers=self.roster.infos(),
@@ -454,6 +452,7 @@ class Conductor:
                 stopped_by=self.stopped,
             )
             self.store.write_manifest(complete=True)
+            self.store.trouble.give_back()
             self._finished = True
 
     def _stage(self) -> str:

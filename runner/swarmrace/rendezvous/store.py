@@ -146,6 +146,8 @@ class Store:
 
     def _write(self, name: str, data: bytes) -> None:
         written = self.trouble.attempt(lambda: atomic.write_bytes(self.folder / name, data))
+        if not written and name == "race.json":
+            self.trouble.last_words(self.folder / name, data)
         if written and name != STATE_FILE:
             self.hashes.note_data(name, data)
 

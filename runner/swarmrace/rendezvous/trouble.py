@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,21 @@ class Trouble:
     def give_up(self) -> None:
         """Stop insisting: from now on a write that fails is no error."""
         self.given_up = True
-        self.give_back()
+
+    def last_words(self, path: Path, data: bytes) -> None:
+        """Write a file into the room that was kept for it, once there is no other. Nothing is done
+        where that room is too small or gone."""
+        reserve = self._folder / RESERVE_FILE
+        if not self._reserved or len(data) > RESERVE_BYTES or not self._is_there():
+            return
+        with contextlib.suppress(OSError):
+            with reserve.open("r+b") as file:
+                file.write(data)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            reserve.rename(path)
+            self._reserved = False
 
     def attempt(self, write: Callable[[], None]) -> bool:
         """Write a record, note how that goes, and return whether it is written.
