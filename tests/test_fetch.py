@@ -151,6 +151,13 @@ def test_the_present_race_is_fetched_and_said_to_go_on(cluster, run_cli):
     assert fetch[2:4] == ["exec", "there"], "neither the one that ends nor the one to come"
 
 
+def test_a_fetched_folder_says_that_a_test_double_was_raced(cluster, run_cli):
+    head = cluster / "data" / "bbbbbbbbbb" / "race.json"
+    head.write_text(json.dumps({**json.loads(head.read_text()), "testDoubles": ["codex"]}))
+    result = run_cli("fetch", "quick")
+    assert result.stdout == "results/quick (test double)-bbbbbbbbbb\n"
+
+
 def test_an_earlier_race_is_still_there(cluster, run_cli):
     result = run_cli("fetch", "quick", "--list")
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [

@@ -27,6 +27,7 @@ from swarmrace.clock import SystemClock
 from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
 from swarmrace.payload import file_sha256
 from swarmrace.rendezvous.client import RendezvousClient
+from swarmrace.systems import doubles
 
 SUMS = "SHA256SUMS"
 """The archive's last member: a line `SHA256  PATH` for each file, as sha256sum(1) reads it."""
@@ -140,7 +141,8 @@ class Cluster:
         """Bring a results folder here and return its path.
 
         Args:
-            output: the folder to make; `results/RELEASE-RACEID` when absent.
+            output: the folder to make; `results/RELEASE-RACEID` when absent, with "(test double)"
+                in the name where one was raced.
             race_id: an earlier race of the release; the one it races now when absent.
 
         Raises:
@@ -157,7 +159,7 @@ class Cluster:
             with attempt, tempfile.TemporaryFile() as stream:
                 _run(command, stream)
                 stream.seek(0)
-                folder = output or Path("results") / f"{self._release}-{_race_id(stream)}"
+                folder = output or Path("results") / _folder_name(self._release, stream)
                 stream.seek(0)
                 unpack(stream, folder)
         return folder
@@ -203,15 +205,25 @@ def _last_word(text: str) -> str:
     return (telling or lines or [""])[-1].strip()
 
 
-def _race_id(stream: IO[bytes]) -> str:
+def _folder_name(release: str, stream: IO[bytes]) -> str:
+    head = _head(stream)
+    name = doubles.mark(release) if head.get("testDoubles") else release
+    return f"{name}-{head['raceId']}"
+
+
+def _head(stream: IO[bytes]) -> dict[str, Any]:
+    """Return race.json of an archive."""
     try:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 if member.name == "race.json":
                     file = tar.extractfile(member)
                     assert file is not None
-                    return str(json.load(file)["raceId"])
-    except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
+                    head = json.load(file)
+                    if isinstance(head, dict) and "raceId" in head:
+                        return head
+                    raise ValueError("race.json names no race")
+    except (tarfile.TarError, ValueError, EOFError) as error:
         raise ResultsError(f"the archive can't be read: {error}") from error
     raise ResultsError("the archive holds no race.json")
 

@@ -5,6 +5,7 @@ Modules are imported where they are used: a pod stays out of the way until its t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from swarmrace.errors import Exit, InfrastructureError
+from swarmrace.errors import Exit, InfrastructureError, UnavailableError
 from swarmrace.parameters import Listen, NewFolder, RaceId
 
 _TRACKER_FIRST_SECONDS = 2.0
@@ -156,6 +157,7 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
     loaded = load(scenario)
     _require_peer(loaded, options["entrant"], options["peer"])
+    _require_address(loaded, options["entrant"], options["address"])
     options["work_dir"].mkdir(parents=True, exist_ok=True)
     config = PeerConfig(scenario=loaded, token=_read_token(token_file), **options)
     sys.exit(peer_command.run(config, **reporting))
@@ -269,6 +271,28 @@ def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
     if peer >= scenario.race.swarm_size:
         wanted = f"expected 0 to {scenario.race.swarm_size - 1}"
         raise click.BadParameter(f"found {peer}, {wanted}", param_hint="--peer")
+
+
+def _require_address(scenario: Any, entrant: str, address: str) -> None:
+    """Refuse a loopback address to a system that needs packets to leave from its peer's address:
+    the kernel sends from 127.0.0.1, whichever of them a peer announces.
+
+    Raises:
+        UnavailableError: it can't be raced there.
+    """
+    import ipaddress
+
+    from swarmrace import systems
+
+    options = scenario.entrants[entrant]
+    why = systems.load(options.kind).own_source_address(options)
+    with contextlib.suppress(ValueError):  # a name, say
+        found = ipaddress.ip_address(address)
+        if why and found.is_loopback and str(found) not in ("127.0.0.1", "::1"):
+            raise UnavailableError(
+                f"--address: found {address}: {why}; start each peer in a network namespace or pod "
+                "of its own, or race with `swarmrace run`"
+            )
 
 
 def _read_token(file: Path | None) -> str | None:

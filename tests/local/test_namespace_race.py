@@ -93,3 +93,19 @@ def test_without_namespaces_the_race_is_refused_with_the_reason(tmp_path, run_cl
     assert done.exit_code == 4
     assert "global.entrants.codex: needs a network namespace for each peer: a node's" in done.output
     assert "leave out --no-namespaces" in done.output
+
+
+def test_a_peer_by_hand_is_refused_a_loopback_address(tmp_path, run_cli):
+    """Where it would wait for others until its stage's timeout."""
+    done = run_cli(
+        "peer",
+        "--rendezvous=http://127.0.0.1:9",
+        "--race-id=0123456789",
+        f"--scenario={scenario(tmp_path)}",
+        "--entrant=codex",
+        "--peer=1",
+        "--address=127.0.77.2",
+        f"--work-dir={tmp_path / 'work'}",
+    )
+    assert done.exit_code == 4
+    assert "--address: found 127.0.77.2: a node's discovery answers from" in done.output
