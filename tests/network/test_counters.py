@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 
 import pytest
-from wires import offload_off, sink, transfer
+from wires import lossy, offload_off, sink, transfer
 
 from swarmrace.network import conditions, counters
 from swarmrace.network.counters import WireMeter
@@ -81,6 +82,58 @@ def test_a_shaped_link_counts_as_well(network):
     sender, receiver = _metered(network, 2_000_000)
     assert sender.sent_bytes >= 2_000_000 * 1514 / 1448 * 0.999
     assert receiver.received_bytes >= 2_000_000 * 1514 / 1448 * 0.999
+
+
+@pytest.mark.parametrize("rate", ["20Mbit", "100Mbit", "800Mbit"])
+def test_what_the_own_limiter_drops_was_not_sent(network, rate):
+    """TCP's segment counter holds it: 834 of 3,460 segments at 20 Mbit/s."""
+    for peer in network.peers:
+        conditions.apply(network.ports, peer, Network(upload=rate), seeder=False)
+    sender, receiver = _metered(network, 5_000_000)
+    for sent, received in (
+        (sender.sent_bytes, receiver.received_bytes),
+        (receiver.sent_bytes, sender.received_bytes),
+    ):
+        assert abs(sent - received) <= 2_000
+    assert sender.sent_bytes >= 5_000_000 * 1514 / 1448 * 0.999
+    packets = sender.sent_packets + sender.offload_sent_bytes // sender.header_bytes
+    assert abs(packets - sender.sent_bytes / 1514) < 0.1 * packets
+
+
+@pytest.mark.parametrize("rate", [None, "20Mbit"])
+def test_datagrams_are_counted_behind_the_limiter_too(network, rate):
+    if rate:
+        for peer in network.peers:
+            conditions.apply(network.ports, peer, Network(upload=rate), seeder=False)
+    first, second = network.peers[:2]
+    meters = [call_inside(peer, WireMeter, nothing, peer.address) for peer in (first, second)]
+    for peer, meter in zip((first, second), meters, strict=True):
+        call_inside(peer, meter.start)
+
+    def blast():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for _ in range(5_000):
+                out.sendto(bytes(1_400), (second.address, 9_999))
+
+    call_inside(first, blast)
+    if rate:  # what waits at the limiter is sent within its 50 ms
+        before = -1
+        while before != (now := call_inside(second, counters.read, "eth0").received_bytes):
+            before = now
+            threading.Event().wait(0.1)
+    sender, receiver = (
+        call_inside(peer, meter.stop) for peer, meter in zip((first, second), meters, strict=True)
+    )
+    assert abs(sender.sent_bytes - receiver.received_bytes) <= 3_000
+    most = 5_000 * 1_442
+    assert (sender.sent_bytes < 0.9 * most) if rate else (sender.sent_bytes >= most)
+
+
+def test_lost_in_the_network_is_sent_and_not_received(network):
+    lossy(network.peers[1], 5)
+    sender, receiver = _metered(network, 3_000_000)
+    assert sender.sent_bytes >= 3_000_000 * 1514 / 1448 * 1.03
+    assert sender.sent_bytes - receiver.received_bytes <= 0.01 * sender.sent_bytes
 
 
 def test_control_traffic_is_taken_off(network):

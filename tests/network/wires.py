@@ -8,9 +8,12 @@ import ctypes
 import fcntl
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+
+import pytest
 
 from swarmrace.network.namespaces import Namespace, call_inside
 
@@ -104,6 +107,20 @@ def offload_off(interface: str) -> None:
             value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
             request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
             fcntl.ioctl(control, 0x8946, request)
+
+
+def lossy(namespace: Namespace, percent: float) -> None:
+    """Drop some of what comes in behind the interface; skip where iptables can't."""
+    command = ["iptables", "-A", "INPUT", "-i", namespace.interface, "-m", "statistic"]
+    command += ["--mode", "random", "--probability", str(percent / 100), "-j", "DROP"]
+    try:
+        done = call_inside(
+            namespace, lambda: subprocess.run(command, capture_output=True, check=False)
+        )
+    except FileNotFoundError:
+        pytest.skip("there is no iptables")
+    if done.returncode:
+        pytest.skip(f"iptables: {done.stderr.decode().strip()}")
 
 
 def links() -> set[str]:

@@ -7,6 +7,10 @@ counts it as one packet with one header, while a wire would carry a header for e
 true number of segments (`OutSegs` of TCP, `InNoECTPkts` and its kin of IP count each segment of an
 offloaded packet), so the headers that the interface did not see are added, and how many bytes that
 were is recorded beside the packets and the offload state.
+
+Of what is sent, TCP's counter also holds the segments that the peer's own limiter then drops. So
+where the interface has a queueing discipline that counts, as every limiter does, what is sent is
+what has left that (`qdiscs`).
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import TypeVar
 import psutil
 
 from swarmrace.definitions import HEADER_BYTES, HEADER_BYTES_V6
+from swarmrace.network.qdiscs import Passed, root_qdisc
 from swarmrace.records import Wire
 
 _DEVICES = Path("/proc/thread-self/net/dev")
@@ -152,6 +157,8 @@ class WireMeter:
             _minus(last.loopback, first.loopback),
             self._header_bytes,
         )
+        if first.passed is not None and last.passed is not None:
+            hidden_sent = max(0, last.passed.bytes - first.passed.bytes - own.sent_bytes)
         return Wire(
             sent_bytes=max(0, own.sent_bytes + hidden_sent - control_sent),
             received_bytes=max(0, own.received_bytes + hidden_received - control_received),
@@ -171,7 +178,9 @@ class WireMeter:
         if own is None:
             return None
         none = Reading(0, 0, 0, 0)
-        return _Instant(own, read("lo") or none, read_segments(), self._control_bytes())
+        assert self.interface is not None
+        passed = root_qdisc(self.interface)
+        return _Instant(own, read("lo") or none, read_segments(), self._control_bytes(), passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,8 @@ class _Instant:
     loopback: Reading
     segments: Segments
     control: tuple[int, int]
+    passed: Passed | None = None
+    """What has left the interface's queueing discipline, where it has one that counts."""
 
 
 def header_bytes(address: str | None) -> int:
