@@ -46,13 +46,18 @@ def test_a_node_that_falls_silent_is_a_stall_from_the_run_to_the_verdict(tmp_pat
                 if name == "mute":
                     assert leecher["outcome"] == "failed"
                     assert leecher["failure"]["reason"] == "stall"
-                    assert "no new byte for 5 s; 65536 of 1000000" in leecher["failure"]["detail"]
+                    detail = leecher["failure"]["detail"]
+                    assert re.search(
+                        r"own counter has stood at \d+ for 5 s; 65536 of 1000000", detail
+                    )
+                    assert "delivery has waited" in detail
+                    assert leecher["transfer"]["stallJudgedBy"] == "counter"
                 else:
                     assert leecher["outcome"] == "completed"
                     assert leecher["transfer"]["verified"] is True
         verdict = race.output()
         assert re.search(r"failure: stall in race +0 +2 +0\b", verdict)
-        assert "no new byte for 5 s; 65536 of 1000000" in verdict
+        assert "the node's own counter has stood at" in verdict
         assert "a test double was raced" in verdict
         head = json.loads((race.folder / "race.json").read_text())
         assert head["backend"] == "local with network namespaces"

@@ -252,6 +252,7 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
         fileSize="20MB",
         network={"upload": "20Mbit"},
         order="sequential",
+        rotateSeeders=False,
         timeouts={**PATIENT, "stallSeconds": 5},
     )
     with racing.race(tmp_path, scenario) as race:
