@@ -75,6 +75,14 @@ def test_a_counter_that_stands_is_one_and_says_so():
     )
 
 
+def test_a_delivery_that_stops_with_the_arrivals_is_not_said_to_wait():
+    story = Story("arrivals", "deliverable")
+    story.passes(50, arrivals=10, deliverable=10)
+    failure, _ = story.passes(900)
+    assert failure.detail == "no new byte for 180 s; 500 of 100000000 bytes came"
+    assert story.watch.notes == []
+
+
 def test_without_a_counter_the_interface_decides():
     story = Story("deliverable", wire=0)
     assert story.passes(900, wire=3_000) == (None, 900)

@@ -75,7 +75,7 @@ class Watch:
             return None
         log = record.main
         discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
-        elapsed = (now_ns - self._stamp_ns) / 1e9
+        elapsed, waits = (now_ns - self._stamp_ns) / 1e9, ""
         if not discovered:
             if elapsed > limits.discovery_seconds:
                 limit = limits.discovery_seconds
@@ -84,12 +84,12 @@ class Watch:
             counts = self._look(now_ns)
             signal, last_ns = self._last_arrival(counts)
             record.stall_judged_by = signal
+            waits = self._waits(last_ns, now_ns)
             if signal is not None and self._silent(last_ns, now_ns) > limits.stall_seconds:
-                return self._failure(Reason.STALL, self._stalled(signal), self._waits(now_ns))
-            self._waits(now_ns)
+                return self._failure(Reason.STALL, self._stalled(signal), waits)
         if elapsed > limits.transfer_seconds:
             text = f"not done within {limits.transfer_seconds:g} s"
-            return self._failure(Reason.TIMEOUT, text, self._waits(now_ns))
+            return self._failure(Reason.TIMEOUT, text, waits)
         return None
 
     def hangs_after_done(self, clock: Clock) -> bool:
@@ -149,15 +149,16 @@ class Watch:
             return f"the interface received less than {floor} in {limit:g} s"
         return f"no new byte for {limit:g} s"
 
-    def _waits(self, now_ns: int) -> str:
-        """Return what is said of a delivery that waits too long, while others are looked at."""
+    def _waits(self, arrived_ns: int, now_ns: int) -> str:
+        """Return what is said of a delivery that waits too long, when something has arrived since."""
         record = self._record
         log = record.deliverable
         if log is None or log is record.arrivals or record.stall_judged_by == "deliveries":
             return ""
         seconds = self._silent(log.last_ns, now_ns)
-        self._longest_wait_seconds = max(self._longest_wait_seconds, seconds)
-        if seconds <= self._timeouts.stall_seconds:
+        while_arriving = seconds - self._silent(arrived_ns, now_ns)
+        self._longest_wait_seconds = max(self._longest_wait_seconds, while_arriving)
+        if seconds <= self._timeouts.stall_seconds or while_arriving < 1:
             return ""
         return f"; delivery has waited {seconds:.0f} s at {log.bytes_recorded} bytes"
 

@@ -258,7 +258,7 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
     with racing.race(tmp_path, scenario) as race:
         race.wait_until("race", "a-1", "a-2", progress=True)
         race.member("a-0").kill()
-        assert race.end() == 0, race.output()
+        assert race.end() == 10, race.output()[:3000]
         race.wait_until_nothing_is_left()
         for peer in (1, 2):
             result = race.record("000-a", f"a-{peer}")

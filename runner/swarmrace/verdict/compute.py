@@ -224,6 +224,9 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         counters=figures.counters(counted),
         reliability=figures.reliability(side.views, race),
         wire_measured=any(map(figures.wire_of_all, side.views)),
+        wire_records=sum(
+            peer.wire is not None for view in side.views for peer in view.record.peers.values()
+        ),
         rates=figures.rates(side.infos, race.network, _always_seeding(side)),
         offload=figures.offload(counted),
     )

@@ -353,6 +353,8 @@ class EntrantVerdict(Model):
     reliability: Reliability
     wire_measured: bool
     """Whether there is a run in which every peer's interface was read, complete or not."""
+    wire_records: int = 0
+    """Records of peers whose interface was read."""
     rates: dict[str, Summary]
     """What the preflight measured, bytes per second over peers; empty where no rate is set."""
     offload: dict[str, str]

@@ -206,7 +206,9 @@ def _absent(name: str, entrant: EntrantVerdict) -> str:
     if not _counted(entrant):
         return "–"
     if name.startswith("wire"):
-        return "no complete run" if entrant.wire_measured else "wire not measured"
+        if entrant.wire_measured:
+            return "no complete run"
+        return "incomplete records" if entrant.wire_records else "wire not measured"
     if name == "uploadSpeed" and not entrant.uploads:
         return "no upload"
     if name == "duplicates":
