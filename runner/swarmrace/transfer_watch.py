@@ -150,7 +150,7 @@ class Watch:
         return f"no new byte for {limit:g} s"
 
     def _waits(self, arrived_ns: int, now_ns: int) -> str:
-        """Return what is said of a delivery that waits too long, when something has arrived since."""
+        """Return what is said of a delivery that waits too long while something arrived."""
         record = self._record
         log = record.deliverable
         if log is None or log is record.arrivals or record.stall_judged_by == "deliveries":
