@@ -62,7 +62,7 @@ def test_a_hidden_segment_adds_the_headers_of_its_family():
     for address, size in families.items():
         assert WireMeter(nothing, address)._header_bytes == size
         before, after = counters.Segments(0, 0), counters.Segments(30, 20)
-        still, moved = counters.Reading(0, 0, 0, 0), counters.Reading(0, 10, 0, 5)
+        still, moved = counters.Reading(0, 0, 0, 0), counters.Reading(0, 10, 100_000, 5)
         meter = WireMeter(nothing, address)
         meter.interface = "lo"
         instants = [
@@ -106,6 +106,8 @@ def test_datagrams_are_counted_behind_the_limiter_too(network, rate):
         for peer in network.peers:
             conditions.apply(network.ports, peer, Network(upload=rate), seeder=False)
     first, second = network.peers[:2]
+    with sink(second) as address:  # so that they know each other's hardware addresses
+        call_inside(first, transfer, address, "u", 1_000)
     meters = [call_inside(peer, WireMeter, nothing, peer.address) for peer in (first, second)]
     for peer, meter in zip((first, second), meters, strict=True):
         call_inside(peer, meter.start)
@@ -127,6 +129,20 @@ def test_datagrams_are_counted_behind_the_limiter_too(network, rate):
     assert abs(sender.sent_bytes - receiver.received_bytes) <= 3_000
     most = 5_000 * 1_442
     assert (sender.sent_bytes < 0.9 * most) if rate else (sender.sent_bytes >= most)
+
+
+def test_what_found_no_neighbour_was_not_sent(network):
+    peer = network.peers[0]
+    meter = call_inside(peer, WireMeter, nothing, peer.address)
+    call_inside(peer, meter.start)
+
+    def to_nobody():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for _ in range(5_000):
+                out.sendto(bytes(1_400), (peer.address.rpartition(".")[0] + ".250", 9_999))
+
+    call_inside(peer, to_nobody)
+    assert call_inside(peer, meter.stop).sent_bytes < 1_000
 
 
 def test_lost_in_the_network_is_sent_and_not_received(network):

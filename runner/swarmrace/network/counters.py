@@ -32,6 +32,9 @@ from swarmrace.network.qdiscs import Passed, root_qdisc
 from swarmrace.records import Wire
 
 _DEVICES = Path("/proc/thread-self/net/dev")
+_USUAL_MTU = 1500
+_LINK_HEADER = 14
+"""Ethernet's, which an MTU leaves out."""
 _SIOCETHTOOL = 0x8946
 # <linux/ethtool.h>: ETHTOOL_GGRO, _GGSO, _GTSO; lro is bit 15 of ETHTOOL_GFLAGS
 _OFFLOADS = {"gro": (0x2B, 1), "gso": (0x23, 1), "tso": (0x1E, 1), "lro": (0x25, 1 << 15)}
@@ -136,6 +139,7 @@ class WireMeter:
     ) -> None:
         self.interface = own_interface(address)
         self._header_bytes = header_bytes(address)
+        self._mtu = _mtu(self.interface) if self.interface is not None else _USUAL_MTU
         self._control_bytes = control_bytes
         self._began: _Instant | None = None
 
@@ -156,6 +160,7 @@ class WireMeter:
             own,
             _minus(last.loopback, first.loopback),
             self._header_bytes,
+            self._mtu,
         )
         if first.passed is not None and last.passed is not None:
             hidden_sent = max(0, last.passed.bytes - first.passed.bytes - own.sent_bytes)
@@ -200,14 +205,25 @@ def header_bytes(address: str | None) -> int:
     return HEADER_BYTES_V6 if six else HEADER_BYTES
 
 
-def _hidden(segments: Segments, own: Reading, loopback: Reading, each: int) -> tuple[int, int]:
+def _hidden(
+    segments: Segments, own: Reading, loopback: Reading, each: int, mtu: int
+) -> tuple[int, int]:
     """Return the header bytes, received and sent, that offload kept off the interface's count.
 
-    Loopback's MTU of 64 KiB leaves nothing to segment, so its packets are its segments.
+    Loopback's MTU of 64 KiB leaves nothing to segment, so its packets are its segments. What was
+    sent is counted before anything may drop it (a firewall, a neighbour that doesn't answer); but
+    of the segments of an offloaded packet all are full except the last, so no more were hidden than
+    full frames went out.
     """
     received = segments.received - loopback.received_packets - own.received_packets
     sent = segments.sent - loopback.sent_packets - own.sent_packets
+    sent = min(sent, own.sent_bytes // max(1, mtu + _LINK_HEADER - each))
     return max(0, received) * each, max(0, sent) * each
+
+
+def _mtu(interface: str) -> int:
+    stats = psutil.net_if_stats().get(interface)
+    return stats.mtu if stats is not None else _USUAL_MTU
 
 
 _Counts = TypeVar("_Counts", Reading, Segments)
