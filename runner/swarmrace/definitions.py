@@ -94,7 +94,7 @@ DEFINITIONS: Final[dict[str, str]] = {
     "wire": "bytes of the peers' own interfaces from the common start to the run's end, protocol, "
     "duplicates and headers included, control traffic of the runner apart. Where offload hides "
     f"segments from the interface, {HEADER_BYTES} bytes of headers ({HEADER_BYTES_V6} over IPv6) "
-    "are added for each.",
+    "are added for each. What the peer's own limiter drops was not sent.",
     "wire curve": "bytes that the peer's own interface received since the start, sampled every 10 "
     "ms or sooner, control traffic of the runner apart. Its marks (t10, t50, t90 on the wire) are "
     "percents of what the interface received until the transfer was done, headers, protocol and "

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BASE_SECONDS = 0.05
-"""So long before the common start, and a millisecond more for each peer that may share the machine,
-the counters are read that figures count from: later it would delay the start itself. What goes
-over an idle peer's wire meanwhile is in its figures."""
+"""Counters are read this long, and a millisecond a peer, before the start: reading later would
+delay it. What an idle peer's wire carries meanwhile is in its figures."""
 
 
 class PeerRun:
@@ -50,14 +49,13 @@ class PeerRun:
         self.waiting = waiting
         self.opened_ns = self.clock.now_ns()
         self.wire_recorder: WireRecorder | None = None
-        self.stamps = 0, 0, 0
+        self.stamps = (0, 0, 0)
         self.stages: list[Stage] = []
         self.notes: list[str] = []
         self.failure: Failure | None = None
         self.aborted: Failure | None = None
         self.unposted: Failure | None = None
-        """Set when references were missing that must be there. Only a rendezvous that has restarted
-        may have none, and then says so at the next barrier."""
+        """Set when references are missing: only a restarted rendezvous may have none."""
         self.publish: Publish | None = None
         self.sha256: str | None = None
         self.curves: dict[str, Curve] = {}
@@ -151,11 +149,12 @@ class PeerRun:
         self._note_stage("serve", began_ns, self.clock.now_ns())
         if not release.go and self.role == "seeder":
             self.failure = self.failure or release.failure
-        if wire is not None:
-            self.facts["wire"] = measured = wire.stop()
-            self.state.wire = lambda: measured
         if self.wire_recorder is not None:
             self.wire_recorder.finish()
+        if wire is not None:
+            dropped = self.wire_recorder and self.wire_recorder.dropped_packets
+            self.facts["wire"] = measured = wire.stop(dropped)
+            self.state.wire = lambda: measured
         figures = usage.stop()
         self.state.usage = lambda: figures
         self.facts["usage"] = figures
@@ -247,10 +246,10 @@ class PeerRun:
             return
         done_ns = self.record.done_ns if self.record is not None and not self.failure else None
         found = self.wire_recorder.curve(self.stamps[1], done_ns, self._file_name("wire"))
-        if found is None:
+        if found is not None:
+            self.facts["wire_curve"], self.curves["wire"] = found
+        else:
             self.notes.append("the wire curve was not recorded: no samples were taken")
-            return
-        self.facts["wire_curve"], self.curves["wire"] = found
 
     async def _verify(self) -> bool | None:
         """Return whether what lies there is the payload; None when it could not be looked at."""

@@ -140,6 +140,9 @@ class Wire(Model):
     control_sent_bytes: int = 0
     """The runner's own traffic with the rendezvous; already taken off the figures above."""
     control_received_bytes: int = 0
+    dropped_packets: int | None = None
+    """Dropped on the way to this peer by what limits its download outside of it; null where that
+    can't be seen."""
     interface: str = ""
     offload: dict[str, bool] = {}
 

@@ -173,6 +173,8 @@ def apply(
     upload, download = paths(network, seeder=seeder)
     if relayed:
         upload = Path(upload.rate)
+    limits_downloads = any(paths(network, seeder=each)[1] for each in (True, False))
+    if relayed or limits_downloads:  # what is dropped on the way is frames, as on a wire
         call_inside(peer, offload.turn_off, peer.interface)
     if upload:
         call_inside(peer, _set_egress, peer.interface, upload)

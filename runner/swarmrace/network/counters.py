@@ -147,8 +147,12 @@ class WireMeter:
         """Begin to count, or begin again."""
         self._began = self._now()
 
-    def stop(self) -> Wire | None:
-        """Return what went over the interface since `start`; None when it can't be measured."""
+    def stop(self, dropped_packets: int | None = None) -> Wire | None:
+        """Return what went over the interface since `start`; None when it can't be measured.
+
+        Args:
+            dropped_packets: what was dropped on the way to the interface, where that is known.
+        """
         first, last = self._began, self._now()
         if first is None or last is None or self.interface is None:
             return None
@@ -174,6 +178,7 @@ class WireMeter:
             header_bytes=self._header_bytes,
             control_sent_bytes=control_sent,
             control_received_bytes=control_received,
+            dropped_packets=dropped_packets,
             interface=self.interface,
             offload=offload(self.interface),
         )

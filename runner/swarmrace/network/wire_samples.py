@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import socket
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ import numpy as np
 
 from swarmrace.arrivals import Int64s
 from swarmrace.network.link_bytes import LinkBytes
+from swarmrace.network.qdiscs import root_qdiscs
 
 INTERVAL_SECONDS = 0.009
 """Between two samples: with what waking up takes below 10 ms."""
@@ -34,6 +36,8 @@ WANTED_SECONDS = 20.0
 """For how long a reader asks at a time; it has to read more often than that."""
 _ROWS = 8192
 """What the ring holds: 74 s, so that a reader may be late."""
+_ROWS_A_LOOK = 25
+"""So often, in samples, what limiters have dropped is looked at."""
 _WORDS = 8
 _WRITTEN, _WANTED, _COLUMNS = 0, 1, 2
 """Words of the head: rows written so far, until when (monotonic ns) samples are wanted, and how
@@ -56,11 +60,12 @@ class Ring:
         self._row = 1 + self._words[_COLUMNS]
         self._table = np.frombuffer(memory, np.int64, _ROWS * self._row, _HEAD * _WORDS)
         self._table = self._table.reshape(_ROWS, self._row)
+        self._dropped_at = _HEAD + _ROWS * self._row
 
     @staticmethod
     def size(columns: int) -> int:
         """Return how many bytes of memory `columns` interfaces need."""
-        return (_HEAD + _ROWS * (1 + columns)) * _WORDS
+        return (_HEAD + _ROWS * (1 + columns) + columns) * _WORDS
 
     @classmethod
     def private(cls) -> Ring:
@@ -100,6 +105,14 @@ class Ring:
         self._words[at : at + row] = memoryview(array("q", (t_ns, *counts)))
         self._words[_WRITTEN] = written + 1
 
+    def write_dropped(self, column: int, packets: int) -> None:
+        """Note how many packets towards an interface its limiter has dropped so far."""
+        self._words[self._dropped_at + column] = packets
+
+    def dropped(self, column: int) -> int:
+        """Return the packets that were dropped on the way to an interface, as last noted."""
+        return self._words[self._dropped_at + column]
+
     def since(self, first: int, column: int) -> tuple[int, Int64s, Int64s]:
         """Return how many rows there are, and times and bytes of those from number `first` on.
 
@@ -121,8 +134,13 @@ def make_shared(columns: int) -> int:
     return descriptor
 
 
-def sample(ring: Ring, read: Callable[[], Sequence[int]], ended: Callable[[], bool]) -> None:
-    """Write rows into `ring` while they are wanted, until `ended`."""
+def sample(
+    ring: Ring,
+    read: Callable[[], Sequence[int]],
+    ended: Callable[[], bool],
+    look: Callable[[], None] = lambda: None,
+) -> None:
+    """Write rows into `ring` while they are wanted, until `ended`; `look` a few times a second."""
     interval_ns = round(INTERVAL_SECONDS * 1e9)
     next_ns = time.monotonic_ns()
     while not ended():
@@ -132,6 +150,8 @@ def sample(ring: Ring, read: Callable[[], Sequence[int]], ended: Callable[[], bo
             continue
         counts = read()
         ring.write(time.monotonic_ns(), counts)
+        if ring.written % _ROWS_A_LOOK == 0:
+            look()
         next_ns, now_ns = next_ns + interval_ns, time.monotonic_ns()
         if next_ns <= now_ns:  # a missed tick is left out: two samples at once say nothing new
             next_ns = now_ns + interval_ns
@@ -142,8 +162,18 @@ def run_sampler(path: str, ports: Sequence[str]) -> int:
     """Sample what the hub sends to each peer, until the process is ended; return the exit code."""
     with contextlib.suppress(OSError):  # on a busy machine it would come late without it
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    ring = Ring.shared(path)
+    numbers = [socket.if_nametoindex(port) for port in ports]
+    limited = any(number in root_qdiscs() for number in numbers)
+
+    def look() -> None:
+        passed = root_qdiscs() if limited else {}
+        for column, number in enumerate(numbers):
+            if number in passed:
+                ring.write_dropped(column, passed[number].dropped_packets)
+
     with LinkBytes(ports, sent=True) as links:
-        sample(Ring.shared(path), links.read, lambda: False)
+        sample(ring, links.read, lambda: False, look)
     return 0
 
 

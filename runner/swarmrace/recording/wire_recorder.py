@@ -60,6 +60,10 @@ class WireRecorder:
         self._first: int | None = None
         self._last = 0
         self._kept: Samples | None = None
+        self._dropped_before = 0
+        self.dropped_packets: int | None = None
+        """What limiters outside the peer dropped on the way to it from `start` to `finish`; None
+        where they can't be seen."""
         ring.want()
 
     @classmethod
@@ -76,6 +80,7 @@ class WireRecorder:
         """Begin to record, or begin again; the latest sample is the first."""
         self._parts, self._control, self._first = [], [], None
         self._row = max(0, self._ring.written - 1)
+        self._dropped_before = self._ring.dropped(self._column)
         self.read()
 
     def read(self) -> int:
@@ -123,6 +128,8 @@ class WireRecorder:
     def finish(self) -> None:
         """Record no more; `curve` is of what was recorded by now."""
         self._kept = self.samples()
+        if self._sampler is None:
+            self.dropped_packets = self._ring.dropped(self._column) - self._dropped_before
 
     def curve(self, zero_ns: int, done_ns: int | None, file: str) -> WireFigures | None:
         """Return `wire_curve` of what was recorded until `finish`."""

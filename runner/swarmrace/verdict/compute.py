@@ -18,6 +18,7 @@ from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
 from swarmrace.verdict import figures, trials
 from swarmrace.verdict.acceptance import accept
+from swarmrace.verdict.closure import closure_flags
 from swarmrace.verdict.compare import compare
 from swarmrace.verdict.flags import entrant_flags, race_flags
 from swarmrace.verdict.model import (
@@ -66,6 +67,7 @@ def compute(results: Results) -> Verdict:
         flags=[
             *race_flags(results),
             *relay_flags(results),
+            *closure_flags(results),
             *(
                 Flag(entrant="", text=text)
                 for text in (position_effects(list(sides.values())) if interleaved else ())
