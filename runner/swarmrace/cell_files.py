@@ -14,6 +14,7 @@ import yaml
 
 from swarmrace import checks, pods, yaml_file
 from swarmrace.cluster import MIB
+from swarmrace.output import printable, shortened
 from swarmrace.plan import Cell, expand
 from swarmrace.scenario import Scenario
 from swarmrace.units import canonical_size
@@ -51,8 +52,9 @@ def write(path: Path, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for cell in expand(scenario):
-        file = folder / f"{path.stem}-{cell.name}.yaml"
-        head = f"# Cell {cell.name} of {path.name}, by `swarmrace plan --write`.\n"
+        stem = shortened(printable(path.stem), 250 - len(f"-{cell.name}.yaml"))
+        file = folder / f"{stem}-{cell.name}.yaml"
+        head = f"# Cell {cell.name} of {printable(path.name)}, by `swarmrace plan --write`.\n"
         text = yaml.dump(
             _data(data, scenario, cell), Dumper=_Dumper, sort_keys=False, allow_unicode=True
         )

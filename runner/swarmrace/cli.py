@@ -5,6 +5,7 @@ Modules are imported where they are used: every peer of a local race passes thro
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -16,20 +17,34 @@ from typing import Any
 
 import click
 
-from swarmrace import __version__, pod_commands
-from swarmrace.errors import Exit, SwarmraceError
+from swarmrace import __version__, output, pod_commands
+from swarmrace.errors import Exit, OutputError, SwarmraceError
 from swarmrace.parameters import NewFolder, RaceId
 from swarmrace.pod_commands import SCENARIO_FILE
 
 _FORMAT = click.Choice(["text", "json"])
+OF_THE_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG),
+    }
+)
+"""Error numbers of what the machine refuses: no defect of swarmrace, wherever it comes up."""
 
 
 class _Commands(click.Group):
     """Turns errors into one line and an exit code; a traceback appears only with --debug."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        output.prepare()
         try:
-            return super().make_context(*args, **kwargs)  # which prints --help
+            made = super().make_context(*args, **kwargs)  # which prints --help
+            sys.stdout.flush()
+            return made
+        except OutputError as error:
+            click.echo(f"swarmrace: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from None
         except BrokenPipeError:
             if _reader_has_gone():
                 raise click.exceptions.Exit(Exit.READER_GONE) from None
@@ -56,6 +71,10 @@ class _Commands(click.Group):
                 ctx.exit(Exit.READER_GONE)
             if ctx.params.get("debug"):
                 traceback.print_exception(error)
+            if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+                where = f"{output.printable(str(error.filename))}: " if error.filename else ""
+                click.echo(f"swarmrace: {where}{error.strerror}", err=True)
+                ctx.exit(Exit.UNAVAILABLE)
             click.echo(
                 f"swarmrace: {type(error).__name__}: {error} (a defect: please report it with the "
                 "output of --debug)",

@@ -13,6 +13,7 @@ prints that line and leaves with the class's `exit_code`; a traceback appears on
     ├── RendezvousError (9)          the rendezvous is out of reach or refused the request
     │   └── WrongRaceError (9)       the rendezvous belongs to another race
     ├── InfrastructureError (11)     the machine or cluster stopped the race
+    ├── OutputError (12)             standard output can't be written
     └── TransferError                one stage of one run failed: becomes a result, never an exit
 
 `Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), transfers that
@@ -45,6 +46,7 @@ class Exit(IntEnum):
     RENDEZVOUS = 9
     TRANSFERS_FAILED = 10
     INFRASTRUCTURE = 11
+    OUTPUT = 12
     INTERRUPTED = 130
     READER_GONE = 141
 
@@ -148,6 +150,12 @@ class RendezvousError(SwarmraceError):
     """The rendezvous can't be reached, or refused a request."""
 
     exit_code = Exit.RENDEZVOUS
+
+
+class OutputError(SwarmraceError):
+    """Standard output can't be written; what was measured is kept all the same."""
+
+    exit_code = Exit.OUTPUT
 
 
 class InfrastructureError(SwarmraceError):

@@ -24,6 +24,7 @@ from swarmrace.local import processes, trial_outcomes
 from swarmrace.local.janitor import Janitor
 from swarmrace.local.layout import Layout, Seat
 from swarmrace.network import wire_samples
+from swarmrace.output import shortened
 from swarmrace.peer import PeerConfig
 from swarmrace.records import Delay, Trial
 from swarmrace.rendezvous.server import ServerConfig
@@ -33,6 +34,8 @@ from swarmrace.systems import doubles
 
 POLL_SECONDS = 0.25
 _RESTARTS = 5
+MOST_NAME_BYTES = 180
+"""Of a race's name in its folder's: a file's name has room for 255."""
 _LEAVE_SECONDS = 15.0
 _LEAVE_A_STOPPED_RACE_SECONDS = 3.0
 _HANG_SECONDS = 30.0
@@ -65,7 +68,8 @@ class LocalRace:
     def folder(self) -> Path:
         """Return a new results folder's path: name, UTC time, race id."""
         when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        name = doubles.mark(self.name) if self.test_doubles else self.name
+        name = shortened(self.name, MOST_NAME_BYTES)
+        name = doubles.mark(name) if self.test_doubles else name
         return self.results_dir / f"{name}-{when}-{self.scenario.race_id()}"
 
 

@@ -20,6 +20,7 @@ from swarmrace.errors import Exit, NeverStartedError, Reason, SwarmraceError
 from swarmrace.local.backend import LocalRace, run
 from swarmrace.network import user_namespace
 from swarmrace.network.namespaces import permitted_here
+from swarmrace.output import printable
 from swarmrace.records import Trial
 from swarmrace.results import load
 from swarmrace.systems.doubles import doubles_among
@@ -56,7 +57,8 @@ def race(
         console.print(f"! {line}", soft_wrap=True)
     codes, trials = [], dict[str, Trial]()
     for cell in cells:
-        name = scenario_file.stem + (f"-{cell.name}" if len(cells) > 1 else "")
+        cell_name = f"-{cell.name}" if len(cells) > 1 else ""
+        name = printable(scenario_file.stem) + cell_name
         isolated = site.isolates(cell.scenario)
         played = doubles_among(cell.scenario.entrants)
         local = LocalRace(cell.scenario, name, results, work_dir, isolated, played, trials)
@@ -85,10 +87,10 @@ def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
     measured = (folder / "race.json").exists() and not (interrupted and _only_interrupted(folder))
     if measured:
         try:
-            code = command.show(folder, full=full)
-            with contextlib.suppress(OSError):  # the verdict is printed, and can be computed again
+            with contextlib.suppress(OSError):  # the verdict can be computed again
                 command.leave(folder)
                 manifest.extend(folder)
+            code = command.show(folder, full=full)
         except SwarmraceError as error:
             failure = failure or error
     if failure is not None:
