@@ -16,12 +16,13 @@ SIZE = 4_000_000
 @pytest.mark.skipif(bool(REFUSALS), reason="; ".join(REFUSALS))
 def test_the_curve_is_of_what_the_interface_received(tmp_path):
     entrants = {"bt": {"kind": "bittorrent", "profile": "tuned"}, "web": {"kind": "http"}}
-    network = {"upload": "40Mbit"}
+    network = {"upload": "40Mbit", "download": "40Mbit"}
     scenario = racing.scenario_file(tmp_path, entrants, fileSize=SIZE, network=network)
     with racing.race(tmp_path, scenario, "--namespaces") as race:
         assert race.end() == 0, race.output()
         race.wait_until_nothing_is_left()
         assert "Received on the wire" in race.output()
+        assert "unaccounted for" not in race.output()
         folder = results.load(race.folder)
     assert folder.faults == ()
     for record in folder.runs:
@@ -32,6 +33,7 @@ def test_the_curve_is_of_what_the_interface_received(tmp_path):
             assert abs(curve.total_bytes - counted) < 20_000
             assert figures.received_bytes == curve.total_bytes
             assert figures.samples > 10
+            assert peer.wire.dropped_packets >= 0
             if peer.role == "seeder":
                 assert figures.marks == []
                 continue
