@@ -26,6 +26,7 @@ import benchmarks
 from swarmrace import machine
 
 QUICK: dict[str, tuple[str, ...]] = {
+    "a_a": ("--races", "1", "--size", "1MB"),
     "payload": ("--size", "50MB", "--runs", "1"),
     "instrument": ("--size", "2MB", "--seconds", "0.2", "--runs", "1"),
     "bittorrent_lag": ("--runs", "1", "--size", "32MiB"),

@@ -114,3 +114,21 @@ def test_an_unknown_name_is_refused():
     assert done.returncode == 2
     assert "payloads" in done.stderr
     assert "payload," in done.stderr
+
+
+@pytest.mark.parametrize(("different", "met"), [(5, True), (6, False)])
+def test_a_race_against_itself_may_be_called_different_five_times_of_forty(different, met):
+    a_a = importlib.import_module("benchmarks.a_a")
+    claims = ["slower", "faster"] * different + ["no difference", "not shown to differ"] * 40
+    claims = claims[:different] + claims[2 * different :]
+    raced = [{"claim": claim, "blocks": 6, "seconds": 1.0} for claim in claims[:40]]
+    found = a_a.report(raced)
+    assert (found["value"], found["n"], found["met"]) == (different, 40, met)
+
+
+def test_two_equal_entrants_race_against_each_other():
+    a_a = importlib.import_module("benchmarks.a_a")
+    made = a_a.scenario(7, "1MB")
+    one, other = made.entrants.values()
+    assert one == other
+    assert (made.race.repetitions, made.race.seed) == (6, 7)

@@ -114,8 +114,9 @@ Within = Annotated[Annotated[float, Field(gt=0)] | Preset, BeforeValidator(_with
 
 
 class Acceptance(Model):
-    """`entrant` must be within `within` times the time of `of`, on the t100 of the runs, and
-    complete in most of its runs."""
+    """`entrant` must be within `within` times the time of `of`, on the t100 of the runs: a number,
+    or `issue895` (1.2), `furps` (2.0) or `equivalent` (the 90 % interval between 1/`margin` and
+    `margin`, 1.25 by default). And `completion` (0.9 by default) of its runs must be complete."""
 
     entrant: str
     within: Within

@@ -1,0 +1,114 @@
+"""The same program against itself: how often the verdict calls two equal entrants different.
+
+    python -m benchmarks.a_a                                40 races of 6 blocks
+    python -m benchmarks.a_a --first 1 --races 10 --state aa.jsonl     in slices, each a call
+    python -m benchmarks.a_a --first 11 --races 10 --state aa.jsonl
+
+Two BitTorrent entrants with the same options race on this machine, each race with another seed. A
+race is called different when its claim is slower or faster. At the exact confidence of 6 blocks,
+96.9 %, 1.25 of 40 are expected where blocks are independent; more than 5 come by chance once in 500
+times. With `--state` each race is appended to a file as it ends, one that is in it isn't raced
+again, and what is printed is of the whole file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmrace import results
+from swarmrace.local.backend import LocalRace, run
+from swarmrace.scenario import Scenario, parse
+from swarmrace.verdict import compute
+
+AT_MOST = 5
+"""Of 40 races called different."""
+BLOCKS = 6
+DIFFERENT = ("slower", "faster")
+
+
+def scenario(seed: int, size: str) -> Scenario:
+    """Return a race of two equal entrants."""
+    race = {
+        "swarmSize": 2,
+        "seeders": 1,
+        "fileSize": size,
+        "repetitions": BLOCKS,
+        "seed": seed,
+        "timeouts": {"stallSeconds": 30, "transferSeconds": 120},
+    }
+    equal = {"kind": "bittorrent", "profile": "tuned"}
+    return parse({"global": {"race": race, "entrants": {"one": equal, "other": equal}}})
+
+
+def race(seed: int, size: str) -> dict[str, Any]:
+    """Race once and return what the verdict says."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        local = LocalRace(scenario(seed, size), "a-a", Path(folder))
+        target = local.folder()
+        asyncio.run(run(local, target, lambda _: None))
+        [comparison] = compute(results.load(target)).comparisons
+    found = comparison.t100
+    assert found is not None
+    return {
+        "race": seed,
+        "claim": found.claim,
+        "blocks": found.blocks,
+        "estimate": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def report(raced: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figure over all races; the aim is for 40, of more in proportion."""
+    different = [each for each in raced if each["claim"] in DIFFERENT]
+    whole = [each for each in raced if each["blocks"] == BLOCKS]
+    aim = AT_MOST * max(40, len(raced)) / 40
+    return {
+        "name": f"A/A races of {BLOCKS} blocks called different",
+        "value": len(different),
+        "unit": "races",
+        "n": len(raced),
+        "spread": f"{len(raced) - len(whole)} with fewer blocks; "
+        f"{sum(each['seconds'] for each in raced):.0f} s in all",
+        "aim": f"<= {aim:g}",
+        "met": len(different) <= aim and bool(whole),
+    }
+
+
+@click.command()
+@click.option("--races", type=click.IntRange(1), default=40, show_default=True)
+@click.option("--first", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--size", default="10MB", show_default=True)
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path))
+def main(races: int, first: int, size: str, state: Path | None) -> None:
+    """Race a program against itself and count the differences."""
+    raced = _read(state)
+    for seed in range(first, first + races):
+        if any(each["race"] == seed for each in raced):
+            continue
+        raced.append(race(seed, size))
+        click.echo(f"# {json.dumps(raced[-1])}", err=True)
+        if state is not None:
+            with state.open("a") as file:
+                file.write(json.dumps(raced[-1]) + "\n")
+    click.echo(json.dumps(report(raced)))
+
+
+def _read(state: Path | None) -> list[dict[str, Any]]:
+    if state is None or not state.exists():
+        return []
+    return [json.loads(line) for line in state.read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    main()
