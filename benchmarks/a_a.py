@@ -6,7 +6,7 @@
 
 Two BitTorrent entrants with the same options race on this machine, each race with another seed. A
 race is called different when its claim is slower or faster. At the exact confidence of 6 blocks,
-96.9 %, 1.25 of 40 are expected where blocks are independent; more than 5 come by chance once in 500
+96.9 %, 1.25 of 40 are expected where blocks are independent; more than 5 come by chance once in 700
 times. With `--state` each race is appended to a file as it ends, one that is in it isn't raced
 again, and what is printed is of the whole file.
 """
