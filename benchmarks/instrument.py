@@ -108,8 +108,13 @@ def serve(connection: socket.socket, pieces: Pieces) -> list[int]:
 class Stream:
     """The stream reader of `codex`, without a node's other calls."""
 
+    trouble = ""
+
     def __init__(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
+
+    def progress(self) -> None:
+        """It has no counter of its own: its records say what has arrived."""
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
         """Read the stream."""

@@ -226,7 +226,7 @@ def acceptance_warnings(scenario: Scenario) -> list[str]:
         return []
     return [
         f"global.race.repetitions: found {found}: below {LEAST_BLOCKS} an acceptance can only be "
-        "undecided"
+        "undecided, or missed by its failures"
     ]
 
 
