@@ -38,7 +38,7 @@ class Task:
     file: str = ""
     reference: dict[str, Any] | None = None
     keep_arrivals: bool = False
-    """Whether the leecher leaves its arrivals as `arrivals.npz` in its folder."""
+    """Whether the leecher leaves `arrivals.npz` and `written.npz` in its folder."""
 
     def arguments(self) -> list[str]:
         """Return the command line."""
@@ -89,8 +89,10 @@ async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
     assert record.done_ns is not None
     assert record.arrivals is not None
     if task.keep_arrivals:
-        curve = record.arrivals.curve(0, task.size_bytes)
-        (Path(task.folder) / "arrivals.npz").write_bytes(curve.to_npz())
+        assert record.written is not None
+        for name, log in (("arrivals", record.arrivals), ("written", record.written)):
+            curve = log.curve(0, task.size_bytes)
+            (Path(task.folder) / f"{name}.npz").write_bytes(curve.to_npz())
     seconds = (record.done_ns - start_ns) / 1e9
     return {
         "seconds": seconds,

@@ -41,6 +41,10 @@ def test_every_difference_from_the_defaults_is_described_with_its_reason(tmp_pat
 def test_stock_changes_nothing_but_what_recording_and_isolation_need():
     table = profiles.table(BitTorrentOptions())
     assert table == dict(profiles.NEEDED)
+    # Whatever bounds what is in flight bounds the speed over latency.
+    assert not [
+        name for name in table if "queue" in name or "buffer" in name or "watermark" in name
+    ]
     for setting in table.values():
         assert setting.why.startswith(("recording: ", "isolated network: ", "clearing up "))
 

@@ -26,19 +26,10 @@ class Setting(NamedTuple):
 
 _ISOLATED = "isolated network: peers come from the bootstrap tracker alone"
 
-REQUESTS_WAITING = 128
-"""How many requests a node that serves lets each peer have waiting; it advertises them."""
-
 NEEDED: Mapping[str, Setting] = {
     # Recording.
     "suggest_mode": Setting(
         1, "recording: keeps the piece picker until all writes have ended, so no block is lost"
-    ),
-    "max_allowed_in_request_queue": Setting(
-        REQUESTS_WAITING,
-        "recording: at the default 2000 a leecher reads 8 to 17 MB per system call and hundreds of "
-        "blocks share one instant; a stamp's median lag is 21 to 36 ms there, 10 ms at 250, 4 ms "
-        "here, at the same throughput",
     ),
     # An isolated network.
     "enable_dht": Setting(False, _ISOLATED),

@@ -29,7 +29,7 @@ LEAST_SECONDS = 0.005
 MOST_SECONDS = 0.1
 """Between two samples on a machine that has none."""
 
-LATENESS_FACTOR = 25
+LATENESS_FACTOR = 12
 """The pause between two samples as a multiple of how late the thread wakes up from one. Where it
 has to wait for a processor, a sample (some 0.1 ms) would be taken from the transfer."""
 
