@@ -1,10 +1,10 @@
 """Received bytes of peers' interfaces over time: one sampler for all peers of a machine.
 
-A sample costs 20 to 100 µs of CPU, nearly all of it for waking up. Were every peer to wake by
-itself a hundred times a second, 32 of them would take a good tenth of a core. So on one machine
-one process at the hub reads all links at once and puts the figures into shared memory, a ring that
-every peer reads its own column of. A pod, which sees only its own interface, runs the same sampler
-in a thread.
+Were every peer to wake by itself a hundred times a second, 32 of them would take a fifth of a core
+(measured: 22 %, nearly all of it for waking up). So on one machine one process where the links end
+reads all of them at once, 92 µs for 32 and about 1.2 % of a core, and puts the figures into shared
+memory, a ring of which every peer reads its own column. A pod, which sees only its own interface,
+runs the same sampler in a thread.
 
 Nothing is sampled while nobody asks: readers say how long they will want samples (`want`).
 """
