@@ -13,6 +13,7 @@ from swarmrace.arrivals import Curve, Origin
 from swarmrace.clock import Offset
 from swarmrace.errors import Reason
 from swarmrace.host.blame import Declared
+from swarmrace.host.load import LoadMeter
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
 from swarmrace.recording.connections import ConnectionSeries
@@ -135,6 +136,7 @@ class PeerRun:
         )
         peers = self.peer.config.scenario.race.swarm_size
         await self.clock.sleep_until(start_ns - round((_BASE_SECONDS + peers / 1000) * 1e9))
+        load = LoadMeter()
         for meter in (usage, wire, self.wire_recorder):
             if meter is not None:
                 meter.start()
@@ -157,7 +159,7 @@ class PeerRun:
             self.state.wire = lambda: measured
         figures = usage.stop()
         self.state.usage = lambda: figures
-        self.facts["usage"] = figures
+        self.facts["usage"], self.facts["load"] = figures, load.stop()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):
                 await self.system.refresh()

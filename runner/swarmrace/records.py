@@ -180,6 +180,17 @@ class Usage(Model):
     """CPU throttling by cgroup."""
 
 
+class Load(Model):
+    """The peer's whole machine over the race part of the run, all of its CPUs together."""
+
+    seconds: float
+    cpus: int
+    busy_cpu_seconds: float
+    """User, system and stolen time of all CPUs, without interrupts; the race's own is in it."""
+    pressure_seconds: float | None = None
+    """In which some task waited for a CPU; null where the kernel has no /proc/pressure."""
+
+
 class Waiting(Model):
     """What this peer did while others raced, since its last run."""
 
@@ -241,6 +252,7 @@ class PeerResult(Model):
     wire: Wire | None = None
     wire_curve: WireCurve | None = None
     usage: Usage | None = None
+    load: Load | None = None
     waiting: Waiting | None = None
     started: Literal["cold", "warm"] | None = None
     """Whether its system was started for this run or had been up before; null where not told."""

@@ -16,7 +16,7 @@ from swarmrace.results import Results
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
-from swarmrace.verdict import figures, trials
+from swarmrace.verdict import figures, load, trials
 from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.closure import closure_flags
 from swarmrace.verdict.compare import compare
@@ -60,14 +60,19 @@ def compute(results: Results) -> Verdict:
         created_utc=info.created_utc,
         backend=info.backend,
         headline=_headline(comparisons, list(sides.values()), entrants),
+        head_notes=load.head(results),
         comparisons=comparisons,
         acceptance=[accept(item, sides, race) for item in race.acceptance],
         entrants=entrants,
-        runs=[_run(each, place[each.record.run.id]) for each in views],
+        runs=[
+            _run(each, place[each.record.run.id], load.foreign_share(results, each))
+            for each in views
+        ],
         flags=[
             *race_flags(results),
             *relay_flags(results),
             *closure_flags(results),
+            *(Flag(entrant="", text=text) for text in load.flags(results, views)),
             *(
                 Flag(entrant="", text=text)
                 for text in (position_effects(list(sides.values())) if interleaved else ())
@@ -263,7 +268,7 @@ def _versions(infos: Mapping[int, PeerInfo], system: dict[str, Any]) -> dict[str
     return versions
 
 
-def _run(each: RunView, place: int) -> RunVerdict:
+def _run(each: RunView, place: int, foreign_cpu_share: float | None) -> RunVerdict:
     run, result = each.record.run, each.record.result
     leechers = each.leechers()
     return RunVerdict(
@@ -280,4 +285,5 @@ def _run(each: RunView, place: int) -> RunVerdict:
         completed=sum(transfer_seconds(peer) < math.inf for peer in leechers),
         reason=each.reason,
         wall_seconds=result.wall_seconds if result else None,
+        foreign_cpu_share=foreign_cpu_share,
     )

@@ -280,6 +280,8 @@ class RunVerdict(Model):
     completed: int
     reason: str = ""
     wall_seconds: float | None = None
+    foreign_cpu_share: float | None = None
+    """Of a machine's CPUs: what others than the run's peers used; null where not measured."""
 
 
 class Reliability(Model):
@@ -379,6 +381,8 @@ class Verdict(Model):
     created_utc: str
     backend: str
     headline: list[str]
+    head_notes: list[str] = []
+    """What belongs beside it: what the race can't have measured."""
     comparisons: list[Comparison]
     acceptance: list[AcceptanceVerdict]
     entrants: dict[str, EntrantVerdict]

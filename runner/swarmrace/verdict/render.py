@@ -45,6 +45,7 @@ def render(
         yield Line(f"Acceptance {item.text}", f"bold {COLOURS[item.verdict]}")
     if any("[" in line for line in verdict.headline):
         yield INTERVAL_NOTE
+    yield from (Line(note) for note in verdict.head_notes)
     yield from _tables(verdict, width, wide=wide)
     yield from _comparisons(verdict, width, wide=wide)
     yield from _runs(verdict, width, wide=wide)

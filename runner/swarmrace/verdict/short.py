@@ -54,6 +54,7 @@ def page(verdict: Verdict) -> Iterator[RenderableType]:
         for item in verdict.acceptance
     ]
     notes = [INTERVAL_NOTE] if any("[" in line for line in verdict.headline) else []
+    notes += [Line(note) for note in verdict.head_notes]
     table = ["", _table(verdict), "", Text(_FOOTER, style="dim")]
     warnings: list[RenderableType] = [Line(line) for line in _warnings(verdict)]
     left = ROWS - _rows([*top, *notes, *table])

@@ -1,0 +1,62 @@
+"""What else ran on the machine while a run was raced.
+
+The kernel's own counts, so that nothing has to look while the race runs: CPU time of the whole
+machine (/proc/stat, in ticks of 10 ms) and, where the kernel has it, pressure
+(/proc/pressure/cpu: the time in which some task waited for a CPU; the kernel's psi.rst).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from pathlib import Path
+
+from swarmrace.records import Load
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STAT, _PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
+_BUSY = (0, 1, 2, 7)
+"""Columns user, nice, system, steal. Interrupts are left out: those of the race's own packets are
+charged to nobody."""
+
+
+class LoadMeter:
+    """Measures the machine's load from when it is made until `stop`."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy, self._cpus = _busy_seconds()
+        self._pressure = _pressure_seconds()
+
+    def stop(self) -> Load | None:
+        """Return what was measured, or None where the kernel doesn't say."""
+        busy, _ = _busy_seconds()
+        if busy is None or self._busy is None:
+            return None
+        pressure = _pressure_seconds()
+        both = pressure is not None and self._pressure is not None
+        return Load(
+            seconds=time.monotonic() - self._began,
+            cpus=self._cpus,
+            busy_cpu_seconds=max(0.0, busy - self._busy),
+            pressure_seconds=pressure - self._pressure if both else None,
+        )
+
+
+def _busy_seconds() -> tuple[float | None, int]:
+    """Return how many CPU seconds the machine was busy since boot, and its number of CPUs."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = _STAT.read_text().splitlines()
+        ticks = [int(field) for field in lines[0].split()[1:]]
+        cpus = sum(bool(re.match(r"cpu\d", line)) for line in lines)
+        return sum(ticks[column] for column in _BUSY if column < len(ticks)) / _TICKS, cpus
+    return None, 0
+
+
+def _pressure_seconds() -> float | None:
+    with contextlib.suppress(OSError, ValueError):
+        found = re.search(r"^some .*total=(\d+)", _PRESSURE.read_text(), re.MULTILINE)
+        return int(found[1]) / 1e6 if found else None
+    return None
