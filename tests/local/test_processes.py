@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import time
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -35,3 +39,30 @@ def test_neither_the_server_nor_a_peer_heeds_ctrl_c_from_their_first_moment(tmp_
     # What a peer starts gets its masks, and a node's program may well be ended by SIGINT.
     assert _signals(report.read_text(), "SigBlk") == set()
     assert _signals(report.read_text(), "SigIgn") == _OF_A_TERMINAL
+
+
+def test_kill_9_leaves_no_folder_of_multiprocessing():
+    race = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import time\n"
+            "from multiprocessing import util\n"
+            "from swarmrace.local import processes\n"
+            "processes.context()\n"
+            "print(util.get_temp_dir(), flush=True)\n"
+            "time.sleep(100)\n",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    folder = Path(race.stdout.readline().strip())
+    assert folder.name.startswith("pymp-")
+    assert folder.is_dir()
+    os.kill(race.pid, signal.SIGKILL)
+    race.wait()
+    race.stdout.close()
+    deadline = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not folder.exists()

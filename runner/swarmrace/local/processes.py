@@ -16,12 +16,13 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from swarmrace.errors import Exit
+from swarmrace.local.janitor import Janitor
 from swarmrace.termination import ended_by_sigterm
 
 _PR_SET_PDEATHSIG = 1
@@ -31,8 +32,22 @@ _OF_THE_PARENT = (signal.SIGINT, signal.SIGHUP)
 """What a terminal sends to all of its processes and the parent alone answers, by an orderly end."""
 
 
+def _watch_temporary_folder() -> None:
+    """Have multiprocessing's folder (`pymp-…`, for its sockets) removed even after `kill -9`: by a
+    janitor that outlives this process by a moment, since all cells of a matrix use one server."""
+    if not _JANITORS:
+        folder = Path(util.get_temp_dir())
+        janitor = Janitor()
+        janitor.watch_folder(folder)
+        _JANITORS.append(janitor)
+
+
+_JANITORS: list[Janitor] = []
+
+
 def context() -> Any:
     """Return the multiprocessing context whose server has everything preloaded; it is started."""
+    _watch_temporary_folder()
     # BLAS must not start threads in a process that forks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     fork = multiprocessing.get_context("forkserver")
