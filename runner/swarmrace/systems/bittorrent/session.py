@@ -19,7 +19,7 @@ import libtorrent as lt
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Counters
 from swarmrace.systems.bittorrent import profiles
-from swarmrace.systems.bittorrent.stamps import Stamps, clock_offset_ns
+from swarmrace.systems.bittorrent.stamps import STEP_NS, Stamps, clock_offset_ns
 
 T = TypeVar("T")
 
@@ -86,8 +86,11 @@ class Session:
         self._stats: dict[str, int] = {}
         self._stats_asked = 0.0
         self._offset_ns = clock_offset_ns()
+        self._read_ns = time.monotonic_ns()
         self.clock_steps_ns = 0
         """How far the wall clock was stepped while alerts waited, summed."""
+        self.unplaced = 0
+        """Alerts whose time such a step has made unknown."""
         self.alerts_dropped = False
         self.defect: Exception | None = None
         """The first thing a handler raised; reading goes on without it. Whoever relies on the
@@ -207,12 +210,18 @@ class Session:
     async def _hand_out(self) -> None:
         if self.handle is None:
             return
+        before_ns, asked_ns = self._read_ns, time.monotonic_ns()
         alerts = self.handle.pop_alerts()
-        wall_ns, offset_ns = time.time_ns(), clock_offset_ns()
-        if abs(offset_ns - self._offset_ns) > 1_000_000:
-            self.clock_steps_ns += abs(offset_ns - self._offset_ns)
-        stamp = Stamps((offset_ns + self._offset_ns) // 2, wall_ns)
-        self._offset_ns = offset_ns
+        offset_ns, read_ns = clock_offset_ns(), time.monotonic_ns()
+        local_ns, step_ns = read_ns + offset_ns, offset_ns - self._offset_ns
+        if abs(step_ns) <= STEP_NS:
+            stamp = Stamps((offset_ns + self._offset_ns) // 2, local_ns)
+        else:
+            self.clock_steps_ns += abs(step_ns)
+            window = before_ns, read_ns
+            stamp = Stamps.over_a_step(alerts, self._offset_ns, offset_ns, local_ns, window)
+            self.unplaced += stamp.unplaced
+        self._offset_ns, self._read_ns = offset_ns, asked_ns
         for start in range(0, len(alerts), SLICE):
             table = self._handlers
             part = alerts[start : start + SLICE]

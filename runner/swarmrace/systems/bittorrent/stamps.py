@@ -1,8 +1,10 @@
-"""From the wall-clock stamps of libtorrent's alerts to monotonic time.
+"""From the stamps of libtorrent's alerts to monotonic time.
 
-libtorrent stamps an alert when it posts it, on the system clock. The offset to the monotonic clock
-is taken around every reading of alerts, so that a clock that is slewed costs nothing and one that
-is stepped is noticed.
+libtorrent stamps an alert when it posts it. On Linux its clock is the system clock, and the binding
+gives the stamp in local time without a zone: a step of the clock and a change of summer time both
+move stamps. So the offset between local and monotonic time is read around every reading of alerts.
+Where it has jumped, the alerts before the jump are told from those after it by the monotonic clock:
+each was posted between this reading and the one before.
 """
 
 from __future__ import annotations
@@ -16,26 +18,61 @@ import numpy as np
 import numpy.typing as npt
 
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1)
+
+STEP_NS = 1_000_000
+"""A change of offset above this between two readings is a step; below it the clock was slewed."""
+
+Int64s = npt.NDArray[np.int64]
 
 
 class Stamps:
-    """Turns alerts' wall-clock stamps into monotonic nanoseconds.
+    """Turns the stamps of one reading's alerts into monotonic nanoseconds.
 
     Args:
-        offset_ns: wall clock minus monotonic clock.
-        wall_ns: about now; alerts posted within hours of it can be converted.
+        offset_ns: local time minus monotonic clock.
+        local_ns: about now, local time; alerts posted within hours of it can be converted.
     """
 
-    __slots__ = ("_base", "_base_ns")
+    __slots__ = ("_base", "_base_ns", "_placed", "unplaced")
 
-    def __init__(self, offset_ns: int, wall_ns: int) -> None:
-        seconds = wall_ns // 1_000_000_000
-        # libtorrent gives local time without a zone, and so does this.
-        self._base = datetime.fromtimestamp(seconds)
+    def __init__(self, offset_ns: int, local_ns: int) -> None:
+        seconds = local_ns // 1_000_000_000
+        self._base = _EPOCH + timedelta(seconds=seconds)
         self._base_ns = seconds * 1_000_000_000 - offset_ns
+        self._placed: dict[int, int] = {}
+        self.unplaced = 0
+        """Alerts whose stamp fits neither before nor after the step; they count as read."""
+
+    @classmethod
+    def over_a_step(
+        cls,
+        alerts: Sequence[lt.alert],
+        before_ns: int,
+        after_ns: int,
+        local_ns: int,
+        window: tuple[int, int],
+    ) -> Stamps:
+        """Return what stamps `alerts`, between whose first and last the clock was stepped.
+
+        Args:
+            alerts: all of one reading, in the order of posting. They must be kept while they are
+                stamped.
+            before_ns: the offset at the reading before.
+            after_ns: the offset now.
+            local_ns: as for `Stamps`.
+            window: the monotonic times of the reading before and of this one.
+        """
+        stamps = cls(before_ns, local_ns)
+        old = stamps.many(alerts)
+        t_ns, stamps.unplaced = place(old, old + before_ns - after_ns, window)
+        stamps._placed = dict(zip(map(id, alerts), t_ns.tolist(), strict=True))
+        return stamps
 
     def __call__(self, alert: lt.alert) -> int:
         """Return when `alert` was posted."""
+        if self._placed:
+            return self._placed[id(alert)]
         delta = alert.timestamp() - self._base
         return (
             self._base_ns
@@ -43,16 +80,54 @@ class Stamps:
             + delta.microseconds * 1_000
         )
 
-    def many(self, alerts: Sequence[lt.alert]) -> npt.NDArray[np.int64]:
+    def many(self, alerts: Sequence[lt.alert]) -> Int64s:
         """Return when each of `alerts` was posted."""
+        if self._placed:
+            return np.array([self._placed[id(alert)] for alert in alerts], dtype=np.int64)
         # numpy takes a µs to read a datetime; Python's own difference is eight times as cheap.
         base, unit = self._base, _MICROSECOND
         since = [(alert.timestamp() - base) // unit for alert in alerts]
         return self._base_ns + np.array(since, dtype=np.int64) * 1_000
 
 
+def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, int]:
+    """Return when each alert was posted, and how many can't be placed.
+
+    The alerts up to some one are stamped by the clock before its step, the others by the clock
+    after it. That one is where the fewest fall out of the window or out of order, and of several
+    where the gap is the smallest. What falls out of the window nonetheless (the clock was
+    stepped twice) is put at its end: it had been posted when it was read.
+
+    Args:
+        old: times by the offset before the step.
+        new: times by the offset after it.
+        window: first and last time possible.
+    """
+    if not len(old):
+        return old, 0
+    first, last = window[0] - STEP_NS, window[1] + STEP_NS
+    zero, edge = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    gaps = np.concatenate((zero, new[1:] - old[:-1], zero))  # between the two, by where they part
+    faults = (gaps < 0).astype(np.int64)
+    # What falls out of the window or out of order: by the old clock before, by the new one after.
+    for t, before in ((old, True), (new, False)):
+        out = np.cumsum(((t < first) | (t > last)).astype(np.int64))
+        back = np.concatenate((edge, np.cumsum(np.diff(t) < 0)))
+        so_far = np.concatenate((zero, out)) + back
+        if before:
+            faults += so_far
+        else:
+            # The pair at the parting is no pair of the new clock's.
+            faults += so_far[-1] - np.concatenate((zero, out)) - np.append(back[1:], back[-1])
+    best = np.flatnonzero(faults == faults.min())
+    at = int(best[np.argmin(gaps[best])])
+    t_ns = np.concatenate((old[:at], new[at:]))
+    out = (t_ns < first) | (t_ns > last)
+    return np.where(out, window[1], t_ns), int(out.sum())
+
+
 def clock_offset_ns() -> int:
-    """Return wall clock minus monotonic clock, read within a microsecond where it can be.
+    """Return local time minus monotonic clock, read within a microsecond where it can be.
 
     A reading that was interrupted is seen by its width and tried again.
     """
@@ -62,7 +137,8 @@ def clock_offset_ns() -> int:
         wall = time.time_ns()
         after = time.monotonic_ns()
         if best is None or after - before < best[0]:
-            best = (after - before, wall - (before + after) // 2)
+            zone = time.localtime(wall // 1_000_000_000).tm_gmtoff
+            best = (after - before, wall + zone * 1_000_000_000 - (before + after) // 2)
         if best[0] < 1_000:
             break
     assert best is not None

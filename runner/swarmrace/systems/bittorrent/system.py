@@ -125,7 +125,7 @@ class BitTorrent(System):
         sampler = PayloadSampler(record)
         record.unlogged_duplicates = None  # libtorrent drops a block it has without an alert
         redundant_bytes = session.redundant_bytes
-        steps_ns = session.clock_steps_ns
+        steps_ns, unplaced = session.clock_steps_ns, session.unplaced
         session.defect, session.alerts_dropped = None, False
         gc.freeze()
         watcher = watch.Watch(record, self._announces)
@@ -161,14 +161,22 @@ class BitTorrent(System):
             raise
         finally:
             gc.unfreeze()
+            if session.clock_steps_ns > steps_ns:
+                stepped = (session.clock_steps_ns - steps_ns) / 1e9
+                record.notes.append(
+                    f"the wall clock was stepped by {stepped:.3f} s; times are of the monotonic "
+                    "clock, but libtorrent's own timers follow the wall clock"
+                )
         if session.alerts_dropped:
             record.notes.append("libtorrent dropped alerts: the alert queue was too short")
             record.complete = False
-        if session.clock_steps_ns > steps_ns:
-            stepped = (session.clock_steps_ns - steps_ns) / 1e6
+        if session.unplaced > unplaced:
+            lost = session.unplaced - unplaced
             record.notes.append(
-                f"the wall clock was stepped by {stepped:.1f} ms; stamps may be off"
+                f"{lost} alerts could not be placed in time: the clock jumped twice"
             )
+            record.complete = False
+            record.written = record.deliverable = None
 
     async def refresh(self) -> None:
         """Have libtorrent report its counters once more."""

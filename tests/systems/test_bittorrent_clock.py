@@ -1,0 +1,143 @@
+"""The wall clock is stepped while a transfer runs; no time of it moves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swarmrace.systems.bittorrent.stamps import place
+
+HERE = Path(__file__).parent
+MS = 1_000_000
+HOUR = 3600 * 10**9
+
+# CLOCK_REALTIME, moved by the seconds in the file `$STEP` as soon as it is there.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static long step(void) {
+    static volatile long known = 0;
+    char text[32] = {0};
+    if (known) return known;
+    const char *path = getenv("STEP");
+    int file = path ? open(path, O_RDONLY) : -1;
+    if (file < 0) return 0;
+    if (read(file, text, sizeof text - 1) > 0) known = atol(text);
+    close(file);
+    return known;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += step();
+    return result;
+}
+"""
+
+RACE = f"""
+import asyncio, os, sys, tempfile, time
+from pathlib import Path
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
+from bittorrent_swarms import check_record, peers
+
+def change_summer_time():
+    # Local time jumps by an hour in a second, whenever now is.
+    at = time.gmtime(time.time() + 1)
+    day = at.tm_yday - (at.tm_yday > 59 and at.tm_year % 4 == 0)  # J never counts 29 February
+    now = f"{{at.tm_hour}}:{{at.tm_min}}:{{at.tm_sec}}"
+    os.environ["TZ"] = f"AAA0BBB,J{{day}}/{{now}},J{{day % 365 + 1}}/23"
+    time.tzset()
+
+async def go():
+    with tempfile.TemporaryDirectory() as folder:
+        async with peers(Path(folder), size_bytes=6_000_000) as swarm:
+            await swarm.prepare()
+            references = await swarm.publish()
+            seeder = swarm.seeders[0]._session.handle
+            local = seeder.local_peer_class_id
+            limited = {{**seeder.get_peer_class(local), "upload_limit": 3_000_000}}
+            seeder.set_peer_class(local, limited)
+            record, (leecher,) = swarm.record(), swarm.leechers
+            if "BY" not in os.environ:
+                change_summer_time()
+            wall, began = time.time(), time.monotonic_ns()
+            fetching = asyncio.ensure_future(leecher.fetch(references, record))
+            if "BY" in os.environ:
+                while not record.progress_bytes:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.3)
+                Path(os.environ["STEP"]).write_text(os.environ["BY"])
+            await fetching
+            ended = time.monotonic_ns()
+            print("moved", time.time() - wall - (ended - began) / 1e9, flush=True)
+            check_record(record)
+            for log in (record.arrivals, record.written, record.deliverable):
+                times = log.curve(0, record.size_bytes).t_ns
+                assert began <= times.min() <= times.max() <= record.done_ns <= ended
+            print("notes", record.notes)
+
+asyncio.run(go())
+"""
+
+
+def race(**environment):
+    ran = subprocess.run(
+        [sys.executable, "-c", RACE],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ran.returncode == 0, ran.stderr
+    moved, notes = ran.stdout.splitlines()[-2:]
+    return float(moved.split()[1]), notes
+
+
+# Back by more than a little is no case: libtorrent's own timers then stand still for as long.
+@pytest.mark.parametrize("by", [3600, 2, -1])
+def test_a_step_of_the_clock_moves_no_time(tmp_path, by):
+    source, shim = tmp_path / "shim.c", tmp_path / "shim.so"
+    source.write_text(SHIM)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)
+    environment = {"LD_PRELOAD": str(shim), "STEP": str(tmp_path / "step"), "BY": str(by)}
+    moved, notes = race(**environment)
+    assert moved == pytest.approx(by, abs=0.5)
+    assert f"stepped by {abs(by)}.0" in notes
+
+
+def test_a_change_of_summer_time_moves_no_time():
+    moved, notes = race()
+    assert abs(moved) < 0.5
+    assert "stepped by 3600.0" in notes
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR, 500 * MS, -500 * MS, 20 * MS, -20 * MS])
+@pytest.mark.parametrize("after", [0, 1, 7, 19, 20])
+def test_alerts_before_and_after_a_step_are_told_apart(step, after):
+    true = np.arange(20, dtype=np.int64) * 3 * MS + 100 * MS
+    stamped = true + np.where(np.arange(20) >= after, step, 0)  # offset before the step: 0
+    found, unplaced = place(stamped, stamped - step, (99 * MS, 160 * MS))
+    assert unplaced == 0
+    assert found.tolist() == true.tolist()
+
+
+def test_what_two_steps_have_moved_is_not_placed_wrongly():
+    true = np.arange(20, dtype=np.int64) * 3 * MS + 100 * MS
+    stamped = true + np.where(np.arange(20) >= 10, 2 * HOUR, 0)
+    stamped[5:10] += 9 * HOUR
+    found, unplaced = place(stamped, stamped - 2 * HOUR, (99 * MS, 160 * MS))
+    assert unplaced == 5
+    assert found[5:10].tolist() == [160 * MS] * 5
+    assert found[10:].tolist() == true[10:].tolist()
+    assert place(stamped[:0], stamped[:0], (0, 1))[1] == 0
