@@ -60,7 +60,8 @@ class Figures:
 _FIGURES = {
     "bittorrent": Figures(90_000_000, 0.006, 1.0, 1.0, 450e6, 350e6, 600e6, 80),
     "bittorrent over uTP": Figures(90_000_000, 0.006, 1.0, 1.0, 40e6, 10e6, 600e6, 80),
-    "codex": Figures(180_000_000, 0.006, 2.02, 1.02, 34e6, 17e6, 95e6, 256),
+    "codex": Figures(180_000_000, 0.006, 2.02, 2.02, 34e6, 17e6, 95e6, 256),
+    "codex in the background": Figures(180_000_000, 0.006, 2.02, 1.02, 34e6, 17e6, 95e6, 256),
     "http": Figures(45_000_000, 0.002, 1.0, 1.0, 1200e6, 900e6, 1e12, 40),
     "synthetic": Figures(45_000_000, 0.006, 1.0, 0.0, math.inf, math.inf, 1e12, 40),
 }
@@ -73,6 +74,8 @@ def figures(options: EntrantOptions) -> Figures:
     if isinstance(options, BitTorrentOptions):
         utp = options.profile == "stock" if options.utp is None else options.utp
         return _FIGURES["bittorrent over uTP" if utp else "bittorrent"]
+    if isinstance(options, CodexOptions) and options.download == "background":
+        return _FIGURES["codex in the background"]  # nobody writes a file beside the node's copy
     return _FIGURES.get(kind, _UNKNOWN)
 
 

@@ -53,9 +53,9 @@ _STREAM = Meanings(
     published="the CID of the whole upload has been returned",
     discovered="the response header is read: it is sent as soon as the manifest is known",
     delivery="read of the stream",
-    done="the last byte is read; the node keeps the data, the reader hashes and drops it",
+    done="the last byte is written to the leecher's file; the node keeps a copy of its own",
     usage="the node's process alone; the runner's apart",
-    verified="SHA-256 of what was read",
+    verified="SHA-256 of the file on disk",
 )
 _BACKGROUND = replace(
     _STREAM,

@@ -155,19 +155,19 @@ class Api:
             raise TransferError(Reason.REFUSED, f"POST /data: expected a CID, found {cid[:80]!r}")
         return cid
 
-    @asynccontextmanager
-    async def stream(self, cid: str, *, local: bool = False) -> AsyncIterator[httpx.Response]:
-        """Open the content; headers come as soon as the manifest is known.
+    def stream_url(self, cid: str) -> str:
+        """Return where the node streams a content; headers come once it knows the manifest."""
+        return f"{self.url}{self._path(f'/data/{cid}/network/stream')}"
 
-        Args:
-            cid: the content's.
-            local: only what the node holds itself, with a limit on silence.
+    @asynccontextmanager
+    async def local(self, cid: str) -> AsyncIterator[httpx.Response]:
+        """Open what the node holds of a content itself, with a limit on silence.
 
         Raises:
             TransferError: the node refused it or broke off.
         """
-        path = f"/data/{cid}" if local else f"/data/{cid}/network/stream"
-        timeout = httpx.Timeout(IDLE_SECONDS if local else None, connect=CONNECT_SECONDS)
+        path = f"/data/{cid}"
+        timeout = httpx.Timeout(IDLE_SECONDS, connect=CONNECT_SECONDS)
         answered = False
         try:
             async with self._client.stream("GET", self._path(path), timeout=timeout) as response:
@@ -258,12 +258,17 @@ class Api:
     def _expect(response: httpx.Response, call: str) -> httpx.Response:
         if response.status_code == 200:
             return response
-        text = " ".join(response.text.split())[:200]
-        full = "no space left" in text.lower()
-        raise TransferError(
-            Reason.DISK_FULL if full else Reason.REFUSED,
-            f"{call}: expected 200, found {response.status_code}{': ' if text else ''}{text}",
-        )
+        raise refusal(call, response.status_code, response.text)
+
+
+def refusal(call: str, status: int, text: str) -> TransferError:
+    """Return the failure of a call that the node answered with another status than 200."""
+    text = " ".join(text.split())[:200]
+    full = "no space left" in text.lower()
+    return TransferError(
+        Reason.DISK_FULL if full else Reason.REFUSED,
+        f"{call}: expected 200, found {status}{': ' if text else ''}{text}",
+    )
 
 
 def _broken(call: str, error: httpx.TransportError) -> BrokenError:

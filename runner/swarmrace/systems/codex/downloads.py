@@ -1,4 +1,4 @@
-"""The two ways to fetch: reading a stream, and watching the node fetch in the background."""
+"""Fetching in the background: the node fetches and is watched; then what it holds is read back."""
 
 from __future__ import annotations
 
@@ -7,84 +7,27 @@ import contextlib
 import hashlib
 from typing import Any
 
-from swarmrace.arrivals import ByteLog
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Digest, Record
 from swarmrace.systems.codex.api import Api, Manifest, Space, UnreachableError
 
-_READ_BYTES = 16_384
 _SETTLE_SECONDS = 5.0
 """How long a node may take to account for a download that it calls ended."""
 
 
-class Reading:
-    """Reads a content in order, hashing and dropping it.
+async def read_back(api: Api, cid: str) -> Digest:
+    """Return the digest of what the node holds itself.
 
-    Args:
-        size_bytes: the payload's size.
+    Raises:
+        TransferError: it is not here, broken, or silent.
     """
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self._sha256 = hashlib.sha256()
-        self._read_bytes = 0
-
-    @property
-    def digest(self) -> Digest:
-        """Length and SHA-256 of what was read so far."""
-        return Digest(self._read_bytes, self._sha256.hexdigest())
-
-    async def stream(self, api: Api, cid: str, record: Record) -> None:
-        """Read the network stream; each read is a delivery, stamped before it is hashed.
-
-        The response's headers are sent as soon as the node knows the manifest, so they stamp the
-        discovery; asking for the manifest beforehand would be a round trip that no user makes.
-
-        Raises:
-            TransferError: refused, broken, or of another length.
-        """
-        log = record.deliverable = ByteLog(self.size_bytes // _READ_BYTES + 64)
-        now_ns, update = record.clock.now_ns, self._sha256.update
-        async with api.stream(cid) as response:
-            record.discovered()
-            self._check_length(response.headers.get("content-length"), cid)
-            async for data in response.aiter_raw():
-                t_ns = now_ns()
-                log.record(self._read_bytes, len(data), t_ns)
-                self._read_bytes += len(data)
-                if self._read_bytes >= self.size_bytes:
-                    self._check_read()  # more is wrong at once: there may be no Content-Length
-                    record.done(t_ns)
-                update(data)
-        self._check_read()
-
-    async def read_back(self, api: Api, cid: str) -> Digest:
-        """Read what the node holds itself.
-
-        Raises:
-            TransferError: it is not here, broken, silent, or of another length.
-        """
-        async with api.stream(cid, local=True) as response:
-            async for data in response.aiter_raw():
-                self._read_bytes += len(data)
-                self._sha256.update(data)
-        return self.digest
-
-    def _check_length(self, header: str | None, cid: str) -> None:
-        """Nodes before March 2025 stream in chunks and say no length; it is counted anyway."""
-        if header is not None and header != str(self.size_bytes):
-            raise TransferError(
-                Reason.WRONG_BYTES,
-                f"content {cid}: expected Content-Length {self.size_bytes}, found {header}",
-            )
-
-    def _check_read(self) -> None:
-        if self._read_bytes != self.size_bytes:
-            raise TransferError(
-                Reason.WRONG_BYTES,
-                f"stream: expected {self.size_bytes} bytes, found {self._read_bytes}",
-            )
+    sha256, size_bytes = hashlib.sha256(), 0
+    async with api.local(cid) as response:
+        async for data in response.aiter_raw():
+            size_bytes += len(data)
+            sha256.update(data)
+    return Digest(size_bytes, sha256.hexdigest())
 
 
 class Background:

@@ -14,12 +14,13 @@ from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.codex import CONTROL_VARIABLE, METRICS_VARIABLE, NODE_VARIABLE
 from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
-from swarmrace.systems.codex.downloads import Background, Reading, check_growth
+from swarmrace.systems.codex.downloads import Background, check_growth, read_back
 from swarmrace.systems.codex.local import LocalNode
 from swarmrace.systems.codex.metrics import Watch
 from swarmrace.systems.codex.node import Node, joined
 from swarmrace.systems.codex.programs import needed_bytes
 from swarmrace.systems.codex.remote import GivenNode, SupervisedNode
+from swarmrace.systems.codex.stream import StreamFile
 
 T = TypeVar("T")
 _BOOTSTRAP = "bootstrap"
@@ -46,7 +47,7 @@ class CodexSystem(System):
         self._info: Info | None = None
         self._space: Space | None = None
         self._cid: str | None = None
-        self._reading: Reading | None = None
+        self._stream: StreamFile | None = None
         self._before_upload: Space | None = None
         self._had_connections = False
         self._must_know_others = False
@@ -62,7 +63,10 @@ class CodexSystem(System):
         The first seeder is up when its node answers. Every other peer's node must have heard from
         the swarm.
         """
-        self._cid = self._reading = self._space = None
+        self._cid = self._space = None
+        self._drop_stream()
+        if self.options.download == "stream" and run.role(self.context.peer) == "leecher":
+            self._stream = StreamFile(self.context.work_dir / f"{run.id}.payload")
         self._before_upload, self._had_connections = None, False
         if self._goes_on and self._node.running and not self.context.cold_start:
             raise TransferError(
@@ -144,8 +148,9 @@ class CodexSystem(System):
         if self._watch is not None:
             record.connections_at_start = self._watch.connections
         if self.options.download == "stream":
-            self._reading = Reading(record.size_bytes)
-            await self._alive(self._reading.stream(self._api, self._cid, record))
+            assert self._stream is not None, "prepare() comes first, and makes a leecher"
+            url = self._api.stream_url(self._cid)
+            await self._alive(self._stream.fetch(url, self._cid, record))
         else:
             assert self._space is not None, "prepare() comes first"
             background = Background(record.size_bytes, self.options.poll_seconds, self._space)
@@ -168,12 +173,12 @@ class CodexSystem(System):
         return self._watch.counters() if self._watch is not None else Counters()
 
     async def digest(self) -> Digest:
-        """Return the digest of what the stream gave, or of what the node holds, read back."""
+        """Return the digest of the stream's file, or of what the node holds, read back."""
         if self._cid is None:
             raise TransferError(Reason.WRONG_BYTES, "codex: expected a content, found none fetched")
-        if self._reading is not None:
-            return self._reading.digest
-        return await self._alive(Reading(self.context.size_bytes).read_back(self._api, self._cid))
+        if self._stream is not None:
+            return await asyncio.to_thread(self._stream.digest)
+        return await self._alive(read_back(self._api, self._cid))
 
     async def remove(self) -> None:
         """End the node and its data after a cold run; else delete the content.
@@ -182,6 +187,7 @@ class CodexSystem(System):
             TransferError: the node had died while it served.
         """
         await self._stop_watch()
+        self._drop_stream()
         death = await self._node.autopsy(_LOOK_SECONDS) if self._up else None
         cid, self._cid = self._cid, None
         if self.context.cold_start:
@@ -198,6 +204,7 @@ class CodexSystem(System):
     async def close(self) -> None:
         """End the node, if it is ours, and every connection to it."""
         await self._stop_watch()
+        self._drop_stream()
         self._up = False
         await self._node.close()
 
@@ -362,6 +369,11 @@ class CodexSystem(System):
             for each in (task, watch):
                 each.cancel()
             await asyncio.gather(task, watch, return_exceptions=True)
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.remove()
 
     async def _stop_watch(self) -> None:
         if self._watch is not None:

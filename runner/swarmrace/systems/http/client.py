@@ -1,4 +1,7 @@
-"""One download over one plain HTTP connection, each read stamped and written to its place.
+"""One download over one HTTP connection, each read stamped and written to its place.
+
+Whatever system hands its content to an application by HTTP is read by this client, so that all are
+charged alike for the reading: the baseline, and a Codex node's stream.
 
 It runs in a thread of its own, so that a stamp is taken when recv(2) returns and not when an event
 loop comes round to it.
@@ -6,9 +9,12 @@ loop comes round to it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
+import ssl
+import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,18 +30,20 @@ if TYPE_CHECKING:
     from swarmrace.systems.abc import Record
 
 _MAX_HEAD = 65_536
+_TEXT_SECONDS = 1.0
 
 
 class Download:
     """Fetches `url` into an open file.
 
     Args:
-        url: an `http` URL.
+        url: an `http` or `https` URL.
         file: descriptor of the file that the payload is written to.
         record: gets discovery, one arrival a read, and done.
         read_size: most bytes of one read.
-        source: IP address to connect from.
+        source: IP address to connect from; the kernel's choice when None.
         configure: called with the socket before it connects.
+        length_required: whether an answer without a Content-Length is refused.
     """
 
     def __init__(
@@ -45,8 +53,9 @@ class Download:
         record: Record,
         *,
         read_size: int,
-        source: str,
-        configure: Callable[[socket.socket], None],
+        source: str | None = None,
+        configure: Callable[[socket.socket], None] = lambda sock: None,
+        length_required: bool = True,
     ) -> None:
         self._url = url
         self._file = file
@@ -54,9 +63,14 @@ class Download:
         self._buffer = memoryview(bytearray(read_size))
         self._source = source
         self._configure = configure
+        self._length_required = length_required
         self._socket: socket.socket | None = None
         self._cancelled = False
         self._log = ByteLog(2 * record.size_bytes // read_size + 64)
+        self._begin(record)
+
+    def _begin(self, record: Record) -> None:
+        """Hand out the log: what arrives in order is delivered at once."""
         record.arrivals = record.deliverable = self._log
 
     def cancel(self) -> None:
@@ -77,29 +91,37 @@ class Download:
         with self._connect() as connection:
             try:
                 connection.sendall(self._request())
-                data, t_ns = self._read_head(connection)
-                self._receive(connection, data, t_ns)
+                data, t_ns, answer = self._read_head(connection)
+                if answer.length:
+                    self._receive(connection, data, t_ns)
+                else:
+                    self._receive_to_its_end(connection, data, t_ns, answer)
             except (ConnectionError, TimeoutError) as error:
                 raise self._ended(error.strerror or str(error)) from error
 
     def _connect(self) -> socket.socket:
         parts = urlsplit(self._url)
         try:
-            found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
             family, kind, _, _, to = found[0]
             self._socket = connection = socket.socket(family, kind)
             try:
                 self._configure(connection)
-                connection.bind((self._source, 0))
+                if self._source is not None:
+                    connection.bind((self._source, 0))
                 if not self._cancelled:
                     connection.connect(to)
+                    if parts.scheme == "https":
+                        tls = ssl.create_default_context()
+                        self._socket = connection = tls.wrap_socket(
+                            connection, server_hostname=parts.hostname
+                        )
             except BaseException:
                 connection.close()
                 raise
         except OSError as error:
-            raise TransferError(
-                Reason.REFUSED, f"{self._url}: can't connect: {error.strerror or error}"
-            ) from error
+            raise self._not_connected(error) from error
         return connection
 
     def _request(self) -> bytes:
@@ -110,11 +132,11 @@ class Download:
             "Accept: */*\r\nConnection: close\r\n\r\n"
         ).encode()
 
-    def _read_head(self, connection: socket.socket) -> tuple[bytes, int]:
-        """Read up to the final answer's head; return the payload bytes that came with its end and
-        when they came."""
+    def _read_head(self, connection: socket.socket) -> tuple[bytes, int, _Answer]:
+        """Read up to the final answer's head; return the bytes of the body that came with its end,
+        when they came, and the answer."""
         answer = _Answer()
-        parser = httptools.HttpResponseParser(answer)
+        parser = answer.parser
         head, status, t_ns = bytearray(), 100, 0
         while status < 200:  # interim answers (RFC 9110, 15.2) precede the final one
             end = head.find(b"\r\n\r\n") + 4
@@ -134,13 +156,12 @@ class Download:
             del head[:end]
             status = parser.get_status_code()
         if status != 200:
-            raise self._refused("status 200", str(status))
-        if answer.length != str(self._record.size_bytes).encode():
-            raise self._refused(
-                f"Content-Length {self._record.size_bytes}", repr(answer.length.decode("latin-1"))
-            )
+            raise self._wrong_status(status, answer.text(connection, bytes(head)))
+        size = self._record.size_bytes
+        if answer.length != str(size).encode() and (answer.length or self._length_required):
+            raise self._wrong_length(answer.length.decode("latin-1"))
         self._record.discovered(t_ns)
-        return bytes(head[: self._record.size_bytes]), t_ns
+        return bytes(head[:size] if answer.length else head), t_ns, answer
 
     def _receive(self, connection: socket.socket, first: bytes, t_ns: int) -> None:
         size, buffer, write = self._record.size_bytes, self._buffer, self._write
@@ -159,6 +180,33 @@ class Download:
             offset += count
         self._record.done()
 
+    def _receive_to_its_end(
+        self, connection: socket.socket, data: bytes, t_ns: int, answer: _Answer
+    ) -> None:
+        """Take a body without a Content-Length: in chunks, or up to the connection's end."""
+        size, buffer, offset = self._record.size_bytes, self._buffer, 0
+        while True:
+            body = answer.take(data) if data else b""
+            if body:
+                self._log.record(offset, len(body), t_ns)
+                self._write(memoryview(body), offset)
+                offset += len(body)
+                if offset > size:
+                    raise self._wrong_size(offset)
+                if offset == size:
+                    self._record.done()
+            if answer.complete:
+                break
+            count = connection.recv_into(buffer)
+            t_ns = self._record.clock.now_ns()
+            if not count:
+                if answer.chunked:
+                    raise self._ended("closed early")
+                break
+            data = bytes(buffer[:count])
+        if offset != size:
+            raise self._wrong_size(offset)
+
     def _write(self, data: memoryview, offset: int) -> None:
         try:
             while data:
@@ -173,6 +221,19 @@ class Download:
                 error.errno,
             ) from error
 
+    def _not_connected(self, error: OSError) -> TransferError:
+        detail = f"{self._url}: can't connect: {error.strerror or error}"
+        return TransferError(Reason.REFUSED, detail)
+
+    def _wrong_status(self, status: int, text: str) -> TransferError:
+        return self._refused("status 200", str(status))
+
+    def _wrong_length(self, found: str) -> TransferError:
+        return self._refused(f"Content-Length {self._record.size_bytes}", repr(found))
+
+    def _wrong_size(self, received: int) -> TransferError:
+        return self._refused(f"{self._record.size_bytes} bytes", str(received))
+
     def _refused(self, expected: str, found: str) -> TransferError:
         return TransferError(Reason.REFUSED, f"{self._url}: expected {expected}, found {found}")
 
@@ -185,11 +246,86 @@ class Download:
 
 
 class _Answer:
-    """Callbacks of httptools."""
+    """One response, parsed by httptools as far as it is needed."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
         self.length = b""
+        self.chunked = self.complete = False
+        self._body = bytearray()
+
+    def take(self, data: bytes) -> bytes:
+        """Return the payload in `data`, which continues the response."""
+        self.parser.feed_data(data)
+        body, self._body = bytes(self._body), bytearray()
+        return body
+
+    def text(self, connection: socket.socket, data: bytes) -> str:
+        """Return the body of an error, in one line, as far as it comes within a second."""
+        found = bytearray()
+        with contextlib.suppress(OSError, httptools.HttpParserError):
+            connection.settimeout(_TEXT_SECONDS)
+            while True:
+                found += self.take(data) if data else b""
+                if self.complete or len(found) > _MAX_HEAD:
+                    break
+                data = connection.recv(_MAX_HEAD)
+                if not data:
+                    break
+        return " ".join(bytes(found).decode(errors="replace").split())
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"content-length":
             self.length = value
+        elif name.lower() == b"transfer-encoding":
+            self.chunked = b"chunked" in value.lower()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+async def fetched(download: Download) -> None:
+    """Run a download in a thread of its own; a cancellation tears its connection.
+
+    Raises:
+        TransferError: as `Download.run`.
+    """
+    ended = _in_thread(download.run)
+    try:
+        await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        while not ended.done():
+            download.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([ended], timeout=0.02)
+        ended.exception()
+        raise
+
+
+def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+    """Run `work` in a thread of its own at once; a shared pool might keep it waiting."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def finish(error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    def body() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as caught:
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, error)
+
+    threading.Thread(target=body, name="http-fetch", daemon=True).start()
+    return ended

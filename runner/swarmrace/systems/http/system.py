@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import platform
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from swarmrace.payload import file_sha256
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.http import tuning
-from swarmrace.systems.http.client import Download
+from swarmrace.systems.http.client import Download, fetched
 from swarmrace.systems.http.server import FileServer
 
 
@@ -72,16 +70,7 @@ class HttpSystem(System):
             source=self.context.address,
             configure=tuning.configure,
         )
-        ended = _in_thread(download.run)
-        try:
-            await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            while not ended.done():
-                download.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([ended], timeout=0.02)
-            ended.exception()
-            raise
+        await fetched(download)
 
     def counters(self) -> Counters:
         """Payload bytes taken by the kernel (seeder) or received (leecher)."""
@@ -139,29 +128,3 @@ class HttpSystem(System):
         server, self._server = self._server, None
         if server is not None:
             await asyncio.shield(asyncio.to_thread(server.close))
-
-
-def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
-    """Run `work` in a thread of its own at once; a shared pool might keep it waiting."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def finish(error: BaseException | None) -> None:
-        if ended.done():
-            return
-        if error is None:
-            ended.set_result(None)
-        else:
-            ended.set_exception(error)
-
-    def body() -> None:
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as caught:
-            error = caught
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(finish, error)
-
-    threading.Thread(target=body, name="http-fetch", daemon=True).start()
-    return ended

@@ -1,0 +1,108 @@
+"""What reading a stream costs: the client that HTTP's leechers and a Codex stream share, against an
+HTTP library that hashes, drops or writes what it reads.
+
+One process serves a file by sendfile over loopback; this one reads it in each way in turn. The
+figure is this process's CPU for each GB read, as ratios to the shared client's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import httpx
+
+from swarmrace.clock import SystemClock
+from swarmrace.systems.abc import Record
+from swarmrace.systems.codex.stream import StreamFile
+from swarmrace.systems.http.server import FileServer
+from swarmrace.systems.http.tuning import configure
+
+TARGET = "/api/codex/v1/data/z/network/stream"
+
+
+def _serve(file: str, pipe: Connection) -> None:
+    server = FileServer("127.0.0.1", Path(file), TARGET, configure)
+    pipe.send(server.url)
+    pipe.recv()
+    server.close()
+
+
+def _shared(url: str, file: Path, size_bytes: int) -> None:
+    stream = StreamFile(file)
+    asyncio.run(stream.fetch(url, "z", Record(SystemClock(), size_bytes)))
+    stream.remove()
+
+
+def _library(url: str, take: Callable[[bytes], object]) -> None:
+    async def read() -> None:
+        async with (
+            httpx.AsyncClient(trust_env=False, timeout=None) as client,
+            client.stream("GET", url) as response,
+        ):
+            async for data in response.aiter_raw():
+                take(data)
+
+    asyncio.run(read())
+
+
+def _library_writes(url: str, file: Path) -> None:
+    with file.open("wb", buffering=0) as out:
+        _library(url, out.write)
+    file.unlink()
+
+
+def measure(size_bytes: int, rounds: int, folder: Path) -> dict[str, list[float]]:
+    """Return the CPU seconds per GB of each way to read, one figure a round."""
+    source, into = folder / "payload", folder / "read"
+    source.write_bytes(os.urandom(size_bytes))
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=_serve, args=(str(source), there))
+    server.start()
+    url = here.recv()
+    ways: dict[str, Callable[[], None]] = {
+        "shared client, written": lambda: _shared(url, into, size_bytes),
+        "library, hashed": lambda: _library(url, hashlib.sha256().update),
+        "library, dropped": lambda: _library(url, len),
+        "library, written": lambda: _library_writes(url, into),
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            found[name].append((time.process_time() - began) / size_bytes * 1e9)
+    here.send(None)
+    server.join()
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(given.megabytes * 1_000_000, given.rounds, Path(folder))
+    base = found["shared client, written"]
+    print("CPU of the reader, s per GB: median (least-most), ratio of rounds to the shared client")
+    for name, each in found.items():
+        ratios = [one / other for one, other in zip(each, base, strict=True)]
+        print(
+            f"  {name:24} {statistics.median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
+            f"  {statistics.median(ratios):.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
