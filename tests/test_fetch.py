@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 
+from swarmrace import pod_facts
 from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.fetch import SUMS, Cluster, archive, unpack
 
@@ -110,6 +112,32 @@ else:
 """
 
 
+PEER = {
+    "metadata": {
+        "name": "quick-codex-3-xyz",
+        "annotations": {"batch.kubernetes.io/job-completion-index": "3"},
+    },
+    "spec": {
+        "nodeName": "worker-2",
+        "initContainers": [
+            {"name": "node", "image": "lab/codex:mine", "resources": {"limits": {"cpu": "1500m"}}}
+        ],
+        "containers": [
+            {
+                "name": "runner",
+                "image": "registry.lab/swarmrace:7",
+                "env": [{"name": "SWARMRACE_ENTRANT", "value": "codex"}],
+            }
+        ],
+    },
+    "status": {
+        "phase": "Running",
+        "initContainerStatuses": [{"name": "node", "imageID": "lab/codex@sha256:aa"}],
+        "containerStatuses": [{"name": "runner", "imageID": ""}],
+    },
+}
+
+
 def pod(name, phase="Running", **metadata):
     return {"metadata": {"name": name, **metadata}, "status": {"phase": phase}}
 
@@ -130,6 +158,7 @@ def cluster(tmp_path, monkeypatch):
         pod("old", deletionTimestamp="2026-01-01T00:00:00Z"),
         pod("new", phase="Pending"),
         pod("there"),
+        PEER,
     ]
     (place / "pods.json").write_text(json.dumps({"items": pods}))
     monkeypatch.setenv("PATH", str(place), prepend=os.pathsep)
@@ -146,7 +175,8 @@ def test_the_present_race_is_fetched_and_said_to_go_on(cluster, run_cli):
     assert result.exit_code == 0, result.output
     assert result.stdout == "results/quick-bbbbbbbbbb\n"
     assert "race bbbbbbbbbb goes on" in result.stderr
-    get, fetch = asked(cluster)
+    get, fetch, facts = asked(cluster)
+    assert facts[2:6] == ["get", "pods", "-l", "app.kubernetes.io/part-of=swarmrace-bbbbbbbbbb"]
     assert get[:2] == fetch[:2] == ["--namespace", "lab"]
     assert fetch[2:4] == ["exec", "there"], "neither the one that ends nor the one to come"
 
@@ -156,6 +186,36 @@ def test_a_fetched_folder_says_that_a_test_double_was_raced(cluster, run_cli):
     head.write_text(json.dumps({**json.loads(head.read_text()), "testDoubles": ["codex"]}))
     result = run_cli("fetch", "quick")
     assert result.stdout == "results/quick (test double)-bbbbbbbbbb\n"
+
+
+def test_images_and_limits_of_the_pods_are_read_with_their_source(cluster, run_cli):
+    assert run_cli("fetch", "quick").exit_code == 0
+    facts = pod_facts.read(Path("results/quick-bbbbbbbbbb"))
+    assert "kubectl get pods" in facts.source
+    (peer,) = facts.pods
+    assert (peer.entrant, peer.peer, peer.node) == ("codex", 3, "worker-2")
+    node, runner = peer.containers["node"], peer.containers["runner"]
+    assert (node.image, node.digest) == ("lab/codex:mine", "lab/codex@sha256:aa")
+    assert node.limits == {"cpu": "1500m"}
+    assert (runner.digest, runner.limits) == ("unknown", {})
+    of_codex, of_web = pod_facts.lines(facts, ["codex", "web"], 4)
+    assert "node lab/codex:mine (lab/codex@sha256:aa; limits cpu 1500m)" in of_codex
+    assert "of 3 of 4 pods unknown: they are gone" in of_codex
+    assert of_web.startswith("pods of web: unknown; ")
+
+
+def test_pods_that_can_not_be_read_are_unknown(cluster, run_cli):
+    text = (cluster / "kubectl").read_text()
+    refusal = 'sys.exit("pods is forbidden") if "part-of" in str(sys.argv) else None\n'
+    (cluster / "kubectl").write_text(text.replace("place =", f"{refusal}place =", 1))
+    result = run_cli("fetch", "quick")
+    assert result.exit_code == 0, result.output
+    facts = pod_facts.read(Path("results/quick-bbbbbbbbbb"))
+    assert facts.pods == []
+    assert "pods is forbidden" in facts.trouble
+    (line,) = pod_facts.lines(facts, ["codex"], 4)
+    assert line.startswith("images and limits of the pods: unknown (kubectl get pods: ")
+    assert "unknown (nobody has read them" in pod_facts.lines(None, ["codex"], 4)[0]
 
 
 def test_an_earlier_race_is_still_there(cluster, run_cli):

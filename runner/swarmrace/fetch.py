@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import tenacity
 
+from swarmrace import pod_facts
 from swarmrace.clock import SystemClock
 from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
 from swarmrace.payload import file_sha256
@@ -162,7 +163,18 @@ class Cluster:
                 folder = output or Path("results") / _folder_name(self._release, stream)
                 stream.seek(0)
                 unpack(stream, folder)
+        pod_facts.write(folder, self._pod_facts(folder))
         return folder
+
+    def _pod_facts(self, folder: Path) -> pod_facts.PodsFile:
+        """Return what the cluster says of the race's pods, or why it says nothing."""
+        race_id = json.loads((folder / "race.json").read_bytes())["raceId"]
+        labels = f"app.kubernetes.io/part-of=swarmrace-{race_id}"
+        try:
+            told = _run([*self._kubectl, "get", "pods", "-l", labels, "-o", "json"])
+            return pod_facts.from_kubernetes(json.loads(told)["items"])
+        except (UnavailableError, ValueError, KeyError) as error:
+            return pod_facts.from_kubernetes([], f"kubectl get pods: {error}")
 
     def _archive(self, *options: str) -> list[str]:
         inside = ["exec", self._pod(), "-c", "tracker", "--", "swarmrace", "archive", *options]

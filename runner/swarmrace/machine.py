@@ -70,7 +70,8 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
         `cpu`, `cpus` (those this process may use), `memory_bytes`, `architecture`, `kernel`,
         `system`, `clock_source`, `virtualisation`, `container`, `load_average_1_minute` (as this
         is called: what ran beside it shortly before), and where there are any
-        `cpu_limit_cores`, `memory_limit_bytes` (cgroup), `filesystem`.
+        `cpu_limit_cores`, `memory_limit_bytes` (cgroup; where `limits_source` is `cgroup` an
+        absent one is not set), `filesystem`.
     """
     found: dict[str, Any] = {
         "cpu": cpu_model(),
@@ -86,6 +87,8 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
     }
     limits = {"cpu_limit_cores": cpu_limit_cores(), "memory_limit_bytes": memory_limit_bytes()}
     found |= {name: value for name, value in limits.items() if value is not None}
+    seen = [folder for kind in ("cpu", "memory") for folder in cgroup_folders(kind)]
+    found["limits_source"] = "cgroup" if any(folder.is_dir() for folder in seen) else "unknown"
     if folder is not None and folder.exists():
         found["filesystem"] = filesystem_of(folder)
     return found

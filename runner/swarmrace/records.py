@@ -325,7 +325,8 @@ class RaceInfo(Model):
     race_id: str
     name: str
     scenario: dict[str, Any]
-    """The scenario, complete, defaults filled in."""
+    """What is raced (`global.race`, `global.entrants`), complete, defaults filled in. What only a
+    cluster needs is left out: a pod doesn't see it, and `pods.json` has it as it was."""
     backend: str
     """`local`, `local with network namespaces`, `kubernetes`."""
     created_utc: str

@@ -99,7 +99,7 @@ class Rendezvous:
             race_id=config.race_id,
             name=doubles.mark(config.name) if config.test_doubles else config.name,
             test_doubles=list(config.test_doubles),
-            scenario=config.scenario.model_dump(mode="json"),
+            scenario={"global": config.scenario.canonical()},
             backend=config.backend,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=machine.commit(),

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
+from swarmrace import pod_facts
 from swarmrace.definitions import DEFINITIONS
 from swarmrace.entrants import EntrantOptions
 from swarmrace.errors import UnavailableError
@@ -93,6 +94,7 @@ def compute(results: Results) -> Verdict:
         delay=info.delay,
         machine=info.machine,
         versions=info.versions,
+        pods=_pods(results),
         nodes=sorted({peer.node for peer in info.peers if peer.node}),
         definitions=dict(DEFINITIONS),
         units={name: figure.unit for name, figure in FIGURES.items()},
@@ -130,6 +132,15 @@ def _headline(
         return [comparison.text for comparison in comparisons if comparison.why_not]
     mark = f" {MARK}" if any(side.test_double for side in sides) else ""
     return [f"no headline: no two entrants are equals by their profiles{mark}"]
+
+
+def _pods(results: Results) -> list[str]:
+    """Return what is known of the pods of a race on a cluster."""
+    if results.info.backend != "kubernetes":
+        return []
+    scenario = results.scenario
+    read = pod_facts.read(results.folder)
+    return pod_facts.lines(read, list(scenario.entrants), scenario.race.swarm_size)
 
 
 def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:

@@ -75,6 +75,7 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
         f"{verdict.created_utc}"
     )
     yield f"network: {_network(race['network'])}"
+    yield from verdict.pods
     if verdict.delay is not None:
         yield f"delay and loss: {_delay(verdict.delay)}"
     for name, entrant in verdict.entrants.items():

@@ -396,6 +396,8 @@ class Verdict(Model):
     """What made delay and loss on one machine, and what it did before the race."""
     machine: dict[str, Any]
     versions: dict[str, str]
+    pods: list[str] = []
+    """On a cluster: images and limits of each entrant's pods, or that they are unknown."""
     nodes: list[str]
     definitions: dict[str, str]
     units: dict[str, str]
