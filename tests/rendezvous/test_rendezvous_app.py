@@ -138,6 +138,7 @@ def test_status_says_what_a_display_needs(tmp_path):
             "index": 0,
             "total": 1,
             "entrant": "a",
+            "trial": False,
             "barrier": "prepared",
             "failure": None,
         }
