@@ -272,7 +272,8 @@ def test_every_call_to_a_mute_node_ends_with_its_cancellation(tmp_path):
             }
             for name, call in calls.items():
                 system._cid = system._cid or UNKNOWN
-                system._drop_stream()
+                if name == "digest":  # of what the node holds
+                    system._drop_stream()
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(call(), 0.2)
                 assert len(asyncio.all_tasks() - before) <= 2, name  # the server's own
