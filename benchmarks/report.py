@@ -34,6 +34,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "coverage": ("--replicates", "1000"),
     "relay": ("--delay", "20", "--mbit", "20"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
+    "start_lag": ("--kind", "http", "--starts", "5"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
     "swarm": ("--swarm", "4:1", "--size", "5MB", "--repetitions", "1"),
 }

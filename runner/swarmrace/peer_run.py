@@ -14,6 +14,7 @@ from swarmrace.clock import Offset
 from swarmrace.errors import Reason
 from swarmrace.host.blame import Declared
 from swarmrace.host.load import LoadMeter
+from swarmrace.host.priority import lower_priority, raise_priority
 from swarmrace.network.counters import WireMeter
 from swarmrace.payload import Payload
 from swarmrace.recording.connections import ConnectionSeries
@@ -75,12 +76,15 @@ class PeerRun:
         beat = asyncio.create_task(self._beat())
         try:
             release = await self._until_ready()
+            if release is None or not release.go:
+                lower_priority()
             if release is not None and release.go:
                 await self._race(release)
             await self._clear_up()
             if self.failure is not None:  # whatever state it is in, the next run gets a new one
                 await self.peer.close_system()
         finally:
+            lower_priority()
             beat.cancel()
             self.state.record = self.state.wire = self.state.usage = None
         self.state.stage = "wait"
@@ -109,6 +113,7 @@ class PeerRun:
             self.sha256 = references[0]["sha256"]
             await self._settle()
         self.offset: Offset = await self.client.estimate_offset()
+        raise_priority()  # until the start stamp, or until it is known that there is none
         return await self._meet("ready")
 
     async def _race(self, release: Release) -> None:
@@ -141,6 +146,8 @@ class PeerRun:
             if meter is not None:
                 meter.start()
         connections = self.system.counters().connections
+        if self.role == "seeder":
+            lower_priority()
         self.stamps = start_ns, start_ns, start_ns
         self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
         if self.role == "leecher":

@@ -7,14 +7,13 @@ ends as a result.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swarmrace.arrivals import Curve
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
+from swarmrace.host.priority import prompt
 from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
@@ -67,7 +66,7 @@ async def race(
     started = asyncio.get_running_loop().create_future()
 
     async def fetch_from_start() -> None:
-        with _prompt_wakeup():
+        with prompt():
             await clock.sleep_until(start_ns)
             started.set_result(clock.now_ns())
         await system.fetch(references, record)
@@ -120,29 +119,6 @@ def _outcome(fetch: asyncio.Future[None], record: Record, blame: Blame) -> Failu
             reason=Reason.INTERNAL, stage="race", detail="the fetch returned without being done"
         )
     return None
-
-
-@contextlib.contextmanager
-def _prompt_wakeup() -> Iterator[None]:
-    """Wake first among equals at the start instant, where the machine permits it.
-
-    Many peers of one machine wake at the same instant; by round-robin priority each gets to take
-    its stamp before the first of them begins to work. It is given back right after the stamp, and
-    no thread begun meanwhile inherits it.
-    """
-    raised = False
-    with contextlib.suppress(AttributeError, OSError):
-        if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_OTHER:
-            prompt = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-            os.sched_setscheduler(0, prompt, os.sched_param(1))
-            raised = True
-    try:
-        yield
-    finally:
-        if raised:
-            # Taking the flag off again needs CAP_SYS_NICE, and it harms nobody.
-            usual = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK
-            os.sched_setscheduler(0, usual, os.sched_param(0))
 
 
 def summarize(
