@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import libtorrent as lt
 
 from swarmrace.clock import SystemClock
 from swarmrace.entrants import BitTorrentOptions
+from swarmrace.rendezvous.server import ServerConfig, listening
+from swarmrace.scenario import parse
 from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Record
 from swarmrace.systems.bittorrent import profiles
@@ -37,12 +39,19 @@ class Task:
     announce_url: str = ""
     file: str = ""
     reference: dict[str, Any] | None = None
+    profile: str = "tuned"
+    namespace: str = ""
+    """Path of the network namespace to run in."""
+    tracker: bool = False
+    """Whether this seeder brings a tracker of its own, in its own namespace."""
     keep_arrivals: bool = False
     """Whether the leecher leaves `arrivals.npz` and `written.npz` in its folder."""
 
     def arguments(self) -> list[str]:
         """Return the command line."""
-        return [sys.executable, "-m", "benchmarks.bittorrent_node", json.dumps(asdict(self))]
+        inside = ["nsenter", f"--net={self.namespace}"] if self.namespace else []
+        command = [sys.executable, "-m", "benchmarks.bittorrent_node", json.dumps(asdict(self))]
+        return [*inside, *command]
 
 
 def system_of(task: Task) -> BitTorrent:
@@ -59,11 +68,23 @@ def system_of(task: Task) -> BitTorrent:
         board=None,  # type: ignore[arg-type]  # BitTorrent arranges nothing
         clock=SystemClock(),
     )
-    return BitTorrent(context, BitTorrentOptions(profile="tuned"))
+    return BitTorrent(context, BitTorrentOptions(profile=task.profile))
 
 
 async def work(task: Task) -> None:
     """Do the task by our system."""
+    if not task.tracker:
+        await work_by_tracker(task)
+        return
+    scenario = parse({"global": {"entrants": {"bt": {"kind": "bittorrent"}}}})
+    folder = Path(task.folder).with_name("tracker")
+    async with listening(ServerConfig(scenario, "benchmark", folder, host=task.address)) as there:
+        url = f"http://{there.host}:{there.port}/benchmark/announce"
+        await work_by_tracker(replace(task, announce_url=url))
+
+
+async def work_by_tracker(task: Task) -> None:
+    """Do the task with its tracker running."""
     system = system_of(task)
     run = Run(0, "000-bittorrent", "bittorrent", 0, (0,), "benchmark", task.size_bytes)
     try:
@@ -106,7 +127,7 @@ async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
 def bare(task: Task) -> dict[str, Any]:
     """Fetch by libtorrent alone, with our settings less what records; return what it took."""
     assert task.reference is not None
-    table = profiles.table(BitTorrentOptions(profile="tuned"))
+    table = profiles.table(BitTorrentOptions(profile=task.profile))
     settings = {name: setting.value for name, setting in table.items() if name != "suggest_mode"}
     settings |= {
         "listen_interfaces": f"{task.address}:0",
@@ -117,6 +138,11 @@ def bare(task: Task) -> dict[str, Any]:
     params.disk_io_constructor = profiles.DISK_IO
     params.settings = settings
     session = lt.session(params)
+    if profiles.CHOKE_LOCAL[task.profile].value:
+        local = session.get_peer_class(lt.session.local_peer_class_id)
+        session.set_peer_class(
+            lt.session.local_peer_class_id, {**local, "ignore_unchoke_slots": False}
+        )
     torrent = lt.parse_magnet_uri(task.reference["magnet"])
     torrent.flags = lt.torrent_flags.update_subscribe
     torrent.save_path = task.folder
