@@ -132,6 +132,14 @@ def test_completion_is_the_scenarios_to_set(tmp_path):
     assert verdict_of(tmp_path / "2", x, y, 1.2, keys=keys).acceptance[0].verdict == "missed"
 
 
+def test_a_share_of_exactly_what_is_asked_for_is_enough(tmp_path):
+    """0.55 × 20 is above 11 in binary."""
+    x = [*flat(*[0.8] * 11), *[PART] * 9]
+    y = [*flat(*[1] * 11), *[[1, 1, INF]] * 9]
+    [item] = verdict_of(tmp_path, x, y, 1.2, keys={"completion": 0.55}).acceptance
+    assert (item.verdict, item.complete_runs, item.runs) == ("met", 11, 20)
+
+
 @pytest.mark.parametrize(("incomplete", "verdict"), [(4, "met"), (5, "undecided")])
 def test_the_other_side_complete_in_significantly_more_blocks(tmp_path, incomplete, verdict):
     """5 of 50 against none of 50: 1/32 by the exact sign test, one-sided."""

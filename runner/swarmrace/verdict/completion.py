@@ -42,7 +42,7 @@ def judge(entrant: Side, of: Side, wanted: float, *, paired: bool) -> tuple[str,
     bound = upper_bound(hits, count)
     if bound < wanted:
         return "missed", f"{text}, at most {bound:.3g} (95 %) where {wanted:g} is asked for"
-    if hits < wanted * count:
+    if hits / count < wanted:
         return "undecided", f"{text}, below the {wanted:g} asked for, though too few to exclude it"
     p = _more_often(of, entrant, paired=paired)
     if p <= SIGNIFICANCE:

@@ -23,7 +23,6 @@ def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENC
     facts: dict[str, object] = {"resolution_seconds": resolution}
     if paired:
         common = sorted(a.keys() & b.keys())
-        pairs = [(a[block], b[block]) for block in common]
         both = [block for block in common if math.isinf(a[block][0]) and math.isinf(b[block][0])]
         pairs = [(a[block], b[block]) for block in common if block not in both]
         numbers_a = [number for (number, _), _ in pairs]
