@@ -178,7 +178,8 @@ def test_a_transfer_that_would_outlive_its_timeout_is_warned_of():
     slow = scenario(
         {"network": {"upload": "1Mbit"}, "matrix": {"fileSize": ["1GB", "1MB"]}}, web="http"
     )
-    (line,) = plan.plan(slow).warnings
+    impossible, line = plan.plan(slow).warnings
+    assert "whatever the protocol" in impossible
     assert line.startswith("web: 1 of 2 cells (4x1-1GB) may take longer than global.race.timeouts.")
     assert line in text(plan.plan(slow)).replace("\n", " ") or "! web: 1 of 2" in text(
         plan.plan(slow)
@@ -232,3 +233,22 @@ def test_a_narrow_terminal_cuts_no_name_and_no_figure(width, networks):
         heads = "cell peers seeders file runs moved disk memory pods about"
         assert heads.split() in [line.split() for line in shown.splitlines()]
         assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+
+
+def test_a_rate_that_its_own_timeout_makes_impossible_is_said():
+    for upload, warned in ((50, True), ("20Mbit", False)):
+        scenario = parse(
+            {
+                "global": {
+                    "race": {
+                        "swarmSize": 4,
+                        "seeders": 1,
+                        "fileSize": "10MB",
+                        "network": {"upload": upload},
+                    },
+                    "entrants": {"bt": {"kind": "bittorrent"}},
+                }
+            }
+        )
+        lines = [line for line in plan.plan(scenario).warnings if "whatever the protocol" in line]
+        assert bool(lines) is warned

@@ -15,6 +15,7 @@ from swarmrace.units import (
     Rate,
     Size,
     canonical_size,
+    format_link_rate,
     format_rate,
     format_seconds,
     format_size,
@@ -175,3 +176,32 @@ def test_models_read_units_and_write_numbers():
         rate.validate_python(0)
     with pytest.raises(ValidationError):
         size.validate_python(2**53)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "meant"),
+    [
+        (parse_size, "10mb", "10MB"),
+        (parse_size, "1KB", "1kB"),
+        (parse_size, "5 GIB", "5GiB"),
+        (parse_rate, "50mbit", "50Mbit"),
+        (parse_rate, "50Mbps", "50Mbit"),
+        (parse_rate, "1.5mb/s", "1.5MB"),
+    ],
+)
+def test_a_unit_in_other_letters_is_refused_with_what_was_meant(parse, text, meant):
+    with pytest.raises(ValueError, match=rf"did you mean {re.escape(meant)}\?\)$"):
+        parse(text)
+    assert parse(meant)
+
+
+@pytest.mark.parametrize("text", ["10xb", "ten", "1.2.3mb", "mb", "10mbx"])
+def test_what_can_not_be_guessed_is_not(text):
+    with pytest.raises(ValueError, match="expected a size") as caught:
+        parse_size(text)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_link_is_shown_in_bits_and_bytes():
+    assert format_link_rate(parse_rate("50Mbit")) == "50 Mbit/s (6.25 MB/s)"
+    assert format_link_rate(125) == "1 kbit/s (125 B/s)"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from swarmrace import results
 from swarmrace.records import PeerResult
-from swarmrace.units import canonical_size, format_rate, format_size
+from swarmrace.units import canonical_size, format_link_rate, format_size
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.model import FIGURES
@@ -80,7 +80,7 @@ def raced(raw: Path) -> str:
                 f"`{folder}`",
                 f"{race.swarm_size}, {race.seeders}",
                 canonical_size(race.file_size),
-                f"{format_rate(rate)} each way" if rate else "unlimited",
+                f"{format_link_rate(rate)} each way" if rate else "unlimited",
                 f"{counted} of {len(verdict.runs)}",
                 ", ".join(verdict.entrants),
             ]

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from swarmrace import needs
+from swarmrace import bounds, needs
 from swarmrace.errors import ConditionError
 from swarmrace.model import Model
 from swarmrace.network import conditions
@@ -230,8 +230,29 @@ def acceptance_warnings(scenario: Scenario) -> list[str]:
     ]
 
 
+def _impossible(cells: list[Cell]) -> list[str]:
+    """Return a line where rates let no protocol end before its timeout."""
+    found = []
+    for cell in cells:
+        race = cell.scenario.race
+        bound = bounds.of_run(
+            race.network, {}, range(race.seeders), race.swarm_size, race.file_size
+        )
+        if bound is not None and bound.minimum_seconds > race.timeouts.transfer_seconds:
+            found.append((bound.minimum_seconds, cell.name))
+    if not found:
+        return []
+    seconds, name = max(found)
+    return [
+        f"global.race.network: at these rates the last leecher can't end before "
+        f"{format_seconds(seconds)} in {len(found)} of {len(cells)} cells ({name}), whatever the "
+        "protocol; global.race.timeouts.transferSeconds ends it after "
+        f"{cells[0].scenario.race.timeouts.transfer_seconds:g} s"
+    ]
+
+
 def _warnings(cells: list[Cell], cores: float) -> list[str]:
-    lines = acceptance_warnings(cells[0].scenario)
+    lines = [*acceptance_warnings(cells[0].scenario), *_impossible(cells)]
     for name, options in cells[0].scenario.entrants.items():
         slow = [
             cell.name

@@ -71,7 +71,9 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
         return value
     match = pattern.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"found {in_yaml(value)}, expected {wanted}")
+        meant = _in_our_case(value, pattern) if isinstance(value, str) else None
+        hint = f" (did you mean {meant}?)" if meant else ""
+        raise ValueError(f"found {in_yaml(value)}, expected {wanted}{hint}")
     number, scale, last = match.groups()
     kubernetes = last if last in _SCALE else None
     amount = Decimal(number) * _SCALE[scale or kubernetes or ""]
@@ -80,6 +82,31 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
     if amount != amount.to_integral_value():
         raise ValueError(f"found {value!r}, which is not a whole number of bytes")
     return int(amount)
+
+
+_CASES = {
+    each.lower(): each
+    for scale in _SCALE
+    for each in (f"{scale}B", f"{scale}bit", *([scale] if scale.endswith("i") else ()))
+}
+
+
+def _in_our_case(text: str, pattern: re.Pattern[str]) -> str | None:
+    """Return a size or rate whose unit is only written in other letters (`10mb`, `1 KB`, `5Mbps`)
+    as it is written here, or None."""
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)(?:/s)?\s*", text)
+    if found is None:
+        return None
+    unit = re.sub(r"(its|it|ps)$", "it", found[2].lower()) if "b" in found[2].lower() else found[2]
+    meant = f"{found[1]}{_CASES.get(unit.lower(), '')}"
+    return meant if unit.lower() in _CASES and pattern.fullmatch(meant) else None
+
+
+def format_link_rate(bytes_per_second: int) -> str:
+    """Return a link's rate for people, in bits as links are sold, and in bytes: `20 Mbit/s (2.5
+    MB/s)`."""
+    bits = format_size(bytes_per_second * 8).replace("B", "bit")
+    return f"{bits}/s ({format_rate(bytes_per_second)})"
 
 
 def format_size(size_bytes: float) -> str:

@@ -144,7 +144,7 @@ def test_a_limit_with_a_huge_burst_is_refused(network):
     with pytest.raises(ConditionError) as caught:
         with_huge_burst(network, told=False)
     line = str(caught.value)
-    assert line.startswith("global.race.network.upload: set 25 MB/s, measured ")
+    assert line.startswith("global.race.network.upload: set 200 Mbit/s (25 MB/s), measured ")
     assert "\n" not in line
 
 
@@ -162,7 +162,7 @@ def test_what_came_out_low_is_measured_again_and_the_highest_counts(monkeypatch)
 
 @pytest.mark.parametrize("factor", [1.11, 2])
 def test_above_ten_percent_is_refused(factor):
-    with pytest.raises(ConditionError, match=r"global\.race\.network\.download: set 25 MB/s"):
+    with pytest.raises(ConditionError, match=r"global\.race\.network\.download: set 200 Mbit/s \(25 MB/s\)"):
         preflight.judge("download", RATE, RATE * factor)
 
 

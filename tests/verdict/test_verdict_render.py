@@ -190,7 +190,7 @@ def test_failures_missing_runs_and_their_reasons_are_listed(four):
     assert "failure: stall in race" in text
     assert "Acceptance missed: codex (stock) within 1.2 ×" in text
     assert "not observed" in text
-    assert "network: upload 12.5 MB/s, loss 0.5 %" in text
+    assert "network: upload 100 Mbit/s (12.5 MB/s), loss 0.5 %" in text
 
 
 def test_every_definition_seed_version_and_setting_is_printed(four):

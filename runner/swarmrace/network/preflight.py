@@ -29,7 +29,7 @@ from typing import Protocol
 from swarmrace.errors import ConditionError
 from swarmrace.network.conditions import burst_bytes, queue_bytes
 from swarmrace.scenario import Link
-from swarmrace.units import format_rate
+from swarmrace.units import format_link_rate, format_rate
 
 MOST_RATIO = 1.10
 """Measured over set: above it the race is refused."""
@@ -42,6 +42,8 @@ SECONDS = 0.5
 BURST_SECONDS = 20.0
 """How long it may take to use up a burst."""
 MOST_SECONDS = 60.0
+LEAST_MEASURABLE_BYTES = 100_000
+"""What a link has to carry within `MOST_SECONDS` to be measured: its burst of 24 kB some times."""
 """How long one direction may take in all."""
 _FELT = 2
 """Transfers in a row at the rate set that show a limit to hold."""
@@ -119,9 +121,12 @@ async def measure(
                 async with asyncio.timeout(MOST_SECONDS):
                     found = await _direction(move, rate, burst, round_trip_seconds, lossy=lossy)
             except TimeoutError as error:
+                why = "something else holds this link back"
+                if rate * MOST_SECONDS < LEAST_MEASURABLE_BYTES:
+                    why = "so little takes longer to measure; set a higher rate"
                 raise ConditionError(
-                    f"global.race.network.{name}: set {format_rate(rate)}, not measured within "
-                    f"{MOST_SECONDS:g} s: something else holds this link back"
+                    f"global.race.network.{name}: set {format_link_rate(rate)}, not measured "
+                    f"within {MOST_SECONDS:g} s: {why}"
                 ) from error
             judge(name, rate, found)
             if not lossy or found >= LEAST_RATIO * rate:
@@ -171,7 +176,7 @@ def judge(name: str, rate: int, measured: float) -> None:
     """
     if measured > MOST_RATIO * rate:
         raise ConditionError(
-            f"global.race.network.{name}: set {format_rate(rate)}, measured "
+            f"global.race.network.{name}: set {format_link_rate(rate)}, measured "
             f"{format_rate(measured)}; the limit does not hold here: let swarmrace set it (tc), "
             "or give what sets it a smaller burst"
         )

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmrace.records import Delay
-from swarmrace.units import format_rate, format_seconds, format_size
+from swarmrace.units import format_link_rate, format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.flags import LOAD, comparable
 from swarmrace.verdict.layout import Line, prose_table
@@ -108,7 +108,7 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
 
 def _network(network: dict[str, Any]) -> str:
     parts = [
-        f"{who}{direction} {format_rate(link[direction])}"
+        f"{who}{direction} {format_link_rate(link[direction])}"
         for who, link in (("", network), ("seeders' ", network.get("seeders") or {}))
         for direction in ("upload", "download")
         if link.get(direction)
