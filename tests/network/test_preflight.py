@@ -162,7 +162,9 @@ def test_what_came_out_low_is_measured_again_and_the_highest_counts(monkeypatch)
 
 @pytest.mark.parametrize("factor", [1.11, 2])
 def test_above_ten_percent_is_refused(factor):
-    with pytest.raises(ConditionError, match=r"global\.race\.network\.download: set 200 Mbit/s \(25 MB/s\)"):
+    with pytest.raises(
+        ConditionError, match=r"global\.race\.network\.download: set 200 Mbit/s \(25 MB/s\)"
+    ):
         preflight.judge("download", RATE, RATE * factor)
 
 
