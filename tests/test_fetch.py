@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from swarmrace import pod_facts
 from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.fetch import SUMS, Cluster, archive, unpack
+from swarmrace.integrity import manifest
 
 
 @pytest.fixture
@@ -202,6 +204,20 @@ def test_images_and_limits_of_the_pods_are_read_with_their_source(cluster, run_c
     assert "node lab/codex:mine (lab/codex@sha256:aa; limits cpu 1500m)" in of_codex
     assert "of 3 of 4 pods unknown: they are gone" in of_codex
     assert of_web.startswith("pods of web: unknown; ")
+
+
+def test_what_was_read_of_the_pods_is_hashed_with_the_rest(cluster, run_cli):
+    head = cluster / "data" / "bbbbbbbbbb" / "race.json"
+    sha256 = hashlib.sha256(head.read_bytes()).hexdigest()
+    listed = {"race.json": {"sha256": sha256, "sizeBytes": head.stat().st_size}}
+    whole = {"raceId": "bbbbbbbbbb", "complete": True, "files": listed}
+    (head.parent / manifest.FILE).write_text(json.dumps(whole))
+    assert run_cli("fetch", "quick").exit_code == 0
+    folder = Path("results/quick-bbbbbbbbbb")
+    assert manifest.faults(folder, manifest.read(folder)) == []
+    (folder / pod_facts.FILE).write_text("{}")
+    (fault,) = manifest.faults(folder, manifest.read(folder))
+    assert fault.startswith("pods.json: changed after the race")
 
 
 def test_pods_that_can_not_be_read_are_unknown(cluster, run_cli):

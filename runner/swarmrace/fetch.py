@@ -26,6 +26,7 @@ import tenacity
 from swarmrace import pod_facts
 from swarmrace.clock import SystemClock
 from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
+from swarmrace.integrity import manifest
 from swarmrace.payload import file_sha256
 from swarmrace.rendezvous.client import RendezvousClient
 from swarmrace.systems import doubles
@@ -164,6 +165,8 @@ class Cluster:
                 stream.seek(0)
                 unpack(stream, folder)
         pod_facts.write(folder, self._pod_facts(folder))
+        with contextlib.suppress(OSError, ValueError):
+            manifest.extend(folder)  # so that an edited pods.json is noticed
         return folder
 
     def _pod_facts(self, folder: Path) -> pod_facts.PodsFile:
