@@ -43,7 +43,7 @@ from swarmrace.schedule import Run
 from swarmrace.systems import load
 from swarmrace.systems.abc import Context, Observes, Record, Reference
 from swarmrace.systems.codex.api import Api
-from swarmrace.systems.codex.downloads import Reading
+from swarmrace.systems.codex.stream import StreamFile
 from swarmrace.units import parse_size
 
 PIECE = 16_384
@@ -110,8 +110,8 @@ class Stream:
 
     trouble = ""
 
-    def __init__(self, size_bytes: int) -> None:
-        self._size_bytes = size_bytes
+    def __init__(self, folder: Path) -> None:
+        self._file = StreamFile(folder / "stream.payload")
 
     def progress(self) -> None:
         """It has no counter of its own: its records say what has arrived."""
@@ -120,9 +120,10 @@ class Stream:
         """Read the stream."""
         api = Api(str(references[0]["url"]), family="codex")
         try:
-            await Reading(self._size_bytes).stream(api, "benchmark", record)
+            await self._file.fetch(api.stream_url("benchmark"), "benchmark", record)
         finally:
             await api.close()
+            self._file.remove()
 
 
 async def measure(path: str, url: str, size: int, folder: Path) -> tuple[Record, Transfer]:
@@ -145,7 +146,7 @@ async def measure(path: str, url: str, size: int, folder: Path) -> tuple[Record,
         HttpOptions(),
     )
     await http.prepare(Run(0, "000-http", path, 0, (0,), "benchmark", size))
-    system = http if path == "http" else Stream(size)
+    system = http if path == "http" else Stream(folder)
     observes = (
         load("http").observes(HttpOptions())
         if path == "http"
