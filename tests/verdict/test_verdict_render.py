@@ -140,13 +140,13 @@ def test_what_the_definitions_come_down_to_is_printed_for_what_was_raced(tmp_pat
         .split("Definitions (")[0]
     )
     assert row(part, "done when")[1:] == [
-        "the last byte is read; the node keeps the data, the reader hashes and drops it",
+        "the last byte is written to the leecher's file; the node keeps a copy of its own",
         "progress says total; on a node without progress, its space does",
     ]
     assert row(part, "leechers hold at the start")[1:] == ["CID, bootstrap address"] * 2
     assert row(part, "discovery ends when")[2] == "the manifest has been answered"
     assert row(part, "verified by")[1:] == [
-        "SHA-256 of what was read",
+        "SHA-256 of the file on disk",
         "SHA-256 of what is read back from the node",
     ]
     assert row(part, "resolution")[1:] == [
@@ -260,7 +260,7 @@ def test_footnotes_say_what_publish_and_cpu_are_of_where_systems_differ(tmp_path
     assert "; http is published when the server listens" in flat
     assert row(text, "CPU, all peers")[0].endswith(" ³")
     assert "³ not of the same: bittorrent's is of the whole process, runner and recording" in flat
-    alone = render.text(verdict_of(tmp_path / "1", ["http"]))
+    alone = render.text(verdict_of(tmp_path / "1", ["bittorrent"]))
     assert "not the same work" not in alone
     assert row(alone.split("Definitions")[0], "upload speed")[0] == "upload speed"
 
