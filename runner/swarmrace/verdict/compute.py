@@ -228,7 +228,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         uploads=observes.upload,
         in_order=observes.in_order,
         unit=observes.unit,
-        sampled=observes.sampled,
+        sampled=observes.sampled and observes.arrival,
         poll_seconds=observes.poll_seconds,
         resolution_seconds=done_resolution(side),
         meanings=_meanings(spec, side.options) if spec else {},

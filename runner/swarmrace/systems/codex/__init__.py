@@ -44,7 +44,7 @@ def _observes(options: CodexOptions) -> Observes:
         delivery=False,
         unit=unit,
         poll_seconds=options.poll_seconds,
-        sampled=reports,
+        sampled=True,
     )
 
 
