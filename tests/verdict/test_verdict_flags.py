@@ -9,7 +9,6 @@ from folder import HTTP, TIMES, build, figure, scenario_of, updated, verdict_of
 from swarmrace import results
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, Usage, Waiting
-from swarmrace.scenario import parse
 from swarmrace.schedule import schedule
 from swarmrace.verdict import compute, render
 
@@ -48,9 +47,8 @@ def test_rates_are_said_not_to_hold_only_where_they_did_not(tmp_path, last, meas
 
 def test_limiters_of_a_cluster_may_have_a_burst_that_is_not_known(tmp_path):
     scenario = scenario_of({"x": HTTP}, network={"upload": "8Mbit"})
-    data = scenario.model_dump(mode="json")
-    data["global"]["peers"]["conditions"] = "cni"
-    folder = build(tmp_path, parse(data), {"x": [[5] * 3] * 3}, rates={"upload": 1e6})
+    on_a_node = {"nodes": lambda entrant, peer: "node-1", "rates": {"upload": 1e6}}
+    folder = build(tmp_path, scenario, {"x": [[5] * 3] * 3}, **on_a_node)
     [flag] = compute(results.load(folder)).flags
     assert "unless the burst of the cluster's own limiter explains it" in flag.text
 
