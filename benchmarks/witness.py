@@ -1,0 +1,295 @@
+"""Reported against the wire: races captured by tcpdump in their own namespaces.
+
+    python -m benchmarks.witness                              ten runs of every case
+    python -m benchmarks.witness --case "HTTP" --runs 1       one of those whose name holds HTTP
+    python -m benchmarks.witness --keep runs.jsonl            append each run to a file
+    python -m benchmarks.witness --keep runs.jsonl --runs 0   print what the file holds
+
+A run is one race of one entrant with one seeder and two leechers. A capture on each leecher's
+interface says when each distinct payload byte came; what the results folder reports is set beside
+it, from the leecher's start stamp on. A run's difference is that of the leecher that is further
+off; over the runs its median and its worst are printed, and the median is judged by the aim.
+
+A capture that dropped packets, or began after the start, is void: it is said and made again.
+
+Needs root, tcpdump and iproute2. The kernel's stamps are of the wall clock, converted by its offset
+to the monotonic clock, which must not move by more than 1 ms during a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from benchmarks import capture, streams
+from swarmrace import results
+from swarmrace.arrivals import bytes_of_percent
+from swarmrace.local.backend import LocalRace, run
+from swarmrace.records import PeerResult
+from swarmrace.scenario import parse
+
+ENTRANT = "raced"
+PERCENTS = {"first byte": 0, "t10": 10, "t50": 50, "t90": 90, "t100": 100}
+EDGE_SECONDS = 0.005
+"""Aim of first byte and t100."""
+MARK_SECONDS, MARK_SHARE = 0.010, 0.01
+"""Aim of the marks between: whichever is more."""
+STALL_SECONDS = 0.010
+"""Aim of the longest stall, beyond its own resolution."""
+BYTES_SHARE = 0.005
+VOIDS = 2
+"""How often each run is made again before the case fails."""
+_TUNED = {"kind": "bittorrent", "profile": "tuned", "encryption": False}
+_STOCK = {"kind": "bittorrent", "profile": "stock", "encryption": False}
+_HTTP = {"kind": "http"}
+_100_MBIT = {"upload": "100Mbit", "download": "100Mbit"}
+_EDGES = ("first byte", "t100", "wire bytes")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is raced.
+
+    Args:
+        name: for people.
+        options: the entrant's.
+        network: its conditions.
+        size: of the payload.
+        judged: figures that have an aim; all when empty.
+    """
+
+    name: str
+    options: dict[str, Any]
+    network: dict[str, Any] = field(default_factory=dict)
+    size: str = "100MB"
+    judged: Sequence[str] = ()
+
+
+def _cases() -> list[Case]:
+    networks = {
+        "no limit": {},
+        "100 Mbit/s": _100_MBIT,
+        "20 ms RTT": {"delayMilliseconds": 10},
+        "100 ms RTT": {"delayMilliseconds": 50},
+    }
+    found = [
+        Case(f"{name}, 100 MB, {how}", options, network, judged=judged)
+        for name, options, judged in (
+            ("BitTorrent tuned", _TUNED, ()),
+            ("HTTP", _HTTP, ()),
+            ("BitTorrent stock", _STOCK, _EDGES),
+        )
+        for how, network in networks.items()
+    ]
+    found.append(Case("BitTorrent tuned, 1 GiB, no limit", _TUNED, size="1GiB"))
+    found.append(Case("HTTP, 1 GiB, no limit", _HTTP, size="1GiB"))
+    return found
+
+
+CASES = _cases()
+
+
+@click.command()
+@click.option("--runs", default=10, show_default=True, help="Runs of each case.")
+@click.option("--case", "part", default="", help="Only cases whose names hold this.")
+@click.option("--size", default="", help="Instead of each case's own size.")
+@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Add each run here.")
+def main(runs: int, part: str, size: str, keep: Path | None) -> None:
+    """Capture races and print reported minus wire."""
+    cases = [case for case in CASES if part in case.name]
+    if not cases:
+        raise click.UsageError(f"--case: found {part}, expected part of a case's name")
+    kept: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
+    if keep is not None and keep.exists():
+        for line in keep.read_text().splitlines():
+            found = json.loads(line)
+            kept.get(found["case"], []).append(found)
+    for case in cases:
+        for _ in range(runs):
+            made = witnessed(case, size or case.size)
+            kept[case.name].append(made)
+            if keep is not None:
+                with keep.open("a") as file:
+                    print(json.dumps(made), file=file)
+    missed = False
+    for case in cases:
+        for figure in summary(case, kept[case.name]):
+            missed |= not figure["met"]
+            print(json.dumps(figure), flush=True)
+    print(table(cases, kept), file=sys.stderr)
+    sys.exit(1 if missed else 0)
+
+
+def witnessed(case: Case, size: str) -> dict[str, Any]:
+    """Race once and return, by figure, what was reported, what the wire says and the aim.
+
+    Raises:
+        RuntimeError: no capture was good.
+    """
+    why = ""
+    for _ in range(1 + VOIDS):
+        with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+            made, why = _raced(case, size, Path(folder))
+        if not why:
+            return made
+        print(f"{case.name}: void, made again: {why}", file=sys.stderr, flush=True)
+    raise RuntimeError(f"{case.name}: no good capture in {1 + VOIDS}; the last: {why}")
+
+
+def _memory() -> str | None:
+    """Captures go to memory: on the disk they would be in the payloads' way."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
+    race = {"swarmSize": 3, "seeders": 1, "repetitions": 1, "fileSize": size}
+    race["network"] = case.network
+    scenario = parse({"global": {"race": race, "entrants": {ENTRANT: case.options}}})
+    local = LocalRace(scenario, "witness", folder, namespaces=True)
+    captures: dict[int, capture.Capture] = {}
+
+    def watch(status: dict[str, Any]) -> None:
+        if not captures:
+            for process in psutil.Process().children(recursive=True):
+                name, _, peer = process.name().rpartition("-")
+                if name == ENTRANT:
+                    captures[int(peer)] = capture.Capture(process.pid, folder / f"{peer}.pcap")
+        if status["over"]:
+            time.sleep(capture.DRAIN_SECONDS)
+            for each in captures.values():
+                each.end()
+
+    results_folder = local.folder()
+    try:
+        asyncio.run(run(local, results_folder, watch))
+    finally:
+        for each in captures.values():
+            each.end()
+    read = results.load(results_folder)
+    (record,) = read.runs
+    addresses = {number: info.address for number, info in read.peer_infos(ENTRANT).items()}
+    figures: dict[str, dict[str, float | None]] = {}
+    for peer in record.leechers:
+        result, captured = record.peers[peer], captures[peer]
+        transfer = result.transfer
+        if transfer is None or transfer.done_seconds is None:
+            raise RuntimeError(f"{case.name}: peer {peer} did not complete: {result.failure}")
+        assert transfer.start_monotonic_nanoseconds is not None
+        if captured.void or captured.began_ns > transfer.start_monotonic_nanoseconds:
+            return {}, captured.void or "the capture began after the start"
+        sources = [address for number, address in addresses.items() if number != peer]
+        packets = list(captured.packets())
+        parse_payload = streams.http if case.options is _HTTP else streams.bittorrent
+        progress = parse_payload(streams.streams(packets, sources))
+        compared = compare(result, progress, _received(packets, sources, transfer))
+        for name, figure in compared.items():
+            old = figures.get(name)
+            if old is None or abs(figure["difference"] or 0) > abs(old["difference"] or 0):
+                figures[name] = figure
+    return {"case": case.name, "size": size, "figures": figures}, ""
+
+
+def _received(packets: Sequence[capture.Packet], sources: Sequence[str], transfer: Any) -> int:
+    since, wanted = transfer.start_monotonic_nanoseconds, set(sources)
+    return sum(
+        capture.wire_bytes(each) for each in packets if each.t_ns >= since and each.source in wanted
+    )
+
+
+def compare(
+    result: PeerResult, progress: streams.Progress, received_bytes: int
+) -> dict[str, dict[str, float | None]]:
+    """Return `reported`, `wire`, `difference` and `aim` by figure; seconds, or a share of bytes.
+
+    Args:
+        result: a leecher's.
+        progress: what the wire says of its payload.
+        received_bytes: what its interface received from the other peers since its start.
+    """
+    transfer, size = result.transfer, result.size_bytes
+    assert transfer is not None
+    assert transfer.start_monotonic_nanoseconds is not None
+    if progress.total[-1] != size:
+        raise ValueError(f"found {progress.total[-1]} payload bytes on the wire, expected {size}")
+
+    def figure(reported: float | None, wire: float, aim: float) -> dict[str, float | None]:
+        difference = None if reported is None else reported - wire
+        return {"reported": reported, "wire": wire, "difference": difference, "aim": aim}
+
+    marks = {mark.percent: mark.seconds for mark in transfer.arrival}
+    found = {}
+    for name, percent in PERCENTS.items():
+        came = progress.instant(bytes_of_percent(size, percent))
+        wire = (came - transfer.start_monotonic_nanoseconds) / 1e9
+        aim = EDGE_SECONDS if percent in (0, 100) else max(MARK_SECONDS, MARK_SHARE * wire)
+        found[name] = figure(marks.get(percent), wire, aim)
+    stall = progress.longest_stall_ns / 1e9
+    resolution = transfer.longest_stall_resolution_seconds or 0
+    found["longest stall"] = figure(
+        transfer.longest_stall_seconds if marks else None, stall, resolution + STALL_SECONDS
+    )
+    reported = None if result.wire is None else result.wire.received_bytes / received_bytes
+    found["wire bytes"] = figure(reported, 1.0, BYTES_SHARE)
+    return found
+
+
+def summary(case: Case, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each figure over the runs: median and worst of reported minus wire, and the aim."""
+    lines = []
+    for name in [*PERCENTS, "longest stall", "wire bytes"]:
+        figures = [each["figures"][name] for each in runs]
+        found = [each["difference"] for each in figures if each["difference"] is not None]
+        judged = not case.judged or name in case.judged
+        if not figures:
+            continue
+        aim = statistics.median(each["aim"] for each in figures)
+        unit, scale = ("%", 100) if name == "wire bytes" else ("ms", 1000)
+        value = statistics.median(found) * scale if found else None
+        worst = max(found, key=abs) * scale if found else None
+        lines.append(
+            {
+                "name": f"{case.name}: {name}, reported minus wire",
+                "value": None if value is None else round(value, 3),
+                "unit": unit,
+                "spread": None if worst is None else f"worst {worst:.2f}",
+                "wire": round(statistics.median(each["wire"] for each in figures), 4),
+                "n": len(found),
+                "aim": f"within ±{aim * scale:.2f}" if judged else "",
+                "met": not judged or (value is not None and abs(value) <= aim * scale),
+            }
+        )
+    return lines
+
+
+def table(cases: Sequence[Case], kept: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the table for docs/methodology.md: median (worst) of each figure."""
+    names = [*PERCENTS, "longest stall", "wire bytes"]
+    rows = [f"| case | runs | {' | '.join(names)} |", f"|{' --- |' * (len(names) + 2)}"]
+    for case in cases:
+        lines = summary(case, kept[case.name])
+        if lines:
+            cells = [_cell(line) for line in lines]
+            rows.append(f"| {case.name} | {len(kept[case.name])} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _cell(line: dict[str, Any]) -> str:
+    if line["value"] is None:
+        return "not reported"
+    text = f"{line['value']:+.2f} ({line['spread'].removeprefix('worst ')}) {line['unit']}"
+    return text if line["met"] else f"**{text}**"
+
+
+if __name__ == "__main__":
+    main()
