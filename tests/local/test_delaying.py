@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 
 import psutil
 import pytest
+import racing
 
 from swarmrace import plan
 from swarmrace.errors import ConditionError, InfrastructureError
@@ -18,6 +20,8 @@ from swarmrace.scenario import Network, parse
 from swarmrace.verdict.compute import compute
 from swarmrace.verdict.conditions import _conditions
 from swarmrace.verdict.relay_flags import relay_flags
+from unprivileged import as_nobody, needs_user_namespaces, open_folder
+from unprivileged import run as run_command
 
 REFUSALS = namespaces.refusals()
 pytestmark = pytest.mark.skipif(bool(REFUSALS), reason="; ".join(REFUSALS))
@@ -113,3 +117,23 @@ def test_a_plan_says_what_makes_the_delay(tmp_path):
     planned = plan.plan(_local(tmp_path, {"delayMilliseconds": 5}).scenario)
     (line,) = [line for line in planned.assumptions if line.startswith("delay and loss")]
     assert line.split(": ")[1].startswith(("netem", "a relay in user space"))
+
+
+@needs_user_namespaces
+def test_who_is_not_root_has_delay_too():
+    """By a relay without real-time priority: a long delay, so that a busy machine holds it."""
+    with open_folder() as folder:
+        network = {"delayMilliseconds": 100}
+        file = racing.scenario_file(folder, {"http": {"kind": "http"}}, network=network)
+        planned = run_command(as_nobody(_swarmrace("plan", file)))
+        assert "delay and loss, on this machine: " in planned.stdout
+        command = _swarmrace("run", file, "--results", folder / "results", "--work-dir", folder)
+        done = run_command(as_nobody(command), cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        results = load(next((folder / "results").iterdir()))
+        assert results.info.delay.one_way_seconds == pytest.approx(0.1, rel=0.1)
+        assert results.runs[0].peers[1].outcome == "completed"
+
+
+def _swarmrace(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "swarmrace", *map(str, arguments)]

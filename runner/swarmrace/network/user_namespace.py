@@ -23,8 +23,8 @@ from pathlib import Path
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
-_CAPABILITIES = (_CAP_NET_ADMIN, _CAP_SYS_ADMIN)
+_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN = 12, 13, 21
+_CAPABILITIES = (_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN)
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _INSIDE = "SWARMRACE_USER_NAMESPACE"
@@ -107,7 +107,7 @@ def enter() -> None:
 
 
 def _keep_capabilities() -> None:
-    """Have programs that are executed keep the two capabilities: only root's would otherwise."""
+    """Have programs that are executed keep these capabilities: only root's would otherwise."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: capabilities 0-31, 32-63
     _check(_libc().capget(header, data), "capget")
