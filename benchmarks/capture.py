@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import shutil
 import socket
@@ -24,6 +25,16 @@ _ETHERNET, _IPV4, _TCP, _UDP = 14, 0x0800, 6, 17
 _READY_SECONDS = 10.0
 DRAIN_SECONDS = 1.5
 """After which tcpdump has read the last packet: libpcap hands packets on within a second."""
+
+
+def refusals() -> list[str]:
+    """Return why nothing can be captured here, one line each."""
+    found = []
+    if shutil.which("tcpdump") is None:
+        found.append("tcpdump: not found; apt-get install tcpdump")
+    if os.geteuid() != 0:
+        found.append("captures: need root")
+    return found
 
 
 class Packet(NamedTuple):
@@ -52,18 +63,15 @@ class Capture:
         file: for the packets.
 
     Raises:
-        RuntimeError: tcpdump is missing or does not begin.
+        RuntimeError: tcpdump does not begin.
     """
 
     def __init__(self, pid: int, file: Path) -> None:
-        program = shutil.which("tcpdump")
-        if program is None:
-            raise RuntimeError("tcpdump: not found; apt-get install tcpdump")
         self.file, self._errors = file, file.with_suffix(".stderr")
         inside = f"/proc/{pid}/ns/net"
         found = call_inside(inside, psutil.net_if_addrs)[INTERFACE]
         (address,) = (each.address for each in found if each.family == socket.AF_INET)
-        command = [program, "-i", INTERFACE, "-j", "host", "-n", "-Z", "root"]
+        command = ["tcpdump", "-i", INTERFACE, "-j", "host", "-n", "-Z", "root"]
         command += ["--time-stamp-precision=nano", "-s", "0", "-B", str(BUFFER_KIB)]
         command += ["-w", str(file), f"ip dst host {address}"]
         with self._errors.open("wb") as errors:
@@ -72,7 +80,7 @@ class Capture:
         while "listening on" not in self._said:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"tcpdump did not begin: {self._said.strip()}")
-            time.sleep(0.005)
+            time.sleep(0.001)
         self.began_ns = time.monotonic_ns()
         self._offset_ns = time.time_ns() - time.monotonic_ns()
         self.void = ""

@@ -23,8 +23,10 @@ import json
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from benchmarks import capture, streams
 from swarmrace import results
 from swarmrace.arrivals import bytes_of_percent
 from swarmrace.local.backend import LocalRace, run
+from swarmrace.network import namespaces
 from swarmrace.records import PeerResult
 from swarmrace.scenario import parse
 
@@ -48,6 +51,8 @@ MARK_SECONDS, MARK_SHARE = 0.010, 0.01
 STALL_SECONDS = 0.010
 """Aim of the longest stall, beyond its own resolution."""
 BYTES_SHARE = 0.005
+PEERS = 3
+STARTED_SECONDS = 60.0
 VOIDS = 2
 """How often each run is made again before the case fails."""
 _TUNED = {"kind": "bittorrent", "profile": "tuned", "encryption": False}
@@ -110,6 +115,9 @@ def main(runs: int, part: str, size: str, keep: Path | None) -> None:
     cases = [case for case in CASES if part in case.name]
     if not cases:
         raise click.UsageError(f"--case: found {part}, expected part of a case's name")
+    lacking = [*namespaces.refusals(), *capture.refusals()]
+    if runs and lacking:
+        raise click.ClickException("; ".join(lacking))
     kept: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
     if keep is not None and keep.exists():
         for line in keep.read_text().splitlines():
@@ -153,29 +161,30 @@ def _memory() -> str | None:
 
 
 def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
-    race = {"swarmSize": 3, "seeders": 1, "repetitions": 1, "fileSize": size}
+    race = {"swarmSize": PEERS, "seeders": 1, "repetitions": 1, "fileSize": size}
     race["network"] = case.network
     scenario = parse({"global": {"race": race, "entrants": {ENTRANT: case.options}}})
     local = LocalRace(scenario, "witness", folder, namespaces=True)
     captures: dict[int, capture.Capture] = {}
+    starter = threading.Thread(target=_capture_all, args=(folder, captures))
 
     def watch(status: dict[str, Any]) -> None:
-        if not captures:
-            for process in psutil.Process().children(recursive=True):
-                name, _, peer = process.name().rpartition("-")
-                if name == ENTRANT:
-                    captures[int(peer)] = capture.Capture(process.pid, folder / f"{peer}.pcap")
         if status["over"]:
+            starter.join()
             time.sleep(capture.DRAIN_SECONDS)
             for each in captures.values():
                 each.end()
 
     results_folder = local.folder()
+    starter.start()
     try:
         asyncio.run(run(local, results_folder, watch))
     finally:
+        starter.join()
         for each in captures.values():
             each.end()
+    if len(captures) < PEERS:
+        return {}, f"only {len(captures)} of {PEERS} captures began"
     read = results.load(results_folder)
     (record,) = read.runs
     addresses = {number: info.address for number, info in read.peer_infos(ENTRANT).items()}
@@ -198,6 +207,19 @@ def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
             if old is None or abs(figure["difference"] or 0) > abs(old["difference"] or 0):
                 figures[name] = figure
     return {"case": case.name, "size": size, "figures": figures}, ""
+
+
+def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
+    """Begin a capture in each peer's namespace as soon as its process is in it."""
+    ours, deadline = Path("/proc/self/ns/net").stat().st_ino, time.monotonic() + STARTED_SECONDS
+    while len(captures) < PEERS and time.monotonic() < deadline:
+        time.sleep(0.005)
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error, OSError):
+                name, _, peer = process.name().rpartition("-")
+                inside = Path(f"/proc/{process.pid}/ns/net").stat().st_ino != ours
+                if name == ENTRANT and inside and int(peer) not in captures:
+                    captures[int(peer)] = capture.Capture(process.pid, folder / f"{peer}.pcap")
 
 
 def _received(packets: Sequence[capture.Packet], sources: Sequence[str], transfer: Any) -> int:

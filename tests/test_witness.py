@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import struct
 from itertools import pairwise
@@ -16,7 +17,8 @@ from swarmrace.network import namespaces
 from swarmrace.records import Mark, PeerResult, Transfer, Wire
 
 ROOT = Path(__file__).parents[1]
-REFUSALS = namespaces.refusals() + ["tcpdump: not found"] * (shutil.which("tcpdump") is None)
+LACKING = ["tcpdump: not found"] * (shutil.which("tcpdump") is None)
+REFUSALS = [*namespaces.refusals(), *LACKING, *["captures: need root"] * (os.geteuid() != 0)]
 HANDSHAKE = b"\x13BitTorrent protocol" + bytes(48)
 SEEDER, OTHER = "10.213.1.1", "10.213.1.2"
 
