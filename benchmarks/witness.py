@@ -210,7 +210,10 @@ def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
-    """Begin a capture in each peer's namespace as soon as its process is in it."""
+    """Begin a capture in each peer's namespace as soon as its process is in it.
+
+    The peer is stopped until the capture has begun: a run opens when all its peers are there.
+    """
     ours, deadline = Path("/proc/self/ns/net").stat().st_ino, time.monotonic() + STARTED_SECONDS
     while len(captures) < PEERS and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -219,7 +222,12 @@ def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
                 name, _, peer = process.name().rpartition("-")
                 inside = Path(f"/proc/{process.pid}/ns/net").stat().st_ino != ours
                 if name == ENTRANT and inside and int(peer) not in captures:
-                    captures[int(peer)] = capture.Capture(process.pid, folder / f"{peer}.pcap")
+                    process.suspend()
+                    try:
+                        made = capture.Capture(process.pid, folder / f"{peer}.pcap")
+                    finally:
+                        process.resume()
+                    captures[int(peer)] = made
 
 
 def _received(packets: Sequence[capture.Packet], sources: Sequence[str], transfer: Any) -> int:
