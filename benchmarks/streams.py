@@ -8,6 +8,7 @@ out of the streams. Of BitTorrent a block that comes twice, from two peers, coun
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -80,7 +81,7 @@ class Stream:
 
     def reached(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield (instant, how many of the bytes from `start` to `end` had come by then)."""
-        first = int(np.searchsorted(self.ends, start, side="right"))
+        first = bisect_right(self.ends, start)
         for index in range(first, len(self.ends)):
             yield self.times[index], min(self.ends[index], end) - start
             if self.ends[index] >= end:

@@ -67,6 +67,7 @@ def test_a_race_over_delay_and_loss(tmp_path):
         for record in results.runs:
             relayed = record.result.relay
             assert relayed["frame_bytes"] > 2_000_000, "two leechers got 1 MB each"
+            assert relayed["cpu_microseconds"] > 0
             assert 0 < relayed["lost"] < 0.05 * relayed["frames"]
     assert list((tmp_path / "work").iterdir()) == []
 

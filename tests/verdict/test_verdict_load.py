@@ -41,6 +41,14 @@ def test_other_work_during_a_run_is_flagged_by_run(tmp_path):
     assert "most 38 %, 001-x" in text
 
 
+def test_a_relay_is_part_of_the_race(tmp_path):
+    """What it used is in its counts, and the network of the race is nobody else's work."""
+    counted = updated(relay={"frames": 1, "cpu_microseconds": 2_950_000})
+    found = verdict_of(tmp_path, peer=beside(5.0), run=counted)
+    assert [run.foreign_cpu_share for run in found.runs] == [0.0, 0.0, 0.0]
+    assert flagged(found) == []
+
+
 def test_machines_are_judged_each_by_itself(tmp_path):
     found = verdict_of(
         tmp_path, peer=beside(1.9), nodes=lambda _, peer: "one" if peer < 2 else "two"

@@ -54,12 +54,15 @@ def foreign_share(results: Results, view: RunView) -> float | None:
     for index, peer in view.record.peers.items():
         if peer.load is not None and peer.usage is not None:
             machines[_machine_of(infos.get(index))].append(peer)
-    shares = [_foreign(peers) for peers in machines.values()]
+    # a relay is of one machine's race, and a part of it
+    result = view.record.result
+    relay = 0 if result is None else result.relay.get("cpu_microseconds", 0) / 1e6
+    shares = [_foreign(peers, relay) for peers in machines.values()]
     return max(shares, default=None)
 
 
-def _foreign(peers: Sequence[PeerResult]) -> float:
-    """Return the share of one machine's CPUs that went to none of its peers."""
+def _foreign(peers: Sequence[PeerResult], relay_cpu_seconds: float) -> float:
+    """Return the share of one machine's CPUs that went neither to its peers nor to the relay."""
     loads = [peer.load for peer in peers if peer.load is not None]
     own = sum(
         peer.usage.cpu_seconds + (peer.usage.runner_cpu_seconds or 0.0)
@@ -67,7 +70,7 @@ def _foreign(peers: Sequence[PeerResult]) -> float:
         if peer.usage is not None
     )
     seconds, cpus = median(load.seconds for load in loads), max(load.cpus for load in loads)
-    foreign = median(load.busy_cpu_seconds for load in loads) - own
+    foreign = median(load.busy_cpu_seconds for load in loads) - own - relay_cpu_seconds
     if foreign < FOREIGN_CPU_SECONDS or not cpus or not seconds:
         return 0.0
     return min(1.0, foreign / (cpus * seconds))
