@@ -14,6 +14,7 @@ from swarmrace.arrivals import Curve
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
 from swarmrace.host.priority import prompt
+from swarmrace.recording.arrival import arrival_curve
 from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
@@ -139,7 +140,11 @@ def summarize(
     for kind, log in (("arrival", record.arrivals), ("written", record.written)):
         if log is None:
             continue
-        curves[CURVES[kind]] = curve = log.curve(stamp_ns, record.size_bytes)
+        if kind == "arrival":
+            curve = arrival_curve(log, record.written, stamp_ns, record.size_bytes)
+        else:
+            curve = log.curve(stamp_ns, record.size_bytes)
+        curves[CURVES[kind]] = curve
         figures[kind] = _marks(curve, observes)
         figures[f"{kind}_variation"] = curve.variation()
         stall = curve.longest_stall(span_ns)

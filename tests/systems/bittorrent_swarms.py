@@ -16,6 +16,7 @@ from loopback import MemoryBoard, make_run, new_address
 from swarmrace.clock import SystemClock
 from swarmrace.entrants import BitTorrentOptions
 from swarmrace.payload import Payload
+from swarmrace.recording.arrival import arrival_curve
 from swarmrace.rendezvous.server import ServerConfig, listening
 from swarmrace.scenario import parse
 from swarmrace.schedule import Run
@@ -169,10 +170,14 @@ def check_record(record: Record) -> None:
     assert record.done_ns == int(ready_ns.max()) >= max(when for when, _ in first.values())
     prefix = record.deliverable.curve(record.discovered_ns, size).prefix()
     assert prefix.complete
-    arrival, written = (log.curve(0, size) for log in (record.arrivals, record.written))
+    written = record.written.curve(0, size)
+    arrival = arrival_curve(record.arrivals, record.written, 0, size)
     assert (arrival.total_bytes, arrival.offsets_known) == (size, False)
     assert arrival.since_ns is not None
-    assert (arrival.since_ns < arrival.t_ns).all()
-    # Nothing is written before it has arrived, as far as the samples can say.
-    held = np.searchsorted(written.t_ns, arrival.since_ns, side="right")
-    assert (np.concatenate(([0], np.cumsum(written.length)))[held] <= arrival.offset).all()
+    assert (arrival.since_ns <= arrival.t_ns).all()
+    # Nothing is written before it has arrived, nor before the samples say that it may have.
+    counts = np.cumsum(written.length)
+    held = np.searchsorted(arrival.t_ns, written.t_ns, side="right") - 1
+    assert (np.cumsum(arrival.length)[held] >= counts).all()
+    wrote = np.searchsorted(written.t_ns, arrival.since_ns, side="right")
+    assert (np.concatenate(([0], counts))[wrote] <= arrival.offset).all()

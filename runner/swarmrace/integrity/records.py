@@ -8,9 +8,11 @@ publish) is held against its bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from swarmrace.arrivals import Curve
+import numpy as np
+
+from swarmrace.arrivals import Curve, Int64s
 from swarmrace.errors import ResultsError
 from swarmrace.records import CURVES, MARK_PERCENTS, Mark, PeerResult, Transfer
 from swarmrace.results import Results, RunRecord
@@ -127,6 +129,7 @@ def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[
             continue
         yield from _marks(f"transfer.{kind}", getattr(transfer, kind), curve)
         yield from _derived(kind, transfer, curve)
+    yield from _order(curves)
     for key, found, wanted in (
         ("receivedBytes", transfer.received_bytes, main.total_bytes),
         ("records", transfer.records, main.records),
@@ -137,6 +140,26 @@ def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[
     if peer.outcome == "completed" and transfer.records_complete and not main.complete:
         held = f"{main.total_bytes} of {main.size_bytes} bytes"
         yield f"outcome: found completed, its curve has {held}"
+
+
+def _order(curves: Mapping[str, Curve]) -> Iterator[str]:
+    """Nothing is written before it has arrived, where arrival was sampled and writes were not."""
+    arrival, written = curves.get("arrival"), curves.get("written")
+    if arrival is None or written is None or arrival.since_ns is None:
+        return
+    reached = np.cumsum(written.length)
+    lead = reached - _held_at(arrival, written.t_ns)
+    if len(lead) and int(lead.max()) > 0:
+        at = int(np.argmax(lead))
+        yield (
+            f"transfer.written: found {reached[at]} bytes written after "
+            f"{written.t_ns[at] / 1e9:.6g} s, of which only {reached[at] - lead[at]} had arrived"
+        )
+
+
+def _held_at(curve: Curve, t_ns: Int64s) -> Int64s:
+    counts = np.concatenate(([0], np.cumsum(curve.length)))
+    return counts[np.searchsorted(curve.t_ns, t_ns, side="right")]
 
 
 def _marks(key: str, marks: list[Mark], curve: Curve) -> Iterator[str]:

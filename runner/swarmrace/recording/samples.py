@@ -12,7 +12,7 @@ from array import array
 
 import numpy as np
 
-from swarmrace.arrivals import ByteLog, Curve
+from swarmrace.arrivals import ByteLog, Curve, Int64s
 
 
 class SampledLog(ByteLog):
@@ -63,13 +63,19 @@ class SampledLog(ByteLog):
             self.record(self.bytes_recorded, left, t_ns)
         self.last_ns = min(self.last_ns, t_ns)
 
+    def looks(self, start_ns: int) -> tuple[Int64s, Int64s]:
+        """Return when each sample was asked for, from `start_ns` on, and the total that held at it:
+        the running minimum of the totals from the end, so that it never falls."""
+        asked, _, held = self._held()
+        return asked - start_ns, held
+
     def curve(self, start_ns: int, size_bytes: int) -> Curve:
         """Return the curve from `start_ns` on: the running minimum of the totals from the end.
 
         It never falls, and it ends at the file size where the last total did.
         """
-        asked, answered, total = np.array(self._samples, dtype=np.int64).reshape(-1, 3).T
-        held = np.minimum.accumulate(total[::-1])[::-1].clip(0, size_bytes)
+        asked, answered, held = self._held()
+        held = held.clip(0, size_bytes)
         before = np.concatenate(([0], held[:-1]))[: len(held)]
         since = np.concatenate(([min(start_ns, asked[0])], asked[:-1])) if len(asked) else asked
         grew = held > before
@@ -81,3 +87,7 @@ class SampledLog(ByteLog):
             offsets_known=False,
             since_ns=since[grew] - start_ns,
         )
+
+    def _held(self) -> tuple[Int64s, Int64s, Int64s]:
+        asked, answered, total = np.array(self._samples, dtype=np.int64).reshape(-1, 3).T
+        return asked, answered, np.minimum.accumulate(total[::-1])[::-1]

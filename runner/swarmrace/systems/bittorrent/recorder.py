@@ -105,6 +105,11 @@ class Recorder:
         self._record.complete = not self._missing and not unheard
         return self._deliverable.last_ns
 
+    def abandon(self) -> None:
+        """Close the record of a transfer that failed: wrong blocks don't count as written."""
+        if self._broken:
+            self._drop_broken()
+
     def take_blocks(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
         """Note a slice's blocks together; return the alerts that are left.
 
@@ -239,7 +244,8 @@ class Recorder:
                 rows = np.flatnonzero(offset == at)
                 after = rows[t_ns[rows] > failed_ns]
                 keep[rows] = False
-                keep[after if len(after) else rows[-1:]] = True
+                passed = rows[-1:] if self._verified_ns[piece] else rows[:0]
+                keep[after if len(after) else passed] = True
         clean = ByteLog(int(keep.sum()))
         for row in np.flatnonzero(keep).tolist():
             clean.record(int(offset[row]), int(length[row]), int(t_ns[row]))
@@ -249,6 +255,7 @@ class Recorder:
             f"{self._broken_times} times a piece failed its hash ({len(self._broken)} pieces); "
             f"{dropped} bytes that came before do not count as written"
         )
+        self._broken = {}
 
     def _blocks_in(self, piece: int) -> int:
         length = min(self._piece_bytes, self._size - piece * self._piece_bytes)

@@ -157,6 +157,7 @@ class BitTorrent(System):
                 record.unlogged_duplicates = session.redundant_bytes - redundant_bytes
         except BaseException:
             await asyncio.to_thread(sampler.stop)
+            recorder.abandon()
             self._forget()
             raise
         finally:
