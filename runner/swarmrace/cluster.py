@@ -178,8 +178,6 @@ class Family(Model):
     """Its option `nat`: the pod's own address. Codex v0.1.9 takes a bare one, `$(POD_IP)`."""
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
     """Of the environment variables that are its options."""
-    api_path: Annotated[str, Field(pattern=r"^/")]
-    """Under which its REST interface answers."""
     metrics_port: Port = 8008
     """Where it serves its own metrics."""
 
@@ -190,7 +188,6 @@ class CodexFamily(Family):
     image: Annotated[str, Field(min_length=1)] = "codexstorage/nim-codex:0.2.5"
     command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "codex"]
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "CODEX_"
-    api_path: Annotated[str, Field(pattern=r"^/")] = "/api/codex/v1"
 
 
 class StorageFamily(Family):
@@ -200,7 +197,6 @@ class StorageFamily(Family):
     command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "storage"]
     alone: str = "--no-bootstrap-node"
     environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "STORAGE_"
-    api_path: Annotated[str, Field(pattern=r"^/")] = "/api/storage/v1"
 
 
 class Families(Model):

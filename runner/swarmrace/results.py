@@ -14,6 +14,7 @@ verdict shows; what is broken is named in `Results.faults`; the rest is read.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,9 +54,10 @@ def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
 
 def _from_2(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
     """Format 2 called it arrival when a block had been written, and gave the stall of what was read
-    where arrival was not observed. The order of its runs was drawn for each block by itself."""
+    where arrival was not observed. The order of its runs was drawn for each block by itself. Its
+    scenarios said where a node's API answers, which the charts no longer ask."""
     if kind == "race":
-        return {"draw": 1} | data
+        return {"draw": 1} | _without_api_paths(data)
     if kind != "peer" or not isinstance(data.get("transfer"), dict):
         return data
     transfer = dict(data["transfer"])
@@ -71,6 +73,16 @@ def _from_2(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
     elif transfer.get("arrivalsFile") is None:
         transfer["longestStallSeconds"] = None
     return data | {"transfer": transfer}
+
+
+def _without_api_paths(race: dict[str, Any]) -> dict[str, Any]:
+    race = copy.deepcopy(race)
+    shared = (race.get("scenario") or {}).get("global") or {}
+    for section in shared.values():
+        families = section.get("families") if isinstance(section, dict) else None
+        for family in (families or {}).values():
+            family.pop("apiPath", None)
+    return race
 
 
 MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {

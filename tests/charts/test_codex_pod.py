@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helm_charts import ROOT, Render
 from test_umbrella import ALL, environment, peers, values
 
+from swarmrace.errors import Reason, TransferError
+from swarmrace.systems.codex.remote import SupervisedNode
+
 CI = ROOT / "charts" / "swarmrace" / "ci" / "codex-values.yaml"
 FAMILIES = {
-    "codex": ("codexstorage/nim-codex:0.2.5", "codex", "CODEX_", "/api/codex/v1", None),
+    "codex": ("codexstorage/nim-codex:0.2.5", "codex", "CODEX_", None),
     "storage": (
         "logosstorage/logos-storage-nim:latest",
         "storage",
         "STORAGE_",
-        "/api/storage/v1",
         "--no-bootstrap-node",
     ),
 }
-"""Image, program, environment prefix, REST base path, and what a node that joins none is told."""
+"""Image, program, environment prefix, and what a node that joins none is told."""
 
 
 def node_of(spec: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +46,7 @@ def pods(render: Render, given: Any, *arguments: str) -> dict[str, dict[str, Any
 def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
     """All of its options, and no other: the API and metrics bind the loopback address by default,
     metrics are off, the listening port is random, and a gateway would be looked for."""
-    image, program, prefix, base, alone = FAMILIES[family]
+    image, program, prefix, alone = FAMILIES[family]
     spec = pods(render, values(ALL))[family]
     node = node_of(spec)
     assert node["image"] == image
@@ -75,7 +83,8 @@ def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
     assert env.get("SUPERVISE_ALONE") == alone
     assert not {"BOOTSTRAP_NODE_URL", "NAT_IP_AUTO"} & set(env), "the runner says whom to join"
     assert [port["containerPort"] for port in node["ports"]] == [8008]
-    assert node["startupProbe"]["httpGet"] == {"path": f"{base}/debug/info", "port": 8080}
+    probe = node["startupProbe"]["exec"]["command"]
+    assert probe == ["/bin/sh", "-c", f"test -s {env['SUPERVISE_CONTROL']}/status"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,7 +122,6 @@ def test_a_family_says_what_tells_it_from_another(render: Render) -> None:
         "command": ["/entry", "codex"],
         "nat": "$(POD_IP)",
         "environmentPrefix": "OLD_",
-        "apiPath": "/api/old",
         "metricsPort": 9999,
     }
     shared = {"codex": {"families": {"codex": family}}}
@@ -124,9 +132,53 @@ def test_a_family_says_what_tells_it_from_another(render: Render) -> None:
     assert (node["image"], node["args"]) == ("x/codex:0.1.9", ["/entry", "codex", "--a=b"])
     assert (env["OLD_NAT"], env["OLD_METRICS_PORT"]) == ("$(POD_IP)", "9999")
     assert not any(name.startswith("CODEX_") for name in env)
-    assert node["startupProbe"]["httpGet"]["path"] == "/api/old/debug/info"
     (runner,) = spec["containers"]
     assert environment(runner)["SWARMRACE_CODEX_METRICS"] == "http://127.0.0.1:9999/metrics"
+
+
+def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_runner(
+    render: Render, tmp_path: Path
+) -> None:
+    """The pod's own script and probe, as real processes: the runner starts whatever the node does,
+    asks for it, and reports why it ended."""
+    entrants = {"codex": {"kind": "codex", "arguments": ["--no-such-option"]}}
+    rendered = render(values(entrants))
+    node = node_of(peers(rendered)["codex"]["spec"]["template"]["spec"])
+    script = tmp_path / "supervise.sh"
+    script.write_text(rendered.one("ConfigMap", "-codex")["data"]["supervise.sh"])
+    double = str(ROOT / "images" / "codex-double" / "bin" / "codex")
+    command = [sys.executable, double, *node["args"][2:]]
+    control = tmp_path / "control"
+    places = {"SUPERVISE_CONTROL": str(control), "SUPERVISE_DATA": str(tmp_path / "data")}
+    supervisor = subprocess.Popen(
+        ["/bin/sh", str(script), *command],
+        env={**os.environ, **places},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    *shell, test = node["startupProbe"]["exec"]["command"]
+    probe = [*shell, test.replace("/control", str(control))]
+
+    async def start() -> None:
+        codex = SupervisedNode("http://127.0.0.1:9", control, "codex")
+        try:
+            await codex.start(None)
+        finally:
+            await codex.close()
+
+    try:
+        while subprocess.run(probe, check=False).returncode:
+            assert supervisor.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(TransferError) as caught:
+            asyncio.run(start())
+    finally:
+        supervisor.terminate()
+        log, _ = supervisor.communicate(timeout=30)
+    assert caught.value.reason is Reason.REFUSED
+    assert "exit code 1; output: " in caught.value.detail
+    assert "no-such-option" in caught.value.detail
+    assert "no-such-option" in log, "the container's log has it too"
 
 
 def test_two_versions_of_one_family_race(render: Render) -> None:

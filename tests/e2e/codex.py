@@ -51,3 +51,36 @@ def test_nodes_race(tmp_path: Path, double: str, family: str, download: str) -> 
             ),
         )
         release.uninstall()
+
+
+def test_a_node_that_exits_at_once_never_started_and_the_others_race(
+    tmp_path: Path, double: str
+) -> None:
+    entrants = {
+        "broken": {"kind": "codex", "arguments": ["--no-such-option"]},
+        "http": {"kind": "http"},
+    }
+    race = {**RACE, "repetitions": 1, "timeouts": {"prepareSeconds": 60}}
+    families = {"codex": {"image": double}}
+    shared = {"race": race, "entrants": entrants, "codex": {"families": families}}
+    with installed(tmp_path, "exits", {"global": shared}) as release:
+        log = release.verdict(300, "Failed")  # 4: a program never started
+        results = release.fetch(tmp_path / "results")
+        trials = results.info.trials
+        assert {name: trial.outcome for name, trial in trials.items()} == {
+            "broken": "never started",
+            "http": "started",
+        }
+        failure = trials["broken"].failure
+        assert failure is not None
+        assert "no-such-option" in failure.detail, "the node's last words"
+        assert "broken never started" in log
+        assert "no-such-option" in log
+        for record in results.runs:
+            assert record.result is not None
+            if record.run.entrant == "http":
+                assert record.result.status == "raced", record.result
+                assert {peer.outcome for peer in record.peers.values()} == {"completed"}
+            else:
+                assert record.result.status == "not raced"
+        release.uninstall()

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,15 +89,16 @@ def test_cold_starts_stops_and_unasked_ends(tmp_path, words):
 
         async def main():
             node = SupervisedNode(url, control, "auto")
-            await until(lambda: node.read_status().state == "running")
+            await until(lambda: node.read_status().state == "stopped")
             assert node.read_status().generation == 0  # before anybody asked
+            node._status = await node._request("start", "")
             used = tmp_path / "volume/data/used"
             await until(used.exists)
             (tmp_path / "volume/data/left").write_text("from the run before")
             old = node.read_status().pid
             node._status = status = await node._request("start", "spr:a=b==")
             assert status.command == f"{stand_in} --bootstrap-node=spr:a=b=="
-            assert (status.generation, status.state, status.unasked) == (1, "running", 0)
+            assert (status.generation, status.state, status.unasked) == (2, "running", 0)
             assert node.pids() == [status.pid]
             assert not psutil.pid_exists(old)
             await until(used.exists)
@@ -107,7 +109,7 @@ def test_cold_starts_stops_and_unasked_ends(tmp_path, words):
             await until(lambda: node.read_status().pid != status.pid)
             assert used.exists()  # on the data as they were
             assert node.read_status().command == status.command
-            assert node.read_status().generation == 1
+            assert node.read_status().generation == 2
 
             node._active = True
             await node.stop()
@@ -157,6 +159,53 @@ def test_a_node_that_cannot_start_is_refused(tmp_path):
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("words", SHELLS, ids=lambda words: words[0])
+def test_last_words_are_the_end_of_however_much_a_node_has_written(tmp_path, capfd, words):
+    """From the first start to the end of a long log, of which two parts are kept at most."""
+    stand_in = tmp_path / "node"
+    last = "this\tis |\x1b[31m the end"
+    program = f"""import sys
+for index in range(60_000):
+    print("line", index, "x" * 80)
+print({last!r}, file=sys.stderr)
+sys.exit(3)
+"""
+    stand_in.write_text(f"#!{sys.executable}\n{program}")
+    stand_in.chmod(0o755)
+    with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (_, _, control, url):
+
+        async def main():
+            node = SupervisedNode(url, control, "auto")
+            with pytest.raises(TransferError, match="exit code 3") as caught:
+                await node.start(None)
+            assert caught.value.detail.endswith("x | this is | [31m the end"), caught.value.detail
+            assert len(node.last_lines()) <= 600
+            assert node.last_lines() in caught.value.detail
+            await node.close()
+
+        asyncio.run(main())
+        kept = [path.stat().st_size for path in control.glob("output*")]
+        assert sum(kept) <= 2 * 256 * 4096
+    passed_on = capfd.readouterr().out
+    assert all(f"line {index} " in passed_on for index in range(0, 60_000, 500))
+    assert last in passed_on
+
+
+def test_a_node_that_lives_has_last_lines_too(tmp_path):
+    stand_in = tmp_path / "node"
+    stand_in.write_text("#!/bin/sh\necho nobody answers me\nexec sleep 1000\n")
+    stand_in.chmod(0o755)
+    with supervised(tmp_path, ["sh"], command=[str(stand_in)]) as (_, _, control, url):
+
+        async def main():
+            node = SupervisedNode(url, control, "auto")
+            await node._request("start", "")
+            await until(lambda: node.last_lines() == "nobody answers me")
+            await node.api.close()
+
+        asyncio.run(main())
+
+
 def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch):
     """A pod's peer: the node beside it by environment variables, alone in its swarm here."""
     with supervised(tmp_path, ["sh"]) as (_, _, control, url):
@@ -175,9 +224,7 @@ def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch
                     assert any(each.startswith("--api-port=") for each in settings["command"])
                     assert settings["environment"]["CODEX_LOG_LEVEL"] == "INFO"
                     assert "CODEX_ETH_PRIVATE_KEY" not in settings["environment"]
-                    references = await swarm.publish()
-                    record = swarm.record()
-                    await system.fetch(references, record)
+                    await swarm.publish()
                     assert (await system.digest()).sha256 == swarm.sha256
                     await system.remove()
                     assert not system.processes()

@@ -193,7 +193,6 @@ common.affinity: the user's own, and what the spread adds, as JSON. Takes what c
 
 {{/* common.container.node: the Codex node, a native sidecar under its supervising loop. */}}
 {{- define "common.container.node" -}}
-{{- $constants := (include "common.constants" . | fromJson) -}}
 - name: node
   image: {{ (get .scenario.entrants .entrant).image | default .family.image | quote }}
   imagePullPolicy: {{ .family.pullPolicy }}
@@ -207,11 +206,11 @@ common.affinity: the user's own, and what the spread adds, as JSON. Takes what c
     - name: node-metrics
       containerPort: {{ .family.metricsPort }}
   startupProbe:
-    httpGet:
-      path: {{ .family.apiPath }}/debug/info
-      port: {{ $constants.nodeApiPort }}
+    # The supervisor, not the node: one that can't start is a result, which the runner reports.
+    exec:
+      command: [/bin/sh, -c, test -s /control/status]
     periodSeconds: 1
-    timeoutSeconds: 2
+    timeoutSeconds: 5
     failureThreshold: 120
   securityContext:
     {{- include "common.security.container" . | nindent 4 }}

@@ -11,15 +11,17 @@
 #
 # The runner writes `request` (by renaming): generation=N, action=start or stop, bootstrap=RECORD or
 # nothing. This writes `status` (by renaming): generation, state, pid, start_ticks (field 22 of
-# /proc/PID/stat), starts, unasked, note, command; and `environment`, the node's own variables. Before the first request the node runs as generation 0, so
-# that the sidecar's startup probe has an API to ask. A node that ends by itself, or a container that
-# starts again, counts as `unasked` and is started again on the data as they are.
+# /proc/PID/stat), starts, unasked, note, words (the end of the node's output), command; and
+# `environment`, the node's own variables. Nothing runs before the first request: generation 0 is
+# stopped. A node that ends by itself, or a container that starts again, counts as `unasked` and is
+# started again on the data as they are.
 set -u
 umask 022
 : "${SUPERVISE_CONTROL:?expected the folder shared with the runner}"
 : "${SUPERVISE_DATA:?expected the data directory of the node}"
 
-generation=0 action=start bootstrap='' starts=0 unasked=0 note='' pid='' state=stopped command=''
+generation=0 action=stop bootstrap='' starts=0 unasked=0 note='' words=''
+pid='' reader='' state=stopped command='' output=$SUPERVISE_CONTROL/output
 
 # Sets generation, action and bootstrap from the request, if there is one.
 read_request() {
@@ -48,15 +50,15 @@ write_status() {
     # shellcheck disable=SC2086  # the fields after the name, split on purpose
     { set -- ${line##*)}; ticks=${20:-}; }
   fi
-  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\ncommand=%s\n' \
-    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" "$command" \
+  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\nwords=%s\ncommand=%s\n' \
+    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" "$words" "$command" \
     >"$SUPERVISE_CONTROL/status.part" &&
     mv "$SUPERVISE_CONTROL/status.part" "$SUPERVISE_CONTROL/status"
 }
 
 alive() {
-  [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return 1
-  read -r line 2>/dev/null <"/proc/$pid/stat" || return 1
+  [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 1
+  read -r line 2>/dev/null <"/proc/$1/stat" || return 1
   case ${line##*)} in ' Z'*) return 1 ;; esac
 }
 
@@ -67,7 +69,7 @@ stop_node() {
   if [ -n "$pid" ]; then
     kill -TERM "$pid" 2>/dev/null
     tries=20
-    while [ $tries -gt 0 ] && alive; do
+    while [ $tries -gt 0 ] && alive "$pid"; do
       pause
       tries=$((tries - 1))
     done
@@ -84,8 +86,48 @@ start_node() {
   elif [ -n "${SUPERVISE_ALONE:-}" ]; then
     set -- "$@" "$SUPERVISE_ALONE"
   fi
-  "$@" &
+  reader=''
+  rm -f "$output" "$output.old" "$output.pipe"
+  if mkfifo "$output.pipe"; then
+    keep_output <"$output.pipe" &
+    reader=$!
+    "$@" >"$output.pipe" 2>&1 &
+  else
+    "$@" &
+  fi
   pid=$! state=running starts=$((starts + 1)) command=$*
+}
+
+# Passes the node's output on to the container's log and keeps its end: the last 256 writes at least,
+# 2 MiB at most. dd and tee hold nothing back.
+keep_output() {
+  while :; do
+    dd bs=4096 count=256 2>/dev/null | tee "$output"
+    [ -s "$output" ] || break
+    mv "$output" "$output.old"
+  done
+  cat  # after the end, nothing; where the disk is full, all the rest: a closed pipe would end the node
+}
+
+# Waits for the rest of the node's output. What the node left running may hold the pipe open, so the
+# wait is short.
+drain() {
+  tries=4
+  while [ $tries -gt 0 ] && alive "$reader"; do
+    pause
+    tries=$((tries - 1))
+  done
+}
+
+# Sets `words` to the last lines of the node's output, in one line.
+read_words() {
+  drain
+  words=$(
+    cat "$output.old" "$output" 2>/dev/null | grep -v '^[[:space:]]*$' | tail -n 5 |
+      while read -r line || [ -n "$line" ]; do printf '%s | ' "$line"; done |
+      tr '[:cntrl:]' ' ' | tail -c 600
+  )
+  words=${words% | }
 }
 
 # What the node reads from its environment, for the result; nothing that sounds like a secret.
@@ -98,7 +140,7 @@ write_environment() {
   done >"$SUPERVISE_CONTROL/environment"
 }
 
-trap 'stop_node; write_status; exit 0' TERM INT
+trap 'stop_node; drain; write_status; exit 0' TERM INT
 
 mkdir -p "$SUPERVISE_CONTROL"
 write_environment
@@ -110,6 +152,7 @@ if [ -r "$SUPERVISE_CONTROL/status" ]; then
     esac
   done <"$SUPERVISE_CONTROL/status"
   unasked=$((unasked + 1)) note='the container started again'
+  read_words
   read_request
 fi
 if [ "$action" = start ]; then start_node "$@"; fi
@@ -120,13 +163,15 @@ while :; do
   look
   if [ "$wanted" != "$generation" ]; then
     stop_node
+    words=''
     rm -rf "$SUPERVISE_DATA"
     read_request
     if [ "$action" = start ]; then start_node "$@"; fi
     write_status
-  elif [ "$state" = running ] && ! alive; then
+  elif [ "$state" = running ] && ! alive "$pid"; then
     wait "$pid" 2>/dev/null
     code=$?
+    read_words
     unasked=$((unasked + 1)) note="pid $pid of generation $generation ended with exit code $code"
     echo "supervise: $note; starting it again" >&2
     sleep 1

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import socket
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -21,7 +20,7 @@ from swarmrace.entrants import CodexOptions
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Context
 from swarmrace.systems.codex.api import Api
-from swarmrace.systems.codex.node import STOP_SECONDS, Node, answering
+from swarmrace.systems.codex.node import STOP_SECONDS, Node, answering, last_lines_of
 from swarmrace.systems.codex.programs import (
     Ports,
     Program,
@@ -189,15 +188,8 @@ class LocalNode(Node):
         """Return the last lines of the log in the work directory."""
         return self._tail()
 
-    def _tail(self, lines: int = 5, most: int = 600) -> str:
-        try:
-            with self._log.open("rb") as log:
-                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 8192))
-                text = log.read().decode(errors="replace")
-        except OSError:
-            return "none"
-        last = deque((" ".join(line.split()) for line in text.splitlines() if line.strip()), lines)
-        return " | ".join(last)[-most:] or "none"
+    def _tail(self) -> str:
+        return last_lines_of(self._log, self._log_start) or "none"
 
 
 def free_ports(address: str) -> Ports:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import os
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from tenacity import (
     AsyncRetrying,
@@ -93,6 +96,23 @@ class Node(abc.ABC):
                 await self.stop()
         if self.api is not None:
             await self.api.close()
+
+
+def last_lines_of(log: Path, start: int = 0) -> str:
+    """Return the last five lines of a log in one line of at most 600 characters, or nothing.
+
+    Args:
+        log: the file.
+        start: the byte at which the node's own lines begin.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - 8192))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = (" ".join(line.split()) for line in text.splitlines() if line.strip())
+    return " | ".join(deque(lines, 5))[-600:]
 
 
 async def answering(api: Api) -> None:

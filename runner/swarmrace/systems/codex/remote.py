@@ -13,7 +13,7 @@ import httpx
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.api import Api, UnreachableError
 from swarmrace.systems.codex.metrics import fetch
-from swarmrace.systems.codex.node import Node, answering, identity
+from swarmrace.systems.codex.node import Node, answering, identity, last_lines_of
 
 _WATCH_SECONDS = 0.25
 _ASK_SECONDS = 2.0
@@ -108,6 +108,9 @@ class Status:
     unasked: int = 0
     """Starts nobody asked for: after an exit of the node or of its container."""
     note: str = ""
+    """How the node or its container last ended unasked."""
+    words: str = ""
+    """The last lines of the output of the node that ended so."""
     command: str = ""
 
 
@@ -166,7 +169,8 @@ class SupervisedNode(Node):
         while True:
             status = self.read_status()
             if status.unasked != self._status.unasked:
-                return f"the node ended or started again unasked: {status.note or 'no note'}"
+                how = f"the node ended or started again unasked: {status.note or 'no note'}"
+                return f"{how}; output: {status.words or 'none'}"
             if status.generation != self._status.generation:
                 return f"the node was restarted by somebody else (generation {status.generation})"
             await asyncio.sleep(_WATCH_SECONDS)
@@ -181,8 +185,11 @@ class SupervisedNode(Node):
         return []
 
     def last_lines(self) -> str:
-        """Return the supervisor's note; the output itself is the sidecar's log."""
-        return self.read_status().note
+        """Return the last words of a node that has ended, otherwise the end of its output."""
+        if words := self.read_status().words:
+            return words
+        output = self._control / "output"
+        return last_lines_of(output) or last_lines_of(output.with_name("output.old"))
 
     def read_status(self) -> Status:
         """Return what the supervisor last wrote."""
@@ -195,6 +202,7 @@ class SupervisedNode(Node):
                 start_ticks=lines.get("start_ticks", ""),
                 unasked=int(lines.get("unasked", 0)),
                 note=lines.get("note", ""),
+                words=lines.get("words", ""),
                 command=lines.get("command", ""),
             )
         except ValueError:
