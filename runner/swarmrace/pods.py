@@ -11,7 +11,13 @@ import math
 from collections import Counter
 from decimal import Decimal
 
-from swarmrace.cluster import ANNOTATED_BURST_BYTES, MIB, NODE_QUOTA_BYTES, Amounts
+from swarmrace.cluster import (
+    ANNOTATED_BURST_BYTES,
+    MIB,
+    NODE_QUOTA_BYTES,
+    Amounts,
+    MonitoringValues,
+)
 from swarmrace.entrants import CodexOptions
 from swarmrace.metrics.linger import APART_SECONDS
 from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
@@ -200,11 +206,8 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             f"tracker.storage.size: found {held}, expected at least {needed}: the results"
         )
     monitoring = scenario.monitoring
-    if monitoring.push.url and not monitoring.enabled:
-        faults.append(
-            "monitoring.push.url: needs monitoring.enabled: true, because nothing is pushed "
-            "without it; add monitoring.scrape: none where nobody scrapes"
-        )
+    if not monitoring.enabled:
+        faults += _unmonitored_faults(monitoring)
     linger, least = monitoring.linger_seconds, 2 * monitoring.interval_seconds + APART_SECONDS
     if monitoring.enabled and monitoring.scrape != "none" and 0 < linger < least:
         faults.append(
@@ -213,6 +216,25 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             "of monitoring.intervalSeconds more"
         )
     return faults
+
+
+def _unmonitored_faults(monitoring: MonitoringValues) -> list[str]:
+    """Return what is asked of the monitoring chart though it is not part of the release."""
+    push = monitoring.push
+    asked = {
+        "scrape": (monitoring.scrape not in ("none", "annotations"), "nothing is scraped"),
+        "push.url": (bool(push.url), "nothing is pushed"),
+        "push.to": (bool(push.to), "nothing is pushed"),
+        "push.port": (push.port is not None, "nothing is pushed"),
+        "rules.enabled": (monitoring.rules.enabled, "no rules are made"),
+    }
+    alone = "; add monitoring.scrape: none where nobody scrapes"
+    return [
+        f"monitoring.{key}: needs monitoring.enabled: true, because {why} without it"
+        + (alone if key == "push.url" else "")
+        for key, (found, why) in asked.items()
+        if found
+    ]
 
 
 def _share_faults(scenario: Scenario) -> list[str]:

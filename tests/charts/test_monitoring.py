@@ -275,6 +275,35 @@ def test_a_push_address_without_monitoring_is_refused(render):
     assert environment["data"]["SWARMRACE_PUSH_URL"].endswith("?extra_label=cluster=lab")
 
 
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        *(({"scrape": how}, ["scrape"]) for how in ("podMonitor", "serviceMonitor", "vmPodScrape")),
+        ({"rules": {"enabled": True}}, ["rules.enabled"]),
+        ({"push": {"to": [{"namespaceSelector": {}}]}}, ["push.to"]),
+        ({"push": {"port": 8428}}, ["push.port"]),
+        (
+            {"scrape": "podMonitor", "push": {"url": PUSH_URL}, "rules": {"enabled": True}},
+            ["scrape", "push.url", "rules.enabled"],
+        ),
+    ],
+)
+def test_what_nothing_is_made_of_without_monitoring_is_refused(render, asked, keys):
+    silent = values(enabled=False, **asked)
+    faults = pods.cluster_faults(parse(silent))
+    assert [fault.partition(":")[0] for fault in faults] == [f"monitoring.{key}" for key in keys]
+    said = render(silent, refused=True)
+    assert "\n  ".join([f"{len(keys)} fault{'s' * (len(keys) > 1)}", *faults]) in said
+    assert pods.cluster_faults(parse(values(**asked))) == []
+
+
+@pytest.mark.parametrize("scrape", ["none", "annotations"])
+def test_no_scrape_or_the_default_needs_no_monitoring(render, scrape):
+    given = values(enabled=False, scrape=scrape)
+    assert pods.cluster_faults(parse(given)) == []
+    assert render(given).race_id
+
+
 def test_a_password_lies_in_a_secret_alone(render):
     """The address is part of a ConfigMap; peers take the Secret's, which comes after it."""
     refused = values(push={"url": "http://peer:secret@victoria:8428"})
