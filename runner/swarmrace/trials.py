@@ -1,7 +1,8 @@
-"""Which programs are tried before a race: a pure function of the scenario.
+"""The trials before a race: a pure function of the scenario.
 
-A trial starts a program twice and lets the second peer join the first. Entrants that would start
-the same program in the same way share one trial.
+A trial starts a program twice and lets the second peer join the first. It leaves the two peers'
+processes less fresh than they were, so every entrant of a race has a trial of its own or none has:
+one trial for two entrants with equal options would treat equals unequally.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BARRIERS = ("open", "prepared", "cleared")
 def program_id(options: EntrantOptions, *, cold_start: bool) -> str:
     """Return what names a program and how it is started: 16 hexadecimal digits.
 
-    Two entrants with the same id can share a trial, also across the cells of a matrix.
+    Once it has started in a trial, the cells of a matrix that follow need not try it again.
     """
     options_json = options.model_dump(mode="json")
     text = json.dumps({"options": options_json, "coldStart": cold_start}, sort_keys=True)
@@ -39,13 +40,10 @@ def program_ids(scenario: Scenario) -> dict[str, str]:
 
 
 def trials(scenario: Scenario) -> list[Run]:
-    """Return one trial for each distinct program, held by the first entrant that has it.
+    """Return one trial for each entrant.
 
     A trial is a run without a payload, `trial-<entrant>`, of the peers `PEERS`.
     """
-    holders: dict[str, str] = {}
-    for name, program in program_ids(scenario).items():
-        holders.setdefault(program, name)
     return [
         Run(
             index=-1,
@@ -56,7 +54,7 @@ def trials(scenario: Scenario) -> list[Run]:
             payload_seed="",
             size_bytes=scenario.race.file_size,
         )
-        for name in holders.values()
+        for name in scenario.entrants
     ]
 
 

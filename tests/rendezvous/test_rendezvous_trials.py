@@ -25,6 +25,14 @@ class Trials(Meeting):
         known = self.conductor.roster.heard("a", peer)
         return self.conductor.arrive(known, "trial-a", barrier, why)
 
+    def hold(self, entrant):
+        """Let the trial of an entrant go well."""
+        for barrier in ("prepared", "cleared"):
+            for peer in (0, 1):
+                known = self.conductor.roster.heard(entrant, peer)
+                answer = self.conductor.arrive(known, f"trial-{entrant}", barrier, None)
+            assert answer.go
+
     def outcome(self, entrant="a"):
         """Return what race.json says."""
         return self.store.info.trials[entrant]
@@ -43,7 +51,7 @@ def test_a_trial_comes_before_the_first_run_and_takes_two_peers(tmp_path):
     assert not (tmp_path / "runs" / "trial-a").exists()
 
 
-def test_entrants_with_one_program_share_the_trial_and_its_failure(tmp_path):
+def test_an_entrant_whose_program_has_failed_already_is_not_tried(tmp_path):
     meeting = Trials(tmp_path, scenario(entrants=("a", "b")))
     meeting.assemble()
     meeting.at(0, "prepared")
@@ -68,6 +76,25 @@ def test_a_known_program_is_not_tried_again(tmp_path):
     assert meeting.at(0, "open").failure is None
     assert meeting.arrive(0, "open").go
     assert meeting.outcome().tried == "elsewhere"
+
+
+def test_a_known_program_is_tried_again_beside_an_unknown_one(tmp_path):
+    """Otherwise one entrant's peers would have run their program once more than the other's."""
+    made = scenario(entrants=("a", "b"))
+    equal = program_ids(made)
+    options = made.entrants["b"].model_copy(update={"record_size": 8192})
+    entrants = {"a": made.entrants["a"], "b": options}
+    shared = made.global_.model_copy(update={"entrants": entrants})
+    made = made.model_copy(update={"global_": shared})
+    assert program_ids(made)["b"] != equal["b"]
+    known = Trial(outcome="started", tried="elsewhere", program=equal["a"])
+    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={known.program: known}))
+    meeting.assemble()
+    assert meeting.store.info.trials == {}
+    for entrant in ("a", "b"):
+        meeting.hold(entrant)
+        assert meeting.outcome(entrant).tried == entrant
+    assert meeting.arrive(0, "open").go
 
 
 def test_a_program_known_not_to_start_is_never_raced(tmp_path):
@@ -142,6 +169,8 @@ def test_without_one_of_its_peers_there_is_no_trial(tmp_path):
     assert not answer.go
     assert answer.over
     assert meeting.store.info.trials == {}
+    meeting.hold("b")
+    assert meeting.store.info.trials.keys() == {"b"}
     assert meeting.arrive(0, "open", run=1).go
 
 

@@ -53,8 +53,8 @@ class LocalRace:
         work_dir: on whose disk payloads lie while the race runs.
         namespaces: give each peer a network namespace of its own.
         test_doubles: entrants that are known to be test doubles; then the name says so.
-        trials: outcomes of earlier trials by program, which are not tried again; those of this race
-            are added.
+        trials: outcomes of earlier trials by program; a race whose programs are all among them
+            holds no trials. Those of this race are added.
     """
 
     scenario: Scenario

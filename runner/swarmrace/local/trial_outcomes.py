@@ -28,7 +28,8 @@ def started(trials: Mapping[str, Any], folder: Path) -> dict[str, Trial]:
     found = {name: Trial.model_validate(trial) for name, trial in trials.items()}
     failed = {name: trial for name, trial in found.items() if trial.outcome == "never started"}
     if not failed:
-        return {trial.program: trial for trial in found.values() if trial.outcome == "started"}
+        outcomes = reversed(found.values())  # of equal programs, the first entrant's is kept
+        return {trial.program: trial for trial in outcomes if trial.outcome == "started"}
     lines = [f"  {name}: {text(trial)}{_log(folder, trial)}" for name, trial in failed.items()]
     count = f"{len(failed)} of {len(found)} entrants never started"
     head = f"nothing was raced: {count}; start the program by hand, fix it, and race again"

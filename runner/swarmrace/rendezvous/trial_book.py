@@ -25,7 +25,8 @@ class TrialPolicy:
     held: bool = False
     """Whether trials are held at all."""
     known: Mapping[str, Trial] = field(default_factory=dict)
-    """Outcomes of earlier trials by `program_id`; these programs are not tried again."""
+    """Outcomes of earlier trials by `program_id`. A program that failed is not tried again; one
+    that started is not where all programs of the race are among them."""
     all_must_start: bool = False
     """Whether nothing is raced unless every program has started. Otherwise the others race."""
 
@@ -42,12 +43,12 @@ class TrialBook:
     def __init__(self, scenario: Scenario, policy: TrialPolicy, store: Store) -> None:
         self.runs = {run.id: run for run in trials(scenario)}
         self.outcomes: dict[str, Trial] = {}
-        """By entrant, those that share a trial included."""
+        """By entrant."""
         self._programs = program_ids(scenario)
         self._held, self._all_must_start = policy.held, policy.all_must_start
         self._store = store
-        for trial in [*policy.known.values(), *store.info.trials.values()]:
-            self._note(trial)
+        self.outcomes.update(self._known(policy.known))
+        self.outcomes.update(store.info.trials)
         store.info = store.info.model_copy(update={"trials": dict(self.outcomes)})
 
     def next(self, begun: Container[str]) -> Run | None:
@@ -121,21 +122,30 @@ class TrialBook:
         outcome = "started" if failure is None else "never started"
         if failure is not None and failure.reason in infrastructure:
             outcome = "unknown"
-        self._note(
-            Trial(
-                outcome=outcome,
-                tried=run.entrant,
-                program=self._programs[run.entrant],
-                failure=failure,
-                seconds=seconds,
-            )
+        trial = Trial(
+            outcome=outcome,
+            tried=run.entrant,
+            program=self._programs[run.entrant],
+            failure=failure,
+            seconds=seconds,
         )
+        self.outcomes[run.entrant] = trial
+        if outcome == "never started":
+            # Entrants with the same program, not tried yet, are not raced either.
+            for entrant, program in self._programs.items():
+                if program == trial.program:
+                    self.outcomes.setdefault(entrant, trial)
         self._store.write_info(trials=dict(self.outcomes))
 
-    def _note(self, trial: Trial) -> None:
-        for entrant, program in self._programs.items():
-            if program == trial.program:
-                self.outcomes[entrant] = trial
+    def _known(self, known: Mapping[str, Trial]) -> dict[str, Trial]:
+        """Return what earlier trials say of this race's entrants.
+
+        A start counts only where every entrant's program is known: a race in which some entrants
+        are tried and others are not would begin with peers that are not equally fresh.
+        """
+        found = {name: known[each] for name, each in self._programs.items() if each in known}
+        failed = {name: trial for name, trial in found.items() if trial.outcome == "never started"}
+        return found if len(found) == len(self._programs) else failed
 
 
 def text(trial: Trial) -> str:
