@@ -310,7 +310,8 @@ class Trial(Model):
     outcome: Literal["started", "never started", "unknown"]
     """`unknown`: the trial was cut short by the infrastructure; the entrant is raced."""
     tried: str
-    """The entrant that was tried: itself, or the one that has the same program."""
+    """The entrant that was tried: itself, or one with the same program that failed first or was
+    tried in an earlier cell of a matrix."""
     program: str
     """Names the program and how it is started (`swarmrace.trials.program_id`)."""
     failure: Failure | None = None
