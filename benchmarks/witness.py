@@ -41,6 +41,7 @@ from swarmrace.local.backend import LocalRace, run
 from swarmrace.network import namespaces
 from swarmrace.records import PeerResult
 from swarmrace.scenario import parse
+from swarmrace.verdict import load, runs
 
 ENTRANT = "raced"
 PERCENTS = {"first byte": 0, "t10": 10, "t50": 50, "t90": 90, "t100": 100}
@@ -106,17 +107,17 @@ CASES = _cases()
 
 
 @click.command()
-@click.option("--runs", default=10, show_default=True, help="Runs of each case.")
+@click.option("--runs", "count", default=10, show_default=True, help="Runs of each case.")
 @click.option("--case", "part", default="", help="Only cases whose names hold this.")
 @click.option("--size", default="", help="Instead of each case's own size.")
 @click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Add each run here.")
-def main(runs: int, part: str, size: str, keep: Path | None) -> None:
+def main(count: int, part: str, size: str, keep: Path | None) -> None:
     """Capture races and print reported minus wire."""
     cases = [case for case in CASES if part in case.name]
     if not cases:
         raise click.UsageError(f"--case: found {part}, expected part of a case's name")
     lacking = [*namespaces.refusals(), *capture.refusals()]
-    if runs and lacking:
+    if count and lacking:
         raise click.ClickException("; ".join(lacking))
     kept: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
     if keep is not None and keep.exists():
@@ -124,7 +125,7 @@ def main(runs: int, part: str, size: str, keep: Path | None) -> None:
             found = json.loads(line)
             kept.get(found["case"], []).append(found)
     for case in cases:
-        for _ in range(runs):
+        for _ in range(count):
             made = witnessed(case, size or case.size)
             kept[case.name].append(made)
             if keep is not None:
@@ -206,7 +207,8 @@ def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
             old = figures.get(name)
             if old is None or abs(figure["difference"] or 0) > abs(old["difference"] or 0):
                 figures[name] = figure
-    return {"case": case.name, "size": size, "figures": figures}, ""
+    foreign = load.foreign_share(read, runs.view(record, read.scenario.race))
+    return {"case": case.name, "size": size, "figures": figures, "foreign": foreign}, ""
 
 
 def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
@@ -274,11 +276,11 @@ def compare(
     return found
 
 
-def summary(case: Case, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def summary(case: Case, made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each figure over the runs: median and worst of reported minus wire, and the aim."""
     lines = []
     for name in [*PERCENTS, "longest stall", "wire bytes"]:
-        figures = [each["figures"][name] for each in runs]
+        figures = [each["figures"][name] for each in made]
         found = [each["difference"] for each in figures if each["difference"] is not None]
         judged = not case.judged or name in case.judged
         if not figures:
@@ -303,13 +305,19 @@ def summary(case: Case, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(cases: Sequence[Case], kept: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the table for docs/methodology.md: median (worst) of each figure."""
+    """Return the table for docs/methodology.md: median (worst) of each figure, and how much of the
+    processors others used (median over the runs; the captures are among them)."""
     names = [*PERCENTS, "longest stall", "wire bytes"]
-    rows = [f"| case | runs | {' | '.join(names)} |", f"|{' --- |' * (len(names) + 2)}"]
+    head = ["case", "runs", *names, "other work"]
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for case in cases:
         lines = summary(case, kept[case.name])
         if lines:
-            cells = [_cell(line) for line in lines]
+            shares = [
+                found for each in kept[case.name] if (found := each.get("foreign")) is not None
+            ]
+            other = f"{100 * statistics.median(shares):.0f} %" if shares else "not measured"
+            cells = [*(_cell(line) for line in lines), other]
             rows.append(f"| {case.name} | {len(kept[case.name])} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
