@@ -14,29 +14,26 @@ from typing import Any
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
-from swarmrace.network.relay import read_counts
-from swarmrace.records import Failure, PeerInfo, RunResult
-from swarmrace.rendezvous.claim_book import ClaimBook
+from swarmrace.records import Failure, PeerInfo
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
-from swarmrace.rendezvous.messages import STAGE_OF, Claim, Heartbeat, Release
-from swarmrace.rendezvous.roster import Peer, RefusedError, Roster, refuse_lost
+from swarmrace.rendezvous.messages import Claim, Heartbeat, Release
+from swarmrace.rendezvous.race_state import INTERRUPTED, RaceState
+from swarmrace.rendezvous.relayed import Relayed
+from swarmrace.rendezvous.roster import Peer, RefusedError, refuse_lost
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.substitutes import claimed, missing_results, not_open, not_raced
-from swarmrace.rendezvous.trial_book import TrialBook, TrialPolicy
+from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.rendezvous.waiters import Waiters
 from swarmrace.scenario import Scenario
-from swarmrace.schedule import Run, schedule
+from swarmrace.schedule import Run
 from swarmrace.trials import BARRIERS as TRIAL_BARRIERS
 from swarmrace.trials import PEERS as TRIAL_PEERS
 
-_INTERRUPTED = "the race was interrupted"
-_STRIKES = 2
-"""So many runs in a row lost to the infrastructure end the race: it can't go on here."""
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""
 
 
-class Conductor:
+class Conductor(RaceState):
     """The state of one race.
 
     Args:
@@ -60,25 +57,13 @@ class Conductor:
         relay_counts: Path | None = None,
         trials: TrialPolicy = TrialPolicy(),  # noqa: B008 (it is frozen)
     ) -> None:
-        self.race, self._race_id = scenario.race, store.info.race_id
-        self.clock, self.store = clock, store
-        self.runs = {run.id: run for run in schedule(scenario)}
-        self.trials = TrialBook(scenario, trials, store)
-        self.roster = Roster(scenario, now)
-        self.closed: dict[str, RunResult] = {}
-        self.flight: Flight | None = None
-        self.interrupted = False
-        self.stopped = ""
-        """What of the infrastructure stopped the race; empty where nothing did."""
-        self.boot = 1
+        super().__init__(scenario, store, trials, now)
+        self._race_id, self.clock = store.info.race_id, clock
         self._now, self._margin_seconds = now, margin_seconds
-        self._relay_counts, self._relay_began = relay_counts, dict[str, int]()
-        self._claims = ClaimBook()
+        self._relayed = Relayed(relay_counts)
         self._finished = False
-        self._strikes = 0
         self._saved_decision: Flight | None = None
         self._waiters = Waiters()
-        self._last_run = {run.entrant: run.id for run in self.runs.values()}
         if store.state:
             self._resume(store.state)
         else:
@@ -91,11 +76,6 @@ class Conductor:
         """Note that a peer has handed in a file of a run; late ones must not miss in the list."""
         if run_id in self.closed:
             self.store.write_manifest(complete=self._finished)
-
-    @property
-    def over(self) -> bool:
-        """Whether every run is closed."""
-        return len(self.closed) == len(self.runs)
 
     def hello(
         self, info: PeerInfo, instance: str | None, claims: Mapping[str, Claim] | None = None
@@ -147,24 +127,9 @@ class Conductor:
         if flight is not None and flight.run is run:
             flight.arrive(peer.index, barrier, failure)
             self._advance()
-        elif barrier != "open" and not self._ended(run_id):
+        elif barrier != "open" and not self.ended(run_id):
             return not_open(run_id, barrier, peer.stage)
         return self.release(peer.entrant, run_id, barrier)
-
-    def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
-        """Return a barrier's release, or None while it is not released."""
-        over = self.entrant_over(entrant)
-        if run_id in self.trials.runs and not self.is_open(run_id):
-            return self.trials.release(run_id, barrier, over=over)
-        closed = self.closed.get(run_id)
-        if closed is not None:
-            return Release(barrier, barrier == "cleared", closed.failure, over=over)
-        if self.flight is None or self.flight.run.id != run_id:
-            return None
-        release = self.flight.releases.get(barrier)
-        if release is None or not over:
-            return release
-        return Release(barrier, release.go, release.failure, release.start_ns, over)
 
     async def wait(
         self,
@@ -198,14 +163,6 @@ class Conductor:
         """Note what a peer is at."""
         peer.run_id, peer.stage, peer.progress_bytes = run_id, stage, progress_bytes
         return Heartbeat(self.failure_of(run_id), self.entrant_over(peer.entrant))
-
-    def failure_of(self, run_id: str | None) -> Failure | None:
-        """Return why a run goes on no more, or None if it does or is yet to come."""
-        if run_id in self.closed:
-            return self.closed[run_id].failure
-        if self.flight is not None and self.flight.run.id == run_id:
-            return self.flight.failure
-        return None
 
     def goodbye(self, peer: Peer, reason: str | None) -> None:
         """Let a peer go: as done, or with a reason, or before its runs are over, as lost."""
@@ -243,7 +200,7 @@ class Conductor:
         self.interrupted = True
         if self.flight is not None:
             self.flight.abort(
-                Failure(reason=Reason.INTERRUPTED, stage=self._stage(), detail=_INTERRUPTED)
+                Failure(reason=Reason.INTERRUPTED, stage=self.stage, detail=INTERRUPTED)
             )
         self._skip_what_can_not_be_raced()
         if self.flight is not None and not self.flight.run.is_trial:
@@ -276,7 +233,7 @@ class Conductor:
         """
         if self.flight is not None:
             reason = Reason.INFRASTRUCTURE
-            self.flight.abort(Failure(reason=reason, stage=self._stage(), detail=why))
+            self.flight.abort(Failure(reason=reason, stage=self.stage, detail=why))
         if not self.stopped:
             self._advance()
 
@@ -289,34 +246,6 @@ class Conductor:
             self.flight.check_deadline()
         self._advance()
 
-    def run(self, run_id: str) -> Run:
-        """Return a run of the schedule, or a trial.
-
-        Raises:
-            RefusedError: 404 no such run.
-        """
-        run = self.runs.get(run_id) or self.trials.runs.get(run_id)
-        if run is None:
-            raise RefusedError(404, f"no run {run_id!r} in this race")
-        return run
-
-    def _ended(self, run_id: str) -> bool:
-        """Return whether a run or trial is over, or said to be."""
-        return run_id in self.closed or run_id in self._claims or self.trials.over(run_id)
-
-    def is_open(self, run_id: str) -> bool:
-        """Return whether a run is in flight."""
-        return self.flight is not None and self.flight.run.id == run_id
-
-    def entrant_over(self, entrant: str) -> bool:
-        """Return whether no run of an entrant will come any more."""
-        return self._ending or self._last_run[entrant] in self.closed
-
-    @property
-    def _ending(self) -> bool:
-        """Whether no further run is opened."""
-        return self.interrupted or bool(self.stopped)
-
     def _advance(self) -> None:
         """Close the run in flight when it has ended, and open the next one when all are there."""
         while True:
@@ -328,7 +257,7 @@ class Conductor:
                     self._save()
                 return
             assembled = self.roster.assembled
-            if assembled or self._ending:
+            if assembled or self.ending:
                 self._close_what_is_claimed()
                 if self._try_next():
                     return
@@ -343,7 +272,7 @@ class Conductor:
     def _try_next(self) -> bool:
         """Open the next trial before the first run; return whether there was one."""
         begun = {self.runs[run_id].entrant for run_id in self.closed}
-        trial = None if self._ending else self.trials.next(begun)
+        trial = None if self.ending else self.trials.next(begun)
         if trial is not None:
             self._open(trial)
         else:
@@ -357,7 +286,7 @@ class Conductor:
         self._waiters.wake(run.id, "open")
 
     def _flight(self, run: Run) -> Flight:
-        self._relay_began = self._relayed()
+        self._relayed.begin()
         worst = max((info.clock_error_seconds for info in self.roster.infos()), default=0.0)
         lead_seconds = min(MOST_LEAD_SECONDS, 0.1 + 0.002 * self.race.swarm_size + 2 * worst)
         return Flight(
@@ -380,31 +309,13 @@ class Conductor:
         else:
             for result in missing_results(flight, self.roster, self.store, self.race.seed):
                 self.store.write_result(result)
-            self.closed[run.id] = self._with_relay(flight.result(self._race_id))
+            self.closed[run.id] = self._relayed.in_result(flight.result(self._race_id))
             self.store.write_run(self.closed[run.id])
-            self._count_strikes(self.closed[run.id])
+            self.count_strikes(self.closed[run.id])
         self.flight = None
         self.store.write_manifest()
         self._save()
         self._waiters.wake_run(run.id)
-
-    def _with_relay(self, result: RunResult) -> RunResult:
-        """Return a run's record with what the relay has counted in it."""
-        began = self._relay_began
-        relayed = {name: count - began.get(name, 0) for name, count in self._relayed().items()}
-        return result.model_copy(update={"relay": relayed})
-
-    def _count_strikes(self, closed: RunResult) -> None:
-        failure = closed.failure
-        struck = failure is not None and failure.reason is Reason.INFRASTRUCTURE
-        self._strikes = self._strikes + 1 if struck else 0
-        if failure is not None and self._strikes >= _STRIKES and not self.stopped:
-            self.stopped = failure.detail
-
-    def _relayed(self) -> dict[str, int]:
-        """Return what the relay has counted so far."""
-        counted = read_counts(self._relay_counts) if self._relay_counts is not None else None
-        return counted or {}
 
     def _close_what_is_claimed(self) -> None:
         """Close the runs that another rendezvous has led, once all who know of them are there."""
@@ -422,25 +333,14 @@ class Conductor:
     def _skip_what_can_not_be_raced(self) -> None:
         """Close the runs that will not come. Done again before each that would be opened: on a
         full disk it ends half-way."""
-        lost = {peer.entrant: peer for peer in reversed(self.roster.peers.values()) if peer.lost}
         for run in self.runs.values():
             if run.id in self.closed or self.is_open(run.id):
                 continue
-            if self.stopped:
-                self._skip(run, Reason.INFRASTRUCTURE, self.stopped)
-            elif self.interrupted:
-                self._skip(run, Reason.INTERRUPTED, _INTERRUPTED)
-            elif run.entrant in lost:
-                peer = lost[run.entrant]
-                self._skip(run, Reason.NOT_RUN, f"peer {peer.index} lost: {peer.lost}")
-            elif refusal := self.trials.refusal(run.entrant):
-                self._skip(run, Reason.NOT_RUN, refusal)
-
-    def _skip(self, run: Run, reason: Reason, detail: str) -> None:
-        result = not_raced(run, self._race_id, reason, detail)
-        self.store.write_run(result)
-        self.closed[run.id] = result
-        self._waiters.wake_run(run.id)
+            if (why := self.why_not_raced(run)) is not None:
+                result = not_raced(run, self._race_id, *why)
+                self.store.write_run(result)
+                self.closed[run.id] = result
+                self._waiters.wake_run(run.id)
 
     def _finish(self) -> None:
         if not self._finished:
@@ -455,29 +355,15 @@ class Conductor:
             self.store.trouble.give_back()
             self._finished = True
 
-    def _stage(self) -> str:
-        return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
-
     def _save(self) -> None:
         flight = self.flight
-        self.store.write_state(
-            {
-                "boot": self.boot,
-                "interrupted": self.interrupted,
-                "stopped": self.stopped,
-                "strikes": self._strikes,
-                "closed": list(self.closed),
-                "claims": self._claims.to_state(),
-                "flight": None if flight is None else flight.to_state(),
-                "peers": self.roster.to_state(),
-            }
-        )
+        self.store.write_state(self.to_state())
         self._saved_decision = flight if flight is not None and flight.decided else None
 
     def _resume(self, state: dict[str, Any]) -> None:
         """Go on where another process was ended: the run it had in flight is lost."""
         self.boot, self.interrupted = state["boot"] + 1, state["interrupted"]
-        self.stopped, self._strikes = state.get("stopped", ""), state.get("strikes", 0)
+        self.stopped, self.strikes = state.get("stopped", ""), state.get("strikes", 0)
         self.roster.resume(self.store.info.peers, state["peers"], _RETURN_SECONDS)
         for run_id in state["closed"]:
             result = self.store.read_run(run_id)

@@ -1,0 +1,147 @@
+"""What is known of a race: which runs are closed, which one is open, what stops the others.
+
+Answers questions; `Conductor` decides what happens next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, RunResult
+from swarmrace.rendezvous.claim_book import ClaimBook
+from swarmrace.rendezvous.flight import Flight
+from swarmrace.rendezvous.messages import STAGE_OF, Release
+from swarmrace.rendezvous.roster import RefusedError, Roster
+from swarmrace.rendezvous.store import Store
+from swarmrace.rendezvous.trial_book import TrialBook, TrialPolicy
+from swarmrace.scenario import Scenario
+from swarmrace.schedule import Run, schedule
+
+INTERRUPTED = "the race was interrupted"
+_STRIKES = 2
+"""So many runs in a row lost to the infrastructure end the race: it can't go on here."""
+
+
+class RaceState:
+    """The runs of one race, its trials, its peers, and how far it has come.
+
+    Args:
+        scenario: what is raced.
+        store: where it is kept.
+        trials: whether programs are tried first.
+        now: seconds that deadlines and silence count on.
+    """
+
+    def __init__(
+        self, scenario: Scenario, store: Store, trials: TrialPolicy, now: Callable[[], float]
+    ) -> None:
+        self.race, self.store = scenario.race, store
+        self.runs = {run.id: run for run in schedule(scenario)}
+        self.trials = TrialBook(scenario, trials, store)
+        self.roster = Roster(scenario, now)
+        self.closed: dict[str, RunResult] = {}
+        self.flight: Flight | None = None
+        self.interrupted = False
+        self.stopped = ""
+        """What of the infrastructure stopped the race; empty where nothing did."""
+        self.strikes = 0
+        """How many runs in a row were lost to the infrastructure."""
+        self.boot = 1
+        self._claims = ClaimBook()
+        self._last_run = {run.entrant: run.id for run in self.runs.values()}
+
+    @property
+    def over(self) -> bool:
+        """Whether every run is closed."""
+        return len(self.closed) == len(self.runs)
+
+    def run(self, run_id: str) -> Run:
+        """Return a run of the schedule, or a trial.
+
+        Raises:
+            RefusedError: 404 no such run.
+        """
+        run = self.runs.get(run_id) or self.trials.runs.get(run_id)
+        if run is None:
+            raise RefusedError(404, f"no run {run_id!r} in this race")
+        return run
+
+    def ended(self, run_id: str) -> bool:
+        """Return whether a run or trial is over, or said to be."""
+        return run_id in self.closed or run_id in self._claims or self.trials.over(run_id)
+
+    def is_open(self, run_id: str) -> bool:
+        """Return whether a run is in flight."""
+        return self.flight is not None and self.flight.run.id == run_id
+
+    def entrant_over(self, entrant: str) -> bool:
+        """Return whether no run of an entrant will come any more."""
+        return self.ending or self._last_run[entrant] in self.closed
+
+    @property
+    def ending(self) -> bool:
+        """Whether no further run is opened."""
+        return self.interrupted or bool(self.stopped)
+
+    @property
+    def stage(self) -> str:
+        """What the peers of the run in flight are at."""
+        return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
+
+    def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
+        """Return a barrier's release, or None while it is not released."""
+        over = self.entrant_over(entrant)
+        if run_id in self.trials.runs and not self.is_open(run_id):
+            return self.trials.release(run_id, barrier, over=over)
+        closed = self.closed.get(run_id)
+        if closed is not None:
+            return Release(barrier, barrier == "cleared", closed.failure, over=over)
+        if self.flight is None or self.flight.run.id != run_id:
+            return None
+        release = self.flight.releases.get(barrier)
+        if release is None or not over:
+            return release
+        return Release(barrier, release.go, release.failure, release.start_ns, over)
+
+    def failure_of(self, run_id: str | None) -> Failure | None:
+        """Return why a run goes on no more, or None if it does or is yet to come."""
+        if run_id in self.closed:
+            return self.closed[run_id].failure
+        if self.flight is not None and self.flight.run.id == run_id:
+            return self.flight.failure
+        return None
+
+    def why_not_raced(self, run: Run) -> tuple[Reason, str] | None:
+        """Return why a run that has not begun never will, or None if it may be raced."""
+        if self.stopped:
+            return Reason.INFRASTRUCTURE, self.stopped
+        if self.interrupted:
+            return Reason.INTERRUPTED, INTERRUPTED
+        for peer in self.roster.peers.values():
+            if peer.lost and peer.entrant == run.entrant:
+                return Reason.NOT_RUN, f"peer {peer.index} lost: {peer.lost}"
+        refusal = self.trials.refusal(run.entrant)
+        return (Reason.NOT_RUN, refusal) if refusal else None
+
+    def count_strikes(self, closed: RunResult) -> None:
+        """Stop the race where run after run is lost to the infrastructure."""
+        failure = closed.failure
+        struck = failure is not None and failure.reason is Reason.INFRASTRUCTURE
+        self.strikes = self.strikes + 1 if struck else 0
+        if failure is not None and self.strikes >= _STRIKES and not self.stopped:
+            self.stopped = failure.detail
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what a restart needs to go on from here."""
+        return {
+            "boot": self.boot,
+            "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "strikes": self.strikes,
+            "closed": list(self.closed),
+            "claims": self._claims.to_state(),
+            "flight": None if self.flight is None else self.flight.to_state(),
+            "peers": self.roster.to_state(),
+        }
