@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from swarmrace import needs, plan
+from swarmrace import checks, needs, plan
+from swarmrace.errors import Exit
+from swarmrace.network import conditions
 from swarmrace.scenario import Network, load, parse
 from swarmrace.schedule import schedule
 
+Disk = namedtuple("Disk", "total used free")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 
@@ -190,12 +195,12 @@ def test_a_transfer_that_would_outlive_its_timeout_is_warned_of():
     ("network", "said"),
     [
         (Network(), ""),
-        (Network(upload=12_500_000), "up 12.5 MB/s"),
+        (Network(upload=12_500_000), "up 100 Mbit/s (12.5 MB/s)"),
         (
             Network.model_validate(
                 {"download": "8Mbit", "delayMilliseconds": 20, "seeders": {"upload": "80Mbit"}}
             ),
-            "down 1 MB/s, seeders up 10 MB/s, delay 20 ms",
+            "down 8 Mbit/s (1 MB/s), seeders up 80 Mbit/s (10 MB/s), delay 20 ms",
         ),
     ],
 )
@@ -217,7 +222,7 @@ def test_the_command_prints_json(run_cli):
     (cell,) = planned["cells"]
     assert planned["raceId"] == cell["raceId"] == load(SCENARIOS / "shaped.yaml").race_id()
     assert cell["fileSizeBytes"] == 30_000_000
-    assert cell["network"] == "up 6.25 MB/s, down 25 MB/s"
+    assert cell["network"] == "up 50 Mbit/s (6.25 MB/s), down 200 Mbit/s (25 MB/s)"
 
 
 @pytest.mark.parametrize("width", [50, 80, 100])
@@ -252,3 +257,45 @@ def test_a_rate_that_its_own_timeout_makes_impossible_is_said():
         )
         lines = [line for line in plan.plan(scenario).warnings if "whatever the protocol" in line]
         assert bool(lines) is warned
+
+
+def test_what_run_would_refuse_here_is_a_note_below_the_table(run_cli, tmp_path, monkeypatch):
+    """And no failure: the plan may be for another machine."""
+    path = tmp_path / "x.yaml"
+    race = {"swarmSize": 2, "fileSize": "1MB", "network": {"upload": "1kB"}}
+    path.write_text(json.dumps({"global": {"race": race, "entrants": {"c": {"kind": "codex"}}}}))
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: Disk(1, 1, 0))
+    monkeypatch.setattr(checks, "available_memory_bytes", lambda: 1)
+    monkeypatch.setattr(checks, "loopback_fault", lambda: "down")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (32, 32))
+    monkeypatch.setattr(conditions, "refusals", list)
+    lacks = dict.fromkeys(("tbf", "netem", "relay", "ifb", "police"), "needs CONFIG_X")
+    monkeypatch.setattr(conditions, "probe", lambda: lacks)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    planned = run_cli("plan", str(path), "--format", "json")
+    assert planned.exit_code == 0
+    notes = json.loads(planned.stdout)["warnings"]
+    head = "this machine can't race it: "
+    refused = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert refused.exit_code == Exit.UNAVAILABLE
+    assert not (tmp_path / "results").exists()
+    lines = [line.strip() for line in refused.stderr.splitlines()[1:]]
+    keys = {line.split(": ")[0] for line in lines}
+    assert {"global.entrants.c", "disk", "memory", "open files", "processes"} <= keys
+    assert {"global.race.network.upload", "global.race.network"} <= keys
+    assert set(lines) == {note.removeprefix(head) for note in notes if note.startswith(head)} | {
+        note for note in notes if "whatever the protocol" in note
+    }
+    shown = " ".join(run_cli("plan", str(path)).stdout.split())
+    assert shown.index("2x1-1MB") < shown.index(f"! {head}")
+
+
+def test_a_rate_that_can_never_be_met_in_time_is_refused_before_the_race(run_cli, tmp_path):
+    path = tmp_path / "x.yaml"
+    race = {"fileSize": "1GB", "network": {"upload": "1Mbit"}}
+    path.write_text(json.dumps({"global": {"race": race, "entrants": {"w": {"kind": "http"}}}}))
+    refused = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert refused.exit_code == Exit.UNAVAILABLE
+    assert "whatever the protocol; global.race.timeouts.transferSeconds ends it" in refused.stderr
+    assert "in 1 of 1 cells (4x1-1GB)" in refused.stderr
+    assert not (tmp_path / "results").exists()

@@ -20,7 +20,7 @@ from swarmrace.errors import ConditionError, ScenarioError, UnavailableError
 from swarmrace.faults import keys_at
 from swarmrace.host.infrastructure import disk_trouble
 from swarmrace.host.watch import loopback_fault
-from swarmrace.network import conditions, namespaces
+from swarmrace.network import conditions, namespaces, preflight
 from swarmrace.plan import Cell
 from swarmrace.scenario import Scenario
 from swarmrace.systems.abc import SystemSpec
@@ -145,10 +145,38 @@ def _attempted(cell: Cell, attempt: int) -> Cell:
     return Cell(cell.name, cell.scenario.model_copy(update={"global_": shared}))
 
 
+def lacks(scenario: Scenario, site: Site) -> list[str]:
+    """Return everything for which `cells` would refuse a scenario on this machine, one line each.
+
+    Rates that no transfer can meet in time are left out: they are no fault of the machine
+    (`plan.impossible`).
+    """
+    machine_lines, network_lines = _lacks(plan.expand(scenario), site)
+    return list(dict.fromkeys([*machine_lines, *network_lines]))
+
+
 def _lacking(
     cells: list[Cell], site: Site, unsound: Collection[str] = ()
 ) -> UnavailableError | None:
-    """Return what this machine lacks, as the error to raise.
+    """Return what forbids racing `cells` here, as the error to raise."""
+    machine_lines, network_lines = _lacks(cells, site, unsound)
+    if cells and not _touched(
+        unsound, *_SIZES, "global.race.network", "global.race.timeouts", "global.entrants"
+    ):
+        network_lines += plan.impossible(cells)
+    lines = list(dict.fromkeys([*machine_lines, *network_lines]))
+    if not lines:
+        return None
+    kind = UnavailableError if machine_lines else ConditionError
+    count = f"{len(lines)} thing{'' if len(lines) == 1 else 's'} missing"
+    head = f"this machine can't race the scenario: {count}"
+    return kind("\n".join([head, *(f"  {line}" for line in lines)]))
+
+
+def _lacks(
+    cells: list[Cell], site: Site, unsound: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Return what this machine lacks, and what of the network.
 
     Args:
         cells: of one scenario.
@@ -156,7 +184,7 @@ def _lacking(
         unsound: keys that nothing is concluded from.
     """
     if not cells:
-        return None
+        return [], []
     scenario = cells[0].scenario
     machine_lines, network_lines = program_faults(scenario, unsound), list[str]()
     leechers = min(cell.scenario.race.leechers for cell in cells)
@@ -169,13 +197,7 @@ def _lacking(
             network_lines += network_faults(
                 cell.scenario, with_namespaces=site.isolates(cell.scenario), unsound=unsound
             )
-    lines = list(dict.fromkeys([*machine_lines, *network_lines]))
-    if not lines:
-        return None
-    kind = UnavailableError if machine_lines else ConditionError
-    count = f"{len(lines)} thing{'' if len(lines) == 1 else 's'} missing"
-    head = f"this machine can't race the scenario: {count}"
-    return kind("\n".join([head, *(f"  {line}" for line in lines)]))
+    return machine_lines, network_lines
 
 
 def _worst_limits(cells: list[Cell], site: Site) -> list[str]:
@@ -331,14 +353,6 @@ def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[str]:
     return lines
 
 
-def network_lacks(scenario: Scenario) -> list[str]:
-    """Return what of the network this machine lacks for a scenario with or without a matrix."""
-    site, lines = Site(), list[str]()
-    for cell in plan.expand(scenario):
-        lines += network_faults(cell.scenario, with_namespaces=site.isolates(cell.scenario))
-    return list(dict.fromkeys(lines))
-
-
 def network_faults(
     scenario: Scenario, *, with_namespaces: bool, unsound: Collection[str] = ()
 ) -> list[str]:
@@ -367,7 +381,7 @@ def network_faults(
         for name, why in outside.items()
     ]
     if network.shaped:
-        lines += conditions.faults(network)
+        lines += preflight.faults(network) + conditions.faults(network)
     elif refused := namespaces.refusals():
         lines += [
             f"global.entrants.{name}: needs a network namespace for each peer: {why}; "

@@ -193,7 +193,9 @@ def plan(scenario: Path, format_: str, write: Path | None) -> None:
     from swarmrace import plan as planning
 
     loaded = checks.load(scenario)
-    planned = planning.plan(loaded, lacking=checks.network_lacks(loaded))
+    planned = planning.plan(
+        loaded, lacking=checks.lacks(loaded, checks.Site(results=Path("results")))
+    )
     if format_ == "json":
         click.echo(json.dumps(planned.model_dump(mode="json"), indent=2))
     else:

@@ -16,7 +16,7 @@ from swarmrace.errors import ConditionError
 from swarmrace.model import Model
 from swarmrace.network import conditions
 from swarmrace.scenario import Network, Scenario
-from swarmrace.units import canonical_size, format_rate, format_seconds, format_size
+from swarmrace.units import canonical_size, format_link_rate, format_seconds, format_size
 
 CLUSTER_PODS = 2
 """Beside the peers: the tracker's and the verdict's."""
@@ -151,7 +151,7 @@ def describe(network: Network) -> str:
         for word, field in (("up", "upload"), ("down", "download")):
             rate = getattr(link, field, None)
             if rate is not None:
-                parts.append(f"{whose}{word} {format_rate(rate)}")
+                parts.append(f"{whose}{word} {format_link_rate(rate)}")
     if network.delay_milliseconds:
         parts.append(f"delay {network.delay_milliseconds:g} ms")
     if network.loss_percent:
@@ -230,29 +230,31 @@ def acceptance_warnings(scenario: Scenario) -> list[str]:
     ]
 
 
-def _impossible(cells: list[Cell]) -> list[str]:
-    """Return a line where rates let no protocol end before its timeout."""
+def impossible(cells: list[Cell]) -> list[str]:
+    """Return a line where rates let no protocol end before its timeout, bursts included."""
     found = []
     for cell in cells:
         race = cell.scenario.race
         bound = bounds.of_run(
             race.network, {}, range(race.seeders), race.swarm_size, race.file_size
         )
-        if bound is not None and bound.minimum_seconds > race.timeouts.transfer_seconds:
-            found.append((bound.minimum_seconds, cell.name))
+        if bound is not None and bound.limits_seconds > race.timeouts.transfer_seconds:
+            found.append((bound.limits_seconds, cell.name))
     if not found:
         return []
     seconds, name = max(found)
     return [
         f"global.race.network: at these rates the last leecher can't end before "
-        f"{format_seconds(seconds)} in {len(found)} of {len(cells)} cells ({name}), whatever the "
-        "protocol; global.race.timeouts.transferSeconds ends it after "
-        f"{cells[0].scenario.race.timeouts.transfer_seconds:g} s"
+        f"{format_seconds(seconds)} in {len(found)} of {len(cells)} cells"
+        f"{f' ({name})' if name else ''}, whatever the protocol; "
+        "global.race.timeouts.transferSeconds ends it after "
+        f"{cells[0].scenario.race.timeouts.transfer_seconds:g} s: set higher rates or a longer "
+        "timeout, or race a smaller file"
     ]
 
 
 def _warnings(cells: list[Cell], cores: float) -> list[str]:
-    lines = [*acceptance_warnings(cells[0].scenario), *_impossible(cells)]
+    lines = [*acceptance_warnings(cells[0].scenario), *impossible(cells)]
     for name, options in cells[0].scenario.entrants.items():
         slow = [
             cell.name

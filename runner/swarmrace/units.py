@@ -102,7 +102,7 @@ def _in_our_case(text: str, pattern: re.Pattern[str]) -> str | None:
     return meant if unit.lower() in _CASES and pattern.fullmatch(meant) else None
 
 
-def format_link_rate(bytes_per_second: int) -> str:
+def format_link_rate(bytes_per_second: float) -> str:
     """Return a link's rate for people, in bits as links are sold, and in bytes: `20 Mbit/s (2.5
     MB/s)`."""
     bits = format_size(bytes_per_second * 8).replace("B", "bit")

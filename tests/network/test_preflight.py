@@ -10,7 +10,8 @@ from swarmrace.errors import ConditionError
 from swarmrace.network import preflight
 from swarmrace.network.conditions import burst_bytes
 from swarmrace.network.namespaces import call_inside, run
-from swarmrace.scenario import Link
+from swarmrace.scenario import Link, Network
+from swarmrace.units import format_link_rate, parse_rate
 
 RATE = 25_000_000
 
@@ -112,10 +113,33 @@ def test_a_burst_that_outlasts_its_time_is_no_limit(monkeypatch):
 
 
 def test_a_link_that_lets_nothing_pass_ends_in_time(monkeypatch):
-    monkeypatch.setattr(preflight, "MOST_SECONDS", 0.1)
+    monkeypatch.setattr(preflight, "SECONDS", 0.01)
+    monkeypatch.setattr(preflight, "MOST_SECONDS", 0.5)
     mover = Answers(0, pace=1)
-    with pytest.raises(ConditionError, match=r"network\.upload: .* not measured within 0.1 s"):
+    with pytest.raises(ConditionError, match=r"network\.upload: .* not measured within 0.5 s"):
         asyncio.run(preflight.measure(mover, Link(upload=RATE)))
+
+
+@pytest.mark.parametrize("rate", ["1B", "1kB", "8kbit", "4kB"])
+def test_a_rate_that_takes_too_long_to_measure_is_refused_unmeasured(rate):
+    mover, network = Answers(RATE, pace=RATE), Network.model_validate({"upload": rate})
+    (line,) = preflight.faults(network)
+    found = format_link_rate(parse_rate(rate))
+    assert line.startswith(f"global.race.network.upload: set {found}, expected 40 kbit/s (5 kB/s)")
+    with pytest.raises(ConditionError, match=r"expected 40 kbit/s \(5 kB/s\) or more"):
+        asyncio.run(preflight.measure(mover, network.link(seeder=False)))
+    assert not mover.asked
+
+
+def test_every_rate_that_is_too_low_is_named():
+    slow = {"download": "1kB", "seeders": {"upload": "1MB", "download": "2kB"}}
+    names = [line.split(": ")[0] for line in preflight.faults(Network.model_validate(slow))]
+    assert names == ["global.race.network.download", "global.race.network.seeders.download"]
+    assert preflight.faults(Network.model_validate({"upload": "5kB", "delayMilliseconds": 50})) == (
+        []
+    ), "measured within the time"
+    (line,) = preflight.faults(Network(upload=10**6, delay_milliseconds=60_000))
+    assert "set a shorter delay" in line
 
 
 def test_a_late_stamp_alone_refuses_no_race():
@@ -174,4 +198,4 @@ def test_far_below_is_noted(caplog):
         preflight.judge("upload", RATE, RATE * 0.9)
         assert not caplog.records
         preflight.judge("upload", RATE, RATE * 0.5)
-    assert "set 25 MB/s, measured 12.5 MB/s" in caplog.text
+    assert "set 200 Mbit/s (25 MB/s), measured 100 Mbit/s (12.5 MB/s)" in caplog.text

@@ -28,11 +28,13 @@ from typing import Protocol
 
 from swarmrace.errors import ConditionError
 from swarmrace.network.conditions import burst_bytes, queue_bytes
-from swarmrace.scenario import Link
-from swarmrace.units import format_link_rate, format_rate
+from swarmrace.scenario import Link, Network
+from swarmrace.units import format_link_rate, format_seconds
 
 MOST_RATIO = 1.10
 """Measured over set: above it the race is refused."""
+PAYLOAD_RATIO = 0.95
+"""Of a rate on the link, what is payload at most (see `conditions`)."""
 LEAST_RATIO = 0.85
 """Below it a measurement is made again, because a busy machine can make one too low, and the
 highest counts; when none is above, the log says that something else holds the link back."""
@@ -42,8 +44,6 @@ SECONDS = 0.5
 BURST_SECONDS = 20.0
 """How long it may take to use up a burst."""
 MOST_SECONDS = 60.0
-LEAST_MEASURABLE_BYTES = 100_000
-"""What a link has to carry within `MOST_SECONDS` to be measured: its burst of 24 kB some times."""
 """How long one direction may take in all."""
 _FELT = 2
 """Transfers in a row at the rate set that show a limit to hold."""
@@ -83,6 +83,39 @@ def amounts(rate: int, round_trip_seconds: float = 0) -> tuple[int, int, int]:
     return skip + max(math.ceil(rate * SECONDS), 8 * burst), burst, skip
 
 
+def faults(network: Network) -> list[str]:
+    """Return which rates are too low to be measured in time, one line each."""
+    round_trip_seconds = network.delay_milliseconds / 1000
+    found = []
+    for whose, link in (("", network), ("seeders.", network.seeders)):
+        for name in ("upload", "download"):
+            rate = getattr(link, name, None)
+            if rate is not None and (why := _too_low(rate, round_trip_seconds)):
+                found.append(f"global.race.network.{whose}{name}: {why}")
+    return found
+
+
+def _too_low(rate: int, round_trip_seconds: float) -> str:
+    """Return that a measurement at a rate would outlast `MOST_SECONDS`, or nothing."""
+
+    def seconds(rate: int) -> float:
+        size, _, _ = amounts(rate, round_trip_seconds)
+        return (_FELT + 1) * SECONDS + size / (PAYLOAD_RATIO * rate)
+
+    if seconds(rate) <= MOST_SECONDS:
+        return ""
+    lowest = next((high for high in range(1000, 10**6, 1000) if seconds(high) <= MOST_SECONDS), 0)
+    if not lowest:
+        return (
+            f"whether a rate holds can't be measured within {MOST_SECONDS:g} s over a round trip "
+            f"of {format_seconds(round_trip_seconds)}: set a shorter delay, or no rate"
+        )
+    return (
+        f"set {format_link_rate(rate)}, expected {format_link_rate(lowest)} or more: whether a "
+        f"lower rate holds can't be measured within {MOST_SECONDS:g} s"
+    )
+
+
 async def measure(
     mover: Mover,
     link: Link,
@@ -117,16 +150,15 @@ async def measure(
         ):
             if rate is None:
                 continue
+            if why := _too_low(rate, round_trip_seconds):
+                raise ConditionError(f"global.race.network.{name}: {why}")
             try:
                 async with asyncio.timeout(MOST_SECONDS):
                     found = await _direction(move, rate, burst, round_trip_seconds, lossy=lossy)
             except TimeoutError as error:
-                why = "something else holds this link back"
-                if rate * MOST_SECONDS < LEAST_MEASURABLE_BYTES:
-                    why = "so little takes longer to measure; set a higher rate"
                 raise ConditionError(
                     f"global.race.network.{name}: set {format_link_rate(rate)}, not measured "
-                    f"within {MOST_SECONDS:g} s: {why}"
+                    f"within {MOST_SECONDS:g} s: something else holds this link back"
                 ) from error
             judge(name, rate, found)
             if not lossy or found >= LEAST_RATIO * rate:
@@ -177,13 +209,13 @@ def judge(name: str, rate: int, measured: float) -> None:
     if measured > MOST_RATIO * rate:
         raise ConditionError(
             f"global.race.network.{name}: set {format_link_rate(rate)}, measured "
-            f"{format_rate(measured)}; the limit does not hold here: let swarmrace set it (tc), "
-            "or give what sets it a smaller burst"
+            f"{format_link_rate(measured)}; the limit does not hold here: let swarmrace set it "
+            "(tc), or give what sets it a smaller burst"
         )
     if measured < LEAST_RATIO * rate:
         _log.warning(
             "preflight: %s set %s, measured %s: something else holds this link back",
             name,
-            format_rate(rate),
-            format_rate(measured),
+            format_link_rate(rate),
+            format_link_rate(measured),
         )

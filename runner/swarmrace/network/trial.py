@@ -23,7 +23,7 @@ from swarmrace.network.namespaces import Namespace, call_inside, in_thread
 from swarmrace.network.relay import before_others
 from swarmrace.records import Delay, DelayMeans
 from swarmrace.scenario import Network
-from swarmrace.units import format_rate
+from swarmrace.units import format_link_rate
 
 OFF_RATIO = 0.10
 OFF_SECONDS = 0.0005
@@ -88,9 +88,10 @@ def _measure(
     else:
         assert needed is not None
         raise ConditionError(
-            f"global.race.network: the rates of an entrant's peers come to {format_rate(needed)}, "
-            f"measured {format_rate(carried)} by {means} on this machine; set lower rates, race "
-            "fewer peers, end what else is running, or use a kernel with netem"
+            f"global.race.network: the rates of an entrant's peers come to "
+            f"{format_link_rate(needed)}, measured {format_link_rate(carried)} by {means} on this "
+            "machine; set lower rates, race fewer peers, end what else is running, or use a kernel "
+            "with netem"
         )
     return Delay(
         means=means,
