@@ -36,6 +36,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "start_lag": ("--kind", "http", "--starts", "5"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
+    "verify": ("--transfers", "20", "--runs", "1"),
     "witness": ("--runs", "1", "--size", "2MB", "--case", "100 MB, no limit"),
     "swarm": ("--swarm", "4:1", "--size", "5MB", "--repetitions", "1"),
 }

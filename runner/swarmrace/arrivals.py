@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from swarmrace import npz
 from swarmrace.duplicates import first_only
 from swarmrace.errors import ResultsError
 
@@ -350,10 +351,10 @@ class Curve:
             ResultsError: not such a file.
         """
         try:
-            with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
-                size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
-                steps = [data[name] for name in (*_COLUMNS, _SINCE) if name in data]
-                origin = _origin(data)
+            data = npz.read(source)
+            size_bytes, known, duplicates, records = (int(value) for value in data["meta"])
+            steps = [data[name] for name in (*_COLUMNS, _SINCE) if name in data]
+            origin = _origin(data)
             if any(step.dtype != np.int64 or step.ndim != 1 for step in steps):
                 raise ValueError("columns that are not one-dimensional int64")
             offset, length, t_ns, *since = map(np.cumsum, steps)
@@ -378,8 +379,7 @@ def origin_of(source: bytes | str | PathLike[str]) -> Origin | None:
         ResultsError: not an npz.
     """
     try:
-        with np.load(io.BytesIO(source) if isinstance(source, bytes) else source) as data:
-            return _origin(data)
+        return _origin(npz.read(source, _ORIGIN))
     except Exception as error:
         raise _not_an_npz(source, error) from error
 

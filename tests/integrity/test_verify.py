@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from racing_peers import raced
+from swarmrace import results
 from swarmrace.errors import Exit, ResultsError
-from swarmrace.integrity import manifest
+from swarmrace.integrity import by_cpu, manifest, records
 from swarmrace.integrity.verify import require, verify
 from swarmrace.scenario import parse
 
@@ -35,13 +39,13 @@ def folder(made, tmp_path) -> Path:
 
 def leecher(folder: Path) -> Path:
     """Return the first record of a leecher."""
-    records = sorted(folder.glob("runs/*/*-*.json"))
-    return next(p for p in records if json.loads(p.read_text())["role"] == "leecher")
+    paths = sorted(folder.glob("runs/*/*-*.json"))
+    return next(p for p in paths if json.loads(p.read_text())["role"] == "leecher")
 
 
 def seeder(folder: Path) -> Path:
-    records = sorted(folder.glob("runs/*/*-*.json"))
-    return next(p for p in records if json.loads(p.read_text())["role"] == "seeder")
+    paths = sorted(folder.glob("runs/*/*-*.json"))
+    return next(p for p in paths if json.loads(p.read_text())["role"] == "seeder")
 
 
 def edit(path: Path, change: Callable[[dict], None]) -> None:
@@ -194,3 +198,80 @@ def test_a_real_folder_of_an_older_format_that_is_edited(tmp_path):
     edit(leecher(folder), faster)
     with pytest.raises(ResultsError, match=r"doneSeconds: found .*, before its last byte"):
         require(folder)
+
+
+@pytest.fixture(scope="module")
+def with_wire(tmp_path_factory) -> Path:
+    """A folder of 20 transfers with wire curves, each with 30 records."""
+    sys.path.insert(0, str(DATA.parents[1]))
+    try:
+        bench = importlib.import_module("benchmarks.verify")
+    finally:
+        sys.path.pop(0)
+    folder = tmp_path_factory.mktemp("wire") / "race"
+    assert bench.write(folder, bench.scenario(20), 30) == 20
+    return folder
+
+
+def late_wire(wire):
+    wire["marks"][1]["seconds"] += 0.05
+
+
+def no_wire_mark(wire):
+    del wire["marks"][0]
+
+
+def more_until_done(wire):
+    wire["bytesUntilDone"] += 1000
+
+
+def more_received(wire):
+    wire["receivedBytes"] += 1
+
+
+def vague(wire):
+    wire["marks"][2]["resolutionSeconds"] = 0.5
+
+
+def fewer_samples(wire):
+    wire["samples"] = 3
+
+
+WIRE_EDITS = [
+    (late_wire, "wireCurve at 50 %"),
+    (no_wire_mark, "wireCurve.marks"),
+    (more_until_done, "wireCurve.bytesUntilDone"),
+    (more_received, "wireCurve.receivedBytes"),
+    (vague, "found a resolution of 0.5"),
+    (fewer_samples, "wireCurve.samples"),
+]
+
+
+@pytest.mark.parametrize(("change", "key"), WIRE_EDITS)
+def test_the_wire_curves_figures_are_computed_again(with_wire, tmp_path, change, key):
+    folder = shutil.copytree(with_wire, tmp_path / "copy")
+    assert records.faults(results.load(folder)) == []
+    path = leecher(folder)
+    edit(path, lambda data: change(data["wireCurve"]))
+    lines = records.faults(results.load(folder))
+    name = path.relative_to(folder).as_posix()
+    assert any(line.startswith(name) and key in line for line in lines), lines
+
+
+def test_on_many_cpus_the_same_is_found_in_the_same_order(with_wire, tmp_path, monkeypatch):
+    folder = shutil.copytree(with_wire, tmp_path / "copy")
+    for path in sorted(folder.glob("runs/*/*-*.json")):
+        if json.loads(path.read_text())["role"] == "leecher":
+            edit(path, faster)
+    loaded = results.load(folder)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(by_cpu.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 10**9)
+    alone = records.faults(loaded)
+    assert len(alone) > 20
+    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 1)
+    forked = []
+    known = by_cpu._forked
+    monkeypatch.setattr(by_cpu, "_forked", lambda *given: forked.append(1) or known(*given))
+    assert records.faults(loaded) == alone
+    assert forked

@@ -7,6 +7,7 @@ import pytest
 import racing
 
 from swarmrace import results
+from swarmrace.integrity.verify import verify
 from swarmrace.network import namespaces
 
 REFUSALS = namespaces.refusals()
@@ -25,6 +26,7 @@ def test_the_curve_is_of_what_the_interface_received(tmp_path):
         assert "unaccounted for" not in race.output()
         folder = results.load(race.folder)
     assert folder.faults == ()
+    assert verify(race.folder).sound
     for record in folder.runs:
         for index, peer in record.peers.items():
             curve, figures = folder.curve(record.run.id, index, "wire"), peer.wire_curve

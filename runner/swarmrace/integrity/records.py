@@ -14,7 +14,17 @@ import numpy as np
 
 from swarmrace.arrivals import Curve, Int64s
 from swarmrace.errors import ResultsError
-from swarmrace.records import CURVES, MARK_PERCENTS, Mark, PeerResult, Transfer
+from swarmrace.integrity import wire_records
+from swarmrace.integrity.by_cpu import each
+from swarmrace.records import (
+    CURVES,
+    MARK_PERCENTS,
+    WIRE,
+    Mark,
+    PeerResult,
+    Transfer,
+    WireCurve,
+)
 from swarmrace.results import Results, RunRecord
 
 _ROUNDING = 2e-9
@@ -27,12 +37,14 @@ _PUBLISH_SECONDS = 2.0
 
 def faults(results: Results) -> list[str]:
     """Return every contradiction in a folder, each as one line that names the file and the key."""
-    lines = []
-    for record in results.runs:
-        lines += [f"runs/{record.run.id}/run.json: {text}" for text in _run(record)]
-        for peer, result in record.peers.items():
-            name = f"runs/{record.run.id}/{result.entrant}-{peer}.json"
-            lines += [f"{name}: {text}" for text in _peer(results, record, result)]
+    return each(lambda record: _of_run(results, record), results.runs)
+
+
+def _of_run(results: Results, record: RunRecord) -> list[str]:
+    lines = [f"runs/{record.run.id}/run.json: {text}" for text in _run(record)]
+    for peer, result in record.peers.items():
+        name = f"runs/{record.run.id}/{result.entrant}-{peer}.json"
+        lines += [f"{name}: {text}" for text in _peer(results, record, result)]
     return lines
 
 
@@ -60,6 +72,8 @@ def _peer(results: Results, record: RunRecord, peer: PeerResult) -> Iterator[str
         yield f"outcome: found {peer.outcome}, {how} a failure"
     if peer.publish is not None:
         yield from _publish(peer)
+    if peer.wire_curve is not None:
+        yield from _wire(results, peer, peer.wire_curve)
     if peer.transfer is None:
         if peer.role == "leecher" and peer.outcome == "completed":
             yield "outcome: found completed, without a transfer"
@@ -78,6 +92,15 @@ def _publish(peer: PeerResult) -> Iterator[str]:
     seconds = peer.publish.seconds
     if stage is not None and not stage - _ROUNDING <= seconds <= stage + _PUBLISH_SECONDS:
         yield f"publish.seconds: found {seconds:.6g}, its stage took {stage:.6g}"
+
+
+def _wire(results: Results, peer: PeerResult, wire: WireCurve) -> Iterator[str]:
+    try:
+        curve = results.curve(peer.run_id, peer.peer, WIRE)
+    except ResultsError:
+        return  # as below
+    done_seconds = peer.transfer.done_seconds if peer.transfer is not None else None
+    yield from wire_records.faults(wire, curve, done_seconds)
 
 
 def _outcome(peer: PeerResult, transfer: Transfer) -> Iterator[str]:
