@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmrace import bounds
-from swarmrace.network.conditions import queue_bytes
+from swarmrace.network.conditions import policer_burst_bytes
 from swarmrace.records import PeerInfo
 from swarmrace.scenario import Network
 
@@ -97,7 +97,7 @@ def test_limits_are_as_set_where_the_preflight_measured_less():
         for peer, rate in enumerate([8e6, 1.1e7, 1e7])
     }
     found = bounds.of_run(network, infos, [0], 3, F)
-    burst = queue_bytes(10_000_000)
+    burst = policer_burst_bytes(10_000_000)
     by_seeder, by_all = (F - burst) / 1e7, (2 * F - 3 * burst) / 3.1e7
     assert found.limits_seconds == pytest.approx(max(by_seeder, by_all))
     assert found.limits_seconds < found.minimum_seconds == pytest.approx(12.5)

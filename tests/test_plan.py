@@ -202,6 +202,10 @@ def test_a_transfer_that_would_outlive_its_timeout_is_warned_of():
             ),
             "down 8 Mbit/s (1 MB/s), seeders up 80 Mbit/s (10 MB/s), delay 20 ms",
         ),
+        (
+            Network(upload=12_500_000, queue_milliseconds=50),
+            "up 100 Mbit/s (12.5 MB/s), queue 50 ms",
+        ),
     ],
 )
 def test_a_network_is_described(network, said):

@@ -8,10 +8,10 @@ import pytest
 
 from swarmrace import results
 from swarmrace.errors import ResultsError, UnavailableError
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.records import FORMAT, MARK_PERCENTS
 from swarmrace.scenario import StoredOptions
 from swarmrace.schedule import schedule
-from swarmrace.verdict import compute
+from swarmrace.verdict import compute, render
 from verdict.folder import build, curve, scenario_of
 
 SCENARIO = scenario_of(
@@ -246,6 +246,31 @@ def test_a_stored_folder_of_format_2_has_its_blocks_as_written():
                 assert (transfer.arrival, transfer.longest_stall_seconds) == ([], None)
                 assert [mark.percent for mark in transfer.written] == list(MARK_PERCENTS)
                 assert transfer.longest_written_stall_seconds is not None
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("recorded", [None, 50, 120])
+def test_a_folder_from_before_the_queue_could_be_set_was_raced_with_50_ms(
+    tmp_path, recorded, number
+):
+    scenario = scenario_of({"a": {"kind": "synthetic"}}, network={"upload": "20Mbit"})
+    folder = build(tmp_path / "results", scenario, {"a": [[1, 2, 3]] * 3})
+    assert results.load(folder).scenario.race.network.queue_milliseconds == 200
+    data = json.loads((folder / "race.json").read_text())
+    network = data["scenario"]["global"]["race"]["network"]
+    assert network.pop("queueMilliseconds") == 200, "a folder of now says it"
+    if recorded is not None:
+        network["queueMilliseconds"] = recorded
+    (folder / "race.json").write_text(json.dumps(data | {"format": number}))
+    found = results.load(folder)
+    assert found.scenario.race.network.queue_milliseconds == (recorded or 50)
+    assert f"queue {recorded or 50} ms" in render.text(compute(found), width=200)
+
+
+@pytest.mark.parametrize("scenario", [None, [], {"global": None}, {"global": {"race": {}}}])
+def test_a_scenario_that_names_no_network_is_left_alone(scenario):
+    data = {"format": FORMAT, "scenario": scenario}
+    assert results.migrate(Path("race.json"), "race", data) == data
 
 
 def test_a_format_without_a_way_on_is_refused_and_a_step_leads_on(tmp_path, monkeypatch):

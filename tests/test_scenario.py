@@ -72,6 +72,7 @@ races = st.builds(
         dict,
         upload=st.sampled_from(["1Mbit", 5000, None]),
         delayMilliseconds=st.floats(0, 500),
+        queueMilliseconds=st.floats(10, 2000),
         seeders=st.none() | st.just({"download": "8Mbit"}),
     ),
     acceptance=st.lists(st.just({"entrant": "bt", "within": 1.25, "of": "s"}), max_size=2),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from swarmrace.network.conditions import queue_bytes
+from swarmrace.network.conditions import policer_burst_bytes
 from swarmrace.records import PeerInfo
 from swarmrace.scenario import Network
 
@@ -131,7 +131,7 @@ def of_run(
             measured = measured and bool(found)
             counted.append(found or float(wanted))
             # A policer's burst: the largest that any of our limiters has.
-            limits.append(Limit(max(found or 0.0, float(wanted)), queue_bytes(wanted)))
+            limits.append(Limit(max(found or 0.0, float(wanted)), policer_burst_bytes(wanted)))
         return counted, limits
 
     leechers = [peer for peer in range(swarm_size) if peer not in seeders]

@@ -21,7 +21,7 @@ from swarmrace import __version__, cluster, pods
 from swarmrace.entrants import BUILTIN_OPTIONS, EntrantOptions
 from swarmrace.errors import ResultsError
 from swarmrace.metrics import linger
-from swarmrace.scenario import Global, Scenario
+from swarmrace.scenario import QUEUE_MILLISECONDS, Global, Scenario
 from swarmrace.schema import (
     CHART_KINDS,
     CHART_VALUES,
@@ -98,6 +98,7 @@ def model_template() -> str:
         "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
         "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
         "annotatedBurstBytes": cluster.ANNOTATED_BURST_BYTES,
+        "queueMilliseconds": QUEUE_MILLISECONDS,
         "resultsDivisor": pods.RESULTS_DIVISOR,
         "resultsOverheadBytes": pods.RESULTS_OVERHEAD_BYTES,
         "scrapesApartSeconds": linger.APART_SECONDS,

@@ -236,6 +236,7 @@ class Peer:
             network.link(seeder=seeder),
             self.config.burst_bytes,
             round_trip_seconds=network.delay_milliseconds / 1000,
+            queue_milliseconds=network.queue_milliseconds,
             lossy=bool(network.loss_percent),
         )
 

@@ -15,7 +15,7 @@ from swarmrace import bounds, needs
 from swarmrace.errors import ConditionError
 from swarmrace.model import Model
 from swarmrace.network import conditions
-from swarmrace.scenario import Network, Scenario
+from swarmrace.scenario import QUEUE_MILLISECONDS, Network, Scenario
 from swarmrace.units import canonical_size, format_link_rate, format_seconds, format_size
 
 CLUSTER_PODS = 2
@@ -152,6 +152,8 @@ def describe(network: Network) -> str:
             rate = getattr(link, field, None)
             if rate is not None:
                 parts.append(f"{whose}{word} {format_link_rate(rate)}")
+    if network.limited and network.queue_milliseconds != QUEUE_MILLISECONDS:
+        parts.append(f"queue {network.queue_milliseconds:g} ms")
     if network.delay_milliseconds:
         parts.append(f"delay {network.delay_milliseconds:g} ms")
     if network.loss_percent:

@@ -21,7 +21,7 @@ from swarmrace.cluster import (
 from swarmrace.entrants import CodexOptions
 from swarmrace.metrics.linger import APART_SECONDS
 from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
-from swarmrace.scenario import Scenario
+from swarmrace.scenario import QUEUE_MILLISECONDS, Scenario
 from swarmrace.schema import CHART_KINDS
 
 BASE_LENGTH = 27
@@ -190,6 +190,11 @@ def cluster_faults(scenario: Scenario) -> list[str]:
             faults.append(
                 "global.race.network: delay and loss need global.peers.conditions: tc, because "
                 "the annotations know rates alone"
+            )
+        if any(n.limited and n.queue_milliseconds != QUEUE_MILLISECONDS for n in networks):
+            faults.append(
+                "global.race.network.queueMilliseconds: needs global.peers.conditions: tc, because "
+                "the annotations know rates only"
             )
     if how == "kubeOvn" and any(
         r and r % 125_000 for n in networks for r in (n.upload, n.download)

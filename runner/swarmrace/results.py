@@ -85,6 +85,22 @@ def _without_api_paths(race: dict[str, Any]) -> dict[str, Any]:
     return race
 
 
+QUEUE_MILLISECONDS_BEFORE = 50.0
+"""What a limiter's queue held of its rate before a scenario could say so."""
+
+
+def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
+    """Write into race.json's scenario, where it names no queue, what was raced."""
+    found: Any = data
+    for key in ("scenario", "global", "race", "network"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or "queueMilliseconds" in found:
+        return data
+    scenario = copy.deepcopy(data["scenario"])
+    scenario["global"]["race"]["network"]["queueMilliseconds"] = QUEUE_MILLISECONDS_BEFORE
+    return data | {"scenario": scenario}
+
+
 MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {
     1: _from_1,
     2: _from_2,
@@ -237,7 +253,7 @@ def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
             )
         number += 1
         data = {**step(kind, data), "format": number}
-    return data
+    return _with_queue(data) if kind == "race" else data
 
 
 def _json(path: Path) -> dict[str, Any]:

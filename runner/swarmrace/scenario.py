@@ -58,6 +58,11 @@ class Link(Model):
     download: Rate | None = None
 
 
+QUEUE_MILLISECONDS = 200.0
+"""Twice the 100 ms of queue that uTP aims at (RFC 6817, BEP 29), so that uTP needn't lose packets
+to find the rate."""
+
+
 class Network(Link):
     """Network conditions of every peer, applied where the backend can, refused where it can't."""
 
@@ -65,6 +70,9 @@ class Network(Link):
     """Added to every packet that a peer sends (in pods it needs netem)."""
     loss_percent: Annotated[float, Field(ge=0, lt=100), NoText] = 0
     """Of the packets that a peer sends (in pods it needs netem)."""
+    queue_milliseconds: Annotated[float, Field(ge=10, le=2000), NoText] = QUEUE_MILLISECONDS
+    """How long a packet waits at a limited link before others are dropped: the limiter's queue
+    holds so much of the rate, and at least 48 kB. Only with rates (in pods: set by tc)."""
     seeders: Link | None = None
     """Rates of the seeders where they differ. Needs `rotateSeeders: false`."""
 

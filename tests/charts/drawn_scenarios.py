@@ -48,7 +48,7 @@ def _valid(draw: random.Random) -> dict[str, Any]:
         race["timeouts"] = timeouts
     if draw.random() < 0.4:
         race["network"] = _some(draw, upload=RATES, download=RATES, delayMilliseconds=[0, 5, 0.5],
-                                lossPercent=[0, 0.1, 2])  # fmt: skip
+                                lossPercent=[0, 0.1, 2], queueMilliseconds=[10, 200.0])  # fmt: skip
         if draw.random() < 0.3:
             race["network"]["seeders"] = _some(draw, upload=RATES, download=RATES)
             race["rotateSeeders"] = False
@@ -187,6 +187,7 @@ BREAKS: list[Callable[[random.Random, dict[str, Any]], None]] = [
     _key("race.timeouts.stall", [1]),
     _key("race.network.upload", ODD_RATES),
     _key("race.network.lossPercent", [100, -1]),
+    _key("race.network.queueMilliseconds", [9, 2001, "200ms"]),
     _key("race.acceptance", [[{"entrant": "nobody", "within": 1, "of": "codexx"}]]),
     _key("race.acceptance", [[{"entrant": "nobody", "of": "nobody"}], [{}], {}]),
     _key("peers.storage.size", ODD_SIZES),

@@ -47,6 +47,15 @@ def test_rates_by_annotations(render: Render, how: str, expected: dict[str, str]
         assert "initContainers" not in template["spec"]
 
 
+def test_annotations_know_no_queue(render: Render) -> None:
+    shared = {"peers": {"conditions": "cni"}}
+    said = "global.race.network.queueMilliseconds: needs global.peers.conditions: tc"
+    race = {"network": {"upload": "40Mbit", "queueMilliseconds": 50}}
+    assert said in render(values(race=race, shared=shared), refused=True)
+    race["network"]["queueMilliseconds"] = 200
+    render(values(race=race, shared=shared))
+
+
 def test_a_link_that_cannot_be_shaped_can_be_told(render: Render) -> None:
     """The first container reports to the tracker what stands in its own log alone."""
     rendered = render(values(ALL, {"network": {"delayMilliseconds": 5}}))

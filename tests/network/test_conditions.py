@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import types
 
 import pytest
-from wires import SocketMover, sink
+from wires import SocketMover, overloaded, sink
 
 from swarmrace.errors import ConditionError
 from swarmrace.network import conditions, preflight
-from swarmrace.network.conditions import FRAME_BYTES, Path, burst_bytes, queue_bytes
+from swarmrace.network.conditions import (
+    FRAME_BYTES,
+    Path,
+    burst_bytes,
+    policer_burst_bytes,
+    queue_bytes,
+)
 from swarmrace.network.namespaces import call_in_scratch, call_inside, run
 from swarmrace.scenario import Link, Network
 
@@ -25,12 +32,26 @@ RATE = 50_000_000
 )
 def test_a_burst_is_one_tick_and_at_least_sixteen_frames(rate, burst):
     assert burst_bytes(rate) == burst
-    assert queue_bytes(rate) >= 2 * burst
+    assert queue_bytes(rate, 10) >= 2 * burst
+    assert policer_burst_bytes(rate) >= 2 * burst
+
+
+@pytest.mark.parametrize(
+    ("rate", "milliseconds", "held"),
+    [
+        (2_500_000, 200, 500_000),
+        (2_500_000, 50, 125_000),
+        (125_000, 50, 2 * 16 * FRAME_BYTES),  # a packet as large as a burst has room beside one
+        (12_500_000_000, 2_000, 2**32 - 1),  # tc counts no further
+    ],
+)
+def test_a_queue_is_so_much_of_the_rate(rate, milliseconds, held):
+    assert queue_bytes(rate, milliseconds) == held
 
 
 def test_a_rate_is_one_tbf():
     assert conditions.egress_commands("eth0", Path(rate=12_500_000)) == [
-        "qdisc replace dev eth0 root handle 1: tbf rate 100000000bit burst 50000 limit 625000"
+        "qdisc replace dev eth0 root handle 1: tbf rate 100000000bit burst 50000 limit 2500000"
     ]
 
 
@@ -45,7 +66,43 @@ def test_delay_and_loss_are_a_netem_above_the_tbf():
 def test_netem_never_drops_what_is_only_delayed(rate):
     (line, *_) = conditions.egress_commands("eth0", Path(rate, 100, 0))
     limit = int(line.split(" limit ")[1].split()[0])
-    assert limit * FRAME_BYTES > (rate or 1_250_000_000) * 0.1
+    assert limit * FRAME_BYTES > (rate or 1_250_000_000) * 0.1 + queue_bytes(rate or 1, 200)
+
+
+@pytest.mark.parametrize("relayed", [False, True])
+@pytest.mark.parametrize("milliseconds", [50, 800])
+def test_the_scenarios_queue_is_that_of_every_limiter(monkeypatch, milliseconds, relayed):
+    """On one machine, with and without the relay, and inside a pod; a policer has none."""
+    lines: list[str] = []
+    monkeypatch.setattr(conditions, "_tc", lines.extend)
+    monkeypatch.setattr(conditions, "run", lambda *_, **__: "")
+    monkeypatch.setattr(conditions, "call_inside", lambda _, function, *args: function(*args))
+    monkeypatch.setattr(conditions.offload, "turn_off", lambda _: None)
+    peer = types.SimpleNamespace(interface="eth0", port="port0")
+    set_ = Network(
+        upload=1_000_000,
+        download=3_000_000,
+        delay_milliseconds=5 * relayed,
+        queue_milliseconds=milliseconds,
+    )
+    conditions.apply("ports", peer, set_, seeder=False, relayed=relayed)
+    conditions.apply_own(set_, seeder=False)
+    limits = [int(line.rsplit(" limit ", 1)[1]) for line in lines if " tbf " in line]
+    assert limits == 2 * [1_000 * milliseconds, 3_000 * milliseconds]
+    assert conditions.police_commands("eth0", 3_000_000)[1].count(" burst 150000 ") == 1
+
+
+@pytest.mark.parametrize("direction", ["upload", "download"])
+@pytest.mark.parametrize("milliseconds", [50, 200])
+def test_a_full_queue_delays_by_what_is_set(network, milliseconds, direction):
+    """A sender that never stops finds the queue full: a packet waits as long as the queue is."""
+    first, second = network.peers[:2]
+    set_ = Network.model_validate({direction: "8Mbit", "queueMilliseconds": milliseconds})
+    limited = first if direction == "upload" else second
+    conditions.apply(network.ports, limited, set_, seeder=False)
+    waited = sorted(overloaded(first, second, seconds=1.0))
+    typical = 1000 * waited[len(waited) // 2]
+    assert 0.85 * milliseconds < typical < 1.5 * milliseconds
 
 
 def test_no_condition_is_no_command():

@@ -103,8 +103,9 @@ def test_what_the_own_limiter_drops_was_not_sent(network, rate):
 @pytest.mark.parametrize("rate", [None, "20Mbit"])
 def test_datagrams_are_counted_behind_the_limiter_too(network, rate):
     if rate:
+        short = Network(upload=rate, queue_milliseconds=10)  # a longer one blocks the socket
         for peer in network.peers:
-            conditions.apply(network.ports, peer, Network(upload=rate), seeder=False)
+            conditions.apply(network.ports, peer, short, seeder=False)
     first, second = network.peers[:2]
     with sink(second) as address:  # so that they know each other's hardware addresses
         call_inside(first, transfer, address, "u", 1_000)
@@ -118,7 +119,7 @@ def test_datagrams_are_counted_behind_the_limiter_too(network, rate):
                 out.sendto(bytes(1_400), (second.address, 9_999))
 
     call_inside(first, blast)
-    if rate:  # what waits at the limiter is sent within its 50 ms
+    if rate:  # what waits at the limiter is sent within its 10 ms
         before = -1
         while before != (now := call_inside(second, counters.read, "eth0").received_bytes):
             before = now

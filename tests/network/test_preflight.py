@@ -36,6 +36,18 @@ def test_more_than_the_burst_is_moved(rate):
     assert size - skip >= 8 * burst
 
 
+def test_the_steady_part_comes_after_the_queue_is_filled():
+    rate = 25_000_000
+    skips = [preflight.amounts(rate, queue_milliseconds=each)[2] for each in (50, 2_000)]
+    assert skips == [burst_bytes(rate) + rate // 20, burst_bytes(rate) + 2 * rate]
+
+
+def test_the_scenarios_queue_is_what_is_skipped():
+    mover = Answers(RATE * 0.95, pace=RATE)
+    asyncio.run(preflight.measure(mover, Link(download=RATE), queue_milliseconds=700, lossy=True))
+    assert mover.asked[-1][1] == preflight.amounts(RATE, queue_milliseconds=700)[0]
+
+
 def test_only_what_is_set_is_measured():
     mover = Answers(RATE * 0.95, pace=RATE * 0.9)
     rates = asyncio.run(preflight.measure(mover, Link(download=RATE)))

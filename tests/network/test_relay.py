@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from relaying import relayed
+from wires import overloaded
 
 from swarmrace.errors import ConditionError
 from swarmrace.local.delaying import Delaying
-from swarmrace.network import conditions, counters, relay
+from swarmrace.network import conditions, counters, frames, relay
 from swarmrace.network.namespaces import call_in_scratch, call_inside, run
 from swarmrace.scenario import Network
 
@@ -138,6 +139,18 @@ def test_a_seed_loses_exactly_its_frames_and_the_others_keep_their_order(tmp_pat
     assert came == expected
     assert counts["lost"] == 2000 - len(expected)
     assert counts["overflowed"] == counts["limited"] == counts["foreign"] == 0
+
+
+@pytest.mark.parametrize("socket_bytes", [64_000_000, 40_000])
+def test_a_relay_fills_the_queue_of_a_download(tmp_path, monkeypatch, socket_bytes):
+    """Also where its sockets are small, as inside a user namespace."""
+    monkeypatch.setattr(frames, "_QUEUE_BYTES", socket_bytes)
+    monkeypatch.setattr(frames, "_SO_SNDBUFFORCE", socket.SO_SNDBUF)
+    conditions_set = Network(delay_milliseconds=20, download="8Mbit", queue_milliseconds=200)
+    with relayed(tmp_path, conditions_set) as made:
+        waited = sorted(overloaded(*made.network.peers[:2], seconds=1.0))
+        assert made.counts["limited"] > 0, "the limiter drops what its queue can't hold"
+    assert 0.85 * 0.22 < waited[len(waited) // 2] < 1.5 * 0.22
 
 
 def test_a_trial_says_what_delay_and_rates_are(tmp_path):

@@ -73,6 +73,40 @@ def transfer(address: tuple[str, int], direction: str, count: int) -> int:
         return receive(connection, count)
 
 
+def overloaded(sender: Namespace, receiver: Namespace, *, seconds: float) -> list[float]:
+    """Send datagrams faster than a limit lets through; return how long each that arrived took, in
+    seconds, without those of the first half, in which the queue fills. The kernel stamps arrival.
+    """
+    taken: list[tuple[int, int]] = []
+    with (
+        call_inside(receiver, socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sink_,
+        call_inside(sender, socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as out,
+    ):
+        sink_.bind((receiver.address, 0))
+        sink_.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
+        sink_.settimeout(1)
+        out.setsockopt(socket.SOL_SOCKET, 32, 64_000_000)  # SO_SNDBUFFORCE: the limiter's drop
+        out.connect(sink_.getsockname())
+
+        def collect() -> None:
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    data, controls, _, _ = sink_.recvmsg(2048, 64)
+                    whole, rest = struct.unpack("=qq", controls[0][2])
+                    taken.append((struct.unpack_from("=q", data)[0], 1_000_000_000 * whole + rest))
+
+        thread = threading.Thread(target=collect)
+        thread.start()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            for _ in range(10):
+                with contextlib.suppress(OSError):  # the limiter's queue is full
+                    out.send(struct.pack("=q", time.time_ns()) + bytes(1_400))
+            time.sleep(0.002)
+        thread.join()
+    return [(came - sent) / 1e9 for sent, came in taken[len(taken) // 2 :]]
+
+
 class SocketMover:
     """What `preflight.measure` needs, over a `sink`."""
 

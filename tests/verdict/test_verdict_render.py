@@ -190,7 +190,27 @@ def test_failures_missing_runs_and_their_reasons_are_listed(four):
     assert "failure: stall in race" in text
     assert "Acceptance missed: codex (stock) within 1.2 ×" in text
     assert "not observed" in text
-    assert "network: upload 100 Mbit/s (12.5 MB/s), loss 0.5 %" in text
+    assert "network: upload 100 Mbit/s (12.5 MB/s), queue 200 ms, loss 0.5 %" in text
+
+
+@pytest.mark.parametrize(
+    ("network", "backend", "said"),
+    [
+        ({"upload": "20Mbit", "queueMilliseconds": 50}, "local", "queue 50 ms"),
+        ({"upload": "20Mbit", "download": "1Mbit"}, "local",
+         "queue 200 ms (388 ms at 1 Mbit/s (125 kB/s))"),
+        ({"seeders": {"upload": "20Mbit"}}, "kubernetes",
+         "queue 200 ms (where tc sets the rates; a policer has none)"),
+        ({"delayMilliseconds": 5, "queueMilliseconds": 50}, "local", None),
+    ],
+)  # fmt: skip
+def test_the_queue_at_a_limited_link_is_said(tmp_path, network, backend, said):
+    race = {"network": network, "rotateSeeders": False}
+    scenario = scenario_of({"x": {"kind": "http"}}, **race)
+    found = compute(results.load(build(tmp_path / "results", scenario, {"x": [[1, 2, 3]] * 3})))
+    text = render.text(found.model_copy(update={"backend": backend}), width=200)
+    (line,) = (line.strip() for line in text.splitlines() if "network: " in line)
+    assert line.endswith(said) if said else "queue" not in line
 
 
 def test_every_definition_seed_version_and_setting_is_printed(four):

@@ -184,10 +184,13 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- $matrix := $race.matrix | default dict -}}
 {{- $networks := $matrix.network | default (list $race.network) -}}
 {{- $how := $scenario.peers.conditions -}}
-{{- $seeders := false -}}{{- $netem := false -}}{{- $odd := false -}}
+{{- $queue := (include "common.constants" . | fromJson).queueMilliseconds -}}
+{{- $seeders := false -}}{{- $netem := false -}}{{- $other := false -}}{{- $odd := false -}}
 {{- range $networks -}}
   {{- if .seeders -}}{{- $seeders = true -}}{{- end -}}
   {{- if or .delayMilliseconds .lossPercent -}}{{- $netem = true -}}{{- end -}}
+  {{- $of := .seeders | default dict -}}
+  {{- if and (or .upload .download $of.upload $of.download) (ne (float64 .queueMilliseconds) (float64 $queue)) -}}{{- $other = true -}}{{- end -}}
   {{- range list .upload .download -}}
     {{- if . -}}{{- if mod (int64 .) 125000 -}}{{- $odd = true -}}{{- end -}}{{- end -}}
   {{- end -}}
@@ -197,6 +200,9 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- end -}}
 {{- if and (ne $how "tc") $netem -}}
   {{- $faults = append $faults "global.race.network: delay and loss need global.peers.conditions: tc, because the annotations know rates alone" -}}
+{{- end -}}
+{{- if and (ne $how "tc") $other -}}
+  {{- $faults = append $faults "global.race.network.queueMilliseconds: needs global.peers.conditions: tc, because the annotations know rates only" -}}
 {{- end -}}
 {{- if and (eq $how "kubeOvn") $odd -}}
   {{- $faults = append $faults "global.race.network: Kube-OVN knows whole Mbit/s alone; expected rates that are, such as 100Mbit" -}}

@@ -43,14 +43,15 @@ from swarmrace.network.namespaces import (
     refusals,
     run,
 )
-from swarmrace.scenario import Network
+from swarmrace.scenario import QUEUE_MILLISECONDS, Network
 
 TICK_SECONDS = 0.004
 FRAME_BYTES = 1514
 """An Ethernet frame of MTU 1500, as tc counts it."""
 LEAST_BURST_FRAMES = 16
-QUEUE_SECONDS = 0.05
-"""How much waits at a link before packets are dropped."""
+POLICER_SECONDS = 0.05
+"""Of a rate: what a policer lets pass at once. It has no queue that could hold it."""
+_MOST_TC_BYTES = 2**32 - 1
 IFB = "ifb-swarm"
 """The ifb device made in a pod; the name keeps clear of ifb0, which a loaded module makes."""
 
@@ -76,6 +77,8 @@ class Path:
     """Bytes per second on the link."""
     delay_milliseconds: float = 0
     loss_percent: float = 0
+    queue_milliseconds: float = QUEUE_MILLISECONDS
+    """What the limiter's queue holds of the rate."""
 
     def __bool__(self) -> bool:
         return bool(self.rate or self.delay_milliseconds or self.loss_percent)
@@ -89,8 +92,9 @@ class Path:
 def paths(network: Network, *, seeder: bool) -> tuple[Path, Path]:
     """Return the upload's and the download's conditions of one peer."""
     link = network.link(seeder=seeder)
-    upload = Path(link.upload, network.delay_milliseconds, network.loss_percent)
-    return upload, Path(link.download)
+    queue = network.queue_milliseconds
+    upload = Path(link.upload, network.delay_milliseconds, network.loss_percent, queue)
+    return upload, Path(link.download, queue_milliseconds=queue)
 
 
 def burst_bytes(rate: int) -> int:
@@ -98,9 +102,19 @@ def burst_bytes(rate: int) -> int:
     return max(math.ceil(rate * TICK_SECONDS), LEAST_BURST_FRAMES * FRAME_BYTES)
 
 
-def queue_bytes(rate: int) -> int:
-    """Return how much may wait for a rate: 50 ms of it, and not less than twice the burst."""
-    return max(math.ceil(rate * QUEUE_SECONDS), 2 * burst_bytes(rate))
+def queue_bytes(rate: int, queue_milliseconds: float) -> int:
+    """Return how much may wait at a limiter: so many milliseconds of the rate (bytes per second).
+
+    It is at least twice the burst, because a packet that offload left whole may be as large as one,
+    and at most what tc can count.
+    """
+    wanted = math.ceil(rate * queue_milliseconds / 1000)
+    return min(max(wanted, 2 * burst_bytes(rate)), _MOST_TC_BYTES)
+
+
+def policer_burst_bytes(rate: int) -> int:
+    """Return what a policer lets pass at once: the largest burst that any of our limiters has."""
+    return max(math.ceil(rate * POLICER_SECONDS), 2 * burst_bytes(rate))
 
 
 def egress_commands(device: str, path: Path) -> list[str]:
@@ -113,8 +127,8 @@ def egress_commands(device: str, path: Path) -> list[str]:
         return []
     if not path.needs_netem:
         assert path.rate is not None
-        return [f"qdisc replace dev {device} root handle 1: {_tbf(path.rate)}"]
-    seconds = path.delay_milliseconds / 1000 + QUEUE_SECONDS
+        return [f"qdisc replace dev {device} root handle 1: {_tbf(path)}"]
+    seconds = path.delay_milliseconds / 1000 + path.queue_milliseconds / 1000
     under_way = (path.rate or _FASTEST_BYTES_PER_SECOND) * seconds / FRAME_BYTES
     options = [f"limit {1000 + 2 * math.ceil(under_way)}"]
     if path.delay_milliseconds:
@@ -123,30 +137,30 @@ def egress_commands(device: str, path: Path) -> list[str]:
         options.append(f"loss {path.loss_percent:g}%")
     lines = [f"qdisc replace dev {device} root handle 1: netem {' '.join(options)}"]
     if path.rate:
-        lines.append(f"qdisc replace dev {device} parent 1:1 handle 10: {_tbf(path.rate)}")
+        lines.append(f"qdisc replace dev {device} parent 1:1 handle 10: {_tbf(path)}")
     return lines
 
 
-def ifb_commands(device: str, rate: int, ifb: str = IFB) -> tuple[list[str], list[str]]:
+def ifb_commands(device: str, path: Path, ifb: str = IFB) -> tuple[list[str], list[str]]:
     """Return the lines for `ip -batch` and `tc -batch` that limit what comes in on `device`."""
     links = [f"link add {ifb} type ifb", f"link set {ifb} addrgenmode none up"]
     return links, [
         f"qdisc replace dev {device} handle ffff: ingress",
         f"filter replace dev {device} parent ffff: protocol all prio 1 handle 800::800 u32 "
         f"match u32 0 0 action mirred egress redirect dev {ifb}",
-        f"qdisc replace dev {ifb} root handle 1: {_tbf(rate)}",
+        f"qdisc replace dev {ifb} root handle 1: {_tbf(path)}",
     ]
 
 
 def police_commands(device: str, rate: int) -> list[str]:
     """Return the lines for `tc -batch` that drop what comes in on `device` above a rate.
 
-    A policer has no queue, so its burst is what a queue would hold: 50 ms.
+    A policer has no queue, so the scenario's queue can't apply; its burst is 50 ms of the rate.
     """
     return [
         f"qdisc replace dev {device} handle ffff: ingress",
         f"filter replace dev {device} parent ffff: protocol all prio 1 handle 800::800 u32 "
-        f"match u32 0 0 police rate {rate * 8}bit burst {queue_bytes(rate)} mtu 65535 drop",
+        f"match u32 0 0 police rate {rate * 8}bit burst {policer_burst_bytes(rate)} mtu 65535 drop",
     ]
 
 
@@ -172,7 +186,7 @@ def apply(
     """
     upload, download = paths(network, seeder=seeder)
     if relayed:
-        upload = Path(upload.rate)
+        upload = Path(upload.rate, queue_milliseconds=upload.queue_milliseconds)
     limits_downloads = any(paths(network, seeder=each)[1] for each in (True, False))
     if relayed or limits_downloads:  # what is dropped on the way is frames, as on a wire
         call_inside(peer, offload.turn_off, peer.interface)
@@ -195,7 +209,7 @@ def apply_own(network: Network, *, seeder: bool, device: str = INTERFACE) -> str
     _set_egress(device, upload)
     if download.rate is None:
         return ""
-    links, lines = ifb_commands(device, download.rate)
+    links, lines = ifb_commands(device, download)
     try:
         run("ip", lines=links)
         _tc(lines)
@@ -262,7 +276,7 @@ def probe() -> dict[str, str]:
 
 
 def _probe() -> dict[str, str]:
-    ifb_links, ifb_lines = ifb_commands("lo", 1_000_000)
+    ifb_links, ifb_lines = ifb_commands("lo", Path(rate=1_000_000))
 
     def ifb() -> None:
         run("ip", lines=ifb_links)
@@ -317,9 +331,12 @@ def faults(network: Network) -> list[str]:
     return lines
 
 
-def _tbf(rate: int) -> str:
+def _tbf(path: Path) -> str:
     # tc's `bps` is bytes, `bit` bits; a bare burst or limit is bytes
-    return f"tbf rate {rate * 8}bit burst {burst_bytes(rate)} limit {queue_bytes(rate)}"
+    rate = path.rate
+    assert rate is not None
+    limit = queue_bytes(rate, path.queue_milliseconds)
+    return f"tbf rate {rate * 8}bit burst {burst_bytes(rate)} limit {limit}"
 
 
 def _tc(lines: list[str]) -> None:

@@ -24,6 +24,8 @@ _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 
 _TPACKET_V2 = 1
 _SO_SNDBUFFORCE, _SO_ATTACH_FILTER = 32, 26
 _QUEUE_BYTES = 64_000_000
+_MOST_SOCKETS = 64
+"""Of one port. Inside a user namespace a socket may hold some 200 frames only."""
 # <linux/if_packet.h>: struct tpacket2_hdr, then struct sockaddr_ll at 32; data at tp_mac
 FRAME = np.dtype(
     {
@@ -56,7 +58,9 @@ class Port:
 
 
 class Exits:
-    """Where frames leave: a socket for each port, so that a full one holds up no other.
+    """Where frames leave: sockets for each port, so that a full one holds up no other.
+
+    A port has as many sockets as what waits at its limiter fills.
 
     Args:
         ports: of the switch.
@@ -68,7 +72,8 @@ class Exits:
         self, ports: Sequence[Port], indexes: Sequence[int], count: Callable[[str, int], None]
     ) -> None:
         self._count = count
-        self._sockets = [_exit_socket(port.interface) for port in ports]
+        self._interfaces = [port.interface for port in ports]
+        self._sockets = [[_exit_socket(name)] for name in self._interfaces]
         keys = np.array([int.from_bytes(port.mac, "little") for port in ports], np.uint64)
         self._by_mac = np.argsort(keys)
         self._macs = keys[self._by_mac]
@@ -123,27 +128,36 @@ class Exits:
 
     def _leave(self, port: int, chosen: np.ndarray, starts: np.ndarray, frames: np.ndarray) -> None:
         places = np.flatnonzero(chosen)
-        count, sent = len(places), 0
+        count, sent, full = len(places), 0, 0
+        sockets = self._sockets[port]
         self._pieces["base"][:count] = starts[places]
         self._pieces["length"][:count] = frames["kept"][places]
         messages = self._messages.__array_interface__["data"][0]
         while sent < count:
             done = self._sendmmsg(
-                self._sockets[port].fileno(),
+                sockets[0].fileno(),
                 messages + sent * _MESSAGE.itemsize,
                 count - sent,
                 socket.MSG_DONTWAIT,
             )
             if done > 0:
-                sent += done
+                sent, full = sent + done, 0
                 continue
             number = ctypes.get_errno()
             if number == errno.EINTR:
                 continue
             if number not in (errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN):
                 raise OSError(number, os.strerror(number))
+            # EAGAIN: what waits at the limiter fills this socket, not the limiter's queue
+            if number == errno.EAGAIN and full < _MOST_SOCKETS:
+                full += 1
+                if full == len(sockets):
+                    sockets.insert(0, _exit_socket(self._interfaces[port]))
+                else:
+                    sockets.append(sockets.pop(0))
+                continue
             self._count("limited", 1)
-            sent += 1
+            sent, full = sent + 1, 0
 
 
 def ring_socket(*, only: str = "", not_from: int | None = None) -> socket.socket:

@@ -27,8 +27,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from swarmrace.errors import ConditionError
-from swarmrace.network.conditions import burst_bytes, queue_bytes
-from swarmrace.scenario import Link, Network
+from swarmrace.network.conditions import burst_bytes, policer_burst_bytes, queue_bytes
+from swarmrace.scenario import QUEUE_MILLISECONDS, Link, Network
 from swarmrace.units import format_link_rate, format_seconds
 
 MOST_RATIO = 1.10
@@ -70,16 +70,19 @@ class Mover(Protocol):
 Move = Callable[[int, int], Awaitable[float]]
 
 
-def amounts(rate: int, round_trip_seconds: float = 0) -> tuple[int, int, int]:
+def amounts(
+    rate: int, round_trip_seconds: float = 0, queue_milliseconds: float = QUEUE_MILLISECONDS
+) -> tuple[int, int, int]:
     """Return the bytes to measure by, our burst in them, and what comes before the steady part.
 
     Args:
         rate: bytes per second.
         round_trip_seconds: TCP has sent some twice what the path holds before it fills it
             (slow start), and no more than twice that comes before the steady part.
+        queue_milliseconds: what the limiter's queue holds of the rate.
     """
     burst = burst_bytes(rate)
-    skip = burst + queue_bytes(rate) + math.ceil(4 * rate * round_trip_seconds)
+    skip = burst + queue_bytes(rate, queue_milliseconds) + math.ceil(4 * rate * round_trip_seconds)
     return skip + max(math.ceil(rate * SECONDS), 8 * burst), burst, skip
 
 
@@ -90,16 +93,18 @@ def faults(network: Network) -> list[str]:
     for whose, link in (("", network), ("seeders.", network.seeders)):
         for name in ("upload", "download"):
             rate = getattr(link, name, None)
-            if rate is not None and (why := _too_low(rate, round_trip_seconds)):
+            if rate is not None and (
+                why := _too_low(rate, round_trip_seconds, network.queue_milliseconds)
+            ):
                 found.append(f"global.race.network.{whose}{name}: {why}")
     return found
 
 
-def _too_low(rate: int, round_trip_seconds: float) -> str:
+def _too_low(rate: int, round_trip_seconds: float, queue_milliseconds: float) -> str:
     """Return that a measurement at a rate would outlast `MOST_SECONDS`, or nothing."""
 
     def seconds(rate: int) -> float:
-        size, _, _ = amounts(rate, round_trip_seconds)
+        size, _, _ = amounts(rate, round_trip_seconds, queue_milliseconds)
         return (_FELT + 1) * SECONDS + size / (PAYLOAD_RATIO * rate)
 
     if seconds(rate) <= MOST_SECONDS:
@@ -122,6 +127,7 @@ async def measure(
     burst: int | None = None,
     *,
     round_trip_seconds: float = 0,
+    queue_milliseconds: float = QUEUE_MILLISECONDS,
     lossy: bool = False,
 ) -> dict[str, float]:
     """Measure the rates that a link's limits let through.
@@ -132,6 +138,7 @@ async def measure(
         burst: most bytes that the limiter may let pass before it limits, where it is not ours (a
             CNI plugin's); ours when absent.
         round_trip_seconds: between this peer and the mover's other end.
+        queue_milliseconds: what the limiter's queue holds of the rate.
         lossy: whether the path loses packets. TCP may then be slower than the limit: a rate that
             was not reached says nothing of the limit and is left out.
 
@@ -150,11 +157,12 @@ async def measure(
         ):
             if rate is None:
                 continue
-            if why := _too_low(rate, round_trip_seconds):
+            if why := _too_low(rate, round_trip_seconds, queue_milliseconds):
                 raise ConditionError(f"global.race.network.{name}: {why}")
             try:
                 async with asyncio.timeout(MOST_SECONDS):
-                    found = await _direction(move, rate, burst, round_trip_seconds, lossy=lossy)
+                    amount = amounts(rate, round_trip_seconds, queue_milliseconds)
+                    found = await _direction(move, rate, burst, amount, lossy=lossy)
             except TimeoutError as error:
                 raise ConditionError(
                     f"global.race.network.{name}: set {format_link_rate(rate)}, not measured "
@@ -167,13 +175,13 @@ async def measure(
 
 
 async def _direction(
-    move: Move, rate: int, burst: int | None, round_trip_seconds: float, *, lossy: bool
+    move: Move, rate: int, burst: int | None, amount: tuple[int, int, int], *, lossy: bool
 ) -> float:
-    # Even our own limiter of what comes into a pod may be a policer, whose burst is a queue's.
-    await _use_up(move, rate, queue_bytes(rate) if burst is None else burst)
+    # Our own limiter of what comes into a pod may be a policer, which has the larger burst.
+    await _use_up(move, rate, policer_burst_bytes(rate) if burst is None else burst)
     best = 0.0
     for _ in range(1 if lossy else TRIES):
-        best = max(best, await _once(move, rate, round_trip_seconds))
+        best = max(best, await _once(move, rate, amount))
         if best >= LEAST_RATIO * rate:
             break
     return best
@@ -192,8 +200,8 @@ async def _use_up(move: Move, rate: int, burst: int) -> None:
         felt = felt + 1 if size <= MOST_RATIO * rate * (now - before) else 0
 
 
-async def _once(move: Move, rate: int, round_trip_seconds: float) -> float:
-    size, allowance, skip = amounts(rate, round_trip_seconds)
+async def _once(move: Move, rate: int, amount: tuple[int, int, int]) -> float:
+    size, allowance, skip = amount
     began = time.monotonic()
     steady = await move(size, skip)
     whole = (size - allowance) / max(time.monotonic() - began, 1e-9)

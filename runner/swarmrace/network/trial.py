@@ -163,7 +163,9 @@ def _carried_rate(peers: Sequence[Namespace], network: Network, needed: float | 
         finally:
             stop.set()
             thread.join()
-        time.sleep(network.delay_milliseconds / 1000)  # what is on its way lands before the race
+        waits = network.queue_milliseconds if network.limited else 0
+        # what is on its way lands before the race
+        time.sleep((network.delay_milliseconds + waits) / 1000)
     return (last - first) / (ended - began)
 
 

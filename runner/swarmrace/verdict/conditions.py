@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from swarmrace.network.conditions import queue_bytes
 from swarmrace.records import Delay
 from swarmrace.units import format_link_rate, format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
@@ -74,7 +75,7 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
         f"{'rotate' if race['rotateSeeders'] else 'fixed'}, race {verdict.race_id} of "
         f"{verdict.created_utc}"
     )
-    yield f"network: {_network(race['network'])}"
+    yield f"network: {_network(race['network'], verdict.backend)}"
     yield from verdict.pods
     if verdict.delay is not None:
         yield f"delay and loss: {_delay(verdict.delay)}"
@@ -106,18 +107,33 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
     yield f"timeouts: {', '.join(f'{_words(k)} {v:g} s' for k, v in timeouts.items())}"
 
 
-def _network(network: dict[str, Any]) -> str:
-    parts = [
-        f"{who}{direction} {format_link_rate(link[direction])}"
+def _network(network: dict[str, Any], backend: str) -> str:
+    rates = {
+        f"{who}{direction}": link[direction]
         for who, link in (("", network), ("seeders' ", network.get("seeders") or {}))
         for direction in ("upload", "download")
         if link.get(direction)
-    ]
+    }
+    parts = [f"{name} {format_link_rate(rate)}" for name, rate in rates.items()]
+    if rates:
+        parts.append(_queue(network["queueMilliseconds"], rates.values(), backend))
     if network.get("delayMilliseconds"):
         parts.append(f"delay {network['delayMilliseconds']:g} ms")
     if network.get("lossPercent"):
         parts.append(f"loss {network['lossPercent']:g} %")
     return ", ".join(parts) or "no conditions set"
+
+
+def _queue(milliseconds: float, rates: Iterable[int], backend: str) -> str:
+    """Return what waits at the limiters, and where a rate makes that another time than is set."""
+    notes = []
+    for rate in dict.fromkeys(rates):
+        held = 1000 * queue_bytes(rate, milliseconds) / rate
+        if abs(held - milliseconds) > 0.01 * milliseconds:
+            notes.append(f"{held:.0f} ms at {format_link_rate(rate)}")
+    if backend == "kubernetes":
+        notes.append("where tc sets the rates; a policer has none")
+    return f"queue {milliseconds:g} ms" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 _MEANS = {
