@@ -156,6 +156,14 @@ def test_what_no_curve_tells_is_told_by_the_hashes(folder):
         require(folder)
 
 
+def test_a_transfer_may_outlast_the_run_that_was_aborted(folder):
+    run = leecher(folder).parent / "run.json"
+    edit(run, lambda data: data.update(wallSeconds=1e-6))
+    assert any("its run took" in line for line in verify(folder).changed)
+    edit(run, lambda data: data.update(status="aborted"))
+    assert not any("its run took" in line for line in verify(folder).changed)
+
+
 def test_a_publish_is_held_against_its_stage(folder):
     edit(seeder(folder), lambda data: data["publish"].update(seconds=1e-9))
     assert any("publish.seconds" in line for line in verify(folder).changed)

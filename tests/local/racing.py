@@ -21,7 +21,15 @@ PATIENCE_SECONDS = 60.0
 
 def scenario_file(folder: Path, entrants: dict[str, Any], **race: Any) -> Path:
     """Write a scenario and return its path."""
-    race = {"swarmSize": 3, "seeders": 1, "fileSize": "1MB", "repetitions": 1, **race}
+    # Peer 0 seeds in every run: tests name the leechers that they look at.
+    race = {
+        "swarmSize": 3,
+        "seeders": 1,
+        "fileSize": "1MB",
+        "repetitions": 1,
+        "rotateSeeders": False,
+        **race,
+    }
     path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump({"global": {"race": race, "entrants": entrants}}))
     return path

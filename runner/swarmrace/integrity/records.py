@@ -125,7 +125,9 @@ def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[s
     stage = _stage(peer, "race")
     if stage is not None and done > stage + _STAGE_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its stage took {stage:.6g}"
-    wall = record.result.wall_seconds if record.result is not None else 0.0
+    # An aborted run ends without its peers, who go on.
+    raced = record.result is not None and record.result.status == "raced"
+    wall = record.result.wall_seconds if raced else 0.0
     if wall and done > wall + _STAGE_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its run took {wall:.6g}"
 
