@@ -35,6 +35,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "relay": ("--delay", "20", "--mbit", "20"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "start_lag": ("--kind", "http", "--starts", "5"),
+    "stream_reader": ("--size", "20MB", "--rounds", "1"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
     "verify": ("--transfers", "20", "--runs", "1"),
     "witness": ("--runs", "1", "--size", "2MB", "--case", "100 MB, no limit"),

@@ -3,29 +3,34 @@ HTTP library that hashes, drops or writes what it reads.
 
 One process serves a file by sendfile over loopback; this one reads it in each way in turn. The
 figure is this process's CPU for each GB read, as ratios to the shared client's.
+
+    python -m benchmarks.stream_reader [--size 400MB] [--rounds 5]
+
+Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import multiprocessing
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import click
 import httpx
 
+from benchmarks.payload import emit
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
 from swarmrace.systems.codex.stream import StreamFile
 from swarmrace.systems.http.server import FileServer
 from swarmrace.systems.http.tuning import configure
+from swarmrace.units import parse_size
 
 TARGET = "/api/codex/v1/data/z/network/stream"
 
@@ -86,22 +91,18 @@ def measure(size_bytes: int, rounds: int, folder: Path) -> dict[str, list[float]
     return found
 
 
-def main() -> None:
+@click.command()
+@click.option("--size", default="400MB", show_default=True)
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+def main(size: str, rounds: int) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(given.megabytes * 1_000_000, given.rounds, Path(folder))
+        found = measure(parse_size(size), rounds, Path(folder))
     base = found["shared client, written"]
-    print("CPU of the reader, s per GB: median (least-most), ratio of rounds to the shared client")
     for name, each in found.items():
+        emit(f"CPU of the reader, {name}", each, "s/GB")
         ratios = [one / other for one, other in zip(each, base, strict=True)]
-        print(
-            f"  {name:24} {statistics.median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
-            f"  {statistics.median(ratios):.2f}"
-        )
+        emit(f"{name}, over the shared client", ratios, "ratio")
 
 
 if __name__ == "__main__":
