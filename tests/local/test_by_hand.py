@@ -89,7 +89,7 @@ def by_hand(tmp_path):
 
 
 @pytest.mark.skipif(not can_mount, reason="unshare can't mount a small tmpfs here")
-def test_a_full_disk_at_one_leecher_is_its_own_failure(tmp_path, by_hand):
+def test_a_disk_that_is_too_small_at_one_leecher_is_the_infrastructures_fault(tmp_path, by_hand):
     entrants = {
         "bt": {"kind": "bittorrent", "profile": "tuned"},
         "web": {"kind": "http", "profile": "tuned"},
@@ -104,16 +104,20 @@ def test_a_full_disk_at_one_leecher_is_its_own_failure(tmp_path, by_hand):
     for name, process in race.processes.items():
         if name != "tracker":
             assert process.wait(racing.PATIENCE_SECONDS) == 0, race.logs()
-    for run_id in sorted(path.name for path in (race.data / "runs").iterdir()):
+    runs = sorted(path.name for path in (race.data / "runs").iterdir())
+    assert len(runs) == 2
+    for run_id in runs:
         entrant = run_id.partition("-")[2]
-        assert race.record(run_id)["status"] == "raced"
-        assert race.record(run_id, f"{entrant}-1")["outcome"] == "completed"
+        assert race.record(run_id)["status"] == "aborted"
         full = race.record(run_id, f"{entrant}-2")
-        assert (full["outcome"], full["failure"]["reason"]) == ("failed", "disk full"), full
+        assert (full["outcome"], full["failure"]["reason"]) == ("failed", "infrastructure"), full
+        assert "too small" in full["failure"]["detail"]
     tracker = race.processes["tracker"]
     tracker.send_signal(signal.SIGTERM)
     assert tracker.wait(racing.PATIENCE_SECONDS) == 0
-    assert json.loads((race.data / "race.json").read_text())["status"] == "finished"
+    info = json.loads((race.data / "race.json").read_text())
+    assert info["status"] == "stopped"  # two runs in a row
+    assert "no space left" in info["stoppedBy"]
 
 
 def test_sigterm_ends_a_peer_with_143_and_the_rest_goes_on(tmp_path, by_hand):

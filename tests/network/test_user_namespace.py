@@ -47,7 +47,7 @@ def test_who_is_not_root_may_have_namespaces_and_rates_in_a_user_namespace():
     assert json.loads(done.stdout) == {"here": False, "refusals": [], "rates": ""}
 
 
-def test_inside_the_user_stays_who_they_are_with_two_capabilities():
+def test_inside_the_user_stays_who_they_are_with_the_capabilities_of_a_network():
     with open_folder() as folder:
         inside = user_namespace.command_inside(python(_INSIDE, str(folder)))
         done = run(as_nobody(inside))
@@ -55,7 +55,7 @@ def test_inside_the_user_stays_who_they_are_with_two_capabilities():
         found = json.loads(done.stdout)
         user = NOBODY if os.geteuid() == 0 else os.geteuid()
         assert found["ids"][0] == user
-        assert found["capabilities"] == 1 << 12 | 1 << 21  # NET_ADMIN, SYS_ADMIN
+        assert found["capabilities"] == 1 << 12 | 1 << 13 | 1 << 21  # NET_ADMIN, NET_RAW, SYS_ADMIN
         assert len(found["addresses"]) == 2
         assert (folder / "made inside").stat().st_uid == user
 
