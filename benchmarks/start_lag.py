@@ -1,11 +1,11 @@
-"""How far each leecher's start lies from the common instant, quiet and beside a load.
+"""How far each leecher's start is from the common instant, quiet and beside a load.
 
     python -m benchmarks.start_lag                     http, bittorrent, Codex double; 200 starts
     python -m benchmarks.start_lag --beside 2          beside 2 processes that each keep a core busy
     python -m benchmarks.start_lag --kind http --starts 400
 
 Whole races by the whole program. Of each kind: median, p99 (nearest rank) and the latest start. A
-start is early or late; what counts is how far it lies from the instant. The Codex double is started
+start is early or late; what counts is how far it is from the instant. The Codex double is started
 as a node would be; in a checkout it is found in images/codex-double.
 
 Prints one JSON object a line: name, value, unit, spread (least to most), n, aim, met.
