@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from loopback import MemoryBoard, new_address
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.systems.abc import Context
 
-# The machine is shared: how long one example takes says nothing.
-settings.register_profile("swarmrace", deadline=None)
+# The machine is shared: how long an example takes, or is drawn, says nothing.
+settings.register_profile("swarmrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("swarmrace")
 
 

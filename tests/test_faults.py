@@ -40,9 +40,10 @@ def test_keys_are_listed_through_maps_lists_and_alternatives():
 
 
 def test_an_alternative_of_scalars_is_one_fault():
-    assert lines(BitTorrentOptions, {"settings": {"a": None, "b": 1.5}}) == [
-        "settings.a: found null, expected true, false, a whole number or a text",
-        "settings.b: found 1.5, expected true, false, a whole number or a text",
+    assert lines(BitTorrentOptions, {"settings": {"a": None, "b": 1.5, "c": 2**31}}) == [
+        "settings.a: found null, expected true, false, a whole number of 32 bits or a text",
+        "settings.b: found 1.5, expected true, false, a whole number of 32 bits or a text",
+        "settings.c: found 2147483648, expected true, false, a whole number of 32 bits or a text",
     ]
 
 

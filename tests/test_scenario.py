@@ -84,7 +84,8 @@ entrants = st.fixed_dictionaries(
             kind=st.just("bittorrent"),
             utp=st.none() | st.booleans(),
             settings=st.dictionaries(
-                st.sampled_from("abc"), st.booleans() | st.integers() | st.text(max_size=3)
+                st.sampled_from("abc"),
+                st.booleans() | st.integers(-(2**31), 2**31 - 1) | st.text(max_size=3),
             ),
         ),
         "s": st.builds(

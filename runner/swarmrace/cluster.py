@@ -120,7 +120,7 @@ class Spread(Model):
 
     topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
     """Label of the nodes over which to spread."""
-    max_skew: Annotated[int, Field(ge=1), NoText] = 1
+    max_skew: Annotated[int, Field(ge=1, le=2**31 - 1), NoText] = 1
     """Most that two of them may differ by."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
     """Whether a peer that would break it starts all the same."""

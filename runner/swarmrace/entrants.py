@@ -69,8 +69,9 @@ class BitTorrentOptions(EntrantOptions):
     """uTP (BEP 29) on or off; the profile's choice when absent (stock on, tuned off)."""
     encryption: Flag | None = None
     """Protocol encryption; the profile's choice when absent (stock enabled, tuned off)."""
-    settings: dict[str, bool | int | str] = {}
-    """libtorrent settings_pack entries, applied last; each lands in the result."""
+    settings: dict[str, bool | Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | str] = {}
+    """libtorrent settings_pack entries, applied last; each lands in the result. Its integers
+    have 32 bits."""
 
 
 class CodexOptions(EntrantOptions):
@@ -117,19 +118,20 @@ class SyntheticOptions(EntrantOptions):
     kind: Literal["synthetic"] = "synthetic"
     curve: list[
         tuple[
-            Annotated[float, Field(ge=0), NoText],
+            Annotated[float, Field(ge=0, le=604_800), NoText],
             Annotated[float, Field(ge=0, le=1), NoText],
         ]
     ] = [(0.0, 0.0), (1.0, 1.0)]
     """(seconds since the start, fraction of the file held), rising; straight lines between."""
     record_size: Annotated[Size, Field(gt=0)] = 16_384
-    publish_seconds: Annotated[float, Field(ge=0), NoText] = 0.1
-    discovery_seconds: Annotated[float, Field(ge=0), NoText] = 0.01
+    publish_seconds: Annotated[float, Field(ge=0, le=604_800), NoText] = 0.1
+    discovery_seconds: Annotated[float, Field(ge=0, le=604_800), NoText] = 0.01
     peer_factor: Annotated[
-        dict[PeerIndex, Annotated[float, Field(gt=0), NoText]], Field(json_schema_extra=_BY_PEER)
+        dict[PeerIndex, Annotated[float, Field(gt=0, le=1_000_000), NoText]],
+        Field(json_schema_extra=_BY_PEER),
     ] = {}
     """A leecher's times are multiplied by its factor."""
-    run_factor: list[Annotated[float, Field(gt=0), NoText]] = []
+    run_factor: list[Annotated[float, Field(gt=0, le=1_000_000), NoText]] = []
     """Times of repetition k are multiplied by entry k (modulo the length)."""
     faults: Annotated[
         dict[PeerIndex, Literal["stall", "wrongBytes", "refused", "publishHangs", "crash"]],

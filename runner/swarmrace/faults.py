@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from swarmrace.model import in_yaml
 
-_SCALARS = ("bool", "int", "str")
+_SCALARS = ("bool", "constrained-int", "str")
 _MAP, _LIST, _NUMBER = "a map of keys", "a list", "a number"
 _WHOLE, _TEXT, _TRUTH = "a whole number", "a text", "true or false"
 _WORDS = {
@@ -84,7 +84,7 @@ def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
         text = str(context.get("error", fault["msg"]))
         return f"{key}: {text}"
     if scalar:
-        return f"{key}: found {found}, expected true, false, a whole number or a text"
+        return f"{key}: found {found}, expected true, false, a whole number of 32 bits or a text"
     message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
     message = message.format(**context) if kind in _WORDS else message
     if message == _MAP and (required := _required_at(model, loc)):

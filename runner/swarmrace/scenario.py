@@ -101,6 +101,9 @@ class Network(Link):
 
 PRESETS = {"issue895": 1.2, "furps": 2.0}
 """Presets of an acceptance's `within` that are a bound; docs/methodology.md has their sources."""
+MOST_TIMES = 1_000_000
+"""The largest `within` and `margin`: every number has a bound, so that the model and its schemas
+take the same numbers."""
 MARGIN = 1.25
 """Of `equivalent`, where the scenario gives none: times between 80 and 125 %."""
 
@@ -118,7 +121,7 @@ def _within(value: Any) -> Any:
     return value
 
 
-Within = Annotated[Annotated[float, Field(gt=0)] | Preset, BeforeValidator(_within)]
+Within = Annotated[Annotated[float, Field(gt=0, le=MOST_TIMES)] | Preset, BeforeValidator(_within)]
 
 
 class Acceptance(Model):
@@ -133,7 +136,7 @@ class Acceptance(Model):
     of: str
     completion: Annotated[float, Field(ge=0, le=1), NoText] = 0.9
     """Share of the entrant's runs in which every leecher must complete."""
-    margin: Annotated[float, Field(gt=1), NoText] | None = None
+    margin: Annotated[float, Field(gt=1, le=MOST_TIMES), NoText] | None = None
     """Of `within: equivalent` only; 1.25 where it is absent."""
 
     @property
@@ -154,7 +157,7 @@ class Matrix(Model):
     combinations where they are not are left out."""
 
     swarm_size: list[Annotated[int, Field(ge=2, le=1000), NoText]] = []
-    seeders: list[Annotated[int, Field(ge=1), NoText]] = []
+    seeders: list[Annotated[int, Field(ge=1, le=999), NoText]] = []
     file_size: list[Annotated[Size, Field(ge=1)]] = []
     network: list[Network] = []
 
@@ -164,7 +167,7 @@ class Race(Model):
 
     swarm_size: Annotated[int, Field(ge=2, le=1000), NoText] = 4
     """Peers of each entrant, seeders included."""
-    seeders: Annotated[int, Field(ge=1), NoText] = 1
+    seeders: Annotated[int, Field(ge=1, le=999), NoText] = 1
     """Peers of each entrant that hold the file at the start; fewer than the swarm's size."""
     file_size: Annotated[Size, Field(ge=1)] = 100_000_000
     """Of the payload: bytes, or 100MB (10^8), 100MiB (104,857,600)."""
@@ -172,7 +175,7 @@ class Race(Model):
     """Blocks; each holds every entrant once."""
     seed: Annotated[int, Field(ge=0, le=MOST_EXACT), NoText] = 1
     """Master seed of order, seeders and payloads; at most what JSON, and so Helm, holds exactly."""
-    attempt: Annotated[int, Field(ge=1), NoText] = 1
+    attempt: Annotated[int, Field(ge=1, le=MOST_EXACT), NoText] = 1
     """Raise it to race the same scenario again under another race id."""
     order: Literal["interleaved", "sequential"] = "interleaved"
     """`interleaved`: every repetition holds each entrant once, each in each position equally often;

@@ -98,7 +98,10 @@ def test_every_request_gets_its_status(server, request_bytes, status):
         assert b"\r\nAllow: GET, HEAD\r\n" in answer
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(garbage=st.binary(min_size=1, max_size=300))
 def test_no_garbage_ends_it(server, garbage):
     found, _ = ask(server, garbage + b"\r\n\r\n")
