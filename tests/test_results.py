@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from made_results import build, curve, scenario_of
 from swarmrace import results
 from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.records import FORMAT, MARK_PERCENTS
 from swarmrace.scenario import StoredOptions
 from swarmrace.schedule import schedule
 from swarmrace.verdict import compute, render
-from verdict.folder import build, curve, scenario_of
 
 SCENARIO = scenario_of(
     {"a": {"kind": "synthetic"}, "b": {"kind": "synthetic"}}, repetitions=2, seed=5

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from swarmrace import __version__, output, pod_commands
+from swarmrace import __version__, output, pod_commands, report_commands
 from swarmrace.errors import Exit, OutputError, SwarmraceError
 from swarmrace.parameters import NewFolder, RaceId
 from swarmrace.pod_commands import SCENARIO_FILE
@@ -325,6 +325,7 @@ def _console() -> Any:
 
 
 for _command in (
+    report_commands.export,
     pod_commands.peer,
     pod_commands.tracker,
     pod_commands.verdict,

@@ -66,6 +66,22 @@ class Mark(Model):
     """What is unknown of it (`arrivals.Curve.mark`); a difference below it is none."""
 
 
+class Percents(Model):
+    """One curve at every whole percent, so that a report needs no npz. Empty in a folder from
+    before it was stored; it then follows from the npz."""
+
+    seconds: list[float] = []
+    """Time to 0 (the first byte), 1, 2 … %, since the leecher's own start stamp, as far as the
+    transfer came: 101 numbers of a whole one."""
+    resolution_seconds: list[float] = []
+    """What is unknown of each."""
+    stall_began_seconds: float | None = None
+    """When the longest stall began; null where there was none."""
+    stall_seconds: float = 0.0
+    stall_resolution_seconds: float = 0.0
+    """How much longer the longest stall may have been."""
+
+
 class Publish(Model):
     """One seeder's publish."""
 
@@ -112,6 +128,8 @@ class Transfer(Model):
     """The same of what was written."""
     delivery_variation: float | None = None
     """The same of the deliverable prefix."""
+    percents: dict[str, Percents] = {}
+    """By kind of curve (`arrival`, `written`, `delivery`): each curve that is observed."""
     stall_judged_by: StallSignal | None = None
     """What `stallSeconds` was judged by last; null where nothing was observed."""
     connections_at_start: int | None = None
@@ -156,6 +174,8 @@ class WireCurve(Model):
     """At `WIRE_PERCENTS` % of `bytes_until_done`; none of a seeder, or of a transfer not done."""
     bytes_until_done: int | None = None
     """Received between the leecher's start stamp and done."""
+    percents: Percents | None = None
+    """The same at every whole percent of `bytes_until_done`; null where there is none."""
     received_bytes: int
     """Received until the run's end."""
     samples: int

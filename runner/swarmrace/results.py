@@ -179,8 +179,13 @@ def curve_files(peer: PeerResult) -> dict[CurveKind, str]:
     return {kind: name for kind, name in names.items() if name is not None}
 
 
-def load(folder: Path | str) -> Results:
+def load(folder: Path | str, *, curves: bool = True) -> Results:
     """Read a results folder.
+
+    Args:
+        folder: the folder.
+        curves: whether each npz is opened to see that it is whole and of its transfer. A report
+            and an export read records only, and thousands of them.
 
     Raises:
         ResultsError: not a results folder, a newer format, or race.json can't be read (without it
@@ -205,7 +210,7 @@ def load(folder: Path | str) -> Results:
     faults: list[str] = []
     size = scenario.race.swarm_size
     planned = schedule(scenario, info.draw)
-    runs = tuple(_run_record(folder, run, info, size, faults) for run in planned)
+    runs = tuple(_run_record(folder, run, info, size, faults, curves) for run in planned)
     known = {record.run.id for record in runs}
     for path in _entries(folder / "runs"):
         if path.name not in known:
@@ -272,7 +277,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _run_record(
-    folder: Path, run: Run, info: RaceInfo, swarm_size: int, faults: list[str]
+    folder: Path, run: Run, info: RaceInfo, swarm_size: int, faults: list[str], curves: bool
 ) -> RunRecord:
     home = folder / "runs" / run.id
     result = None
@@ -290,7 +295,8 @@ def _run_record(
             faults.append(f"{path.relative_to(folder)}: {fault}; left out")
             continue
         peers[peer.peer] = peer
-        _check_curves(folder, path, peer, faults)
+        if curves:
+            _check_curves(folder, path, peer, faults)
     return RunRecord(run, result, dict(sorted(peers.items())))
 
 

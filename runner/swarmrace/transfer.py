@@ -15,7 +15,8 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
 from swarmrace.host.priority import prompt
 from swarmrace.recording.arrival import arrival_curve
-from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Transfer
+from swarmrace.recording.percents import percents_of
+from swarmrace.records import CURVES, MARK_PERCENTS, Failure, Mark, Percents, Transfer
 from swarmrace.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
 from swarmrace.transfer_watch import AFTER_DONE_SECONDS, Watch
@@ -137,6 +138,8 @@ def summarize(
     span_ns = end_ns - stamp_ns
     curves: dict[str, Curve] = {}
     figures: dict[str, Any] = {}
+    percents: dict[str, Percents] = {}
+    polled = observes.poll_seconds
     for kind, log in (("arrival", record.arrivals), ("written", record.written)):
         if log is None:
             continue
@@ -146,6 +149,7 @@ def summarize(
             curve = log.curve(stamp_ns, record.size_bytes)
         curves[CURVES[kind]] = curve
         figures[kind] = _marks(curve, observes)
+        percents[kind] = percents_of(curve, polled, span_ns)
         figures[f"{kind}_variation"] = curve.variation()
         stall = curve.longest_stall(span_ns)
         if kind == "arrival":
@@ -164,6 +168,7 @@ def summarize(
             curves["deliveries"] = ready = record.deliverable.curve(stamp_ns, record.size_bytes)
         prefix = ready.prefix()
         figures["delivery"] = _marks(prefix, observes)
+        percents["delivery"] = percents_of(prefix, polled, span_ns)
         figures["delivery_variation"] = prefix.variation()
         figures["longest_delivery_stall_seconds"] = prefix.longest_stall(span_ns).length_ns / 1e9
     main = next((curves[name] for name in CURVES.values() if name in curves), None)
@@ -181,6 +186,7 @@ def summarize(
         done_resolution_seconds=None if record.done_ns is None else _of_done(figures, observes),
         records_complete=bool(complete),
         unit=observes.unit,
+        percents=percents,
         connections_at_start=record.connections_at_start,
         retries=record.retries,
         stall_judged_by=record.stall_judged_by,

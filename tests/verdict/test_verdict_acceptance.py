@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import HTTP, INF, build, flat, scenario_of
 
+from made_results import HTTP, INF, build, flat, scenario_of
 from swarmrace import results
 from swarmrace.errors import Exit
 from swarmrace.verdict import compute

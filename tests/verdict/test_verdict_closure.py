@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import HTTP, build, scenario_of, updated
 
+from made_results import HTTP, build, scenario_of, updated
 from swarmrace import results
 from swarmrace.records import Wire
 from swarmrace.verdict import compute

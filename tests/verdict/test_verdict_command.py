@@ -4,9 +4,9 @@ import io
 import json
 
 import pytest
-from folder import build, scenario_of
 from rich.console import Console
 
+from made_results import build, scenario_of
 from swarmrace import results
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.verdict import Verdict, command, compute, render, short

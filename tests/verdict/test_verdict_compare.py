@@ -3,10 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from folder import BT, CODEX, HTTP, INF, flat, verdict_between
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_results import BT, CODEX, HTTP, INF, flat, verdict_between
 from swarmrace.errors import Reason
 from swarmrace.records import Failure
 from swarmrace.verdict.ratios import ratio

@@ -3,8 +3,8 @@ from __future__ import annotations
 from importlib import import_module
 
 import pytest
-from folder import HTTP, INF, TIMES, build, figure, scenario_of, updated, verdict_of
 
+from made_results import HTTP, INF, TIMES, build, figure, scenario_of, updated, verdict_of
 from swarmrace import results
 from swarmrace.errors import Reason, UnavailableError
 from swarmrace.records import Failure, Wire

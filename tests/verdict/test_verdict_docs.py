@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from folder import build, curve, scenario_of
 from pydantic.alias_generators import to_camel
 
+from made_results import build, curve, scenario_of
 from swarmrace import records, results
 from swarmrace.definitions import DEFINITIONS, RECORDING_CPU, STAGES
 from swarmrace.entrants import BitTorrentOptions, CodexOptions, HttpOptions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from folder import HTTP, INF, build, scenario_of, verdict_of
 
+from made_results import HTTP, INF, build, scenario_of, verdict_of
 from swarmrace import results
 from swarmrace.errors import Exit, Reason
 from swarmrace.records import Failure

@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from folder import HTTP, TIMES, build, figure, scenario_of, updated, verdict_of
 
+from made_results import HTTP, TIMES, build, figure, scenario_of, updated, verdict_of
 from swarmrace import results
 from swarmrace.errors import Reason
 from swarmrace.records import Failure, Usage, Waiting

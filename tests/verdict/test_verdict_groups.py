@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from folder import HTTP, flat, updated, verdict_of
 
+from made_results import HTTP, flat, updated, verdict_of
 from swarmrace.verdict.groups import FACTOR, LIMITS, separation, two_groups
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "two_groups.py"

@@ -6,9 +6,9 @@ import io
 from collections import Counter
 
 import pytest
-from folder import BT, CODEX, HTTP, INF, verdict_between
 from rich.console import Console
 
+from made_results import BT, CODEX, HTTP, INF, verdict_between
 from swarmrace.verdict import render
 from swarmrace.verdict.entries import ratio_entry
 from swarmrace.verdict.wording import interval, value

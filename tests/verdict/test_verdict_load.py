@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import updated, verdict_of
 
+from made_results import updated, verdict_of
 from swarmrace.records import Load, Usage
 from swarmrace.verdict import load, render
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import re
 
-import folder as folders
 import pytest
-from folder import HTTP, build, flat, scenario_of, verdict_between
 
+import made_results as folders
+from made_results import HTTP, build, flat, scenario_of, verdict_between
 from swarmrace import results
 from swarmrace.schedule import schedule
 from swarmrace.verdict import compute, render

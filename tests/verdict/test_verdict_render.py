@@ -5,8 +5,8 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from folder import build, scenario_of
 
+from made_results import build, scenario_of
 from swarmrace import results
 from swarmrace.definitions import DEFINITIONS, RECORDING_CPU
 from swarmrace.errors import Reason

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import INF, STALL, build, scenario_of, updated
 
+from made_results import INF, STALL, build, scenario_of, updated
 from swarmrace import results
 from swarmrace.errors import Reason
 from swarmrace.records import Failure

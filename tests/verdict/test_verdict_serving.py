@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import TIMES, figure, updated, verdict_of
 
+from made_results import TIMES, figure, updated, verdict_of
 from swarmrace.records import Connected, Wire
 
 

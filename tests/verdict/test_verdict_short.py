@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folder import BT, CODEX, HTTP, INF, build, flat, scenario_of, verdict_between
 
+from made_results import BT, CODEX, HTTP, INF, build, flat, scenario_of, verdict_between
 from swarmrace import results
 from swarmrace.errors import Reason
 from swarmrace.records import Failure

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folder import BT, CODEX, HTTP, build, flat, scenario_of, verdict_between
 
+from made_results import BT, CODEX, HTTP, build, flat, scenario_of, verdict_between
 from swarmrace import results
 from swarmrace.entrants import EntrantOptions
 from swarmrace.scenario import load

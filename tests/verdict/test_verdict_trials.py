@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from folder import BT, CODEX, HTTP, build, flat, scenario_of
-
+from made_results import BT, CODEX, HTTP, build, flat, scenario_of
 from swarmrace import results
 from swarmrace.errors import Exit, Reason
 from swarmrace.records import Failure, Trial

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from folder import BT, CODEX, INF, STALL, verdict_between, verdict_of
-
+from made_results import BT, CODEX, INF, STALL, verdict_between, verdict_of
 from swarmrace.records import Mark, PeerResult, Wire, WireCurve
 from swarmrace.verdict import render
 

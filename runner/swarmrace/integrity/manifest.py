@@ -127,11 +127,19 @@ def _files(below: Path, folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def faults(folder: Path, manifest: Manifest) -> list[str]:
-    """Return what differs from the manifest, one line for each file: changed, removed, added."""
-    found = dict(_files(folder, folder))
+def faults(folder: Path, manifest: Manifest, suffix: str = "") -> list[str]:
+    """Return what differs from the manifest, one line for each file: changed, removed, added.
+
+    Args:
+        folder: the results folder.
+        manifest: what was listed.
+        suffix: only of files whose names end so.
+    """
+    found = {name: path for name, path in _files(folder, folder) if name.endswith(suffix)}
     lines = []
     for name, listed in manifest.files.items():
+        if not name.endswith(suffix):
+            continue
         path = found.get(name)
         if path is None:
             if name not in DERIVED:

@@ -14,7 +14,7 @@ import numpy as np
 
 from swarmrace.arrivals import Curve, Int64s
 from swarmrace.errors import ResultsError
-from swarmrace.integrity import wire_records
+from swarmrace.integrity import percent_records, wire_records
 from swarmrace.integrity.by_cpu import each
 from swarmrace.records import (
     CURVES,
@@ -153,6 +153,7 @@ def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[
                 yield f"transfer.{kind}: found marks and no curve that they are of"
             continue
         yield from _marks(f"transfer.{kind}", getattr(transfer, kind), curve)
+        yield from percent_records.faults(kind, transfer, curve)
         yield from _derived(kind, transfer, curve)
     yield from _order(curves)
     for key, found, wanted in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +56,7 @@ def verify(folder: Path) -> Report:
         ResultsError: it can't be read at all.
     """
     loaded = results.load(folder)
-    try:
-        listed = manifest.read(folder)
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{folder / manifest.FILE}: expected the list of the folder's files, found: "
-            f"{' '.join(str(error).split())[:200]}; fetch the folder again"
-        ) from error
+    listed = _listed(folder)
     changed: list[str] = []
     if listed is not None:
         if listed.race_id != loaded.info.race_id:
@@ -90,7 +85,32 @@ def require(folder: Path) -> None:
     Raises:
         ResultsError: it names what was edited; or the folder can't be read at all.
     """
-    changed = verify(folder).changed
+    _refuse(folder, verify(folder).changed)
+
+
+def require_records(folder: Path) -> None:
+    """Refuse a folder whose records were edited, by their hashes alone: no npz is opened, which
+    only `require` does. A folder without hashes passes.
+
+    Raises:
+        ResultsError: it names what was edited.
+    """
+    listed = _listed(folder)
+    if listed is not None:
+        _refuse(folder, manifest.faults(folder, listed, ".json"))
+
+
+def _listed(folder: Path) -> manifest.Manifest | None:
+    try:
+        return manifest.read(folder)
+    except (OSError, ValueError) as error:
+        raise ResultsError(
+            f"{folder / manifest.FILE}: expected the list of the folder's files, found: "
+            f"{' '.join(str(error).split())[:200]}; fetch the folder again"
+        ) from error
+
+
+def _refuse(folder: Path, changed: Sequence[str]) -> None:
     if not changed:
         return
     named = "; ".join(changed[:_MOST_NAMED])

@@ -40,6 +40,8 @@ def faults(found: WireCurve, curve: Curve, done_seconds: float | None) -> Iterat
     if until not in possible:
         given = " or ".join(map(str, possible)) if possible else "none of a transfer never done"
         yield f"wireCurve.bytesUntilDone: found {until}, its curve gives {given}"
+    if found.percents is not None:
+        yield from _percents(found, until, curve)
     for mark in found.marks:
         count = max(1, -(-until * round(mark.percent) // 100))
         wanted = curve.time_to_bytes(count)
@@ -52,6 +54,22 @@ def faults(found: WireCurve, curve: Curve, done_seconds: float | None) -> Iterat
             yield (
                 f"wireCurve at {mark.percent:g} %: found a resolution of {mark.resolution_seconds}"
             )
+
+
+def _percents(found: WireCurve, until: int, curve: Curve) -> Iterator[str]:
+    assert found.percents is not None
+    seconds = found.percents.seconds
+    if len(seconds) != 101 or len(found.percents.resolution_seconds) != 101:
+        yield f"wireCurve.percents: found {len(seconds)} of 101 percents"
+        return
+    for percent, value in enumerate(seconds):
+        wanted = curve.time_to_bytes(max(1, -(-until * percent // 100)))
+        if wanted is not None and abs(value * 1e9 - wanted) > _ROUNDING_NS:
+            yield (
+                f"wireCurve.percents at {percent} %: found {value:.6g}, its curve gives "
+                f"{wanted / 1e9:.6g}"
+            )
+            return
 
 
 def _until(curve: Curve, done_seconds: float | None) -> list[int]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from swarmrace.arrivals import Curve, Int64s
 from swarmrace.network.wire_samples import OwnSampler, Ring
+from swarmrace.recording.percents import wire_percents
 from swarmrace.records import WIRE_PERCENTS, Mark, WireCurve
 
 _READ_SECONDS = 5.0
@@ -166,14 +167,16 @@ def wire_curve(
     curve = Curve(
         before, received[grew] - before, t_ns[grew], int(received[-1]), offsets_known=False
     )
-    until_done, marks = None, []
+    until_done, marks, percents = None, [], None
     if done_ns is not None:
         at = min(int(np.searchsorted(t_ns, done_ns - zero_ns)), len(t_ns) - 1)
         until_done = int(received[at])
         marks = [_mark(t_ns, received, until_done, percent) for percent in WIRE_PERCENTS]
+        percents = wire_percents(t_ns, received, until_done)
     figures = WireCurve(
         marks=marks,
         bytes_until_done=until_done,
+        percents=percents,
         received_bytes=int(received[-1]),
         samples=len(t_ns),
         longest_gap_seconds=int(np.diff(t_ns).max()) / 1e9,

@@ -1,0 +1,1 @@
+"""Results as tables for pandas, R, DuckDB and Excel, and for tools that track benchmarks."""

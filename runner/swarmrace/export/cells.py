@@ -1,0 +1,49 @@
+"""What a cell of a matrix is called, by its scenario alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from swarmrace.scenario import Network, Scenario
+from swarmrace.units import canonical_size
+
+
+def cell_name(scenario: Scenario) -> str:
+    """Return the name of a scenario's cell: `8x2-100MB`, and its network where one is set:
+    `8x2-100MB-up20Mbit-down20Mbit-delay10ms`."""
+    race = scenario.race
+    name = f"{race.swarm_size}x{race.seeders}-{canonical_size(race.file_size)}"
+    return "-".join([name, *_network(race.network)])
+
+
+def cell_key(scenario: Scenario) -> str:
+    """Return what tells a cell from every other one: a hash of all that is raced but the attempt.
+
+    Two attempts at one cell have the same key, and another race id.
+    """
+    data = scenario.canonical()
+    data["race"].pop("attempt", None)
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _network(network: Network) -> list[str]:
+    parts = []
+    for whose, link in (("", network), ("seeders", network.seeders)):
+        for word, field in (("up", "upload"), ("down", "download")):
+            if rate := getattr(link, field, None):
+                parts.append(f"{whose}{word}{_bits(rate)}")
+    if network.delay_milliseconds:
+        parts.append(f"delay{network.delay_milliseconds:g}ms")
+    if network.loss_percent:
+        parts.append(f"loss{network.loss_percent:g}")
+    return parts
+
+
+def _bits(bytes_per_second: int) -> str:
+    bits = bytes_per_second * 8
+    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if bits % scale == 0:
+            return f"{bits // scale}{unit}bit"
+    return f"{bits}bit"

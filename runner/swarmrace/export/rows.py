@@ -1,0 +1,126 @@
+"""From one results folder to the rows of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from swarmrace.errors import ResultsError
+from swarmrace.export.columns import MarksRow, RunRow, Table, TransferRow
+from swarmrace.export.folders import Race, read
+from swarmrace.export.tables import MARKS, RUNS, TRANSFERS
+from swarmrace.recording.percents import percents_of
+from swarmrace.records import CURVES, WIRE, PeerResult, Percents
+from swarmrace.results import Results
+from swarmrace.verdict.runs import view
+
+Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+"""By table, in the order of its columns."""
+
+
+def rows_of_folder(folder: Path) -> Rows:
+    """Return the rows of a results folder.
+
+    Raises:
+        ResultsError: it can't be read, or was edited.
+    """
+    return rows(read(folder))
+
+
+def rows(race: Race) -> Rows:
+    """Return the rows of a race."""
+    runs = list(_runs(race))
+    transfers = [each for run in runs for each in _transfers(run)]
+    marks = [each for transfer in transfers for each in _marks(race, transfer)]
+    return {
+        TRANSFERS.name: _filled(TRANSFERS, transfers),
+        RUNS.name: _filled(RUNS, runs),
+        MARKS.name: _filled(MARKS, marks),
+    }
+
+
+def _filled(table: Table, contexts: Sequence[Any]) -> list[Row]:
+    return [tuple(column.get(each) for column in table.columns) for each in contexts]
+
+
+def _runs(race: Race) -> Iterator[RunRow]:
+    records = {record.run.id: record for record in race.results.runs}
+    for verdict in race.verdict.runs:
+        yield RunRow(race, verdict, view(records[verdict.run_id], race.results.scenario.race))
+
+
+def _transfers(run: RunRow) -> Iterator[TransferRow]:
+    record = run.record
+    if record.result is None and not record.peers:
+        return  # never began
+    for peer in range(run.race.results.scenario.race.swarm_size):
+        if peer not in record.run.seeders:
+            yield TransferRow(run, peer, record.peers.get(peer))
+
+
+def _marks(race: Race, row: TransferRow) -> Iterator[MarksRow]:
+    if row.result is None:
+        return
+    poll = race.verdict.entrants[row.run.verdict.entrant].poll_seconds
+    for curve, found in percents(race.results, row.result, poll).items():
+        yield MarksRow(row, curve, found)
+
+
+def percents(results: Results, peer: PeerResult, poll_seconds: float) -> dict[str, Percents]:
+    """Return a leecher's curves at every whole percent, by kind.
+
+    They are stored with its transfer; in folders from before that they are computed from the npz
+    where it is there.
+    """
+    found: dict[str, Percents] = {}
+    transfer = peer.transfer
+    for kind in CURVES if transfer else ():
+        if not getattr(transfer, kind):
+            continue  # not observed, or nothing came
+        stored = transfer.percents.get(kind)
+        computed = stored or _computed(results, peer, kind, poll_seconds)
+        if computed is not None and computed.seconds:
+            found[kind] = computed
+    wire = peer.wire_curve
+    if wire is not None and wire.bytes_until_done:
+        computed = wire.percents or _wire(results, peer, wire.bytes_until_done)
+        if computed is not None:
+            found[WIRE] = computed
+    return found
+
+
+def _computed(
+    results: Results, peer: PeerResult, kind: str, poll_seconds: float
+) -> Percents | None:
+    """Return a curve's percents by its npz; of delivery, where it is none of its own, by what was
+    received or written."""
+    transfer = peer.transfer
+    assert transfer is not None
+    names = [CURVES[kind]]
+    if kind == "delivery":
+        names += [CURVES["arrival"], CURVES["written"]]
+    for name in names:
+        if getattr(transfer, f"{name}_file") is None:
+            continue
+        try:
+            curve = results.curve(peer.run_id, peer.peer, name)
+        except ResultsError:
+            return None  # missing or torn: its marks are all there is
+        curve = curve.prefix() if kind == "delivery" and curve.offsets_known else curve
+        done = transfer.done_seconds
+        return percents_of(curve, poll_seconds, None if done is None else round(done * 1e9))
+    return None
+
+
+def _wire(results: Results, peer: PeerResult, total: int) -> Percents | None:
+    assert peer.wire_curve is not None
+    try:
+        curve = results.curve(peer.run_id, peer.peer, WIRE)
+    except ResultsError:
+        return None
+    wanted = [curve.time_to_bytes(max(1, -(-total * percent // 100))) for percent in range(101)]
+    seconds = [t_ns / 1e9 for t_ns in wanted if t_ns is not None]
+    gap = peer.wire_curve.longest_gap_seconds
+    return Percents(seconds=seconds, resolution_seconds=[gap] * len(seconds))

@@ -1,0 +1,69 @@
+"""The three tables: their columns and what each means. The code is the data dictionary.
+
+A value that isn't known, or doesn't apply, is empty (null). A time that doesn't exist because a
+transfer failed is empty too: `outcome` and `status` say so. Nothing here is a ratio or an interval:
+those are the verdict's.
+"""
+
+from __future__ import annotations
+
+from swarmrace.export.columns import Column, MarksRow, Table
+from swarmrace.export.run_columns import RUN, RUNS_COLUMNS
+from swarmrace.export.transfer_columns import TRANSFERS_COLUMNS, of_run, outcome
+
+_KEY = ("race_id", "cell", "entrant", "run_id", "repetition")
+"""Of a run's columns, those that `marks` repeats: the rest is joined by `race_id` and `run_id`."""
+
+_MARKS: tuple[Column, ...] = (
+    *of_run([c for c in RUN if c.name in _KEY], lambda row: row.transfer.run),
+    Column("peer", "integer", "1", "Index of the leecher", lambda r: r.transfer.peer),
+    Column("outcome", "text", "", "As in `transfers`", lambda r: outcome(r.transfer)),
+    Column(
+        "curve",
+        "text",
+        "",
+        "`arrival`, `written`, `delivery`: percent of the payload; `wire`: percent of what its "
+        "interface received until done",
+        lambda r: r.curve,
+    ),
+    Column(
+        "stall_seconds",
+        "number",
+        "second",
+        "Longest time without a new byte on this curve",
+        lambda r: r.percents.stall_seconds,
+    ),
+    Column(
+        "stall_began_seconds",
+        "number",
+        "second",
+        "When it began; empty where there was none",
+        lambda r: r.percents.stall_began_seconds,
+    ),
+    Column(
+        "resolution_seconds",
+        "number",
+        "second",
+        "What is unknown of its times: the largest of them",
+        lambda r: max(r.percents.resolution_seconds, default=None),
+    ),
+)
+
+
+def _percent(percent: int) -> Column:
+    def get(row: MarksRow) -> float | None:
+        seconds = row.percents.seconds
+        return seconds[percent] if percent < len(seconds) else None
+
+    what = "the first byte" if percent == 0 else f"{percent} %"
+    return Column(f"p{percent}", "number", "second", f"Time to {what}; empty: never reached", get)
+
+
+RUNS = Table("runs", "One row for each scheduled run.", RUNS_COLUMNS)
+TRANSFERS = Table("transfers", "One row for each leecher of each run.", TRANSFERS_COLUMNS)
+MARKS = Table(
+    "marks",
+    "One row for each curve of each transfer.",
+    (*_MARKS, *(_percent(percent) for percent in range(101))),
+)
+TABLES = (TRANSFERS, RUNS, MARKS)
