@@ -40,6 +40,7 @@ test: $(VENV)/.ready-dev helm
 
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo --cache-dir .import_linter_cache
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -22,9 +22,10 @@ from typing import Any
 
 import click
 
-from swarmrace import results
-from swarmrace.local.backend import LocalRace, run
-from swarmrace.scenario import Scenario, parse
+from swarmrace.backends.local.backend import LocalRace, run
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.verdict import compute
 
 AT_MOST = 5

@@ -41,8 +41,8 @@ import numpy as np
 
 from benchmarks.bittorrent_node import Task, answer
 from benchmarks.bittorrent_throughput import Node, addresses
-from swarmrace.arrivals import Curve
-from swarmrace.payload import Payload
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.payload import Payload
 from swarmrace.systems.bittorrent import torrent
 from swarmrace.units import parse_size
 

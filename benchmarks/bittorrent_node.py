@@ -17,13 +17,13 @@ from typing import Any
 import libtorrent as lt
 
 from swarmrace.clock import SystemClock
-from swarmrace.entrants import BitTorrentOptions
 from swarmrace.rendezvous.server import ServerConfig, listening
-from swarmrace.scenario import parse
-from swarmrace.schedule import Run
+from swarmrace.scenario.loading import parse
 from swarmrace.systems.abc import Context, Record
 from swarmrace.systems.bittorrent import profiles
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.system import BitTorrent
+from swarmrace.systems.run import Run
 
 
 @dataclass(frozen=True)

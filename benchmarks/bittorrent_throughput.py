@@ -44,9 +44,10 @@ import httpx
 from benchmarks.bittorrent_node import Task
 from benchmarks.relay import relayed
 from swarmrace.network.namespaces import Namespace, PeerNetwork
-from swarmrace.payload import Payload, file_sha256
+from swarmrace.recording.payload import Payload, file_sha256
 from swarmrace.rendezvous.server import ServerConfig, listening
-from swarmrace.scenario import Network, parse
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Network
 from swarmrace.systems.bittorrent.torrent import NAME
 from swarmrace.units import parse_size
 

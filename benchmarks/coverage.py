@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 import click
 import numpy as np
 
-from swarmrace.verdict import intervals
-from swarmrace.verdict.ranks import rank_sum_order, signed_rank_order
+from swarmrace.statistics import intervals
+from swarmrace.statistics.ranks import rank_sum_order, signed_rank_order
 
 AIM = 0.93
 RANKED_BLOCKS = (6, 10, 20, 50)

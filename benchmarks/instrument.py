@@ -4,8 +4,9 @@
 
 A process of its own serves a payload over TCP, piece by piece at the instants of a curve, and
 stamps each on the host's CLOCK_MONOTONIC right before it hands it to the kernel. The leecher reads
-it through the very code of a race (`transfer.race`, a system's fetch, `transfer.summarize`): once
-as the `http` baseline, once by the stream reader of `codex`. Reported minus sent is the error:
+it through the very code of a race (`peer.transfer.race`, a system's fetch,
+`peer.transfer.summarize`): once as the `http` baseline, once by the stream reader of `codex`.
+Reported minus sent is the error:
 
 * of every piece: when its last byte is on record, less its own stamp;
 * of the marks t50, t90 and t100: as they stand in a result, less the stamp of the piece that holds
@@ -34,16 +35,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from swarmrace import transfer
 from swarmrace.clock import SystemClock
-from swarmrace.entrants import HttpOptions
-from swarmrace.records import Transfer
-from swarmrace.scenario import Timeouts
-from swarmrace.schedule import Run
+from swarmrace.peer import transfer
+from swarmrace.recording.records import Transfer
+from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems import load
 from swarmrace.systems.abc import Context, Observes, Record, Reference
 from swarmrace.systems.codex.api import Api
 from swarmrace.systems.codex.stream import StreamFile
+from swarmrace.systems.http.options import HttpOptions
+from swarmrace.systems.run import Run
 from swarmrace.units import parse_size
 
 PIECE = 16_384

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from swarmrace.payload import Payload
+from swarmrace.recording.payload import Payload
 from swarmrace.units import parse_size
 
 AIM = 1.5

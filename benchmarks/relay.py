@@ -17,12 +17,12 @@ from typing import Any
 
 import click
 
+from swarmrace.backends.local import processes
+from swarmrace.backends.local.delaying import Delaying
 from swarmrace.errors import ConditionError
-from swarmrace.local import processes
-from swarmrace.local.delaying import Delaying
 from swarmrace.network import conditions
 from swarmrace.network.namespaces import PeerNetwork
-from swarmrace.scenario import Network, Race
+from swarmrace.scenario.scenario import Network, Race
 
 DELAYS = (1, 5, 10, 50, 100)
 MBIT_A_PEER = (50, 100, 150, 200, 250, 300, 400)

@@ -34,10 +34,11 @@ import psutil
 import uvicorn
 import uvloop
 
-from swarmrace.records import PeerInfo
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import PeerInfo
 from swarmrace.rendezvous.server import ServerConfig, listening
-from swarmrace.scenario import Scenario, parse
-from swarmrace.schedule import schedule
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
 
 AIM_SECONDS = 1.0
 RACE_ID = "benchmark0"

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks
-from swarmrace import machine
+from swarmrace.host import machine
 
 QUICK: dict[str, tuple[str, ...]] = {
     "a_a": ("--races", "1", "--size", "1MB"),

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import click
 
-from swarmrace.arrivals import ByteLog
 from swarmrace.clock import SystemClock
 from swarmrace.metrics import table
 from swarmrace.metrics.sampler import Sampler
-from swarmrace.peer import PeerConfig, PeerState
-from swarmrace.scenario import parse
-from swarmrace.schedule import schedule
+from swarmrace.peer.state import PeerConfig, PeerState
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.scenario.loading import parse
 from swarmrace.systems.abc import Record
 from swarmrace.units import parse_size
 

@@ -26,9 +26,9 @@ from typing import Any
 
 import click
 
-from swarmrace import results
-from swarmrace.local.backend import LocalRace, run
-from swarmrace.scenario import parse
+from swarmrace.backends.local.backend import LocalRace, run
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
 
 LEECHERS = 5
 AIM_MILLISECONDS = 5.0

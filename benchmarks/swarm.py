@@ -21,9 +21,9 @@ from typing import Any
 import click
 import psutil
 
-from swarmrace import results
-from swarmrace.local.backend import LocalRace, run
-from swarmrace.scenario import parse
+from swarmrace.backends.local.backend import LocalRace, run
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
 
 
 def scenario(peers: int, seeders: int, size: str, repetitions: int, kinds: tuple[str, ...]) -> Any:

@@ -23,15 +23,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from swarmrace.arrivals import ByteLog, Origin
 from swarmrace.clock import VirtualClock
-from swarmrace.integrity.manifest import FILE, Keeper
-from swarmrace.recording.wire_recorder import Samples, wire_curve
-from swarmrace.records import FORMAT, PeerResult, RaceInfo, RunResult
-from swarmrace.scenario import Scenario, parse
-from swarmrace.schedule import Run, schedule
+from swarmrace.network.wire_recorder import Samples, wire_curve
+from swarmrace.peer.transfer import summarize
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.arrivals import ByteLog, Origin
+from swarmrace.recording.records import FORMAT, PeerResult, RaceInfo, RunResult
+from swarmrace.results.manifest import FILE, Keeper
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.abc import Observes, Record
-from swarmrace.transfer import summarize
+from swarmrace.systems.run import Run
 
 PEERS = 11
 AIM_SECONDS_A_THOUSAND = 2.0

@@ -35,12 +35,12 @@ import click
 import psutil
 
 from benchmarks import capture, streams
-from swarmrace import results
-from swarmrace.arrivals import bytes_of_percent
-from swarmrace.local.backend import LocalRace, run
+from swarmrace.backends.local.backend import LocalRace, run
 from swarmrace.network import namespaces
-from swarmrace.records import PeerResult
-from swarmrace.scenario import parse
+from swarmrace.recording.arrivals import bytes_of_percent
+from swarmrace.recording.records import PeerResult
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
 from swarmrace.verdict import load, runs
 
 ENTRANT = "raced"

@@ -55,6 +55,6 @@ def run_cli() -> Callable[..., Any]:
     """Return a function that calls the command line in this process."""
     from click.testing import CliRunner
 
-    from swarmrace.cli import main
+    from swarmrace.cli.main import main
 
     return lambda *arguments, **options: CliRunner().invoke(main, list(arguments), **options)

@@ -8,11 +8,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from paths import ROOT
+
 TEXT = (ROOT / "docs/adding-a-system.md").read_text()
 
 
@@ -95,7 +95,7 @@ def test_its_scenario_is_planned_and_raced(installed, tmp_path):
 
 def test_its_options_are_checked_like_all_others(installed):
     code = (
-        "from swarmrace.scenario import parse\n"
+        "from swarmrace.scenario.loading import parse\n"
         "parse({'global': {'entrants': {'a': {'kind': 'tcp', 'readSiz': 1}}}})"
     )
     done = subprocess.run(

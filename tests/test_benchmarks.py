@@ -6,17 +6,15 @@ import importlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from swarmrace.arrivals import ByteLog
+from paths import ROOT
 from swarmrace.clock import VirtualClock
+from swarmrace.peer.transfer import summarize
+from swarmrace.recording.arrivals import ByteLog
 from swarmrace.systems.abc import Observes, Record
-from swarmrace.transfer import summarize
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 import racing_peers
-from swarmrace import results
-from swarmrace.scenario import parse
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
 from swarmrace.verdict.compute import compute
 
 YEAR_NS = 31_557_600_000_000_000

@@ -3,16 +3,18 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from swarmrace.entrants import BitTorrentOptions, SyntheticOptions
+from swarmrace.errors import Fault
 from swarmrace.faults import closest, faults_of, keys_at, nearest
 from swarmrace.model import in_yaml
-from swarmrace.scenario import Race, Scenario
+from swarmrace.scenario.scenario import Race, Scenario
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.synthetic.options import SyntheticOptions
 
 
 def lines(model, data, prefix=""):
     with pytest.raises(ValidationError) as caught:
         model.model_validate(data)
-    return faults_of(caught.value, model, prefix)
+    return list(map(str, faults_of(caught.value, model, prefix)))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,8 @@ def test_an_own_check_speaks_for_itself():
 
 
 def test_another_value_error_is_told_as_it_is():
-    assert faults_of(ValueError("odd"), Race) == ["scenario: odd"]
-    assert faults_of(ValueError("odd"), Race, "global.race") == ["global.race: odd"]
+    assert faults_of(ValueError("odd"), Race) == [Fault("scenario", "odd")]
+    assert faults_of(ValueError("odd"), Race, "global.race") == [Fault("global.race", "odd")]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import importlib.util
 import json
 import re
 import shutil
-from pathlib import Path
 from statistics import median
 
 import pytest
 
-from swarmrace import results
-from swarmrace.results import load
+from paths import ROOT
+from swarmrace.results import folder as results
+from swarmrace.results.folder import load
 
-TOP = Path(__file__).parents[1]
+TOP = ROOT
 PUBLISHED = TOP / "docs" / "results"
 PAGES = sorted(PUBLISHED.glob("*/README.md"))
 RAW = sorted(PUBLISHED.glob("*/raw/*"))

@@ -8,15 +8,14 @@ import os
 import shutil
 import struct
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from paths import ROOT
 from swarmrace.network import namespaces
-from swarmrace.records import Mark, PeerResult, Transfer, Wire
+from swarmrace.recording.records import Mark, PeerResult, Transfer, Wire
 
-ROOT = Path(__file__).parents[1]
 LACKING = ["tcpdump: not found"] * (shutil.which("tcpdump") is None)
 REFUSALS = [*namespaces.refusals(), *LACKING, *["captures: need root"] * (os.geteuid() != 0)]
 HANDSHAKE = b"\x13BitTorrent protocol" + bytes(48)

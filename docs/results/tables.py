@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from swarmrace import results
-from swarmrace.records import PeerResult
+from swarmrace.recording.records import PeerResult
+from swarmrace.results import folder as results
 from swarmrace.units import canonical_size, format_link_rate, format_size
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.entries import entry

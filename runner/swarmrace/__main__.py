@@ -1,5 +1,5 @@
 """`python -m swarmrace`."""
 
-from swarmrace.cli import main
+from swarmrace.cli.main import main
 
 main(prog_name="swarmrace")

@@ -23,12 +23,9 @@ end (141).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from swarmrace.scenario import Scenario
 
 
 class Exit(IntEnum):
@@ -81,6 +78,25 @@ class Reason(StrEnum):
     """A defect of swarmrace itself; the detail holds the exception."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a scenario, or of anything else that people write or a network delivers."""
+
+    key: str
+    """The key it belongs to, with dots: `global.race.seeders`; empty for the whole file."""
+    text: str
+    """What was found and what was expected."""
+    missing: bool = False
+    """Whether the fault is that the key is missing."""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}" if self.key else self.text
+
+    def below(self, prefix: str) -> Fault:
+        """Return the same fault of a part that is found at `prefix`."""
+        return replace(self, key=f"{prefix}.{self.key}" if self.key else prefix)
+
+
 class SwarmraceError(Exception):
     """Base of everything swarmrace raises on purpose."""
 
@@ -91,29 +107,22 @@ class ScenarioError(SwarmraceError):
     """The scenario is wrong.
 
     Args:
-        faults: every fault found, one line each.
+        faults: every fault found.
         source: the file.
-        sound: the scenario without its faulty keys, where there is one: what this machine lacks
-            for it can be told all the same.
-        unsound: these keys; nothing follows from what `sound` has in their place.
-        lacking: what this machine lacks for it besides, told below the faults.
+        lacking: what this machine lacks for the rest of the scenario, printed below the faults.
     """
 
     exit_code = Exit.SCENARIO
 
     def __init__(
         self,
-        faults: Sequence[str],
+        faults: Sequence[Fault],
         source: str = "scenario",
         *,
-        sound: Scenario | None = None,
-        unsound: Collection[str] = (),
         lacking: str = "",
     ) -> None:
         self.faults = tuple(faults)
         self.source = source
-        self.sound = sound
-        self.unsound = frozenset(unsound)
         count = len(self.faults)
         head = f"{source}: {count} fault{'' if count == 1 else 's'}"
         lines = [head, *(f"  {fault}" for fault in self.faults), lacking]

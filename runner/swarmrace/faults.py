@@ -1,4 +1,4 @@
-"""From pydantic's errors to lines for people: the key, what was found, what is allowed."""
+"""From pydantic's errors to faults for people: the key, what was found, what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from swarmrace.errors import Fault
 from swarmrace.model import in_yaml
 
 _SCALARS = ("bool", "constrained-int", "str")
@@ -54,8 +55,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close!r}?)" if close is not None else ""
 
 
-def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Return one line for each fault in a `ValidationError` of `model`.
+def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> list[Fault]:
+    """Return each fault in a `ValidationError` of `model`.
 
     Args:
         error: what validation raised.
@@ -63,33 +64,33 @@ def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> li
         prefix: put before every key, for a part validated on its own.
     """
     if not isinstance(error, ValidationError):
-        return [f"{prefix or 'scenario'}: {error}"]
-    lines: dict[str, None] = {}
+        return [Fault(prefix or "scenario", str(error))]
+    found: dict[Fault, None] = {}
     for fault in error.errors(include_url=False):
-        lines.setdefault(_line(fault, model, prefix))
-    return list(lines)
+        found.setdefault(_fault(fault, model, prefix))
+    return list(found)
 
 
-def _line(fault: Any, model: type[BaseModel], prefix: str) -> str:
+def _fault(fault: Any, model: type[BaseModel], prefix: str) -> Fault:
     loc = [str(part) for part in fault["loc"] if part != "[key]"]
     scalar = bool(loc) and loc[-1] in _SCALARS and _is_union(model, loc[:-1])
     loc = loc[:-1] if scalar else loc
     key = ".".join([*([prefix] if prefix else []), *loc]) or "scenario"
     found, kind, context = in_yaml(fault.get("input")), fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{_meant(loc, model)}"
+        return Fault(key, f"unknown key{_meant(loc, model)}")
     if kind == "missing":
-        return f"{key}: missing, expected a value"
+        return Fault(key, "missing, expected a value", missing=True)
     if kind == "value_error":
-        text = str(context.get("error", fault["msg"]))
-        return f"{key}: {text}"
+        return Fault(key, str(context.get("error", fault["msg"])))
     if scalar:
-        return f"{key}: found {found}, expected true, false, a whole number of 32 bits or a text"
+        expected = "true, false, a whole number of 32 bits or a text"
+        return Fault(key, f"found {found}, expected {expected}")
     message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
     message = message.format(**context) if kind in _WORDS else message
     if message == _MAP and (required := _required_at(model, loc)):
         message += f" with {', '.join(required)}"
-    return f"{key}: found {found}, expected {message[:1].lower()}{message[1:]}"
+    return Fault(key, f"found {found}, expected {message[:1].lower()}{message[1:]}")
 
 
 def _meant(loc: list[str], model: type[BaseModel]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from helm_charts import ROOT, Render, Rendered, call, need_tool
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_charts import ROOT, Render
 from test_umbrella import ALL, environment, peers, values
 
+from helm_charts import ROOT, Render
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.remote import SupervisedNode
 

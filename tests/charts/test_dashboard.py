@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from live_race import CHART, dashboard, rate_interval_seconds, rules, targets
 
+from live_race import CHART, dashboard, rate_interval_seconds, rules, targets
 from swarmrace.metrics.table import METRICS
 
 NAMES = {metric.name: metric for metric in METRICS}

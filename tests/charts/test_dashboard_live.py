@@ -7,9 +7,9 @@ import functools
 import json
 
 import pytest
-from live_race import SIZE, LiveRace, filled_in, live_race, rules, targets
 
 from databases import PROGRAMS, assert_holds, missing
+from live_race import SIZE, LiveRace, filled_in, live_race, rules, targets
 from swarmrace.metrics.push import Pusher
 from swarmrace.network import namespaces
 

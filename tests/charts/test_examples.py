@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from helm_charts import ROOT, Render, call
 
 EXAMPLES = ROOT / "examples"

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 import yaml
+
 from drawn_scenarios import scenarios
 from helm_charts import call
-
-from swarmrace import pods
-from swarmrace.entrants import CodexOptions
+from swarmrace.backends.kubernetes import pods
 from swarmrace.errors import ScenarioError
-from swarmrace.scenario import Scenario, parse
-from swarmrace.schema import chart_schema
+from swarmrace.scenario.entrants import with_entrants
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.scenario.schema import chart_schema
+from swarmrace.systems.codex.options import CodexOptions
 
 COUNT = 400
 AMOUNT_FAULT = re.compile(r"whole number of bytes|expected (less|greater) than( or equal to)? \d")
@@ -47,7 +49,7 @@ def by_model(shared: dict[str, Any]) -> tuple[Scenario | None, list[str]]:
     try:
         scenario = parse({"global": shared})
     except ScenarioError as error:
-        scenario, faults = None, list(error.faults)
+        scenario, faults = None, list(map(str, error.faults))
     if scenario is None:
         faults += _cluster_faults_besides(shared)
     else:
@@ -69,9 +71,7 @@ def _without_tracker(faults: list[str]) -> list[str]:
 
 
 def _typed(shared: dict[str, Any]) -> dict[str, Any]:
-    from swarmrace.scenario import _with_entrants
-
-    return _with_entrants({"global": shared}, [], set(), stored=False)
+    return with_entrants({"global": shared}, [], set(), stored=False)
 
 
 def _without_hint(fault: str) -> str:

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_charts import ROOT
 from jsonschema import Draft202012Validator, ValidationError
-from live_race import CHART, dashboard
 from test_dashboard import RULE_CHECKS, check_rules
 
-from swarmrace import pods
-from swarmrace.cluster import METRICS_PORT
+from helm_charts import ROOT
+from live_race import CHART, dashboard
+from swarmrace.backends.kubernetes import pods
 from swarmrace.errors import ScenarioError
-from swarmrace.scenario import parse
+from swarmrace.scenario.cluster import METRICS_PORT
+from swarmrace.scenario.loading import parse
 
 RACE = {
     "global": {

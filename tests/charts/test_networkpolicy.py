@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
-from helm_charts import Render, Rendered
 from test_umbrella import ALL, pod_specs, values
+
+from helm_charts import Render, Rendered
 
 MONITORED = {
     "enabled": True,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from helm_charts import Render
 from test_umbrella import ALL, environment, peers, values
 
-from swarmrace.cluster import ANNOTATED_BURST_BYTES
+from helm_charts import Render
+from swarmrace.scenario.cluster import ANNOTATED_BURST_BYTES
 
 
 def test_rates_by_tc_need_the_one_exception(render: Render) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from helm_charts import Render
 from test_umbrella import ALL, peers, pod_specs, values
+
+from helm_charts import Render
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 INDEX = "batch.kubernetes.io/job-completion-index"

@@ -10,13 +10,13 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from helm_charts import ROOT, Render
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from test_umbrella import ALL, CI, SCENARIOS, pod_specs, values
 
-from swarmrace import pods
-from swarmrace.scenario import load
+from helm_charts import ROOT, Render
+from swarmrace.backends.kubernetes import pods
+from swarmrace.scenario.loading import load
 
 VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
 """Kubernetes versions the charts say they take and for which there are schemas."""

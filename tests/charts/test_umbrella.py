@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_charts import ROOT, Render, Rendered, call
 
-from swarmrace import cell_files, pods
-from swarmrace.scenario import load, parse
+from helm_charts import ROOT, Render, Rendered, call
+from swarmrace.backends.kubernetes import cell_files, pods
+from swarmrace.scenario.loading import load, parse
 
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 CI = sorted((ROOT / "charts" / "swarmrace" / "ci").glob("*-values.yaml"))
@@ -262,7 +262,7 @@ def test_all_faults_come_at_once_in_the_models_words(render: Render) -> None:
     assert "scenario: 3 faults" in output
     with pytest.raises(Exception, match="3 faults") as caught:
         parse(copy.deepcopy(wrong))
-    for fault in caught.value.faults:
+    for fault in map(str, caught.value.faults):
         assert fault in output
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from helm_charts import ROOT, call, need_tool
 
 CHARTS = ["tracker", "bittorrent", "codex", "http", "monitoring", "swarmrace"]

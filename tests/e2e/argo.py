@@ -18,7 +18,7 @@ import pytest
 import yaml
 from cluster import ROOT, SWARMRACE, call, get, say, until
 
-from swarmrace import results
+from swarmrace.results import folder as results
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("image")]
 

@@ -16,7 +16,7 @@ from cluster import call, get, say
 from release import Release, installed, release_of
 
 from swarmrace.errors import Reason
-from swarmrace.results import Results, RunRecord
+from swarmrace.results.folder import Results, RunRecord
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("image")]
 

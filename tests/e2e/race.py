@@ -25,8 +25,8 @@ from cluster import ROOT, SWARMRACE, call, get, say, until
 from release import Release, image_values
 
 from databases import PROGRAMS, Database, assert_holds, started, wait_for
-from swarmrace.scenario import load
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.scenario.loading import load
 
 pytestmark = pytest.mark.timeout(1200)
 

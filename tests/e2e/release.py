@@ -14,7 +14,7 @@ import httpx
 import yaml
 from cluster import ROOT, SWARMRACE, call, say, until
 
-from swarmrace import results
+from swarmrace.results import folder as results
 
 CHART = ROOT / "charts/swarmrace"
 

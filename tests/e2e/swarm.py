@@ -8,7 +8,7 @@ import pytest
 from cluster import ROOT, say
 from release import installed
 
-from swarmrace.scenario import load
+from swarmrace.scenario.loading import load
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("image")]
 

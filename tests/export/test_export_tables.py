@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from made_results import BT, HTTP, INF, build, scenario_of
-from swarmrace import results
-from swarmrace.cli import main
+from swarmrace.cli.main import main
 from swarmrace.export import writers
 from swarmrace.export.cells import cell_key, cell_name
 from swarmrace.export.tables import MARKS, TABLES
-from swarmrace.scenario import parse
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import parse
 
 DATA = Path(__file__).parents[1] / "data"
 REAL = DATA.parents[1] / "docs" / "results" / "2026-11-real-codex" / "raw"

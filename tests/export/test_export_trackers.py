@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from made_results import BT, HTTP, INF, build, scenario_of
-from swarmrace.cli import main
+from swarmrace.cli.main import main
 
 TIMES = {"bt": [[1, 2, 3], [2, 4, INF]], "web": [[0.5, 0.5, 0.5], [INF, INF, INF]]}
 

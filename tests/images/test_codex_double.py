@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "images/codex-double"))
-
-from codex_double import cid as cids  # noqa: E402
-from codex_double.config import Habits, parse  # noqa: E402
-from codex_double.node import Node  # noqa: E402
-from codex_double.personality import PERSONALITIES  # noqa: E402
-from codex_double.testing import QUICK, config, swarm  # noqa: E402
+from codex_double import cid as cids
+from codex_double.config import Habits, parse
+from codex_double.node import Node
+from codex_double.personality import PERSONALITIES
+from codex_double.testing import QUICK, config, swarm
 
 __all__ = ["PERSONALITIES", "parse"]
 """Used by test_codex_double_habits.py."""

@@ -15,14 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from codex_double import entrypoint
+from codex_double.config import Exit, OptionError, parse, parse_duration, parse_size
+from codex_double.personality import PERSONALITIES
+from codex_double.testing import program
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "images/codex-double"))
-
-from codex_double import entrypoint  # noqa: E402
-from codex_double.config import Exit, OptionError, parse, parse_duration, parse_size  # noqa: E402
-from codex_double.personality import PERSONALITIES  # noqa: E402
-from codex_double.testing import program  # noqa: E402
+from paths import ROOT
 
 FAMILIES = pytest.mark.parametrize("personality", list(PERSONALITIES))
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from paths import DATA, ROOT
 from racing_peers import raced
-from swarmrace import results
 from swarmrace.errors import Exit, ResultsError
-from swarmrace.integrity import by_cpu, manifest, records
+from swarmrace.integrity import by_cpu, records
 from swarmrace.integrity.verify import require, verify
-from swarmrace.scenario import parse
+from swarmrace.results import folder as results
+from swarmrace.results import manifest
+from swarmrace.scenario.loading import parse
 
-DATA = Path(__file__).parents[1] / "data"
-REAL = DATA.parents[1] / "docs" / "results" / "2026-11-real-codex" / "raw"
+REAL = ROOT / "docs" / "results" / "2026-11-real-codex" / "raw"
 ENTRANT = {"kind": "synthetic", "curve": [[0, 0], [0.5, 0.4], [2, 1]]}
 
 
@@ -211,7 +212,7 @@ def test_a_real_folder_of_an_older_format_that_is_edited(tmp_path):
 @pytest.fixture(scope="module")
 def with_wire(tmp_path_factory) -> Path:
     """A folder of 20 transfers with wire curves, each with 30 records."""
-    sys.path.insert(0, str(DATA.parents[1]))
+    sys.path.insert(0, str(ROOT))
     try:
         bench = importlib.import_module("benchmarks.verify")
     finally:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from hand_made import BLOCK, SIZE, HandMade
 from prometheus_client.parser import text_string_to_metric_families
 
+from hand_made import BLOCK, SIZE, HandMade
 from swarmrace.errors import UnavailableError
 from swarmrace.metrics.exporter import MetricsServer
 from swarmrace.metrics.sampler import observed

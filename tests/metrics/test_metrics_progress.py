@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmrace.arrivals import ByteLog
 from swarmrace.metrics.progress import Held, Prefix
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.recording.records import MARK_PERCENTS
 
 SIZE, BLOCK = 100, 4
 

@@ -9,17 +9,17 @@ import gzip
 import httpx
 import numpy as np
 import pytest
-from hand_made import BLOCK, SIZE, WALL_NS, HandMade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from swarmrace.arrivals import Curve
+from hand_made import BLOCK, SIZE, WALL_NS, HandMade
 from swarmrace.metrics import push
 from swarmrace.metrics.push import Pusher, curve_points, import_url
 from swarmrace.metrics.reporter import Reporter
 from swarmrace.metrics.sampler import observed
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.records import MARK_PERCENTS
 
 
 def curve_of(times_ns: list[int], length: int = 10) -> Curve:

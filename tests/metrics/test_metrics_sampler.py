@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hand_made import BLOCK, SIZE, START_NS, WALL_NS, HandMade, values
 
+from hand_made import BLOCK, SIZE, START_NS, WALL_NS, HandMade, values
 from swarmrace.definitions import STAGES
 from swarmrace.errors import Reason
 from swarmrace.metrics import table
 from swarmrace.metrics.sampler import observed
 from swarmrace.metrics.table import METRICS
-from swarmrace.records import Failure, Publish
+from swarmrace.recording.records import Failure, Publish
 from swarmrace.systems.abc import Counters
 
 BLOCKS = SIZE // BLOCK

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from paths import ROOT
 from swarmrace.metrics import docs, table
 from swarmrace.metrics.table import METRICS, RUN_LABELS, Metric, Sample
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_document_is_written_from_the_table():

@@ -4,7 +4,6 @@ import asyncio
 import types
 
 import pytest
-from wires import SocketMover, overloaded, sink
 
 from swarmrace.errors import ConditionError
 from swarmrace.network import conditions, preflight
@@ -16,7 +15,8 @@ from swarmrace.network.conditions import (
     queue_bytes,
 )
 from swarmrace.network.namespaces import call_in_scratch, call_inside, run
-from swarmrace.scenario import Link, Network
+from swarmrace.scenario.scenario import Link, Network
+from wires import SocketMover, overloaded, sink
 
 FAST = Network(upload="400Mbit", download="400Mbit")
 RATE = 50_000_000

@@ -5,12 +5,12 @@ import subprocess
 import threading
 
 import pytest
-from wires import lossy, offload_off, sink, transfer
 
 from swarmrace.network import conditions, counters
 from swarmrace.network.counters import WireMeter
 from swarmrace.network.namespaces import call_inside
-from swarmrace.scenario import Network
+from swarmrace.scenario.scenario import Network
+from wires import lossy, offload_off, sink, transfer
 
 COUNT = 20_000_000
 THEORY = COUNT * 1514 / 1448

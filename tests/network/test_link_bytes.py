@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from wires import sink, transfer
 
 from swarmrace.network.link_bytes import LinkBytes
 from swarmrace.network.namespaces import call_inside
+from wires import sink, transfer
 
 COUNT = 3_000_000
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from wires import LinkWatch, links, sink, transfer
 
 from swarmrace.errors import ConditionError
 from swarmrace.network import namespaces
 from swarmrace.network.namespaces import PeerNetwork, call_inside, enter, in_thread
+from wires import LinkWatch, links, sink, transfer
 
 _OWNER = """
 import sys

@@ -4,14 +4,14 @@ import asyncio
 import logging
 
 import pytest
-from wires import SocketMover, sink
 
 from swarmrace.errors import ConditionError
 from swarmrace.network import preflight
 from swarmrace.network.conditions import burst_bytes
 from swarmrace.network.namespaces import call_inside, run
-from swarmrace.scenario import Link, Network
+from swarmrace.scenario.scenario import Link, Network
 from swarmrace.units import format_link_rate, parse_rate
+from wires import SocketMover, sink
 
 RATE = 25_000_000
 

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from relaying import relayed
-from wires import overloaded
 
+from relaying import relayed
+from swarmrace.backends.local.delaying import Delaying
 from swarmrace.errors import ConditionError
-from swarmrace.local.delaying import Delaying
 from swarmrace.network import conditions, counters, frames, relay
 from swarmrace.network.namespaces import call_in_scratch, call_inside, run
-from swarmrace.scenario import Network
+from swarmrace.scenario.scenario import Network
+from wires import overloaded
 
 pytestmark = pytest.mark.usefixtures("permitted")
 EXPERIMENTAL = 0x88B5

@@ -9,7 +9,7 @@ from swarmrace.clock import VirtualClock
 from swarmrace.recording import connections
 from swarmrace.recording.connections import ConnectionSeries
 from swarmrace.systems.abc import Counters
-from swarmrace.systems.synthetic import SyntheticSystem
+from swarmrace.systems.synthetic.system import SyntheticSystem
 
 
 def series(clock, counts, start_ns=5_000_000_000):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from made_arrivals import SIZE, curve_of, record_lists
 from racing_peers import raced
-from swarmrace.arrivals import Curve
 from swarmrace.integrity.verify import verify
+from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.percents import percents_of, wire_percents
-from swarmrace.scenario import parse
+from swarmrace.scenario.loading import parse
 
 SECOND = 1_000_000_000
 ENTRANT = {"kind": "synthetic", "curve": [[0, 0], [0.5, 0.4], [2, 1]]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from swarmrace.arrivals import Curve
 from swarmrace.errors import ResultsError
+from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.samples import SampledLog
 
 MS = 1_000_000

@@ -10,8 +10,8 @@ import libtorrent as lt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meeting import RACE_ID, House, house, info, scenario
 
+from meeting import RACE_ID, House, house, info, scenario
 from swarmrace.clock import VirtualClock
 from swarmrace.errors import RendezvousError, WrongRaceError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from meeting import failure, house, scenario
 
+from meeting import failure, house, scenario
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason, TransferError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from meeting import MARGIN_SECONDS, Meeting, info, scenario
 
+from meeting import MARGIN_SECONDS, Meeting, info, scenario
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
-from swarmrace.records import RaceInfo
+from swarmrace.recording.records import RaceInfo
 from swarmrace.rendezvous.roster import RefusedError
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
 

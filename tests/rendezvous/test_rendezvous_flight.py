@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, scenario
 
-from swarmrace import pods, trials
+from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, scenario
+from swarmrace.backends.kubernetes import pods
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
+from swarmrace.plan import trials
 from swarmrace.rendezvous.trial_book import TrialPolicy
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from meeting import RACE_ID, House, house, result, scenario
 
+from meeting import RACE_ID, House, house, result, scenario
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import RendezvousError
-from swarmrace.records import PeerResult, RaceInfo
+from swarmrace.recording.records import PeerResult, RaceInfo
 from swarmrace.rendezvous import intake
-from swarmrace.rendezvous.client import LostError
+from swarmrace.rendezvous.client.client import LostError
 from swarmrace.rendezvous.messages import result_name
 from swarmrace.rendezvous.roster import RefusedError
 

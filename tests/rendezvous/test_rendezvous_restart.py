@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from meeting import RACE_ID, info, result, scenario
 
-from swarmrace import results
+from meeting import RACE_ID, info, result, scenario
 from swarmrace.clock import SystemClock
 from swarmrace.errors import Reason
-from swarmrace.rendezvous.client import RendezvousClient
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.rendezvous.client.client import RendezvousClient
+from swarmrace.results import folder as results
 
 MADE = scenario(repetitions=3)
 RUNS = schedule(MADE)
@@ -37,7 +37,7 @@ class Tracker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        code = "from swarmrace.cli import main; main()"
+        code = "from swarmrace.cli.main import main; main()"
         arguments = ["tracker", "--scenario", str(self.file), "--race-id", RACE_ID]
         arguments += [
             "--no-trial",

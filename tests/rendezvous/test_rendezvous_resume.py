@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, info, scenario
 
+from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, info, scenario
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason, ResultsError
-from swarmrace.records import RaceInfo
+from swarmrace.recording.records import RaceInfo
 from swarmrace.rendezvous.roster import RefusedError
 
 

@@ -6,14 +6,14 @@ import asyncio
 import errno
 
 import pytest
-from meeting import UP_TO_RACED, Meeting, house, result, scenario
 
+from meeting import UP_TO_RACED, Meeting, house, result, scenario
 from small_disks import fill, needs_root, small_disk
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Exit, Reason
-from swarmrace.records import Failure, RaceInfo
+from swarmrace.recording.records import Failure, RaceInfo
 from swarmrace.rendezvous import trouble
-from swarmrace.rendezvous.calls import StoppedError
+from swarmrace.rendezvous.client.calls import StoppedError
 from swarmrace.rendezvous.trouble import RESERVE_FILE, Trouble
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from meeting import Meeting, failure, scenario
 
+from meeting import Meeting, failure, scenario
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, Trial
+from swarmrace.plan.trials import program_ids
+from swarmrace.recording.records import Failure, Trial
 from swarmrace.rendezvous.messages import Claim
 from swarmrace.rendezvous.trial_book import TrialPolicy
-from swarmrace.trials import program_ids
 
 HELD = TrialPolicy(held=True)
 

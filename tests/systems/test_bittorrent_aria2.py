@@ -11,10 +11,10 @@ from urllib.parse import quote_from_bytes
 import httpx
 import libtorrent as lt
 import pytest
-from bittorrent_swarms import check_record, peers
 
+from bittorrent_swarms import check_record, peers
 from loopback import new_address
-from swarmrace.payload import file_sha256
+from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.bittorrent import torrent
 
 pytestmark = pytest.mark.skipif(

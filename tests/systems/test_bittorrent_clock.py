@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from paths import ROOT
 from swarmrace.systems.bittorrent.stamps import place
 
-HERE = Path(__file__).parent
+SUPPORT = ROOT / "tests" / "support"
 MS = 1_000_000
 HOUR = 3600 * 10**9
 
@@ -48,7 +48,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 RACE = f"""
 import asyncio, os, sys, tempfile, time
 from pathlib import Path
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
+sys.path[:0] = [{str(SUPPORT)!r}]
 from bittorrent_swarms import check_record, peers
 
 def change_summer_time():

@@ -6,21 +6,21 @@ import resource
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from bittorrent_swarms import BLOCK, Peers, check_record, peers
 
+from bittorrent_swarms import BLOCK, Peers, check_record, peers
 from loopback import new_address
-from swarmrace import transfer
+from paths import ROOT
 from swarmrace.errors import Reason, TransferError
-from swarmrace.scenario import Timeouts
+from swarmrace.peer import transfer
+from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems.bittorrent.recorder import Recorder
 
-HERE = Path(__file__).parent
+SUPPORT = ROOT / "tests" / "support"
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]"""
+sys.path[:0] = [{str(SUPPORT)!r}]"""
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import platform
 
 import libtorrent as lt
 import pytest
-from bittorrent_swarms import peers
 
-from swarmrace.entrants import BitTorrentOptions
+from bittorrent_swarms import peers
 from swarmrace.systems import load
 from swarmrace.systems.bittorrent import memory, profiles
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 
 
 @pytest.mark.parametrize("profile", ["stock", "tuned"])
@@ -61,8 +61,8 @@ def test_stock_changes_nothing_but_what_recording_and_isolation_need():
 )
 def test_settings_that_can_not_be_are_refused(settings, words):
     (fault,) = load("bittorrent").faults(BitTorrentOptions(settings=settings))
-    assert next(iter(settings)) in fault
-    assert words in fault
+    assert fault.key == f"settings.{next(iter(settings))}"
+    assert words in fault.text
 
 
 def test_settings_that_can_be_are_taken():

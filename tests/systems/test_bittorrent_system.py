@@ -4,19 +4,19 @@ import asyncio
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import libtorrent as lt
 import pytest
-from bittorrent_swarms import BLOCK, check_record, peers
 
+from bittorrent_swarms import BLOCK, check_record, peers
+from paths import ROOT
 from swarmrace.errors import TransferError
 
 PIECE = 2 * BLOCK
-HERE = Path(__file__).parent
+SUPPORT = ROOT / "tests" / "support"
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]"""
+sys.path[:0] = [{str(SUPPORT)!r}]"""
 PROTOCOLS = ("v1", "v2", "hybrid")
 
 

@@ -1,7 +1,7 @@
 """What a node does badly ends as a failure with its reason, and nothing outlives a cancellation.
 
-The nodes are doubles in this process, used as nodes that run already (warm), and `transfer.race`
-is the watch that every peer has.
+The nodes are doubles in this process, used as nodes that run already (warm), and
+`peer.transfer.race` is the watch that every peer has.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from codex_swarm import BLOCK, QUICK, cids, codex_swarm, raced, warm
 
+from codex_swarm import BLOCK, QUICK, cids, codex_swarm, raced, warm
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import Payload
-from swarmrace.scenario import Timeouts
+from swarmrace.recording.payload import Payload
+from swarmrace.scenario.scenario import Timeouts
 
 SIZE = 20 * BLOCK
 UNKNOWN = cids.encode(cids.MANIFEST, bytes(32))

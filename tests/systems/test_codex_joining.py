@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 
 from codex_swarm import codex_swarm, make_program, program, warm
-
 from swarmrace.systems.codex.metrics import fetch
 
 ANSWERS = "dht_transport_rx_packets_total"

@@ -6,15 +6,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from codex_swarm import PERSONALITIES, ROOT, parse_as_node, program
 
-from swarmrace.entrants import CodexOptions
+from codex_swarm import PERSONALITIES, ROOT, parse_as_node, program
 from swarmrace.errors import Reason, TransferError
-from swarmrace.scenario import load
+from swarmrace.scenario.loading import load
 from swarmrace.systems.codex import SPEC
 from swarmrace.systems.codex.local import free_ports
 from swarmrace.systems.codex.metrics import Watch
 from swarmrace.systems.codex.metrics import parse as parse_metrics
+from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import (
     Ports,
     Program,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from codex_swarm import ROOT, codex_swarm, program
 
+from codex_swarm import ROOT, codex_swarm, program
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.local import free_ports
 from swarmrace.systems.codex.remote import SupervisedNode

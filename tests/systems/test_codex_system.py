@@ -11,8 +11,8 @@ import sys
 
 import psutil
 import pytest
-from codex_swarm import BLOCK, ROOT, codex_swarm, program
 
+from codex_swarm import BLOCK, ROOT, codex_swarm, program
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex import local
 from swarmrace.systems.codex.programs import Ports
@@ -200,9 +200,9 @@ def test_the_node_ends_with_its_peer(tmp_path):
     path = program(tmp_path / "bin")
     script = f"""
 import asyncio, sys
-sys.path[:0] = [{str(ROOT / "tests/systems")!r}]
+sys.path[:0] = [{str(ROOT / "tests/support")!r}, {str(ROOT / "images/codex-double")!r}]
 from pathlib import Path
-from codex_swarm import BLOCK, ROOT, codex_swarm, program
+from codex_swarm import codex_swarm, program
 async def main():
     async with codex_swarm(Path({str(tmp_path)!r}), 1000, 1, program={str(path)!r}) as swarm:
         await swarm.prepare()

@@ -8,12 +8,13 @@ import os
 from dataclasses import replace
 
 import pytest
-from codex_swarm import BLOCK, QUICK, codex_swarm, program, raced, warm
 
+from codex_swarm import BLOCK, QUICK, codex_swarm, program, raced, warm
 from racing_peers import raced as race_of_peers
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import Payload
-from swarmrace.scenario import Timeouts, parse
+from swarmrace.recording.payload import Payload
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems.codex.system import CodexSystem
 
 SIZE = 20 * BLOCK

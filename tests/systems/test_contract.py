@@ -9,12 +9,12 @@ import os
 
 import psutil
 import pytest
-from swarms import KINDS, OTHERS, eventually, live
 
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import Payload
+from swarmrace.recording.payload import Payload
 from swarmrace.systems import load, names
 from swarmrace.systems.abc import Counters, Observes, SystemSpec
+from swarms import KINDS, OTHERS, eventually, live
 
 
 def over(*names):

@@ -12,11 +12,11 @@ import pytest
 
 from loopback import make_run, new_address
 from swarmrace.clock import SystemClock
-from swarmrace.entrants import HttpOptions
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import Payload
+from swarmrace.recording.payload import Payload
 from swarmrace.systems import load
 from swarmrace.systems.abc import Record
+from swarmrace.systems.http.options import HttpOptions
 
 SEED = "a seed"
 

@@ -9,11 +9,11 @@ import pytest
 
 from loopback import make_run
 from swarmrace.clock import SystemClock, VirtualClock
-from swarmrace.entrants import SyntheticOptions
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import Payload
+from swarmrace.recording.payload import Payload
 from swarmrace.systems import load
 from swarmrace.systems.abc import Record
+from swarmrace.systems.synthetic.options import SyntheticOptions
 
 SIZE = 1_000_000
 MS = 1_000_000

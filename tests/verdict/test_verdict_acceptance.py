@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from made_results import HTTP, INF, build, flat, scenario_of
-from swarmrace import results
 from swarmrace.errors import Exit
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute
 
 

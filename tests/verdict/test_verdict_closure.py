@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from made_results import HTTP, build, scenario_of, updated
-from swarmrace import results
-from swarmrace.records import Wire
+from swarmrace.recording.records import Wire
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute
 from swarmrace.verdict.closure import FRAME_BYTES
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from made_results import BT, CODEX, HTTP, INF, flat, verdict_between
 from swarmrace.errors import Reason
-from swarmrace.records import Failure
+from swarmrace.recording.records import Failure
 from swarmrace.verdict.ratios import ratio
 from swarmrace.verdict.wording import digits
 

@@ -5,11 +5,11 @@ from importlib import import_module
 import pytest
 
 from made_results import HTTP, INF, TIMES, build, figure, scenario_of, updated, verdict_of
-from swarmrace import results
+from swarmrace.cli.verdict_command import to_json
 from swarmrace.errors import Reason, UnavailableError
-from swarmrace.records import Failure, Wire
+from swarmrace.recording.records import Failure, Wire
+from swarmrace.results import folder as results
 from swarmrace.verdict import Verdict, compute
-from swarmrace.verdict.command import to_json
 from swarmrace.verdict.render import text
 
 

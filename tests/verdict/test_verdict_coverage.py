@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
+from paths import ROOT
 
 ONE_SIDED = "one run in five 2.2 times as long, of one"
 
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(ROOT))
     module = importlib.import_module("benchmarks.coverage")
     cases = {name: module.CASES[name] for name in (module.LOG_NORMAL, ONE_SIDED)}
     monkeypatch.setattr(module, "CASES", cases)

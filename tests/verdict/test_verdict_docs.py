@@ -5,24 +5,28 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from pydantic.alias_generators import to_camel
 
 from made_results import build, curve, scenario_of
-from swarmrace import records, results
+from paths import ROOT
 from swarmrace.definitions import DEFINITIONS, RECORDING_CPU, STAGES
-from swarmrace.entrants import BitTorrentOptions, CodexOptions, HttpOptions
 from swarmrace.errors import Reason
 from swarmrace.model import Model
-from swarmrace.scenario import MARGIN, PRESETS
+from swarmrace.recording import records
+from swarmrace.results import folder as results
+from swarmrace.scenario.scenario import MARGIN, PRESETS
+from swarmrace.statistics import intervals
 from swarmrace.systems import load as load_system
-from swarmrace.verdict import flags, intervals
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.codex.options import CodexOptions
+from swarmrace.systems.http.options import HttpOptions
+from swarmrace.verdict import flags
 from swarmrace.verdict.model import FIGURES
 from swarmrace.verdict.runs import INFRASTRUCTURE
 
-TOP = Path(__file__).parents[2]
+TOP = ROOT
 METHODOLOGY = (TOP / "docs" / "methodology.md").read_text()
 FORMAT = (TOP / "docs" / "results-format.md").read_text()
 MODELS = [

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from made_results import HTTP, INF, build, scenario_of, verdict_of
-from swarmrace import results
 from swarmrace.errors import Exit, Reason
-from swarmrace.records import Failure
+from swarmrace.recording.records import Failure
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute
 
 ACCEPTANCE = [{"entrant": "x", "within": 2, "of": "y"}]

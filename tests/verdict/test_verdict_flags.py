@@ -6,10 +6,10 @@ import os
 import pytest
 
 from made_results import HTTP, TIMES, build, figure, scenario_of, updated, verdict_of
-from swarmrace import results
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, Usage, Waiting
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import Failure, Usage, Waiting
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute, render
 
 

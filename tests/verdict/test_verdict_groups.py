@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from made_results import HTTP, flat, updated, verdict_of
+from paths import ROOT
 from swarmrace.verdict.groups import FACTOR, LIMITS, separation, two_groups
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "two_groups.py"
+PATH = ROOT / "benchmarks" / "two_groups.py"
 
 
 @pytest.fixture

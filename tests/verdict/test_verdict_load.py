@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from made_results import updated, verdict_of
-from swarmrace.records import Load, Usage
+from swarmrace.recording.records import Load, Usage
 from swarmrace.verdict import load, render
 
 

@@ -7,8 +7,8 @@ import pytest
 
 import made_results as folders
 from made_results import HTTP, build, flat, scenario_of, verdict_between
-from swarmrace import results
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute, render
 
 ENTRANTS = {"x": HTTP, "y": HTTP}

@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from made_results import build, scenario_of
-from swarmrace import results
 from swarmrace.definitions import DEFINITIONS, RECORDING_CPU
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, Waiting, Wire
+from swarmrace.recording.records import Failure, Waiting, Wire
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute, render
 
 INF = math.inf

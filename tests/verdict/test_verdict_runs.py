@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from made_results import INF, STALL, build, scenario_of, updated
-from swarmrace import results
 from swarmrace.errors import Reason
-from swarmrace.records import Failure
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import Failure
+from swarmrace.results import folder as results
 from swarmrace.verdict.runs import view
 
 SCENARIO = scenario_of({"a": {"kind": "synthetic"}}, repetitions=1)

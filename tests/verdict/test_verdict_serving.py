@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from made_results import TIMES, figure, updated, verdict_of
-from swarmrace.records import Connected, Wire
+from swarmrace.recording.records import Connected, Wire
 
 
 def counted(leecher, seeder):

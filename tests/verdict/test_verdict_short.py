@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from made_results import BT, CODEX, HTTP, INF, build, flat, scenario_of, verdict_between
-from swarmrace import results
 from swarmrace.errors import Reason
-from swarmrace.records import Failure
+from swarmrace.recording.records import Failure
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute, short
 
 LONG = {

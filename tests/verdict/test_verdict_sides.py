@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from made_results import BT, CODEX, HTTP, build, flat, scenario_of, verdict_between
-from swarmrace import results
-from swarmrace.entrants import EntrantOptions
-from swarmrace.scenario import load
-from swarmrace.schedule import schedule
+from paths import SCENARIOS
+from swarmrace.plan.schedule import schedule
+from swarmrace.results import folder as results
+from swarmrace.scenario.loading import load
 from swarmrace.systems.abc import Observes
+from swarmrace.systems.options import EntrantOptions
 from swarmrace.verdict import compute
 from swarmrace.verdict.sides import Side, mark_fault
 
@@ -180,7 +179,7 @@ def test_where_rivals_are_equals_a_changed_pair_is_no_headline(tmp_path):
 
 
 def test_the_example_of_utp_keeps_its_headline_and_names_both_sides(tmp_path):
-    example = load(Path(__file__).parents[2] / "scenarios" / "bittorrent-utp.yaml")
+    example = load(SCENARIOS / "bittorrent-utp.yaml")
     times = {"utp": flat(8, 8, 8, 8, 8), "tcp": flat(2, 2, 2, 2, 2)}
     [line] = compute(results.load(build(tmp_path, example, times))).headline
     assert line.startswith("utp (tuned, changed: utp=true) took 4.00 × tcp's (tuned) time ")

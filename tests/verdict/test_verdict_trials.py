@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from made_results import BT, CODEX, HTTP, build, flat, scenario_of
-from swarmrace import results
 from swarmrace.errors import Exit, Reason
-from swarmrace.records import Failure, Trial
+from swarmrace.recording.records import Failure, Trial
+from swarmrace.results import folder as results
 from swarmrace.verdict import compute
 from swarmrace.verdict.render import text
 

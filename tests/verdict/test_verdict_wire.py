@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from made_results import BT, CODEX, INF, STALL, verdict_between, verdict_of
-from swarmrace.records import Mark, PeerResult, Wire, WireCurve
+from swarmrace.recording.records import Mark, PeerResult, Wire, WireCurve
 from swarmrace.verdict import render
 
 WIRE = Wire(sent_bytes=1, received_bytes=1, sent_packets=1, received_packets=1)

@@ -1,5 +1,5 @@
 {{/*
-Each of these takes what common.scenario returned and says what swarmrace.pods says.
+Each of these takes what common.scenario returned and says what swarmrace.backends.kubernetes.pods says.
 */}}
 
 {{/* common.timeouts: the sum of all that the rendezvous waits for, in seconds; a program's trial takes no longer than a run. */}}
@@ -55,7 +55,7 @@ Each of these takes what common.scenario returned and says what swarmrace.pods s
 {{- $name -}}
 {{- end -}}
 
-{{/* common.raced: what is raced as canonical JSON: swarmrace.scenario.Scenario.canonical. */}}
+{{/* common.raced: what is raced as canonical JSON: swarmrace.scenario.scenario.Scenario.canonical. */}}
 {{- define "common.raced" -}}
 {{- dict "race" .race "entrants" .entrants | toJson -}}
 {{- end -}}

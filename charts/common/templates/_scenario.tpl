@@ -68,7 +68,7 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- $cells | default list | toJson -}}
 {{- end -}}
 
-{{/* common.faults: swarmrace.scenario.cross_faults. */}}
+{{/* common.faults: swarmrace.scenario.scenario.cross_faults. */}}
 {{- define "common.faults" -}}
 {{- $race := .race -}}{{- $entrants := .entrants -}}{{- $faults := list -}}
 {{- $matrix := $race.matrix | default dict -}}
@@ -152,7 +152,7 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- $faults | default list | toJson -}}
 {{- end -}}
 
-{{/* common.faults.cluster: swarmrace.pods.cluster_faults, but for unknown kinds. */}}
+{{/* common.faults.cluster: swarmrace.backends.kubernetes.pods.cluster_faults, but for unknown kinds. */}}
 {{- define "common.faults.cluster" -}}
 {{- $scenario := .scenario -}}{{- $race := $scenario.race -}}{{- $faults := list -}}
 {{- if gt (int .cells) 1 -}}

@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* monitoring.check: fails where swarmrace.pods.cluster_faults finds a fault in this chart's values. */}}
+{{/* monitoring.check: fails where swarmrace.backends.kubernetes.pods.cluster_faults finds a fault in this chart's values. */}}
 {{- define "monitoring.check" -}}
 {{- $apart := (include "common.constants" . | fromJson).scrapesApartSeconds -}}
 {{- $linger := float64 .Values.lingerSeconds -}}

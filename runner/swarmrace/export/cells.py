@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from swarmrace.scenario import Network, Scenario
+from swarmrace.scenario.scenario import Network, Scenario
 from swarmrace.units import canonical_size
 
 

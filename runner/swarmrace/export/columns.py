@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from swarmrace.export.folders import Race
-from swarmrace.records import PeerResult, Percents
-from swarmrace.results import RunRecord
+from swarmrace.recording.records import PeerResult, Percents
+from swarmrace.results.folder import RunRecord
 from swarmrace.verdict.model import RunVerdict
 from swarmrace.verdict.runs import RunView
 

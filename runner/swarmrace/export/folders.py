@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from swarmrace import results
 from swarmrace.errors import ResultsError
 from swarmrace.export.cells import cell_key, cell_name
 from swarmrace.integrity.verify import require_records
-from swarmrace.results import Results
+from swarmrace.results import folder as results
+from swarmrace.results.folder import Results
 from swarmrace.verdict import Verdict, compute
 
 _DEPTH = 3

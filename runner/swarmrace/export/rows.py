@@ -11,8 +11,8 @@ from swarmrace.export.columns import MarksRow, RunRow, Table, TransferRow
 from swarmrace.export.folders import Race, read
 from swarmrace.export.tables import MARKS, RUNS, TRANSFERS
 from swarmrace.recording.percents import percents_of
-from swarmrace.records import CURVES, WIRE, PeerResult, Percents
-from swarmrace.results import Results
+from swarmrace.recording.records import CURVES, WIRE, PeerResult, Percents
+from swarmrace.results.folder import Results
 from swarmrace.verdict.runs import view
 
 Row = tuple[Any, ...]

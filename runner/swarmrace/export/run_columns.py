@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from swarmrace.export.columns import Column, RunRow
-from swarmrace.plan import describe
+from swarmrace.plan.plan import describe
 from swarmrace.verdict.figures import publish_seconds
 from swarmrace.verdict.model import Value
 

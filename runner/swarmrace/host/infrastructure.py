@@ -1,6 +1,6 @@
 """What an operating system's error says of the machine, and the state of a disk.
 
-Three kinds matter to a race. A *full* disk may be the entrant's own doing (`host.blame` decides).
+Three kinds matter to a race. A *full* disk may be the entrant's own doing (`peer.blame` decides).
 A *broken* one (read-only, I/O errors, gone) never is. What is *scarce* (descriptors, memory,
 processes) is the machine's as long as the entrant stays within what it declares to need.
 """

@@ -13,7 +13,7 @@ import re
 import time
 from pathlib import Path
 
-from swarmrace.records import Load
+from swarmrace.recording.records import Load
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STAT, _PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from swarmrace.results import RunRecord
+from swarmrace.results.folder import RunRecord
 
 FEWEST_PEERS = 200
 """Below it one process has checked them before others have begun (2 to 4 ms each)."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from swarmrace.arrivals import Curve
+from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.percents import percents_of
-from swarmrace.records import Transfer
+from swarmrace.recording.records import Transfer
 
 _ROUNDING = 2e-9
 """Times are whole nanoseconds, stored as decimal seconds."""

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from swarmrace.arrivals import Curve, Int64s
 from swarmrace.errors import ResultsError
 from swarmrace.integrity import percent_records, wire_records
 from swarmrace.integrity.by_cpu import each
-from swarmrace.records import (
+from swarmrace.recording.arrivals import Curve, Int64s
+from swarmrace.recording.records import (
     CURVES,
     MARK_PERCENTS,
     WIRE,
@@ -25,7 +25,7 @@ from swarmrace.records import (
     Transfer,
     WireCurve,
 )
-from swarmrace.results import Results, RunRecord
+from swarmrace.results.folder import Results, RunRecord
 
 _ROUNDING = 2e-9
 """Marks are whole nanoseconds, stored as decimal seconds."""

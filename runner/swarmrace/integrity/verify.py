@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmrace import results
 from swarmrace.errors import ResultsError
-from swarmrace.integrity import manifest, records
+from swarmrace.integrity import records
+from swarmrace.results import folder as results
+from swarmrace.results import manifest
 
 _MOST_NAMED = 5
 

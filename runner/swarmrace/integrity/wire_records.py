@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from swarmrace.arrivals import Curve
-from swarmrace.records import WIRE_PERCENTS, WireCurve
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.records import WIRE_PERCENTS, WireCurve
 
 _ROUNDING_NS = 2
 """Times are whole nanoseconds, stored as decimal seconds."""

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from swarmrace.errors import UnavailableError
 from swarmrace.metrics import table
 from swarmrace.metrics.sampler import Sampler
-from swarmrace.rendezvous.wire import wire_bytes
+from swarmrace.rendezvous.client.wire import wire_bytes
 
 _ANSWER_SECONDS = 10.0
 _PROBES = ("kube-probe/",)

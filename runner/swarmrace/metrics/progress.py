@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarmrace.arrivals import ByteLog, Int64s, bytes_of_percent
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.recording.arrivals import ByteLog, Int64s, bytes_of_percent
+from swarmrace.recording.records import MARK_PERCENTS
 
 
 class _Marks(dict[float, int]):

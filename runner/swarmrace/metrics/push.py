@@ -19,11 +19,11 @@ import tenacity
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
-from swarmrace.arrivals import Curve
 from swarmrace.metrics import table
 from swarmrace.metrics.sampler import Ended, Sampler
 from swarmrace.metrics.table import Sample
-from swarmrace.records import MARK_PERCENTS
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.records import MARK_PERCENTS
 
 IMPORT_PATH = "/api/v1/import/prometheus"
 BUDGET_SECONDS = 10.0

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from swarmrace.arrivals import Curve
 from swarmrace.metrics import push
 from swarmrace.metrics.sampler import Sampler, observed
-from swarmrace.peer import PeerState, ResultSink
-from swarmrace.records import PeerResult
+from swarmrace.peer.state import PeerState, ResultSink
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.records import PeerResult
 
 log = logging.getLogger(__name__)
 

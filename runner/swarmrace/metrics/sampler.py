@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from swarmrace import systems
-from swarmrace.arrivals import Curve
 from swarmrace.clock import Clock
 from swarmrace.definitions import STAGES
 from swarmrace.errors import Reason
 from swarmrace.metrics import table
 from swarmrace.metrics.progress import Held, Prefix
 from swarmrace.metrics.table import Metric, Sample
-from swarmrace.peer import PeerState
-from swarmrace.records import CURVES, Mark, PeerResult, Transfer, Usage, Wire
-from swarmrace.schedule import Run
+from swarmrace.peer.state import PeerState
+from swarmrace.recording.arrivals import Curve
+from swarmrace.recording.records import CURVES, Mark, PeerResult, Transfer, Usage, Wire
 from swarmrace.systems.abc import Counters, Record
+from swarmrace.systems.run import Run
 
 
 @dataclass(frozen=True)

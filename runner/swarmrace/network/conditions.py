@@ -43,7 +43,7 @@ from swarmrace.network.namespaces import (
     refusals,
     run,
 )
-from swarmrace.scenario import QUEUE_MILLISECONDS, Network
+from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Network
 
 TICK_SECONDS = 0.004
 FRAME_BYTES = 1514

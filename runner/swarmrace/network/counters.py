@@ -29,7 +29,7 @@ import psutil
 
 from swarmrace.definitions import HEADER_BYTES, HEADER_BYTES_V6
 from swarmrace.network.qdiscs import Passed, root_qdisc
-from swarmrace.records import Wire
+from swarmrace.recording.records import Wire
 
 _DEVICES = Path("/proc/thread-self/net/dev")
 _USUAL_MTU = 1500

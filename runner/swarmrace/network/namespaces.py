@@ -361,7 +361,7 @@ def _name(suffix: str) -> str:
 
 
 def _address(index: int | None) -> str:
-    """Return the hub's address, or a peer's: no two peers share a /24 (see `local.layout`)."""
+    """Return the hub's address, or a peer's: no two peers share a /24 (`backends.local.layout`)."""
     first, second = _FIRST_OCTETS
     if index is None:
         return f"{first}.{second}.0.1"

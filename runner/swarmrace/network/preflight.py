@@ -28,7 +28,7 @@ from typing import Protocol
 
 from swarmrace.errors import ConditionError
 from swarmrace.network.conditions import burst_bytes, policer_burst_bytes, queue_bytes
-from swarmrace.scenario import QUEUE_MILLISECONDS, Link, Network
+from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Link, Network
 from swarmrace.units import format_link_rate, format_seconds
 
 MOST_RATIO = 1.10
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class Mover(Protocol):
-    """What moves the bytes: `swarmrace.rendezvous.client.RendezvousClient`."""
+    """What moves the bytes: `swarmrace.rendezvous.client.client.RendezvousClient`."""
 
     def preflight_lease(self) -> AbstractAsyncContextManager[None]:
         """Hold one of the few places for measuring, so that the hub's own link is no limit."""

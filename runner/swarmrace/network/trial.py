@@ -21,8 +21,8 @@ from swarmrace.errors import ConditionError
 from swarmrace.network import counters
 from swarmrace.network.namespaces import Namespace, call_inside, in_thread
 from swarmrace.network.relay import before_others
-from swarmrace.records import Delay, DelayMeans
-from swarmrace.scenario import Network
+from swarmrace.recording.records import Delay, DelayMeans
+from swarmrace.scenario.scenario import Network
 from swarmrace.units import format_link_rate
 
 OFF_RATIO = 0.10

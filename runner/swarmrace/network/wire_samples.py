@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from swarmrace.arrivals import Int64s
 from swarmrace.network.link_bytes import LinkBytes
 from swarmrace.network.qdiscs import root_qdiscs
+from swarmrace.recording.arrivals import Int64s
 
 INTERVAL_SECONDS = 0.009
 """Between two samples: with what waking up takes below 10 ms."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from swarmrace.clock import Clock
-from swarmrace.records import Connected
+from swarmrace.recording.records import Connected
 
 LOOK_SECONDS = 0.5
 """How often the count is read."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarmrace.arrivals import Curve, Int64s
-from swarmrace.records import Percents
+from swarmrace.recording.arrivals import Curve, Int64s
+from swarmrace.recording.records import Percents
 
 WHOLE = np.arange(101)
 

@@ -12,7 +12,7 @@ from array import array
 
 import numpy as np
 
-from swarmrace.arrivals import ByteLog, Curve, Int64s
+from swarmrace.recording.arrivals import ByteLog, Curve, Int64s
 
 
 class SampledLog(ByteLog):

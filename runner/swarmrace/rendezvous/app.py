@@ -16,12 +16,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from swarmrace.clock import SystemClock
-from swarmrace.records import Failure
-from swarmrace.rendezvous import bittorrent
-from swarmrace.rendezvous.bittorrent import Tracker
+from swarmrace.recording.records import Failure
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.messages import INSTANCE_HEADER, Release, clock_identity, encode, index
 from swarmrace.rendezvous.roster import RefusedError
+from swarmrace.rendezvous.tracker import announces as bittorrent
+from swarmrace.rendezvous.tracker.announces import Tracker
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

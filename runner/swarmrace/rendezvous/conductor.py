@@ -14,7 +14,9 @@ from typing import Any
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, PeerInfo
+from swarmrace.plan.trials import BARRIERS as TRIAL_BARRIERS
+from swarmrace.plan.trials import PEERS as TRIAL_PEERS
+from swarmrace.recording.records import Failure, PeerInfo
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
 from swarmrace.rendezvous.messages import Claim, Heartbeat, Release
 from swarmrace.rendezvous.race_state import INTERRUPTED, RaceState
@@ -24,10 +26,8 @@ from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.substitutes import claimed, missing_results, not_open, not_raced
 from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.rendezvous.waiters import Waiters
-from swarmrace.scenario import Scenario
-from swarmrace.schedule import Run
-from swarmrace.trials import BARRIERS as TRIAL_BARRIERS
-from swarmrace.trials import PEERS as TRIAL_PEERS
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.systems.run import Run
 
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, RunResult
+from swarmrace.recording.records import Failure, RunResult
 from swarmrace.rendezvous.messages import LAST_BEFORE_START, STAGE_OF, Release
-from swarmrace.scenario import Timeouts
-from swarmrace.schedule import Run
+from swarmrace.scenario.scenario import Timeouts
+from swarmrace.systems.run import Run
 
 BOUNDS: Final[dict[str, tuple[str, int]]] = {
     "prepared": ("prepare_seconds", 2),  # the file, then the system
@@ -26,7 +26,7 @@ BOUNDS: Final[dict[str, tuple[str, int]]] = {
     "cleared": ("verify_seconds", 2),  # verification, then removal
 }
 """How long each barrier after `open` is waited for: the timeout that bounds it, and how often. A
-Job's deadline is counted from it too (`swarmrace.pods`)."""
+Job's deadline is counted from it too (`swarmrace.backends.kubernetes.pods`)."""
 MARGIN_SECONDS: Final = 10.0
 """Added to each, so that a peer's own timeout fires first."""
 MOST_LEAD_SECONDS: Final = 2.0

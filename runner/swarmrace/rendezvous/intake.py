@@ -16,8 +16,8 @@ from weakref import WeakValueDictionary
 
 from swarmrace import atomic
 from swarmrace.faults import faults_of
-from swarmrace.payload import file_sha256
-from swarmrace.records import PeerResult
+from swarmrace.recording.payload import file_sha256
+from swarmrace.recording.records import PeerResult
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
@@ -139,7 +139,7 @@ class Intake:
         try:
             result = PeerResult.model_validate_json(file.read_bytes())
         except ValueError as error:
-            faults = "; ".join(faults_of(error, PeerResult)[:3])
+            faults = "; ".join(map(str, faults_of(error, PeerResult)[:3]))
             raise RefusedError(422, f"expected a peer's result, found: {faults}") from error
         run = self._conductor.run(run_id)
         said = (result.race_id, result.run_id, result.entrant, result.peer, result.role)

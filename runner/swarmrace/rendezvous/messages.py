@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from swarmrace.definitions import BARRIERS
 from swarmrace.model import Model
-from swarmrace.records import CURVES, WIRE, Failure
+from swarmrace.recording.records import CURVES, WIRE, Failure
 
 STAGE_OF: Final[dict[str, str]] = dict(
     zip(

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, RunResult
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import Failure, RunResult
 from swarmrace.rendezvous.claim_book import ClaimBook
 from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Release
 from swarmrace.rendezvous.roster import RefusedError, Roster
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.trial_book import TrialBook, TrialPolicy
-from swarmrace.scenario import Scenario
-from swarmrace.schedule import Run, schedule
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.systems.run import Run
 
 INTERRUPTED = "the race was interrupted"
 _STRIKES = 2

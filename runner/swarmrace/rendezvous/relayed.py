@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swarmrace.network.relay import read_counts
-from swarmrace.records import RunResult
+from swarmrace.recording.records import RunResult
 
 
 class Relayed:

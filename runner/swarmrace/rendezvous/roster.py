@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from swarmrace.records import PeerInfo
-from swarmrace.scenario import Scenario
+from swarmrace.recording.records import PeerInfo
+from swarmrace.scenario.scenario import Scenario
 
 _PAUSE_SECONDS = 2.0
 """When this process itself stood still for longer, its peers' silence is not counted."""

@@ -14,14 +14,14 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from swarmrace.faults import faults_of
-from swarmrace.records import PeerInfo
+from swarmrace.recording.records import PeerInfo
 from swarmrace.rendezvous.board import Boards, Leases
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.intake import Intake, Listing
 from swarmrace.rendezvous.messages import INSTANCE_HEADER, Claim, index
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import Store
-from swarmrace.schedule import Run
+from swarmrace.systems.run import Run
 
 _MOST_BODY_BYTES = 8_000_000
 _MOST_PREFLIGHT_BYTES = 10**12
@@ -157,7 +157,7 @@ class Routes:
             info = PeerInfo.model_validate(body)
             claims = _CLAIMS.validate_python(said)
         except ValidationError as error:
-            raise RefusedError(422, "; ".join(faults_of(error, PeerInfo)[:3])) from error
+            raise RefusedError(422, "; ".join(map(str, faults_of(error, PeerInfo)[:3]))) from error
         entrant, peer = _peer_of(request)
         if (info.entrant, info.peer) != (entrant, peer):
             raise RefusedError(

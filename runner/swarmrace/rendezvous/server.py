@@ -14,20 +14,20 @@ from pathlib import Path
 
 import uvicorn
 
-from swarmrace import machine
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
+from swarmrace.host import machine
 from swarmrace.host.watch import MachineWatch
-from swarmrace.records import Delay, RaceInfo
+from swarmrace.recording.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
-from swarmrace.rendezvous.bittorrent import Tracker
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.flight import MARGIN_SECONDS
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
-from swarmrace.rendezvous.swarms import Swarms, expire_seconds
+from swarmrace.rendezvous.tracker.announces import Tracker
+from swarmrace.rendezvous.tracker.swarms import Swarms, expire_seconds
 from swarmrace.rendezvous.trial_book import TrialPolicy
-from swarmrace.scenario import Scenario
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems import doubles
 
 _log = logging.getLogger(__name__)

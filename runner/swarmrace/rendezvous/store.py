@@ -17,11 +17,11 @@ from typing import Any
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError
-from swarmrace.integrity.manifest import FILE as MANIFEST
-from swarmrace.integrity.manifest import Keeper
-from swarmrace.records import PeerInfo, PeerResult, RaceInfo, RunResult
+from swarmrace.recording.records import PeerInfo, PeerResult, RaceInfo, RunResult
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
 from swarmrace.rendezvous.trouble import Trouble
+from swarmrace.results.manifest import FILE as MANIFEST
+from swarmrace.results.manifest import Keeper
 from swarmrace.systems import doubles
 
 STATE_FILE = "state.json"

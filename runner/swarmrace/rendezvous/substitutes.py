@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, PeerResult, RunResult
+from swarmrace.recording.records import Failure, PeerResult, RunResult
 from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import Claim, Release
 from swarmrace.rendezvous.roster import Peer, Roster
 from swarmrace.rendezvous.store import Store
-from swarmrace.schedule import Run
+from swarmrace.systems.run import Run
 
 BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
 """Note in such a result; the peer's own, should it come, takes its place."""

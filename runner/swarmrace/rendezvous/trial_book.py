@@ -9,13 +9,13 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, Trial
+from swarmrace.plan.trials import program_ids, trials
+from swarmrace.recording.records import Failure, Trial
 from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import Claim, Release
 from swarmrace.rendezvous.store import Store
-from swarmrace.scenario import Scenario
-from swarmrace.schedule import Run
-from swarmrace.trials import program_ids, trials
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.systems.run import Run
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,19 @@
 """The systems that can be raced, found by entry point and loaded when first used.
 
-A third party adds one by an entry point of the group `swarmrace.systems` that names a
-`SystemSpec` (docs/adding-a-system.md).
+Every kind, the built-in ones among them, is an entry point of the group `swarmrace.systems` that
+names a `SystemSpec` (docs/adding-a-system.md). pyproject.toml lists the built-in ones, once.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from swarmrace.entrants import EntrantOptions
 from swarmrace.errors import UnavailableError
 from swarmrace.systems.abc import SystemSpec
+from swarmrace.systems.options import EntrantOptions
 
 GROUP = "swarmrace.systems"
-_BUILTIN = ("bittorrent", "codex", "http", "synthetic")
 
 
 @cache
@@ -25,7 +23,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 def names() -> list[str]:
     """Return the kinds that are installed, without loading any."""
-    return sorted({*_BUILTIN, *_entry_points()})
+    return sorted(_entry_points())
 
 
 def find_options(kind: object) -> type[EntrantOptions] | None:
@@ -40,15 +38,12 @@ def load(kind: str) -> SystemSpec:
     Raises:
         UnavailableError: no such kind is installed, or it can't be imported.
     """
+    if kind not in _entry_points():
+        raise UnavailableError(
+            f"entrant kind {kind!r}: not installed; installed are {', '.join(names())}"
+        )
     try:
-        if kind in _BUILTIN:
-            spec = import_module(f"swarmrace.systems.{kind}").SPEC
-        elif kind in _entry_points():
-            spec = _entry_points()[kind].load()
-        else:
-            raise UnavailableError(
-                f"entrant kind {kind!r}: not installed; installed are {', '.join(names())}"
-            )
+        spec = _entry_points()[kind].load()
     except ImportError as error:
         raise UnavailableError(
             f"entrant kind {kind!r}: can't be imported ({error}); install its package again"

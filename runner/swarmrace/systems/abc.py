@@ -1,6 +1,6 @@
 """The contract between swarmrace and a system that is raced.
 
-One `System` object is one peer's view of one entrant. `swarmrace.peer` drives it through the same
+One `System` object is one peer's view of one entrant. `peer.peer` drives it through the same
 stages for every system and measures; a system only does, reports and records. To add one, see
 docs/adding-a-system.md.
 
@@ -28,11 +28,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from swarmrace.arrivals import ByteLog
 from swarmrace.clock import Clock
-from swarmrace.entrants import EntrantOptions
-from swarmrace.records import StallSignal
-from swarmrace.schedule import Run
+from swarmrace.errors import Fault
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.recording.records import StallSignal
+from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.run import Run
 
 Reference = Mapping[str, Any]
 """What a seeder hands to leechers, JSON: `{"magnet": …}`, `{"cid": …}`, `{"url": …}`. Short: a
@@ -184,7 +185,7 @@ class Record:
         self.written: ByteLog | None = None
         self.deliverable: ByteLog | None = None
         self.start_ns: int | None = None
-        """The leecher's start stamp, set by `transfer.race`."""
+        """The leecher's start stamp, set by `peer.transfer.race`."""
         self.discovered_ns: int | None = None
         self.done_ns: int | None = None
         self.connections_at_start: int | None = None
@@ -377,7 +378,7 @@ class SystemSpec:
     modules: tuple[str, ...] = ()
     """Modules that `create` will import; the local backend loads them before it forks. Importing
     them must start no thread."""
-    faults: Callable[[Any], list[str]] = lambda options: []
+    faults: Callable[[Any], list[Fault]] = lambda options: []
     settings_options: tuple[str, ...] = ()
     profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
     own_source_address: Callable[[Any], str] = lambda options: ""

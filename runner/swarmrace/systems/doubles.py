@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from swarmrace.entrants import EntrantOptions
 from swarmrace.systems import load
+from swarmrace.systems.options import EntrantOptions
 
 MARK = "(test double)"
 """What a race with one is called everywhere."""

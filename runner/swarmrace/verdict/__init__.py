@@ -1,6 +1,6 @@
 """The verdict: what a results folder says, with its intervals, its failures and its conditions.
 
-`compute` turns `swarmrace.results.Results` into a `Verdict`, which is plain data (`model`).
+`compute` turns `swarmrace.results.folder.Results` into a `Verdict`, which is plain data (`model`).
 
 - From records to numbers: `runs` (what counts), `figures`, `run_numbers`, `positions`.
 - Statistics, each in one place: `ranks` and `proportions` (exact distributions), `intervals` (which

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swarmrace.scenario import Acceptance, Race
+from swarmrace.scenario.scenario import Acceptance, Race
+from swarmrace.statistics.intervals import CONFIDENCE, LEAST_BLOCKS
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict import completion
 from swarmrace.verdict.compare import not_paired
-from swarmrace.verdict.intervals import CONFIDENCE, LEAST_BLOCKS
 from swarmrace.verdict.model import FAILED, AcceptanceVerdict, Judgement, Ratio
 from swarmrace.verdict.ratios import beyond, ratio
 from swarmrace.verdict.run_numbers import done, numbers

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swarmrace.records import PeerResult, RunResult
-from swarmrace.results import Results
+from swarmrace.recording.records import PeerResult, RunResult
+from swarmrace.results.folder import Results
 from swarmrace.units import format_size
 from swarmrace.verdict.model import Flag
 

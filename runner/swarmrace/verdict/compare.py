@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
+from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.verdict.figures import has_wire_curve
 from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio
 from swarmrace.verdict.ratios import ratio

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from swarmrace.verdict.proportions import SIGNIFICANCE, fisher_p, more_p, upper_bound
+from swarmrace.statistics.proportions import SIGNIFICANCE, fisher_p, more_p, upper_bound
 from swarmrace.verdict.runs import RunView, complete, complete_runs
 from swarmrace.verdict.sides import Side
 

@@ -8,15 +8,15 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
-from swarmrace import pod_facts
 from swarmrace.definitions import DEFINITIONS
-from swarmrace.entrants import EntrantOptions
 from swarmrace.errors import UnavailableError
-from swarmrace.records import CURVES, PeerInfo
-from swarmrace.results import Results
+from swarmrace.recording.records import CURVES, PeerInfo
+from swarmrace.results import pod_facts
+from swarmrace.results.folder import Results
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
+from swarmrace.systems.options import EntrantOptions
 from swarmrace.verdict import figures, load, trials
 from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.closure import closure_flags

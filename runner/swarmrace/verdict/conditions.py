@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmrace.network.conditions import queue_bytes
-from swarmrace.records import Delay
+from swarmrace.recording.records import Delay
 from swarmrace.units import format_link_rate, format_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.flags import LOAD, comparable

@@ -7,16 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-from swarmrace import bounds
 from swarmrace.definitions import GAUGES
-from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS, Mark, PeerInfo, PeerResult, Wire
-from swarmrace.scenario import Network, Race
+from swarmrace.network import bounds
+from swarmrace.recording.records import (
+    CURVES,
+    MARK_PERCENTS,
+    WIRE_PERCENTS,
+    Mark,
+    PeerInfo,
+    PeerResult,
+    Wire,
+)
+from swarmrace.scenario.scenario import Network, Race
+from swarmrace.statistics.proportions import share_limits
+from swarmrace.statistics.summary import coefficient_of_variation, middle, nearest_rank
 from swarmrace.systems.abc import Observes
 from swarmrace.verdict.model import Reliability, Summary, to_value
-from swarmrace.verdict.proportions import share_limits
 from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
 from swarmrace.verdict.serving import connected_peers, leechers_share, leechers_share_of_wire
-from swarmrace.verdict.stats import coefficient_of_variation, middle, nearest_rank
 
 Numbers = Iterable[float | None]
 Rates = dict[str, Summary]

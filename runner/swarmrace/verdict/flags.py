@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from swarmrace.errors import Reason
-from swarmrace.records import PeerResult
-from swarmrace.results import Results
-from swarmrace.scenario import Race, Scenario
+from swarmrace.recording.records import PeerResult
+from swarmrace.results.folder import Results
+from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict.figures import bound_of, waiting_cpu, waiting_rate

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from swarmrace.records import PeerInfo, PeerResult
-from swarmrace.results import Results
+from swarmrace.recording.records import PeerInfo, PeerResult
+from swarmrace.results.folder import Results
 from swarmrace.verdict.runs import RunView
 
 FOREIGN_SHARE = 0.1

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from swarmrace.errors import Exit, Reason
 from swarmrace.model import Model
-from swarmrace.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS, Delay
+from swarmrace.recording.records import FORMAT, MARK_PERCENTS, WIRE_PERCENTS, Delay
+from swarmrace.statistics.intervals import Method
 from swarmrace.systems.doubles import MARK
-from swarmrace.verdict.intervals import Method
 
 FAILED = "failed"
 Value = float | Literal["failed"] | None

@@ -12,8 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from swarmrace.verdict.proportions import SIGNIFICANCE
-from swarmrace.verdict.ranks import rank_sum_p
+from swarmrace.statistics.proportions import SIGNIFICANCE
+from swarmrace.statistics.ranks import rank_sum_p
 from swarmrace.verdict.runs import RunView
 from swarmrace.verdict.sides import Side
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from swarmrace.verdict import intervals
-from swarmrace.verdict.intervals import CONFIDENCE, LEAST_BLOCKS, Interval
+from swarmrace.statistics import intervals
+from swarmrace.statistics.intervals import CONFIDENCE, LEAST_BLOCKS, Interval
+from swarmrace.statistics.proportions import sign_test
+from swarmrace.statistics.summary import middle
 from swarmrace.verdict.model import Claim, Ratio, to_value
-from swarmrace.verdict.proportions import sign_test
-from swarmrace.verdict.stats import middle
 
 ByBlock = Mapping[int, tuple[float, float]]
 """Repetition to (a run's number, its resolution), both in seconds; missing runs are absent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from swarmrace.results import Results
+from swarmrace.results.folder import Results
 from swarmrace.verdict.model import Flag
 
 LATE_SHARE = 0.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from swarmrace.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
+from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
 from swarmrace.verdict.layout import Row
 from swarmrace.verdict.model import (

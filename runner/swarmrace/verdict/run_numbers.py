@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from swarmrace.records import PeerResult, Transfer
+from swarmrace.recording.records import PeerResult, Transfer
+from swarmrace.statistics.summary import middle
 from swarmrace.systems.abc import Observes
 from swarmrace.verdict.figures import mark_of_run, marks_of, stall, variation
 from swarmrace.verdict.ratios import ByBlock
 from swarmrace.verdict.runs import RunView, transfer_seconds
 from swarmrace.verdict.sides import Side
-from swarmrace.verdict.stats import middle
 
 Get = Callable[[RunView, Observes], tuple[float, float] | None]
 

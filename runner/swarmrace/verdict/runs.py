@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, PeerResult
-from swarmrace.results import RunRecord
-from swarmrace.scenario import Race
-from swarmrace.verdict.stats import middle
+from swarmrace.recording.records import Failure, PeerResult
+from swarmrace.results.folder import RunRecord
+from swarmrace.scenario.scenario import Race
+from swarmrace.statistics.summary import middle
 
 INFRASTRUCTURE = frozenset(
     {

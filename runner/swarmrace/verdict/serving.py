@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from swarmrace.records import PeerResult
+from swarmrace.recording.records import PeerResult
+from swarmrace.statistics.summary import middle
 from swarmrace.verdict.runs import RunView, transfer_seconds
-from swarmrace.verdict.stats import middle
 
 SENT = "payload_sent_bytes"
 """Its name among a peer's counters (`systems.abc.Counters`)."""

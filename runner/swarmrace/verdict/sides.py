@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from swarmrace.entrants import EntrantOptions
-from swarmrace.records import PeerInfo
+from swarmrace.recording.records import PeerInfo
 from swarmrace.systems.abc import Observes
 from swarmrace.systems.doubles import MARK
+from swarmrace.systems.options import EntrantOptions
 from swarmrace.verdict.model import profile_label
 from swarmrace.verdict.runs import RunView
 

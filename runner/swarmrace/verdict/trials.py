@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from swarmrace.records import RaceInfo
+from swarmrace.recording.records import RaceInfo
 from swarmrace.rendezvous.trial_book import text
 from swarmrace.verdict.sides import Side
 

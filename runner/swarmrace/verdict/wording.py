@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from swarmrace.statistics.intervals import LEAST_BLOCKS, LEAST_RANKED, LEAST_RANKED_RUNS, LOG_NORMAL
 from swarmrace.units import format_seconds
 from swarmrace.verdict.completion import losses
-from swarmrace.verdict.intervals import LEAST_BLOCKS, LEAST_RANKED, LEAST_RANKED_RUNS, LOG_NORMAL
 from swarmrace.verdict.model import FAILED, Ratio, Value
 from swarmrace.verdict.sides import Side
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from swarmrace.definitions import RECORDING_CPU
-from swarmrace.entrants import BitTorrentOptions
+from swarmrace.errors import Fault
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
-
-BLOCK_BYTES = 16_384
-"""What BitTorrent asks for at a time (BEP 3); only the last block of a file is shorter."""
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 
 
 def _create(context: Context, options: BitTorrentOptions) -> System:
@@ -56,7 +54,7 @@ def _check(options: BitTorrentOptions) -> list[str]:
     return []
 
 
-def _faults(options: BitTorrentOptions) -> list[str]:
+def _faults(options: BitTorrentOptions) -> list[Fault]:
     if not options.settings or find_spec("libtorrent") is None:
         return []
     from swarmrace.systems.bittorrent.profiles import faults_in_settings

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from swarmrace.entrants import BitTorrentOptions
+from swarmrace.errors import Fault
 from swarmrace.faults import nearest
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 
 Value = bool | int | str
 
@@ -129,22 +130,24 @@ def table(options: BitTorrentOptions) -> dict[str, Setting]:
     return result
 
 
-def faults_in_settings(settings: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with an entrant's own settings, one line each."""
+def faults_in_settings(settings: Mapping[str, Any]) -> list[Fault]:
+    """Return what is wrong with an entrant's own settings; keys begin at its options."""
     import libtorrent as lt
 
     defaults = {**dict.fromkeys(_EMPTY_DEFAULTS, ""), **lt.default_settings()}
-    faults = []
+    faults: list[Fault] = []
     for name, value in settings.items():
         key = f"settings.{name}"
         if name in OWNED:
-            faults.append(f"{key}: swarmrace sets it itself ({OWNED[name]}); take it out")
+            faults.append(Fault(key, f"swarmrace sets it itself ({OWNED[name]}); take it out"))
         elif name not in defaults:
-            faults.append(
-                f"{key}: not a setting of libtorrent {lt.__version__}{nearest(name, defaults)}; "
-                "all are listed at https://libtorrent.org/reference-Settings.html"
+            text = (
+                f"not a setting of libtorrent {lt.__version__}{nearest(name, defaults)}; all are "
+                "listed at https://libtorrent.org/reference-Settings.html"
             )
+            faults.append(Fault(key, text))
         elif type(value) is not type(defaults[name]):
             expected = type(defaults[name]).__name__
-            faults.append(f"{key}: found {value!r}, expected {expected} like {defaults[name]!r}")
+            text = f"found {value!r}, expected {expected} like {defaults[name]!r}"
+            faults.append(Fault(key, text))
     return faults

@@ -13,11 +13,11 @@ from typing import Any
 import libtorrent as lt
 import numpy as np
 
-from swarmrace.arrivals import ByteLog, Int64s
+from swarmrace.recording.arrivals import ByteLog, Int64s
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.session import Handler
 from swarmrace.systems.bittorrent.stamps import Stamps
+from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 
 
 class Recorder:

@@ -13,15 +13,15 @@ from typing import Any
 
 import libtorrent as lt
 
-from swarmrace.entrants import BitTorrentOptions
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import file_sha256
-from swarmrace.schedule import Run
+from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
-from swarmrace.systems.bittorrent import BLOCK_BYTES, memory, profiles, torrent, watch
+from swarmrace.systems.bittorrent import memory, profiles, torrent, watch
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.recorder import Recorder
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
+from swarmrace.systems.run import Run
 
 FLUSH_SECONDS = 10.0
 """How long to wait for the records of the last writes once all pieces are verified."""
@@ -257,7 +257,7 @@ class BitTorrent(System):
     async def _open(self) -> None:
         address = ipaddress.ip_address(self.context.address)
         host = f"[{address}]" if address.version == 6 else str(address)
-        blocks = -(-self.context.size_bytes // BLOCK_BYTES)
+        blocks = -(-self.context.size_bytes // torrent.BLOCK_BYTES)
         settings = {name: setting.value for name, setting in profiles.table(self.options).items()}
         settings |= {
             "listen_interfaces": f"{host}:0",

@@ -13,6 +13,8 @@ import libtorrent as lt
 
 from swarmrace.errors import Reason, TransferError
 
+BLOCK_BYTES = 16_384
+"""What BitTorrent asks for at a time (BEP 3); only the last block of a file is shorter."""
 NAME = "payload.bin"
 """The name inside every torrent, whatever the file is called, so that all seeders' info-hashes
 are the same."""

@@ -12,17 +12,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swarmrace.entrants import CodexOptions
 from swarmrace.errors import TransferError
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+from swarmrace.systems.codex.environment import NODE_VARIABLE
+from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
-
-NODE_VARIABLE = "SWARMRACE_CODEX_NODE"
-"""Base URL of the node beside this peer (`http://127.0.0.1:8080`): a pod's sidecar."""
-CONTROL_VARIABLE = "SWARMRACE_CODEX_CONTROL"
-"""Folder shared with that node's supervisor (images/codex-supervisor), for cold starts."""
-METRICS_VARIABLE = "SWARMRACE_CODEX_METRICS"
-"""URL of that node's metrics page; port 8008 of the node's host when absent."""
 
 __all__: Sequence[str] = ("SPEC",)
 

@@ -16,11 +16,11 @@ from typing import IO
 
 import psutil
 
-from swarmrace.entrants import CodexOptions
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Context
 from swarmrace.systems.codex.api import Api
 from swarmrace.systems.codex.node import STOP_SECONDS, Node, answering, last_lines_of
+from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import (
     Ports,
     Program,

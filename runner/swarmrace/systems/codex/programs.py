@@ -15,8 +15,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmrace.entrants import CodexOptions
 from swarmrace.errors import Reason, TransferError
+from swarmrace.systems.codex.options import CodexOptions
 
 _GIB = 1 << 30
 _INSPECT_SECONDS = 20.0

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import file_sha256
+from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Digest, Record
 from swarmrace.systems.codex.api import BrokenError, refusal
 from swarmrace.systems.http.client import Download, fetched

@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from swarmrace.entrants import CodexOptions
 from swarmrace.errors import Reason, TransferError
-from swarmrace.schedule import Run
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
-from swarmrace.systems.codex import CONTROL_VARIABLE, METRICS_VARIABLE, NODE_VARIABLE
 from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
 from swarmrace.systems.codex.downloads import Background, check_growth, read_back
+from swarmrace.systems.codex.environment import (
+    CONTROL_VARIABLE,
+    METRICS_VARIABLE,
+    NODE_VARIABLE,
+)
 from swarmrace.systems.codex.local import LocalNode
 from swarmrace.systems.codex.metrics import Watch
 from swarmrace.systems.codex.node import Node, joined
+from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import needed_bytes
 from swarmrace.systems.codex.remote import GivenNode, SupervisedNode
 from swarmrace.systems.codex.stream import StreamFile
+from swarmrace.systems.run import Run
 
 T = TypeVar("T")
 _BOOTSTRAP = "bootstrap"

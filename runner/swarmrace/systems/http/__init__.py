@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from swarmrace.entrants import HttpOptions
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+from swarmrace.systems.http.options import HttpOptions
 from swarmrace.units import format_size
 
 

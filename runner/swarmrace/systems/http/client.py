@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from swarmrace.arrivals import ByteLog
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
+from swarmrace.recording.arrivals import ByteLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

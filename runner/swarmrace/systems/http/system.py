@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import swarmrace
-from swarmrace.entrants import HttpOptions
 from swarmrace.errors import Reason, TransferError
-from swarmrace.payload import file_sha256
-from swarmrace.schedule import Run
+from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.http import tuning
 from swarmrace.systems.http.client import Download, fetched
+from swarmrace.systems.http.options import HttpOptions
 from swarmrace.systems.http.server import FileServer
+from swarmrace.systems.run import Run
 
 
 class HttpSystem(System):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from swarmrace.entrants import HttpOptions
+from swarmrace.systems.http.options import HttpOptions
 
 _KERNEL = {
     "congestionControl": "tcp_congestion_control",

@@ -1,0 +1,1 @@
+"""Races on Kubernetes: pods, chart files, and fetching results."""

@@ -1,0 +1,1 @@
+"""Races on one machine: a process for every peer."""

@@ -1,0 +1,409 @@
+"""Runs a whole race on one machine: the rendezvous, every peer, and the end of all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from swarmrace.backends.local import processes, trial_outcomes
+from swarmrace.backends.local.janitor import Janitor
+from swarmrace.backends.local.layout import Layout, Seat
+from swarmrace.errors import Exit, InfrastructureError, RaceError
+from swarmrace.host import infrastructure
+from swarmrace.host.output import shortened
+from swarmrace.network import wire_samples
+from swarmrace.peer.state import PeerConfig
+from swarmrace.recording.records import Delay, Trial
+from swarmrace.rendezvous.server import ServerConfig
+from swarmrace.rendezvous.trial_book import TrialPolicy
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.systems import doubles
+
+POLL_SECONDS = 0.25
+_RESTARTS = 5
+MOST_NAME_BYTES = 180
+"""Of a race's name in its folder's: a file's name has room for 255."""
+_LEAVE_SECONDS = 15.0
+_LEAVE_A_STOPPED_RACE_SECONDS = 3.0
+_HANG_SECONDS = 30.0
+"""A rendezvous that lives and has not answered for so long is ended and started again."""
+
+
+@dataclass(frozen=True)
+class LocalRace:
+    """What to race on this machine, and where.
+
+    Args:
+        scenario: a scenario without a matrix.
+        name: for the results folder.
+        results_dir: the folder below which the results folder is made.
+        work_dir: on whose disk payloads lie while the race runs.
+        namespaces: give each peer a network namespace of its own.
+        test_doubles: entrants that are known to be test doubles; then the name says so.
+        trials: outcomes of earlier trials by program; a race whose programs are all among them
+            holds no trials. Those of this race are added.
+    """
+
+    scenario: Scenario
+    name: str
+    results_dir: Path
+    work_dir: Path | None = None
+    namespaces: bool = False
+    test_doubles: tuple[str, ...] = ()
+    trials: dict[str, Trial] = field(default_factory=dict)
+
+    def folder(self) -> Path:
+        """Return a new results folder's path: name, UTC time, race id."""
+        when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        name = shortened(self.name, MOST_NAME_BYTES)
+        name = doubles.mark(name) if self.test_doubles else name
+        return self.results_dir / f"{name}-{when}-{self.scenario.race_id()}"
+
+
+async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
+    """Race, and leave the results in `folder`.
+
+    Interrupted by cancellation it ends every run in flight, keeps what was measured and returns
+    once nothing is left running; the folder then says `interrupted`.
+
+    Args:
+        race: what to race.
+        folder: made here; it must not exist.
+        watch: called about four times a second with the rendezvous' status.
+
+    Raises:
+        RaceError: the rendezvous could not be started or kept alive.
+        NeverStartedError: a program could not be started and joined; nothing was raced.
+        ConditionError: network conditions can't be applied here.
+        InfrastructureError: the machine stopped the race: a disk, memory, its loopback interface.
+    """
+    try:
+        await _run(race, folder, watch)
+    except (OSError, MemoryError, EOFError, RuntimeError) as error:
+        number = infrastructure.number_of(error)
+        if number is None and not isinstance(error, EOFError):
+            raise
+        # The server that forks says nothing but EOF when it can't fork.
+        raise InfrastructureError(
+            _trouble(race, folder) or infrastructure.describe(number or errno.EAGAIN)
+        ) from error
+
+
+def _trouble(race: LocalRace, folder: Path) -> str:
+    """Return what is wrong with the disks of a race, or an empty string."""
+    work = race.work_dir or Path(tempfile.gettempdir())
+    places = [work, next(path for path in (folder, *folder.parents) if path.exists())]
+    return next((text for place in places if (text := infrastructure.disk_trouble(place))), "")
+
+
+async def _run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
+    folder.mkdir(parents=True)
+    janitor = Janitor()
+    try:
+        root = Path(tempfile.mkdtemp(prefix=f"swarmrace-{os.getpid()}-", dir=race.work_dir))
+        janitor.watch_folder(root)
+        with Layout.of(race.scenario, namespaces=race.namespaces) as layout:
+            await _Backend(race, folder, root, layout, janitor).run(watch)
+    finally:
+        await asyncio.shield(asyncio.to_thread(janitor.clean))
+
+
+class _Backend:
+    """The processes of one race."""
+
+    def __init__(
+        self, race: LocalRace, folder: Path, root: Path, layout: Layout, janitor: Janitor
+    ) -> None:
+        self.race = race
+        self.folder = folder
+        self.root = root
+        self.layout = layout
+        self.janitor = janitor
+        self.fork = processes.context()
+        self.race_id = race.scenario.race_id()
+        # A socket's path has room for 107 bytes, and work folders may lie deep: named by way of a
+        # descriptor it is short wherever it lies.
+        self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.socket = Path(f"/proc/{os.getpid()}/fd/{self._root_fd}/rendezvous.sock")
+        self.rendezvous: BaseProcess | None = None
+        self.sampler: BaseProcess | None = None
+        self._samples_fd = wire_samples.make_shared(len(layout.seats)) if race.namespaces else None
+        self.peers: dict[tuple[str, int], BaseProcess] = {}
+        self.reported: set[tuple[str, int]] = set()
+        self.restarts = 0
+        self.stopped = ""
+        self.relay: BaseProcess | None = None
+        self.relay_counts = root / "relay.counts" if layout.delaying else None
+        self.delay: Delay | None = None
+        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
+        self.http = httpx.AsyncClient(
+            transport=transport, base_url=f"http://rendezvous/{self.race_id}/", timeout=5
+        )
+
+    async def run(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        (self.folder / "logs").mkdir()
+        try:
+            self.port = _free_port(self.layout)
+            try:
+                await _to_its_end(self._delay)
+                await _to_its_end(self._start_rendezvous)
+                await self._reach()
+                await _to_its_end(self._start_sampler)
+                await _to_its_end(self._start_peers)
+                await self._watch(watch)
+            except asyncio.CancelledError:
+                await self._interrupt(watch)
+                raise
+        finally:
+            await self.http.aclose()
+            await asyncio.to_thread(self._end)
+            os.close(self._root_fd)
+            if self._samples_fd is not None:
+                os.close(self._samples_fd)
+            _remove_empty(self.folder / "logs")
+
+    def _delay(self) -> None:
+        """Start what delays frames and find out whether it does."""
+        delaying, counts = self.layout.delaying, self.relay_counts
+        if delaying is None or counts is None:
+            return
+        if delaying.relayed:
+
+            def start(namespace: str, target: Callable[..., int], config: Any) -> None:
+                self.relay = self._start("relay", Seat("", namespace), target, config)
+
+            delaying.start(counts, start)
+        self.delay = delaying.measure()
+
+    def _start_rendezvous(self) -> None:
+        config = ServerConfig(
+            scenario=self.race.scenario,
+            race_id=self.race_id,
+            data_dir=self.folder,
+            host=self.layout.hub.address,
+            port=self.port,
+            uds=self.socket,
+            name=self.race.name,
+            trials=TrialPolicy(held=True, known=self.race.trials, all_must_start=True),
+            backend="local with network namespaces" if self.race.namespaces else "local",
+            test_doubles=self.race.test_doubles,
+            delay=self.delay,
+            relay_counts=self.relay_counts if self.relay else None,
+        )
+        self.socket.unlink(missing_ok=True)
+        self.rendezvous = self._start("rendezvous", self.layout.hub, processes.run_tracker, config)
+
+    @property
+    def _samples(self) -> Path | None:
+        fd = self._samples_fd
+        return None if fd is None else Path(f"/proc/{os.getpid()}/fd/{fd}")
+
+    def _start_sampler(self) -> None:
+        """Have the bytes that every peer receives sampled by one process."""
+        if self._samples is not None:
+            ports = [seat.port for seat in self.layout.seats.values()]
+            ends, run = self.layout.ends, wire_samples.run_sampler
+            self.sampler = self._start("wire", ends, run, str(self._samples), ports)
+
+    def _start_peers(self) -> None:
+        for column, ((entrant, peer), seat) in enumerate(self.layout.seats.items()):
+            config = PeerConfig(
+                scenario=self.race.scenario,
+                race_id=self.race_id,
+                entrant=entrant,
+                peer=peer,
+                rendezvous=f"http://{self.layout.hub.address}:{self.port}",
+                address=seat.address,
+                work_dir=self.root / f"{entrant}-{peer}",
+                node=socket.gethostname(),
+                isolated=seat.namespace is not None,
+                keeps=False,
+                wire_samples=None if self._samples is None else (self._samples, column),
+            )
+            config.work_dir.mkdir()
+            self.peers[entrant, peer] = self._start(
+                f"{entrant}-{peer}", seat, processes.run_peer, config
+            )
+
+    def _start(self, name: str, seat: Seat, target: Callable[..., int], *args: Any) -> BaseProcess:
+        log = self.folder / "logs" / f"{name}.log"
+        process = processes.start(self.fork, name, log, seat.namespace, target, *args)
+        assert process.pid is not None
+        self.janitor.watch_process(process.pid)
+        return process
+
+    async def _reach(self) -> None:
+        """Wait until the rendezvous answers."""
+        deadline = asyncio.get_running_loop().time() + 20
+        while await self._status() is None:
+            assert self.rendezvous is not None
+            self._require_a_sound_machine()
+            if self.rendezvous.exitcode is not None or asyncio.get_running_loop().time() > deadline:
+                raise RaceError(
+                    "rendezvous: expected it to answer within 20 s, found "
+                    f"{'it ended' if self.rendezvous.exitcode is not None else 'no answer'}; "
+                    f"see {self.folder / 'logs' / 'rendezvous.log'}"
+                )
+            await asyncio.sleep(0.02)
+
+    async def _status(self) -> dict[str, Any] | None:
+        try:
+            answer = await self.http.get("status")
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    async def _watch(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        loop = asyncio.get_running_loop()
+        answered = loop.time()
+        while True:
+            status = await self._status()
+            if status is None:
+                if loop.time() - answered > _HANG_SECONDS:
+                    await asyncio.to_thread(self._end_rendezvous)
+                if await self._revive():
+                    answered = loop.time()
+            else:
+                answered = loop.time()
+                watch(status)
+                self.stopped = status["stopped"]
+                if status["over"]:
+                    break
+                await self._report_lost()
+            if self.relay is not None and self.relay.exitcode is not None:
+                await self._interrupt(watch)
+                raise InfrastructureError(
+                    f"relay: ended while the race ran (exit code {self.relay.exitcode}), so no "
+                    f"peer reached another; see {self.folder / 'logs' / 'relay.log'}"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+        if self.stopped:
+            raise InfrastructureError(f"the race was stopped: {self.stopped}")
+        self.race.trials.update(trial_outcomes.started(status["trials"], self.folder))
+
+    def _end_rendezvous(self) -> None:
+        assert self.rendezvous is not None
+        self.rendezvous.kill()
+        self.rendezvous.join()
+
+    async def _revive(self) -> bool:
+        """Start the rendezvous again when it has died, as a cluster would; return whether it was.
+
+        It goes on even when all peers have gone: it alone can close their runs.
+        """
+        assert self.rendezvous is not None
+        if self.rendezvous.exitcode is None:
+            return False
+        self._require_a_sound_machine()
+        self.restarts += 1
+        if self.restarts > _RESTARTS:
+            raise RaceError(
+                f"rendezvous: died {self.restarts} times (last exit code "
+                f"{self.rendezvous.exitcode}); see {self.folder / 'logs' / 'rendezvous.log'}"
+            )
+        await _to_its_end(self._start_rendezvous)
+        return True
+
+    def _require_a_sound_machine(self) -> None:
+        """Say what ended the rendezvous, where that was the machine.
+
+        Raises:
+            InfrastructureError: so it was.
+        """
+        assert self.rendezvous is not None
+        if self.rendezvous.exitcode != Exit.INFRASTRUCTURE:
+            return
+        log = self.folder / "logs" / "rendezvous.log"
+        found = _trouble(self.race, self.folder)
+        raise InfrastructureError(
+            f"the rendezvous was ended by the machine: {found or f'see {log}'}"
+        )
+
+    async def _report_lost(self) -> None:
+        for key, process in self.peers.items():
+            if process.exitcode is None or key in self.reported:
+                continue
+            code = process.exitcode
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            path = f"peers/{key[0]}/{key[1]}/lost"
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await self.http.post(path, json={"detail": f"its process ended: {how}"})
+                answer.raise_for_status()
+                self.reported.add(key)
+
+    async def _interrupt(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        """End the race early: results of finished transfers are still uploaded."""
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                while self._alive and await self._status() is None:
+                    await asyncio.sleep(0.02)
+                await self.http.post("interrupt", json={})
+                while (status := await self._status()) is not None and not status["over"]:
+                    watch(status)
+                    await asyncio.sleep(POLL_SECONDS)
+
+    @property
+    def _alive(self) -> bool:
+        """Whether the rendezvous lives: it may have been started a moment ago."""
+        return self.rendezvous is not None and self.rendezvous.exitcode is None
+
+    def _end(self) -> None:
+        """Wait for the peers to leave by themselves, then end whatever is left."""
+        leave = _LEAVE_A_STOPPED_RACE_SECONDS if self.stopped else _LEAVE_SECONDS
+        deadline = time.monotonic() + leave
+        for process in self.peers.values():
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                process.kill()
+        if self.sampler is not None:
+            self.sampler.kill()
+            self.sampler.join()
+        if self.rendezvous is not None and self.rendezvous.exitcode is None:
+            self.rendezvous.terminate()
+            self.rendezvous.join(5)
+            self.rendezvous.kill()
+        if self.relay is not None:
+            self.relay.kill()
+            self.relay.join()
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Do `work` in a thread; a cancellation waits for it, so that what it starts is known."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # a cancellation goes first; asyncio would complain of one not taken
+
+
+def _free_port(layout: Layout) -> int:
+    """Return a port that is free on the hub's address, kept over restarts of the rendezvous."""
+    if layout.hub.namespace is not None:
+        return 8080
+    with socket.socket() as probe:
+        probe.bind((layout.hub.address, 0))
+        return probe.getsockname()[1]
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for file in folder.iterdir():
+            if file.stat().st_size == 0:
+                file.unlink()
+        folder.rmdir()

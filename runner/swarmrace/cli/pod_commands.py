@@ -1,0 +1,299 @@
+"""The commands that a cluster's pods run. `swarmrace.cli.main` has those that people call.
+
+Modules are imported where they are used: a pod stays out of the way until its tracker listens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmrace.cli.parameters import Listen, NewFolder, RaceId
+from swarmrace.errors import Exit, InfrastructureError, UnavailableError
+
+_TRACKER_FIRST_SECONDS = 2.0
+_PEERS_FIRST_SECONDS = 3.0
+SCENARIO_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_rendezvous = click.option(
+    "--rendezvous", required=True, envvar="SWARMRACE_RENDEZVOUS", help="Base URL of the rendezvous."
+)
+_race_id = click.option("--race-id", envvar="SWARMRACE_RACE_ID", required=True)
+_scenario = click.option(
+    "--scenario", type=SCENARIO_FILE, required=True, envvar="SWARMRACE_SCENARIO"
+)
+_token = click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SWARMRACE_TOKEN_FILE",
+    help="File that holds the token guarding the results.",
+)
+
+
+@click.command()
+@_scenario
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@click.option(
+    "--data-dir",
+    type=NewFolder(),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+    help="The results folder, which is also the tracker's state.",
+)
+@click.option(
+    "--listen",
+    type=Listen(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    envvar="SWARMRACE_LISTEN",
+)
+@click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
+@click.option(
+    "--open-announce",
+    is_flag=True,
+    envvar="SWARMRACE_OPEN_ANNOUNCE",
+    help="Serve /announce and /scrape too, beside /RACE-ID/announce. qBittorrent and other clients "
+    "of libtorrent accept a loopback tracker only at /announce.",
+)
+@click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
+@click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
+@click.option(
+    "--trial/--no-trial",
+    default=True,
+    show_default=True,
+    envvar="SWARMRACE_TRIAL",
+    help="Start and join each program once before the first run.",
+)
+@_token
+def tracker(
+    scenario: Path,
+    race_id: str | None,
+    data_dir: Path,
+    listen: tuple[str, int],
+    uds: Path | None,
+    open_announce: bool,
+    name: str,
+    backend: str,
+    trial: bool,
+    token_file: Path | None,
+) -> None:
+    """Serve the bootstrap tracker: announces, the board, barriers and results."""
+    from swarmrace.backends.local.processes import run_tracker
+    from swarmrace.rendezvous.server import ServerConfig
+    from swarmrace.rendezvous.trial_book import TrialPolicy
+    from swarmrace.scenario.loading import load
+
+    host, port = listen
+    loaded = load(scenario)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    config = ServerConfig(
+        scenario=loaded,
+        race_id=race_id or loaded.race_id(),
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        uds=uds,
+        open_announce=open_announce,
+        name=name,
+        backend=backend,
+        trials=TrialPolicy(held=trial),
+        token=_read_token(token_file),
+    )
+    code = run_tracker(config)
+    sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
+
+
+@click.command()
+@_rendezvous
+@_race_id
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
+@click.option(
+    "--work-dir",
+    type=NewFolder(),
+    required=True,
+    envvar="SWARMRACE_WORK_DIR",
+)
+@click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
+@click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
+@click.option(
+    "--burst-bytes",
+    type=click.IntRange(1),
+    envvar="SWARMRACE_BURST_BYTES",
+    help="Most that what limits this peer's rates may let pass at once.  [default: tc's own]",
+)
+@click.option(
+    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
+)
+@click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
+@click.option(
+    "--linger-seconds",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    envvar="SWARMRACE_LINGER_SECONDS",
+    help="How long to stay at most after the last run, until a scraper has had two answers at "
+    "least 5 s apart.",
+)
+@_token
+def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
+    """Live one peer's life: seed or leech in every run of its entrant."""
+    from swarmrace.rendezvous.client import listening
+
+    listening.wait(options["rendezvous"], _TRACKER_FIRST_SECONDS)
+
+    from swarmrace.cli import peer_command
+    from swarmrace.peer.state import PeerConfig
+    from swarmrace.scenario.loading import load
+
+    reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
+    loaded = load(scenario)
+    _require_peer(loaded, options["entrant"], options["peer"])
+    _require_address(loaded, options["entrant"], options["address"])
+    options["work_dir"].mkdir(parents=True, exist_ok=True)
+    config = PeerConfig(scenario=loaded, token=_read_token(token_file), **options)
+    sys.exit(peer_command.run(config, **reporting))
+
+
+@click.command()
+@_rendezvous
+@_race_id
+@_token
+@click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
+def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
+    """Wait for a race on a cluster to end and print its verdict; its exit code is `run`'s."""
+    import asyncio
+    import tempfile
+    import time
+
+    from swarmrace.rendezvous.client import listening
+
+    # There is nothing to judge before the first run: peers go first.
+    listening.wait(rendezvous, min(timeout_seconds, 60))
+    time.sleep(_PEERS_FIRST_SECONDS)
+
+    from swarmrace.backends.kubernetes import fetch as fetching
+    from swarmrace.cli import verdict_command as command
+    from swarmrace.cli.display import Guarded, Lines, make_console
+    from swarmrace.integrity.verify import require
+
+    console = make_console()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        status = asyncio.run(
+            fetching.wait_and_download(
+                rendezvous,
+                race_id,
+                _read_token(token_file),
+                folder,
+                timeout_seconds=timeout_seconds,
+                watch=Guarded(Lines(make_console(stderr=True))).update,
+            )
+        )
+        require(folder)
+        code = command.show(folder, full=True, console=console)
+        if status.get("stopped"):  # which a full disk may have kept out of the folder
+            raise InfrastructureError(f"the race was stopped: {status['stopped']}")
+        sys.exit(code)
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="SWARMRACE_DATA_DIR",
+)
+@click.option("--race-id", type=RaceId(), help="Another race, whose folder lies beside that one.")
+@click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
+def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
+    """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
+    from swarmrace.backends.kubernetes import fetch as fetching
+
+    if list_:
+        click.echo(json.dumps(fetching.races(data_dir)))
+    else:
+        fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
+
+
+@click.command()
+@_scenario
+@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
+@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
+@click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
+@click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="Who is told when it fails.")
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@_token
+def shape(
+    scenario: Path,
+    entrant: str,
+    peer: int,
+    device: str,
+    rendezvous: str | None,
+    race_id: str | None,
+    token_file: Path | None,
+) -> None:
+    """Apply a scenario's network conditions to this pod's own interface (needs NET_ADMIN)."""
+    from swarmrace.backends.kubernetes import shape as shaping
+    from swarmrace.scenario.loading import load
+
+    loaded = load(scenario)
+    _require_peer(loaded, entrant, peer)
+    tell = rendezvous and shaping.teller(
+        rendezvous,
+        race_id or loaded.race_id(),
+        entrant,
+        peer,
+        _read_token(token_file),
+        loaded.race.timeouts.assemble_seconds,
+    )
+    done = shaping.run(loaded.race, peer, device, tell or None)
+    click.echo(f"{entrant}-{peer}: {done}")
+
+
+def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
+    """Refuse a peer that a scenario hasn't.
+
+    Raises:
+        click.BadParameter: it names no entrant, or its index is too large.
+    """
+    if entrant not in scenario.entrants:
+        wanted = f"expected one of {', '.join(scenario.entrants)}"
+        raise click.BadParameter(f"found {entrant!r}, {wanted}", param_hint="--entrant")
+    if peer >= scenario.race.swarm_size:
+        wanted = f"expected 0 to {scenario.race.swarm_size - 1}"
+        raise click.BadParameter(f"found {peer}, {wanted}", param_hint="--peer")
+
+
+def _require_address(scenario: Any, entrant: str, address: str) -> None:
+    """Refuse a loopback address to a system that needs packets to leave from its peer's address:
+    the kernel sends from 127.0.0.1, whichever of them a peer announces.
+
+    Raises:
+        UnavailableError: it can't be raced there.
+    """
+    import ipaddress
+
+    from swarmrace import systems
+
+    options = scenario.entrants[entrant]
+    why = systems.load(options.kind).own_source_address(options)
+    with contextlib.suppress(ValueError):  # a name, say
+        found = ipaddress.ip_address(address)
+        if why and found.is_loopback and str(found) not in ("127.0.0.1", "::1"):
+            raise UnavailableError(
+                f"--address: found {address}: {why}; start each peer in a network namespace or pod "
+                "of its own, or race with `swarmrace run`"
+            )
+
+
+def _read_token(file: Path | None) -> str | None:
+    return file.read_text().strip() if file is not None else None

@@ -1,0 +1,152 @@
+"""Whose doing a failure is: the entrant's, or that of the machine it raced on.
+
+A disk that the entrant filled beyond what it declares to need (`needs`) is its own failure; one
+that was full although the entrant stayed within that was filled by others, or was too small. The
+same holds for memory. What the machine did makes a run missing, never slow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmrace.errors import Reason
+from swarmrace.host import infrastructure
+from swarmrace.plan import needs
+from swarmrace.recording.records import Failure
+from swarmrace.scenario.scenario import Scenario
+from swarmrace.units import format_size
+
+_SLACK = 1.05
+_SLACK_BYTES = 8_000_000
+"""A peer's logs and metadata, on top of what it declares to need."""
+_BYTES_A_FILE = 16_384
+_FILES = 2_000
+"""A node may store each block in a file of its own."""
+_DEAF = frozenset({Reason.STALL, Reason.TIMEOUT, Reason.NODE_DIED, Reason.REFUSED})
+"""How a program fails that doesn't say that its disk is full."""
+_MEMORY_SLACK = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one peer's work folder may hold, and where its entrant's other peers on this machine
+    have theirs.
+
+    Args:
+        scenario: what is raced.
+        entrant: the entrant's name.
+        folder: this peer's work folder.
+        seeder: whether this peer seeds in the run at hand.
+    """
+
+    scenario: Scenario
+    entrant: str
+    folder: Path
+    seeder: bool
+
+    def blame(self, failure: Failure, error: BaseException | None) -> Failure:
+        """Return `failure`, or what takes its place because the machine is to blame.
+
+        Args:
+            failure: as the peer would record it.
+            error: the exception behind it, where there is one.
+        """
+        if failure.reason in (Reason.INFRASTRUCTURE, Reason.WRONG_BYTES):
+            return failure
+        why = self._why(failure, error)
+        if not why:
+            return failure
+        return Failure(reason=Reason.INFRASTRUCTURE, stage=failure.stage, detail=why)
+
+    def _why(self, failure: Failure, error: BaseException | None) -> str:
+        number = infrastructure.number_of(error) if error is not None else None
+        if number in infrastructure.BROKEN:
+            return infrastructure.describe(number, self.folder)
+        if number in infrastructure.SCARCE:
+            return self._scarce(number)
+        if not self.folder.is_dir():
+            return infrastructure.disk_trouble(self.folder)
+        if number in infrastructure.FULL or failure.reason is Reason.DISK_FULL:
+            return self._full(number)
+        if failure.reason in _DEAF | {Reason.INTERNAL} and infrastructure.disk_trouble(self.folder):
+            return self._full(None)
+        return ""
+
+    def _full(self, number: int | None) -> str:
+        """Return why a full disk is not this entrant's doing, or nothing when it is."""
+        folders = self._folders()
+        used_bytes, files = self._used(folders)
+        allowed = self._allowed_bytes(len(folders))
+        allowed_files = len(folders) * _FILES + allowed // _BYTES_A_FILE
+        try:
+            free_bytes, free_files = infrastructure.free(self.folder)
+        except OSError as error:
+            return infrastructure.describe(error.errno or 0, self.folder)
+        if free_files == 0:
+            if files > allowed_files:
+                return ""
+            return (
+                f"{self.folder}: no inodes left; {self.entrant} has {files} files there, so others "
+                "took them; remove files, or give another folder (--work-dir)"
+            )
+        if used_bytes > allowed:
+            return ""
+        known_to_be_full = number is not None or free_bytes < infrastructure.FULL_BYTES
+        if not known_to_be_full and free_bytes > allowed - used_bytes:
+            return ""  # there is room for all that it declares: a limit of its own was reached
+        what = infrastructure.describe(number, self.folder).partition("; ")[0] if number else ""
+        return (
+            f"{what or f'{self.folder}: no space left'} ({format_size(free_bytes)} free); "
+            f"{self.entrant} uses {format_size(used_bytes)} there of the {format_size(allowed)} "
+            "that it declares to need, so others filled it or it is too small; make room, or give "
+            "another folder (--work-dir)"
+        )
+
+    def _scarce(self, number: int) -> str:
+        needed = needs.open_files(self.scenario, namespaces=False)
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if number == errno.EMFILE and soft >= needed:
+            return ""  # it opened more than any peer of this race should
+        if number == errno.ENOMEM and self._memory_bytes() > self._allowed_memory():
+            return ""
+        return infrastructure.describe(number)
+
+    def _folders(self) -> list[Path]:
+        """Return the work folders of this entrant on this machine, its own among them."""
+        siblings = self.folder.parent.glob(f"{self.entrant}-*")
+        found = {path for path in siblings if path.name.rpartition("-")[2].isdigit()}
+        return sorted(found | {self.folder})
+
+    def _used(self, folders: Iterable[Path]) -> tuple[int, int]:
+        size = files = 0
+        for folder in folders:
+            found, kept = infrastructure.used(folder), infrastructure.used(folder / "kept")
+            size += found[0] - kept[0]  # the runner's own copy of its results is not the entrant's
+            files += found[1] - kept[1]
+        return size, files
+
+    def _allowed_bytes(self, peers: int) -> int:
+        race, options = self.scenario.race, self.scenario.entrants[self.entrant]
+        figures = needs.figures(options)
+        if peers == race.swarm_size:
+            copies = race.seeders * figures.seeder_copies + race.leechers * figures.leecher_copies
+        else:
+            copies = peers * (figures.seeder_copies if self.seeder else figures.leecher_copies)
+        return round(copies * race.file_size * _SLACK) + peers * _SLACK_BYTES
+
+    def _memory_bytes(self) -> int:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        return 0
+
+    def _allowed_memory(self) -> float:
+        race, options = self.scenario.race, self.scenario.entrants[self.entrant]
+        figures = needs.figures(options)
+        return _MEMORY_SLACK * (figures.memory_bytes + figures.memory_share * race.file_size)

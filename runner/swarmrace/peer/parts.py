@@ -1,0 +1,58 @@
+"""What a peer's runs and trials work with: one set for the peer's whole life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from swarmrace.clock import Clock
+from swarmrace.host import machine
+from swarmrace.network.counters import own_interface
+from swarmrace.network.wire_recorder import WireRecorder
+from swarmrace.network.wire_samples import Ring
+from swarmrace.peer.slot import SystemSlot
+from swarmrace.peer.state import PeerConfig, PeerState, ResultSink
+from swarmrace.rendezvous.client.client import RendezvousClient
+
+
+class PeerParts:
+    """A peer's configuration, clock, client, state, sink and system slot.
+
+    Args:
+        config: who the peer is.
+        clock: the clock that everything is measured on.
+        client: its side of the rendezvous.
+        sink: gets every finished run.
+    """
+
+    def __init__(
+        self, config: PeerConfig, clock: Clock, client: RendezvousClient, sink: ResultSink
+    ) -> None:
+        self.config, self.clock, self.client, self.sink = config, clock, client, sink
+        self.state = PeerState(config)
+        self.slot = SystemSlot(config, self.state, client, clock)
+        self.versions = machine.versions()
+        self.control: list[Callable[[], tuple[int, int]]] = [client.control_bytes]
+        """Whatever else of the runner uses the peer's interface (a scraper, say) adds itself."""
+
+    def control_bytes(self) -> tuple[int, int]:
+        """Return the wire bytes (sent, received) of the runner's own traffic so far."""
+        found = [source() for source in self.control]
+        return sum(sent for sent, _ in found), sum(received for _, received in found)
+
+    def wire_recorder(self) -> WireRecorder | None:
+        """Return what records this peer's wire curve, or None where it can't be recorded."""
+        config = self.config
+        if not config.isolated:
+            return None
+
+        def control_received() -> int:
+            return self.control_bytes()[1]
+
+        try:
+            if config.wire_samples is not None:
+                path, column = config.wire_samples
+                return WireRecorder(Ring.shared(path), column, control_received)
+            interface = own_interface(config.address)
+            return WireRecorder.own(interface, control_received) if interface else None
+        except OSError:
+            return None

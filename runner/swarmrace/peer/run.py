@@ -1,0 +1,407 @@
+"""One peer's part in one run: prepare, publish, settle, race, serve, verify, remove, upload."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from swarmrace.clock import Offset
+from swarmrace.errors import Reason
+from swarmrace.host.load import LoadMeter
+from swarmrace.host.priority import lower_priority, raise_priority
+from swarmrace.host.usage import UsageMeter
+from swarmrace.network.counters import WireMeter
+from swarmrace.network.wire_recorder import WireRecorder
+from swarmrace.peer import transfer
+from swarmrace.peer.blame import Declared
+from swarmrace.peer.parts import PeerParts
+from swarmrace.peer.transfer import failure_of
+from swarmrace.recording.arrivals import Curve, Origin
+from swarmrace.recording.connections import ConnectionSeries
+from swarmrace.recording.payload import Payload
+from swarmrace.recording.records import Failure, PeerResult, Publish, Stage, Waiting
+from swarmrace.rendezvous.client.client import Release
+from swarmrace.systems.abc import Record, Reference
+from swarmrace.systems.run import Run
+
+T = TypeVar("T")
+_BASE_SECONDS = 0.05
+"""Counters are read this long, and a millisecond a peer, before the start: reading later would
+delay it. What an idle peer's wire carries meanwhile is in its figures."""
+
+
+class PeerRun:
+    """One peer's part in one run."""
+
+    def __init__(self, peer: PeerParts, run: Run, waiting: Waiting) -> None:
+        self.peer = peer
+        self.run = run
+        self.client = peer.client
+        self.clock = peer.clock
+        self.state = peer.state
+        self.timeouts = peer.config.scenario.race.timeouts
+        self.options = peer.config.scenario.entrants[run.entrant]
+        self.role = run.role(peer.config.peer)
+        self.rank = run.seeders.index(peer.config.peer) if self.role == "seeder" else None
+        self.waiting = waiting
+        self.opened_ns = self.clock.now_ns()
+        self.wire_recorder: WireRecorder | None = None
+        self.stamps = (0, 0, 0)
+        self.stages: list[Stage] = []
+        self.notes: list[str] = []
+        self.failure: Failure | None = None
+        self.aborted: Failure | None = None
+        self.unposted: Failure | None = None
+        """Set when references are missing: only a restarted rendezvous may have none."""
+        self.publish: Publish | None = None
+        self.sha256: str | None = None
+        self.curves: dict[str, Curve] = {}
+        self.facts: dict[str, Any] = {}
+        self.record: Record | None = None
+        self.references: list[Reference] = []
+        self.work_dir = peer.config.work_dir / run.id
+        self.file = self.work_dir / "payload.bin"
+        self.blame = Declared(
+            peer.config.scenario, run.entrant, peer.config.work_dir, self.role == "seeder"
+        ).blame
+
+    async def live(self) -> None:
+        """Take part, from prepare to cleared."""
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        beat = asyncio.create_task(self._beat())
+        try:
+            release = await self._until_ready()
+            if release is None or not release.go:
+                lower_priority()
+            if release is not None and release.go:
+                await self._race(release)
+            await self._clear_up()
+            if self.failure is not None:  # whatever state it is in, the next run gets a new one
+                await self.peer.slot.close()
+        finally:
+            lower_priority()
+            beat.cancel()
+            self.state.record = self.state.wire = self.state.usage = None
+        self.state.stage = "wait"
+        # What the machine did after the transfer (no room left to verify, say) ends the run.
+        await self.client.arrive(self.run.id, "cleared", self._by_infrastructure())
+
+    def _by_infrastructure(self) -> Failure | None:
+        failure = self.failure
+        return failure if failure and failure.reason is Reason.INFRASTRUCTURE else None
+
+    async def _until_ready(self) -> Release | None:
+        """Prepare, publish and settle; return the release of `ready`, or None if it never came."""
+        if self.role == "seeder":
+            self.sha256 = await self._stage("make", self.timeouts.prepare_seconds, self._make)
+        await self._stage("prepare", self.timeouts.prepare_seconds, self._prepare)
+        if not await self._meet("prepared"):
+            return None
+        for barrier, publishes in (("first", self.rank == 0), ("published", bool(self.rank))):
+            if publishes:
+                await self._publish()
+            if not await self._meet(barrier):
+                return None
+        references = await self._posted("settle", len(self.run.seeders))
+        if references:
+            self.references = [dict(entry["reference"]) for entry in references]
+            self.sha256 = references[0]["sha256"]
+            await self._settle()
+        self.offset: Offset = await self.client.estimate_offset()
+        raise_priority()  # until the start stamp, or until it is known that there is none
+        return await self._meet("ready")
+
+    async def _race(self, release: Release) -> None:
+        """From the start signal until the last leecher of the run has ended."""
+        assert release.start_ns is not None
+        usage, start_ns = UsageMeter(self.system.processes), self.offset.to_ours(release.start_ns)
+        connected = ConnectionSeries(
+            self.clock, start_ns, lambda: self.system.counters().connections
+        )
+        following = asyncio.create_task(connected.follow())
+        self.wire_recorder = recorder = self.peer.wire_recorder()
+        try:
+            async with recorder.reading() if recorder is not None else contextlib.nullcontext():
+                await self._measured(start_ns, usage)
+        finally:
+            following.cancel()
+            self.facts["connected"] = connected.changes
+            usage.close()
+
+    async def _measured(self, start_ns: int, usage: UsageMeter) -> None:
+        wire = (
+            WireMeter(self.peer.control_bytes, self.peer.config.address)
+            if self.peer.config.isolated
+            else None
+        )
+        peers = self.peer.config.scenario.race.swarm_size
+        await self.clock.sleep_until(start_ns - round((_BASE_SECONDS + peers / 1000) * 1e9))
+        load = LoadMeter()
+        for meter in (usage, wire, self.wire_recorder):
+            if meter is not None:
+                meter.start()
+        connections = self.system.counters().connections
+        if self.role == "seeder":
+            lower_priority()
+        self.stamps = start_ns, start_ns, start_ns
+        self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
+        if self.role == "leecher":
+            await self._fetch(start_ns, connections)
+        self.state.stage, began_ns = "serve", self.clock.now_ns()
+        # Not `_meet`: a transfer that ended keeps its outcome whatever becomes of the run.
+        release = await self.client.arrive(self.run.id, "raced", self.failure)
+        self._note_stage("serve", began_ns, self.clock.now_ns())
+        if not release.go and self.role == "seeder":
+            self.failure = self.failure or release.failure
+        if self.wire_recorder is not None:
+            self.wire_recorder.finish()
+        if wire is not None:
+            dropped = self.wire_recorder and self.wire_recorder.dropped_packets
+            self.facts["wire"] = measured = wire.stop(dropped)
+            self.state.wire = lambda: measured
+        figures = usage.stop()
+        self.state.usage = lambda: figures
+        self.facts["usage"], self.facts["load"] = figures, load.stop()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(1):
+                await self.system.refresh()
+        self.facts["counters"] = self.system.counters().named(connections_at_start=connections)
+
+    async def _fetch(self, start_ns: int, connections: int | None) -> None:
+        record = Record(self.clock, self.run.size_bytes)
+        record.connections_at_start = connections
+        self.state.record, self.state.stage = record, "race"
+        began_ns = self.clock.now_ns()
+        stamp_ns, self.failure = await transfer.race(
+            self.system,
+            self.references,
+            record,
+            self.timeouts,
+            start_ns,
+            lambda: self.aborted,
+            self.blame,
+            self.wire_recorder.read if self.wire_recorder is not None else None,
+        )
+        ended_ns = self.clock.now_ns()
+        self._note_stage("race", began_ns, ended_ns)
+        self.state.start_ns = stamp_ns
+        self.record, self.stamps = record, (start_ns, stamp_ns, ended_ns)
+
+    async def _clear_up(self) -> None:
+        """Verify, remove, and have the result accepted."""
+        if self.record is not None:
+            await self._summarize(self.record)
+        self._summarize_wire()
+        await self._remove()
+        self.state.stage, began_ns = "upload", self.clock.now_ns()
+        origin = Origin(
+            self.peer.config.race_id, self.run.id, self.run.entrant, self.peer.config.peer
+        )
+        files = await asyncio.to_thread(
+            lambda: {self._file_name(n): curve.to_npz(origin) for n, curve in self.curves.items()}
+        )
+        await self.client.put_files(self.run.id, files)
+        self._note_stage("upload", began_ns, self.clock.now_ns())
+        result = self._result()  # the last to go, so that it tells of all the rest
+        await self.client.put_result(result)
+        await self.peer.sink.finished(self.state, result, self.curves)
+
+    async def _remove(self) -> None:
+        """Remove the content. A removal that fails is noted: the transfer's figures stand."""
+        outcome = self.failure
+        system = self.state.system
+        if system is not None:
+            with contextlib.suppress(Exception):
+                self.facts["system"] = dict(system.describe())
+            await self._stage("remove", self.timeouts.verify_seconds, system.remove, always=True)
+            died = self.failure is not None and self.failure.reason is Reason.NODE_DIED
+            if outcome is None and died and self.role == "seeder":
+                outcome = self.failure  # it died while it served: that is the seeder's own outcome
+            elif outcome is None and self.failure is not None:
+                self.notes.append(f"remove: {self.failure.reason}: {self.failure.detail}")
+                await self.peer.slot.close()
+            self.failure = outcome
+        await asyncio.to_thread(shutil.rmtree, self.work_dir, ignore_errors=True)
+
+    async def _summarize(self, record: Record) -> None:
+        start_ns, stamp_ns, ended_ns = self.stamps
+        observes = self.peer.slot.spec.observes(self.options)
+        self.notes.extend(record.notes)
+        try:
+            figures, self.curves = await asyncio.to_thread(
+                transfer.summarize, record, observes, start_ns, stamp_ns, ended_ns
+            )
+        except ValueError as error:  # a log that can't be true: the system's defect, not ours
+            self.failure = self.failure or failure_of(error, "race")
+            return
+        verified = None
+        if self.failure is None:
+            verified = await self._verify()
+        self.facts["transfer"] = figures.model_copy(
+            update={
+                "verified": verified,
+                "start_error_seconds": self.offset.error_ns / 1e9,
+                **{f"{name}_file": self._file_name(name) for name in self.curves},
+            }
+        )
+
+    def _summarize_wire(self) -> None:
+        if self.wire_recorder is None:
+            return
+        done_ns = self.record.done_ns if self.record is not None and not self.failure else None
+        found = self.wire_recorder.curve(self.stamps[1], done_ns, self._file_name("wire"))
+        if found is not None:
+            self.facts["wire_curve"], self.curves["wire"] = found
+        else:
+            self.notes.append("the wire curve was not recorded: no samples were taken")
+
+    async def _verify(self) -> bool | None:
+        """Return whether what lies there is the payload; None when it could not be looked at."""
+        digest = await self._stage("verify", self.timeouts.verify_seconds, self.system.digest)
+        if digest is None:
+            return None
+        if (digest.size_bytes, digest.sha256) == (self.run.size_bytes, self.sha256):
+            return True
+        self.failure = Failure(
+            reason=Reason.WRONG_BYTES,
+            stage="verify",
+            detail=(
+                f"expected {self.run.size_bytes} bytes with SHA-256 {self.sha256}, "
+                f"found {digest.size_bytes} with {digest.sha256}"
+            ),
+        )
+        return False
+
+    async def _prepare(self) -> None:
+        self.facts["started"] = "warm" if self.peer.slot.warm else "cold"
+        self.system = self.peer.slot.system()
+        await self.system.prepare(self.run)
+        self.peer.slot.prepared = True
+
+    async def _make(self) -> str:
+        payload = Payload(self.run.payload_seed, self.run.size_bytes)
+        return await asyncio.to_thread(payload.write, self.file)
+
+    async def _publish(self) -> None:
+        assert self.rank is not None
+        system, first = self.system, None
+        if self.rank > 0:
+            references = await self._posted("publish", 1)
+            if not references:
+                return
+            first = references[0]["reference"]
+        began_ns = self.clock.now_ns()
+        published = await self._stage(
+            "publish", self.timeouts.publish_seconds, lambda: system.publish(self.file, first)
+        )
+        if published is None:
+            return
+        seconds = (self.clock.now_ns() - began_ns) / 1e9
+        self.publish = Publish(seconds=seconds, rank=self.rank, steps=dict(published.steps))
+        await self.client.put_reference(
+            self.run.id, self.rank, {"reference": published.reference, "sha256": self.sha256}
+        )
+
+    async def _posted(self, stage: str, count: int) -> list[Reference]:
+        """Return the references posted so far, at least `count`; else none, and note that."""
+        references = await self.client.references(self.run.id)
+        if len(references) >= count:
+            return references
+        detail = f"expected {count} references on the board, found {len(references)}"
+        self.unposted = Failure(reason=Reason.INTERNAL, stage=stage, detail=detail)
+        return []
+
+    async def _settle(self) -> None:
+        """Settle within its bound; reaching the bound is noted, a refusal is a failure."""
+        await self._stage("settle", self.timeouts.settle_seconds, self.system.settle)
+        if self.failure is not None and self.failure.reason is Reason.TIMEOUT:
+            self.notes.append(f"settle ended at its bound of {self.timeouts.settle_seconds:g} s")
+            self.failure = None
+
+    async def _stage(
+        self,
+        name: str,
+        timeout_seconds: float,
+        action: Callable[[], Awaitable[T]],
+        *,
+        always: bool = False,
+    ) -> T | None:
+        """Do `action` as a timed and bounded stage; return None when it failed.
+
+        After a failure later stages are passed over, except those that are `always` done.
+        """
+        if self.failure is not None and not always:
+            return None
+        self.state.stage = name
+        began_ns = self.clock.now_ns()
+        try:
+            async with asyncio.timeout(timeout_seconds or None):
+                return await action()
+        except Exception as error:
+            failure = failure_of(error, name)
+            if isinstance(error, TimeoutError) and not str(error):
+                trouble = self.state.system.trouble if self.state.system is not None else ""
+                detail = f"not within {timeout_seconds:g} s" + (f"; {trouble}" if trouble else "")
+                failure = Failure(reason=Reason.TIMEOUT, stage=name, detail=detail)
+            self.failure = self.failure or self.blame(failure, error)
+            return None
+        finally:
+            self._note_stage(name, began_ns, self.clock.now_ns())
+
+    def _note_stage(self, name: str, began_ns: int, ended_ns: int) -> None:
+        began = (began_ns - self.opened_ns) / 1e9
+        self.stages.append(
+            Stage(name=name, began_seconds=began, seconds=(ended_ns - began_ns) / 1e9)
+        )
+
+    async def _meet(self, barrier: str) -> Release | None:
+        """Meet the others; return the release, or None when the run goes no further."""
+        release = await self.client.arrive(self.run.id, barrier, self.failure or self.unposted)
+        if not release.go:
+            told = release.failure
+            ours = self.unposted if told and told.reason is Reason.NOT_RUN else None
+            self.failure = self.failure or ours or told
+            return None
+        return release
+
+    async def _beat(self) -> None:
+        """Say what this peer is at, and hear whether the run was given up."""
+        # Few enough a second that a large swarm's heartbeats cost no visible CPU.
+        interval = max(0.5, self.peer.config.scenario.race.swarm_size / 16)
+        interval = min(interval, self.timeouts.heartbeat_seconds / 4)
+        while True:
+            await asyncio.sleep(interval)
+            with contextlib.suppress(Exception):
+                answer = await self.client.heartbeat(
+                    self.run.id, self.state.stage, self.state.progress_bytes
+                )
+                self.aborted = self.aborted or answer.aborted
+
+    def _result(self) -> PeerResult:
+        failure = self.failure
+        return PeerResult(
+            race_id=self.peer.config.race_id,
+            run_id=self.run.id,
+            entrant=self.run.entrant,
+            peer=self.peer.config.peer,
+            role=self.role,
+            repetition=self.run.repetition,
+            seed=self.peer.config.scenario.race.seed,
+            payload_seed=self.run.payload_seed,
+            size_bytes=self.run.size_bytes,
+            sha256=self.sha256,
+            outcome="completed" if failure is None else "failed",
+            failure=failure,
+            stages=self.stages,
+            publish=self.publish,
+            waiting=self.waiting,
+            versions=self.peer.versions,
+            notes=self.notes,
+            **self.facts,
+        )
+
+    def _file_name(self, name: str) -> str:
+        return f"{self.run.entrant}-{self.peer.config.peer}.{name}.npz"

@@ -1,0 +1,175 @@
+"""What a scenario takes on one machine: the figures of each kind of entrant, in one place.
+
+Memory and disk decide whether a race is begun (`checks`), rates only how long `plan` expects it to
+take. Measured on 2 cores over loopback; benchmarks/ measures them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from swarmrace.network import bounds
+from swarmrace.scenario.scenario import Race, Scenario
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.codex.options import CodexOptions
+from swarmrace.systems.http.options import HttpOptions
+from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.synthetic.options import SyntheticOptions
+
+MEASURED_CORES = 2
+RENDEZVOUS_MEMORY_BYTES = 150_000_000
+"""The rendezvous, the command itself and the server that peers are forked from."""
+DISK_SLACK_BYTES = 50_000_000
+"""Logs, results, and what a file system keeps for itself."""
+ARRIVALS_SHARE = 1 / 500
+"""Results of a leecher, against its payload: 24 bytes a block of 16 KiB, before compression."""
+RUN_SECONDS, RUN_SECONDS_A_PEER = 1.5, 0.08
+"""What a run takes beside publish, race and hashing: barriers, settling, removal."""
+START_SECONDS, START_SECONDS_A_PEER = 1.5, 0.03
+PREFLIGHT_SECONDS = 0.6
+"""Measuring one rate of one peer; they are measured one after another."""
+HASH_BYTES_PER_SECOND = 1.2e9
+"""Writing or hashing a payload, on one core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one peer takes, and how fast a swarm of them is on loopback."""
+
+    memory_bytes: int
+    """Resident and not shared, a peer, at 100 MiB."""
+    memory_share: float
+    """More memory for each byte of payload."""
+    seeder_copies: float
+    """Disk of a seeder against the payload, its file included."""
+    leecher_copies: float
+    rate: float
+    """Payload bytes a second that all leechers together take in, on 2 cores without any limit."""
+    pair_rate: float
+    """The same of one leecher with one seeder."""
+    publish_rate: float
+    files: int
+    """Open files of a process beside its connections."""
+
+
+_FIGURES = {
+    "bittorrent": Figures(90_000_000, 0.006, 1.0, 1.0, 450e6, 350e6, 600e6, 80),
+    "bittorrent over uTP": Figures(90_000_000, 0.006, 1.0, 1.0, 40e6, 10e6, 600e6, 80),
+    "codex": Figures(180_000_000, 0.006, 2.02, 2.02, 34e6, 17e6, 95e6, 256),
+    "codex in the background": Figures(180_000_000, 0.006, 2.02, 1.02, 34e6, 17e6, 95e6, 256),
+    "http": Figures(45_000_000, 0.002, 1.0, 1.0, 1200e6, 900e6, 1e12, 40),
+    "synthetic": Figures(45_000_000, 0.006, 1.0, 0.0, math.inf, math.inf, 1e12, 40),
+}
+_UNKNOWN = Figures(200_000_000, 0.01, 2.0, 1.0, 100e6, 50e6, 100e6, 256)
+
+
+def figures(options: EntrantOptions) -> Figures:
+    """Return an entrant's figures; a third party's kind gets careful ones."""
+    kind = options.kind
+    if isinstance(options, BitTorrentOptions):
+        utp = options.profile == "stock" if options.utp is None else options.utp
+        return _FIGURES["bittorrent over uTP" if utp else "bittorrent"]
+    if isinstance(options, CodexOptions) and options.download == "background":
+        return _FIGURES["codex in the background"]  # nobody writes a file beside the node's copy
+    return _FIGURES.get(kind, _UNKNOWN)
+
+
+def payload_bytes(scenario: Scenario) -> int:
+    """Return what the peers of a scenario take on disk at most at once.
+
+    One entrant runs at a time, and its content is removed before the next run.
+    """
+    race = scenario.race
+    most = 0.0
+    for options in scenario.entrants.values():
+        of = figures(options)
+        most = max(most, race.seeders * of.seeder_copies + race.leechers * of.leecher_copies)
+    return math.ceil(most * race.file_size)
+
+
+def results_bytes(scenario: Scenario) -> int:
+    """Return what a scenario leaves in its results folder."""
+    race = scenario.race
+    runs = race.repetitions * len(scenario.entrants)
+    return math.ceil(race.file_size * race.leechers * runs * ARRIVALS_SHARE)
+
+
+def kept_bytes(cells: Sequence[Scenario]) -> list[int]:
+    """Return what lies in results folders at the end of each cell: cells come one after another,
+    and results stay."""
+    return list(accumulate(map(results_bytes, cells)))
+
+
+def disk_bytes(cells: Sequence[Scenario]) -> int:
+    """Return what cells raced one after another take at most at once, all on one disk."""
+    return DISK_SLACK_BYTES + max(
+        payload_bytes(cell) + kept for cell, kept in zip(cells, kept_bytes(cells), strict=True)
+    )
+
+
+def memory_bytes(scenario: Scenario) -> int:
+    """Return what the processes of all entrants take: they stand at once, one races."""
+    race = scenario.race
+    standing = running = 0.0
+    for options in scenario.entrants.values():
+        of = figures(options)
+        standing += race.swarm_size * of.memory_bytes
+        each = race.file_size * of.memory_share
+        if isinstance(options, HttpOptions):
+            each += options.read_size
+        running = max(running, race.swarm_size * each)
+    return math.ceil(standing + running) + RENDEZVOUS_MEMORY_BYTES
+
+
+def open_files(scenario: Scenario, *, namespaces: bool) -> int:
+    """Return the most files that one process of the race has open."""
+    race, entrants = scenario.race, scenario.entrants
+    peers = race.swarm_size * len(entrants)
+    # a BitTorrent peer may dial and be dialled by every other; the rendezvous talks to all
+    peer = max(figures(options).files for options in entrants.values()) + 4 * race.swarm_size
+    return max(peer, 4 * peers + 128, peers + 128 if namespaces else 0)
+
+
+def moved_bytes(race: Race, entrants: int) -> int:
+    """Return the payload that all runs bring to leechers."""
+    return race.file_size * race.leechers * race.repetitions * entrants
+
+
+def run_seconds(race: Race, options: EntrantOptions, cores: float) -> float:
+    """Return about how long one run takes: publish, race, and what comes with them.
+
+    The race takes as long as this machine needs to move the bytes, or as the rates set demand
+    (Kumar and Ross; for HTTP what leaves the seeders), whichever is longer.
+    """
+    of, speed = figures(options), max(cores, 0.1) / MEASURED_CORES
+    size, leechers = race.file_size, race.leechers
+    rate = min(of.pair_rate * leechers, of.rate * speed)
+    seconds = leechers * size / rate
+    limits = bounds.of_run(race.network, {}, range(race.seeders), race.swarm_size, size)
+    if limits is not None:
+        least = limits.http_seconds if options.kind == "http" else limits.minimum_seconds
+        seconds = max(seconds, least / 0.95)
+    if isinstance(options, SyntheticOptions):
+        seconds = options.curve[-1][0] if options.curve else 0.0
+    if isinstance(options, CodexOptions) or options.kind not in _FIGURES:
+        seconds += 0.5 * RUN_SECONDS_A_PEER * race.swarm_size  # nodes are started anew
+    publish = size / of.publish_rate * (1 if race.seeders == 1 else 1 + race.seeders / cores)
+    hashing = (race.seeders + leechers) * size / HASH_BYTES_PER_SECOND / max(cores, 1)
+    return publish + seconds + hashing + RUN_SECONDS + RUN_SECONDS_A_PEER * race.swarm_size
+
+
+def expected_seconds(scenario: Scenario, cores: float) -> float:
+    """Return about how long the whole race takes on a machine with so many cores."""
+    race = scenario.race
+    runs = sum(run_seconds(race, options, cores) for options in scenario.entrants.values())
+    peers = race.swarm_size * len(scenario.entrants)
+    links = [
+        race.network.link(seeder=not race.rotate_seeders and peer < race.seeders)
+        for peer in range(race.swarm_size)
+    ]
+    rates = sum(bool(link.upload) + bool(link.download) for link in links) * len(scenario.entrants)
+    start = START_SECONDS + START_SECONDS_A_PEER * peers + PREFLIGHT_SECONDS * rates
+    return start + race.repetitions * runs

@@ -1,0 +1,1 @@
+"""The scenario: its model, its loading, its checks across keys, and its JSON Schemas."""

@@ -1,0 +1,224 @@
+"""Faults between the keys of a scenario, which no JSON Schema can say.
+
+The Helm library chart `common` says the same of each; a test holds it to these very lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from swarmrace.errors import Fault
+from swarmrace.faults import nearest
+from swarmrace.scenario.scenario import Race, Scenario
+from swarmrace.systems.options import EntrantOptions
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
+_PIECE_BYTES = (16_384, 128 * 1024**2)
+"""The least is a block; above the most libtorrent refuses to make a torrent."""
+_RACE = "global.race"
+
+_Found = tuple[tuple[str, ...], Fault]
+"""The keys that a fault depends on, and the fault."""
+
+
+def cross_faults(
+    scenario: Scenario,
+    names: Collection[str] | None = None,
+    unsound: Collection[str] = (),
+    *,
+    stored: bool = False,
+) -> list[Fault]:
+    """Return the faults between keys.
+
+    Args:
+        scenario: whose keys are each right by themselves, apart from those left out.
+        names: all entrants named, those left out too.
+        unsound: keys that were wrong by themselves and were left out; what depends on one of them
+            isn't judged.
+        stored: it was raced; only what makes a schedule impossible is a fault.
+    """
+    race = scenario.race
+    names = scenario.entrants if names is None else names
+    every = list(_race(race))
+    if not stored:
+        every = [*_names(names, unsound), *every, *_acceptance(race, names)]
+        for name, options in scenario.entrants.items():
+            every += _entrant(f"global.entrants.{name}", options, race)
+    return [
+        fault
+        for keys, fault in every
+        if not any(f"{key}.".startswith(f"{bad}.") for key in keys for bad in unsound)
+    ]
+
+
+def _names(names: Collection[str], unsound: Collection[str]) -> Iterator[_Found]:
+    if not names and not any(key.startswith("global.entrants.") for key in unsound):
+        yield ("global.entrants",), Fault("global.entrants", "found none, expected at least one")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            key = f"global.entrants.{name}"
+            yield (
+                (key,),
+                Fault(
+                    key,
+                    "a name is 1 to 20 of a-z, 0-9 and -, begins with a letter and does not "
+                    "end with -",
+                ),
+            )
+
+
+def _race(race: Race) -> Iterator[_Found]:
+    if race.matrix is None and race.seeders >= race.swarm_size:
+        yield (
+            (f"{_RACE}.seeders", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
+            Fault(
+                f"{_RACE}.seeders",
+                f"found {race.seeders}, expected less than {_RACE}.swarmSize "
+                f"({race.swarm_size}), so that somebody leeches",
+            ),
+        )
+    if race.matrix is not None and not race.cells():
+        yield (
+            (f"{_RACE}.seeders", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
+            Fault(
+                f"{_RACE}.matrix",
+                "found no combination with fewer seeders than swarmSize, expected at "
+                "least one, so that somebody leeches",
+            ),
+        )
+    networks = {f"{_RACE}.network": race.network}
+    for number, network in enumerate(race.matrix.network if race.matrix else []):
+        networks[f"{_RACE}.matrix.network.{number}"] = network
+    for key, network in networks.items():
+        if network.seeders is not None and race.rotate_seeders:
+            yield (
+                (f"{key}.seeders", f"{_RACE}.rotateSeeders"),
+                Fault(
+                    f"{key}.seeders",
+                    f"needs {_RACE}.rotateSeeders: false, because a peer's link is set "
+                    "once for all runs",
+                ),
+            )
+
+
+def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Found]:
+    known = ", ".join(sorted(names)) or "none"
+    for number, acceptance in enumerate(race.acceptance):
+        item = f"{_RACE}.acceptance.{number}"
+        # An item that was wrong by itself may lack any of its fields.
+        found = {field: getattr(acceptance, field, None) for field in ("entrant", "of")}
+        for field, name in found.items():
+            if name is not None and name not in names:
+                key = f"{item}.{field}"
+                hint = nearest(name, names)
+                yield (
+                    (key, "global.entrants"),
+                    Fault(
+                        key,
+                        f"found {name!r}{hint}, expected one of {known}",
+                    ),
+                )
+        if found["of"] is not None and found["entrant"] == found["of"]:
+            yield (
+                (f"{item}.entrant", f"{item}.of"),
+                Fault(
+                    f"{item}.of",
+                    f"found {found['of']!r}, expected another than the entrant: against "
+                    "itself it is always met",
+                ),
+            )
+        within = getattr(acceptance, "within", None)
+        margin = getattr(acceptance, "margin", None)
+        if margin is not None and within is not None and within != "equivalent":
+            yield (
+                (f"{item}.margin", f"{item}.within"),
+                Fault(
+                    f"{item}.margin",
+                    "found a margin, expected none: it belongs to within: equivalent",
+                ),
+            )
+
+
+def _entrant(key: str, options: EntrantOptions, race: Race) -> Iterator[_Found]:
+    """Yield the faults of any kind that has the options named; a third party's may, too."""
+    sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
+    piece = getattr(options, "piece_size", None)
+    if piece is not None:
+        yield from _piece(key, piece, min(sizes))
+    block = getattr(options, "block_size", None)
+    if block is not None:
+        yield from _block(key, block, getattr(options, "family", ""))
+    quota = getattr(options, "storage_quota", None)
+    if quota is not None and quota <= max(sizes):
+        yield (
+            (f"{key}.storageQuota", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
+            Fault(
+                f"{key}.storageQuota",
+                f"found {quota}, expected more than the file size ({max(sizes)}): "
+                "a node holds all of it and its manifest",
+            ),
+        )
+    nodes = getattr(options, "nodes", None)
+    if nodes:
+        yield from _nodes(key, len(nodes), race)
+
+
+def _piece(key: str, piece: int, smallest: int) -> Iterator[_Found]:
+    least, most = _PIECE_BYTES
+    if piece & (piece - 1) or not least <= piece <= most:
+        yield (
+            (f"{key}.pieceSize",),
+            Fault(
+                f"{key}.pieceSize", f"found {piece}, expected a power of two from 16KiB to 128MiB"
+            ),
+        )
+    elif piece > smallest:
+        yield (
+            (f"{key}.pieceSize", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
+            Fault(
+                f"{key}.pieceSize",
+                f"found {piece}, expected at most the file size ({smallest}): less "
+                "than one piece can't be shared",
+            ),
+        )
+
+
+def _block(key: str, block: int, family: str) -> Iterator[_Found]:
+    if block & (block - 1) or not 4096 <= block <= 524_288:
+        yield (
+            (f"{key}.blockSize",),
+            Fault(
+                f"{key}.blockSize", f"found {block}, expected a power of two from 4KiB to 512KiB"
+            ),
+        )
+    if family == "codex":
+        yield (
+            (f"{key}.blockSize", f"{key}.family"),
+            Fault(
+                f"{key}.blockSize",
+                f"found {block}, expected none with {key}.family: codex; Logos "
+                "Storage alone takes one",
+            ),
+        )
+
+
+def _nodes(key: str, found: int, race: Race) -> Iterator[_Found]:
+    most = max((race.matrix.swarm_size if race.matrix else []) or [race.swarm_size])
+    if found < most:
+        yield (
+            (f"{key}.nodes", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
+            Fault(
+                f"{key}.nodes",
+                f"found {found}, expected one for each of {most} peers",
+            ),
+        )
+    if race.cold_start:
+        yield (
+            (f"{key}.nodes", f"{_RACE}.coldStart"),
+            Fault(
+                f"{key}.nodes",
+                f"needs {_RACE}.coldStart: false, because nodes that run already can't be "
+                "started cold",
+            ),
+        )

@@ -1,0 +1,93 @@
+"""Who races: each entrant parsed by the options of its kind.
+
+An entrant is a name (a key of `global.entrants`) with a kind and that kind's options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+
+from swarmrace import systems
+from swarmrace.errors import Fault, UnavailableError
+from swarmrace.faults import closest, faults_of
+from swarmrace.model import in_yaml
+from swarmrace.scenario.soundness import sound_part
+from swarmrace.systems.options import EntrantOptions
+
+
+class StoredOptions(EntrantOptions):
+    """Of a results folder's entrant whose kind isn't installed here: whatever stands there."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def missing_because_unsound(fault: Fault, unsound: Collection[str]) -> bool:
+    """Whether a key is reported as missing that was left out because it is wrong."""
+    return fault.missing and fault.key in unsound
+
+
+def with_entrants(data: Any, faults: list[Fault], unsound: set[str], *, stored: bool) -> Any:
+    """Return `data` with each entrant parsed by its kind's model; note the faults of the others.
+
+    One that is wrong is in it without its faulty keys, so that the others are checked with it.
+    """
+    shared = data.get("global") if isinstance(data, dict) else None
+    raw = shared.get("entrants") if isinstance(shared, dict) else None
+    if not isinstance(raw, dict):
+        return data
+    parsed = {}
+    for name, value in raw.items():
+        key = f"global.entrants.{name}"
+        if not isinstance(value, dict):
+            unsound.add(key)
+            expected = "expected a map such as {kind: http}"
+            faults.append(Fault(key, f"found {in_yaml(value)}, {expected}"))
+        elif (options := _entrant(key, value, faults, unsound, stored=stored)) is not None:
+            parsed[name] = options
+    return {**data, "global": {**shared, "entrants": parsed}}
+
+
+def _entrant(
+    key: str, value: dict[str, Any], faults: list[Fault], unsound: set[str], *, stored: bool
+) -> EntrantOptions | None:
+    """Return an entrant's options, those that are right; None where not even its kind is."""
+    kind = value.get("kind")
+    model, guessed = _model_of(kind, stored=stored), False
+    if model is None:
+        known, guessed = systems.names(), True
+        meant = closest(str(kind), known) if kind is not None else None
+        if f"{key}.kind" not in unsound:
+            found = f"found {in_yaml(kind)}" if "kind" in value else "missing"
+            hint = f" (did you mean {meant!r}?)" if meant else ""
+            faults.append(
+                Fault(f"{key}.kind", f"{found}{hint}, expected one of {', '.join(known)}")
+            )
+        unsound.add(key)
+        if meant is None:
+            return None
+        model, value = _model_of(meant, stored=stored), {**value, "kind": meant}
+        assert model is not None
+    try:
+        options = model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        faults += [
+            fault
+            for fault in faults_of(error, model, key)
+            if not missing_because_unsound(fault, unsound)
+        ]
+        options, wrong = sound_part(model, value, error)
+        unsound |= {f"{key}.{each}" for each in wrong}
+    return None if guessed else options
+
+
+def _model_of(kind: Any, *, stored: bool) -> type[EntrantOptions] | None:
+    try:
+        model = systems.find_options(kind)
+    except UnavailableError:
+        if not stored:
+            raise
+        model = None
+    return StoredOptions if model is None and stored and isinstance(kind, str) else model

@@ -1,0 +1,18 @@
+"""What every kind of entrant has among its options; each system's package has its own kind's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from swarmrace.model import Model
+
+Profile = Literal["stock", "tuned"]
+
+
+class EntrantOptions(Model):
+    """What every kind of entrant has."""
+
+    kind: str
+    profile: Profile = "stock"
+    """`stock`: the program's own defaults plus only what recording or an isolated network needs;
+    `tuned`: settings chosen for speed, each with its reason. A headline compares equal profiles."""

@@ -1,0 +1,108 @@
+"""What the machine does to a race: said at once, stopped where it can't go on, code 11."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from racing import Race, race, scenario_file, wait_for
+from small_disks import kept_full, needs_root, small_disk
+from swarmrace.errors import Exit
+
+HTTP = {"h": {"kind": "http"}, "i": {"kind": "http"}}
+pytestmark = needs_root
+
+
+def head(folder: Path) -> dict:
+    return json.loads((folder / "race.json").read_text())
+
+
+def closed(running: Race) -> list[dict]:
+    found = running.folder.glob("runs/*/run.json")
+    return [json.loads(path.read_text()) for path in sorted(found)]
+
+
+def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
+    """Both entrants' transfers would fail one after the other, and nobody is slower."""
+    scenario = scenario_file(tmp_path, HTTP, fileSize="5MB", repetitions=6)
+    with (
+        small_disk(tmp_path / "disk", "size=150m") as disk,
+        race(tmp_path, scenario, work=disk) as running,
+    ):
+        wait_for(lambda: closed(running), "the first run")
+        with kept_full(disk):
+            assert running.end() == Exit.INFRASTRUCTURE
+        output, found = running.output(), closed(running)
+        assert found[0]["failure"] is None
+        reasons = [run["failure"] and run["failure"]["reason"] for run in found]
+        struck = reasons.index("infrastructure")
+        assert set(reasons[:struck]) <= {None}, "no run before the disk was full is lost"
+        assert set(reasons[struck:]) == {"infrastructure"}
+        assert len(found) == 12, "those not raced are recorded as such"
+        assert sum(run["openedUtc"] != "" for run in found) == struck + 2, "stopped after two"
+        assert head(running.folder)["status"] == "stopped"
+        assert "others filled it" in head(running.folder)["stoppedBy"]
+        assert "swarmrace: the race was stopped: " in output.splitlines()[-2], output
+        verdict = json.loads((running.folder / "verdict.json").read_text())
+        assert {run["status"] for run in verdict["runs"]} == {"counted", "missing"}
+        left = [path.name for path in disk.iterdir() if not path.name.startswith("filler")]
+        assert left == [], "nothing is left"
+
+
+def test_a_full_results_disk_stops_the_race_and_says_so(tmp_path):
+    scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=30)
+    with (
+        small_disk(tmp_path / "disk", "size=80m") as disk,
+        race(tmp_path, scenario, results=disk) as running,
+    ):
+        wait_for(lambda: closed(running), "the first run")
+        with kept_full(disk):
+            assert running.end() == Exit.INFRASTRUCTURE
+        output = running.output()
+        assert "no space left; make room" in output
+        assert output.index("! ") < output.index("swarmrace verdict"), "said while it races"
+        assert head(running.folder)["status"] == "stopped", "there is room for the last words"
+        running.wait_until_nothing_is_left()
+
+
+def test_a_results_folder_that_is_removed_stops_the_race(tmp_path):
+    scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=200)
+    with race(tmp_path, scenario) as running:
+        folder = running.folder
+        wait_for(lambda: closed(running), "the first run")
+        shutil.rmtree(folder, ignore_errors=True)
+        wait_for(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), "it")
+        assert running.end() == Exit.INFRASTRUCTURE
+        assert "was removed or replaced while the race ran" in running.output()
+        running.wait_until_nothing_is_left()
+        assert not folder.exists(), "it isn't made again"
+
+
+def in_a_network(tmp_path, script: str) -> subprocess.CompletedProcess:
+    """Run a race in a network namespace without anything, in which `script` is busy too."""
+    scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=200)
+    run = f"{sys.executable} -m swarmrace run {scenario} --results {tmp_path}/results"
+    return subprocess.run(
+        ["unshare", "--net", "sh", "-c", script.replace("RACE", run)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+def test_without_a_loopback_interface_nothing_is_started(tmp_path):
+    done = in_a_network(tmp_path, "RACE")
+    assert done.returncode == Exit.UNAVAILABLE
+    assert "network: the loopback interface is down" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_loopback_interface_that_goes_down_stops_the_race(tmp_path):
+    wait = f"until ls {tmp_path}/results/*/runs/*/run.json; do sleep 0.1; done >/dev/null 2>&1"
+    done = in_a_network(tmp_path, f"ip link set lo up; ({wait}; ip link set lo down)& RACE")
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert "the loopback interface is down" in done.stderr

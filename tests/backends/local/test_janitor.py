@@ -1,0 +1,104 @@
+"""The janitor leaves nothing, whatever happened to the race it watched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from swarmrace.backends.local.janitor import Janitor, start_time
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_ends_processes_and_removes_folders(tmp_path, sleeper):
+    folder = tmp_path / "work"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").write_text("x")
+    janitor = Janitor()
+    janitor.watch_process(sleeper.pid)
+    janitor.watch_folder(folder)
+    janitor.clean()
+    assert sleeper.wait(5) == -signal.SIGTERM
+    assert not folder.exists()
+
+
+def test_a_reused_pid_is_left_alone(sleeper):
+    janitor = Janitor()
+    janitor._tell(f"pid {sleeper.pid} 1")
+    janitor.clean()
+    assert sleeper.poll() is None
+
+
+def test_ends_what_names_its_folder_and_nobody_else(tmp_path):
+    """A node behind a wrapper outlives its peer, and nobody has told of it."""
+    folder, other = tmp_path / "work", tmp_path / "work-of-another"
+    folder.mkdir()
+    code = "import time; print(flush=True); time.sleep(60)"
+    node, neighbour = (
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"--data-dir={where}/data"], stdout=subprocess.PIPE
+        )
+        for where in (folder, other)
+    )
+    try:
+        for process in (node, neighbour):
+            process.stdout.readline()
+        janitor = Janitor()
+        janitor.watch_folder(folder)
+        janitor.clean()
+        assert node.wait(5) == -signal.SIGTERM
+        assert neighbour.poll() is None
+        assert not folder.exists()
+    finally:
+        for process in (node, neighbour):
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_a_process_that_is_gone_already_is_no_error(tmp_path):
+    done = subprocess.Popen(["true"])
+    done.wait()
+    assert start_time(done.pid) is None
+    janitor = Janitor()
+    janitor.watch_process(done.pid)
+    janitor.clean()
+
+
+def test_cleans_after_its_race_was_killed(tmp_path, sleeper):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    race = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time, pathlib\n"
+            "from swarmrace.backends.local.janitor import Janitor\n"
+            "janitor = Janitor()\n"
+            f"janitor.watch_process({sleeper.pid})\n"
+            f"janitor.watch_folder(pathlib.Path({str(folder)!r}))\n"
+            "print('ready', flush=True)\n"
+            "time.sleep(60)\n",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert race.stdout.readline() == b"ready\n"
+    os.kill(race.pid, signal.SIGKILL)
+    race.wait()
+    race.stdout.close()
+    assert sleeper.wait(20) == -signal.SIGTERM
+    deadline = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not folder.exists()

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from swarmrace.cli import doctor
+from swarmrace.errors import Exit
+from swarmrace.host import leftovers, machine
+from swarmrace.network import conditions, namespaces
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> dict[str, doctor.Row]:
+    folder = tmp_path_factory.mktemp("work")
+    return {row.name: row for row in doctor.examine(work_dir=folder)}
+
+
+def test_everything_is_looked_at(rows):
+    assert set(rows) >= {
+        "python",
+        "system bittorrent",
+        "system codex",
+        "system http",
+        "processors",
+        "memory",
+        "disk",
+        "open files",
+        "network namespaces",
+        "delay and loss",
+        "tc tbf",
+        "tc netem",
+        "tc ifb",
+        "clock source",
+        "start lag",
+        "helm",
+        "kubectl",
+        "leftovers",
+    }
+
+
+def test_what_is_not_well_says_how_to_mend_it(rows):
+    for row in rows.values():
+        assert row.found
+        assert row.state == "ok" or row.mend, row
+
+
+def test_versions_are_told(rows):
+    assert rows["system bittorrent"].found.startswith("libtorrent 2.1")
+    assert "3." in rows["python"].found
+
+
+def test_a_table_holds_every_row(rows):
+    with Console(width=160, record=True) as console:
+        console.print(doctor.render(list(rows.values())))
+    shown = console.export_text()
+    assert all(name in shown for name in rows)
+
+
+def test_a_table_takes_no_text_for_markup():
+    row = doctor.Row(name="x", state="warn", found="[libtorrent:48]", mend="see [/etc/x]")
+    with Console(width=160, record=True) as console:
+        console.print(doctor.render([row]))
+    shown = console.export_text()
+    assert row.found in shown
+    assert row.mend in shown
+
+
+def test_a_missing_codex_keeps_no_other_race_from_running(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = {row.name: row for row in doctor._systems()}
+    assert found["system codex"].state == "warn"
+    assert "build it" in found["system codex"].mend
+    assert {row.state for row in doctor._cluster_tools()} == {"warn"}
+
+
+def test_a_codex_program_is_asked_for_its_version(monkeypatch, tmp_path):
+    program = tmp_path / "codex"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        '  --version) echo "Codex version:  v0.2.5"; echo "Codex revision: bd360322";;\n'
+        '  *) echo " --data-dir=DIR --api-port=N --nat=any";;\n'
+        "esac\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = {row.name: row for row in doctor._systems()}
+    assert found["system codex"].found == f"{program} v0.2.5"
+
+
+def test_namespaces_that_are_not_permitted_are_a_warning(monkeypatch):
+    monkeypatch.setattr(namespaces, "refusals", lambda: ["network namespaces: not permitted"])
+    found = list(doctor._network())
+    assert {row.state for row in found} == {"warn"}
+    assert found[0].mend == "network namespaces: not permitted"
+
+
+@pytest.mark.parametrize(("ifb", "state"), [("", "ok"), ("needs CONFIG_IFB", "warn")])
+def test_policing_only_stands_in_for_ifb(monkeypatch, ifb, state):
+    can = dict.fromkeys(("tbf", "netem", "relay"), "")
+    can |= {"ifb": ifb, "police": "needs CONFIG_NET_ACT_POLICE"}
+    monkeypatch.setattr(namespaces, "refusals", list)
+    monkeypatch.setattr(conditions, "probe", lambda: can)
+    assert {row.name: row.state for row in doctor._network()}["tc police"] == state
+
+
+@pytest.mark.parametrize(
+    ("netem", "relay", "found"),
+    [("", "", "by netem"), ("lacks", "", "by a relay in user space"), ("a", "b", "not possible")],
+)
+def test_what_serves_delay_and_loss(netem, relay, found):
+    row = doctor._delay({"netem": netem, "relay": relay})
+    assert row.found == found
+    assert row.state == ("warn" if netem and relay else "ok")
+    assert row.mend == ("a; b" if netem and relay else "")
+
+
+def test_a_work_folder_in_memory_is_a_warning(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "filesystem_of", lambda _: "tmpfs")
+    disk = {row.name: row for row in doctor._room(tmp_path)}["disk"]
+    assert disk.state == "warn"
+    assert "--work-dir" in disk.mend
+
+
+def test_wakes_are_never_early():
+    assert doctor.wake_lag_seconds(20) >= 0
+
+
+def test_leftovers_are_shown_and_with_fix_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / f"swarmrace-{ended.pid}-abc"
+    left.mkdir()
+    (row,) = doctor._leftovers(tmp_path, fix=False)
+    assert (row.state, "--fix" in row.mend) == ("warn", True)
+    assert left.exists()
+    (row,) = doctor._leftovers(tmp_path, fix=True)
+    assert row.state == "ok"
+    assert "removed" in row.found
+    assert not left.exists()
+
+
+def test_what_cannot_be_removed_is_said(tmp_path, monkeypatch):
+    left = leftovers.Leftover(tmp_path / "swarmrace-1-x", (), 0)
+    monkeypatch.setattr(leftovers, "find", lambda _: [left])
+    monkeypatch.setattr(leftovers, "remove", lambda _: False)
+    (row,) = doctor._leftovers(tmp_path, fix=True)
+    assert row.state == "warn"
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("warn", Exit.OK), ("ok", Exit.OK), ("missing", Exit.UNAVAILABLE)]
+)
+def test_the_command_fails_only_when_no_race_can_run(run_cli, monkeypatch, state, code):
+    row = doctor.Row(name="python", state=state, found="x", mend="y")
+    monkeypatch.setattr(doctor, "examine", lambda **_: [row])
+    done = run_cli("doctor", "--format", "json")
+    assert done.exit_code == code
+    assert json.loads(done.output) == [
+        {"name": "python", "state": state, "found": "x", "mend": "y"}
+    ]

@@ -1,0 +1,59 @@
+"""`swarmrace run` over several cells: what fails in one of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swarmrace.cli import run_command as command
+from swarmrace.errors import Exit, RaceError
+
+QUICK = {"kind": "synthetic", "curve": [[0, 0], [0.1, 1]]}
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    race = {"swarmSize": 2, "repetitions": 1, "matrix": {"fileSize": ["1MB", "2MB", "3MB"]}}
+    path = tmp_path / "x.yaml"
+    path.write_text(json.dumps({"global": {"race": race, "entrants": {"a": QUICK}}}))
+    return path
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_cell_that_fails_is_noted_and_the_others_are_raced(
+    run_cli, scenario, tmp_path, monkeypatch, when
+):
+    real = command.run
+
+    async def run(local, folder, watch):
+        second = local.scenario.race.file_size == 2_000_000
+        if second and when == "before":
+            folder.mkdir(parents=True)
+            raise RaceError("rendezvous: died 6 times")
+        await real(local, folder, watch)
+        if second:
+            raise RaceError("rendezvous: died 6 times")
+
+    monkeypatch.setattr(command, "run", run)
+    results = tmp_path / "results"
+    done = run_cli("run", str(scenario), "--results", str(results))
+    assert done.exit_code == Exit.RACE, done.output
+    told = [line for line in done.stderr.splitlines() if line.startswith("swarmrace: ")]
+    assert told == ["swarmrace: rendezvous: died 6 times"]
+    names = sorted(folder.name.rsplit("-", 3)[0] for folder in results.iterdir())
+    raced = ["x-2x1-1MB", "x-2x1-2MB", "x-2x1-3MB"]
+    assert names == (raced if when == "after" else [raced[0], raced[2]])
+    # what was measured has its verdict, whatever became of the race
+    assert done.stdout.count("swarmrace verdict: ") == len(names)
+    assert done.stderr.count("results: ") == len(names)
+
+
+def test_an_acceptance_that_can_not_be_decided_is_warned_of_before_the_race(run_cli, tmp_path):
+    acceptance = [{"entrant": "a", "within": 9, "of": "b"}]
+    race = {"swarmSize": 2, "repetitions": 1, "fileSize": "1MB", "acceptance": acceptance}
+    path = tmp_path / "x.yaml"
+    path.write_text(json.dumps({"global": {"race": race, "entrants": {"a": QUICK, "b": QUICK}}}))
+    done = run_cli("run", str(path), "--results", str(tmp_path / "results"))
+    assert done.exit_code == Exit.ACCEPTANCE_UNDECIDED
+    assert done.stderr.startswith("! global.race.repetitions: found 1: below 3 an acceptance can ")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import libtorrent
+import pytest
+
+from swarmrace import __version__
+from swarmrace.host import machine
+
+
+def test_versions_are_those_that_run():
+    found = machine.versions()
+    assert found["swarmrace"] == __version__
+    assert found["python"] == platform.python_version()
+    assert libtorrent.__version__.startswith(found["libtorrent"])
+    assert set(found) >= {"httpx", "numpy", "kernel"}
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys; from swarmrace.host import machine; machine.versions(); machine.machine();"
+        "print([name for name in ('libtorrent', 'numpy', 'httpx', 'scipy') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_machine_is_told_as_json(tmp_path):
+    found = machine.machine(tmp_path)
+    assert json.loads(json.dumps(found)) == found
+    assert found["cpus"] >= 1
+    assert found["load_average_1_minute"] >= 0
+    assert found["memory_bytes"] > 100_000_000
+    assert all(found[name] for name in ("cpu", "kernel", "architecture", "system"))
+
+
+def test_the_file_system_is_what_the_system_says(tmp_path):
+    said = subprocess.run(
+        ["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    # stat has one name for the ext family
+    assert machine.filesystem_of(tmp_path)[:3] == {"ext2/ext3": "ext"}.get(said, said)[:3]
+    assert machine.filesystem_of(Path("/proc")) == "proc"
+    assert "filesystem" not in machine.machine(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.cfs_quota_us": "50000", "cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_a_cpu_quota_is_told_in_cores(tmp_path, monkeypatch, files, cores):
+    monkeypatch.setattr(machine, "cgroup_folders", lambda _: [tmp_path])
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    assert machine.cpu_limit_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "500000000"}, 500_000_000),
+        ({"memory.max": "max"}, None),
+        ({"memory.limit_in_bytes": "400000000"}, 400_000_000),
+        ({"memory.limit_in_bytes": "9223372036854771712"}, None),
+    ],
+)
+def test_a_memory_limit_below_the_machines_is_told(tmp_path, monkeypatch, files, limit):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    monkeypatch.setattr(machine, "cgroup_folders", lambda _: [inner, tmp_path])
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    assert machine.memory_limit_bytes() == limit
+    (inner / "memory.max").write_text("300000000\n")
+    assert machine.memory_limit_bytes() == 300_000_000
+
+
+def test_memory_in_use_leaves_out_what_can_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "cgroup_folders", lambda _: [tmp_path])
+    assert machine.memory_used_bytes() == 0
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 600\ninactive_file 300\n")
+    assert machine.memory_used_bytes() == 700
+
+
+def test_a_pod_is_a_container(monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert machine.in_container()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from small_disks import fill, needs_root, small_disk
+from swarmrace.errors import Reason
+from swarmrace.peer.blame import Declared
+from swarmrace.recording.records import Failure
+from swarmrace.scenario.loading import parse
+
+SIZE = 1_000_000
+
+
+def declared(folder, *, peers=3, seeder=False, kind="http") -> Declared:
+    race = {"swarmSize": peers, "seeders": 1, "fileSize": SIZE}
+    scenario = parse({"global": {"race": race, "entrants": {"x": {"kind": kind}}}})
+    for peer in range(peers):
+        (folder / f"x-{peer}").mkdir(parents=True, exist_ok=True)
+    return Declared(scenario, "x", folder / "x-1", seeder)
+
+
+def said(reason: Reason) -> Failure:
+    return Failure(reason=reason, stage="race", detail="as the system says it")
+
+
+FULL = said(Reason.DISK_FULL)
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
+
+
+def hold(folder, size_bytes):
+    folder.mkdir(exist_ok=True)
+    (folder / "payload").write_bytes(os.urandom(size_bytes))
+
+
+@needs_root
+def test_a_disk_that_others_filled(tmp_path):
+    with small_disk(tmp_path / "disk", "size=40m") as disk:
+        judge = declared(disk).blame
+        hold(disk / "x-1" / "run", SIZE)
+        fill(disk)
+        for failure, error in [
+            (FULL, NO_SPACE),
+            (FULL, None),  # a node's last words
+            (said(Reason.STALL), None),  # or none: it only hangs
+            (said(Reason.NODE_DIED), None),
+        ]:
+            found = judge(failure, error)
+            assert found.reason is Reason.INFRASTRUCTURE, failure
+            assert found.stage == "race"
+            assert "others filled it" in found.detail
+            assert "--work-dir" in found.detail
+
+
+@needs_root
+def test_a_disk_that_the_entrant_filled_itself(tmp_path):
+    """Its other peers on the machine are the entrant too."""
+    with small_disk(tmp_path / "disk", "size=40m") as disk:
+        judge = declared(disk).blame
+        for peer in range(3):
+            hold(disk / f"x-{peer}" / "system", 12_000_000)
+        fill(disk)
+        for failure, error in [(FULL, NO_SPACE), (FULL, None), (said(Reason.STALL), None)]:
+            assert judge(failure, error) == failure
+
+
+@needs_root
+def test_another_entrants_leftovers_are_others(tmp_path):
+    with small_disk(tmp_path / "disk", "size=40m") as disk:
+        judge = declared(disk).blame
+        hold(disk / "y-1", 38_000_000)
+        fill(disk)
+        assert judge(FULL, NO_SPACE).reason is Reason.INFRASTRUCTURE
+
+
+@needs_root
+def test_a_quota_of_the_programs_own_is_the_entrants_failure(tmp_path):
+    """There is room for all it declares, and no error of the system."""
+    with small_disk(tmp_path / "disk", "size=90m") as disk:
+        assert declared(disk).blame(FULL, None) == FULL
+        assert declared(disk).blame(said(Reason.STALL), None) == said(Reason.STALL)
+
+
+@needs_root
+@pytest.mark.parametrize(("own_files", "reason"), [(5, "infrastructure"), (9000, "stall")])
+def test_inodes_are_judged_as_bytes_are(tmp_path, own_files, reason):
+    with small_disk(tmp_path / "disk", "size=90m,nr_inodes=9100") as disk:
+        judge = declared(disk).blame
+        for number in range(own_files):
+            (disk / "x-1" / str(number)).touch()
+        for number in range(os.statvfs(disk).f_favail):
+            (disk / str(number)).touch()
+        found = judge(said(Reason.STALL), None)
+        assert found.reason == reason
+        if own_files == 5:
+            assert "no inodes left" in found.detail
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EAGAIN, errno.ENFILE])
+def test_what_no_entrant_can_do(tmp_path, number):
+    found = declared(tmp_path).blame(said(Reason.INTERNAL), OSError(number, "x"))
+    assert found.reason is Reason.INFRASTRUCTURE
+
+
+def test_a_work_folder_that_is_removed(tmp_path):
+    judge = declared(tmp_path).blame
+    (tmp_path / "x-1").rmdir()
+    found = judge(said(Reason.INTERNAL), FileNotFoundError(errno.ENOENT, "x", "payload.bin"))
+    assert found.reason is Reason.INFRASTRUCTURE
+    assert "was removed" in found.detail
+
+
+def test_open_files_beyond_what_a_peer_should_need_are_its_own(tmp_path, monkeypatch):
+    many = OSError(errno.EMFILE, "x")
+    failure = said(Reason.INTERNAL)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1_000_000, 1_000_000))
+    assert declared(tmp_path).blame(failure, many) == failure
+    monkeypatch.setattr("resource.getrlimit", lambda _: (64, 64))
+    assert declared(tmp_path).blame(failure, many).reason is Reason.INFRASTRUCTURE
+
+
+def test_what_has_nothing_to_do_with_the_machine_stays(tmp_path):
+    judge = declared(tmp_path).blame
+    for failure in (said(Reason.REFUSED), said(Reason.WRONG_BYTES), said(Reason.TIMEOUT)):
+        assert judge(failure, ValueError("x")) == failure

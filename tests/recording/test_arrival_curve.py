@@ -1,0 +1,132 @@
+"""Arrival from two logs: sampled totals, and writes that were stamped one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from swarmrace.recording.arrival_curve import arrival_curve
+from swarmrace.recording.arrivals import ByteLog, Curve
+from swarmrace.recording.samples import SampledLog
+
+MS = 1_000_000
+
+
+def curve_of(samples, writes, size=1000, start=0):
+    """Return the curve of (total, asked, answered) and (offset, length, when), in milliseconds."""
+    arrivals, written = SampledLog(size), ByteLog(8)
+    for total, asked, answered in samples:
+        arrivals.sample(total, asked * MS, answered * MS)
+    for offset, length, when in writes:
+        written.record(offset, length, when * MS)
+    return arrival_curve(arrivals, written, start * MS, size)
+
+
+def rows_of(curve):
+    """Return (bytes held, milliseconds, milliseconds when that was last known not to be so)."""
+    held = np.cumsum(curve.length).tolist()
+    return list(zip(held, curve.t_ns / MS, curve.since_ns / MS, strict=True))
+
+
+def test_a_byte_that_was_written_has_arrived():
+    samples = [(0, 1, 2), (800, 100, 107), (1000, 110, 113)]
+    curve = curve_of(samples, [(0, 300, 40), (500, 300, 60), (300, 200, 112), (800, 200, 120)])
+    assert rows_of(curve) == [(300, 40, 1), (600, 60, 1), (800, 107, 1), (1000, 113, 100)]
+    assert curve.mark(10) == (40 * MS, 39 * MS)
+    assert curve.complete
+    assert not curve.offsets_known
+
+
+def test_writes_behind_the_samples_change_nothing():
+    samples = [(0, 1, 2), (500, 10, 12), (1000, 20, 22)]
+    alone = curve_of(samples, [])
+    late = curve_of(samples, [(0, 400, 30), (400, 600, 2000)])
+    assert rows_of(late) == rows_of(alone) == [(500, 12, 1), (1000, 22, 10)]
+
+
+def test_a_write_between_question_and_answer_narrows_the_resolution():
+    samples = [(0, 10, 11), (400, 20, 90), (1000, 95, 96)]
+    curve = curve_of(samples, [(0, 400, 30), (400, 100, 60)])
+    # 500 were there at 60: the answer of 400 was given before, and 400 held when it was asked for.
+    assert rows_of(curve) == [(400, 30, 10), (500, 60, 20), (1000, 96, 20)]
+    assert curve.mark(50) == (60 * MS, 40 * MS)
+
+
+def test_a_stall_holds_no_written_block():
+    samples = [(0, 0, 1), (500, 10, 12), (500, 90, 92), (1000, 110, 113)]
+    assert curve_of(samples, []).longest_stall()[:2] == (78 * MS, 12 * MS)
+    # The samples say that nothing came from 12 to 90. What is written meanwhile was there before.
+    assert curve_of(samples, [(0, 500, 50)]).longest_stall()[:2] == (78 * MS, 12 * MS)
+    # A write in front of the first sample that shows its bytes makes the stall longer, not shorter.
+    stall = curve_of(samples, [(0, 500, 5), (500, 500, 100)]).longest_stall()
+    assert (stall.length_ns, stall.began_ns) == (85 * MS, 5 * MS)
+    assert stall.resolution_ns == (5 - 0 + 100 - 90) * MS
+
+
+def test_totals_between_two_far_samples_are_no_stall():
+    samples = [(0, 0, 1), (1000, 900, 907)]
+    writes = [(at, 100, 100 + at) for at in range(0, 1000, 100)]
+    curve = curve_of(samples, writes)
+    assert curve.longest_stall().length_ns == 0
+    assert curve.time_to_percent(50) == 500 * MS
+
+
+def test_writes_carry_a_transfer_on_whose_samples_ended():
+    curve = curve_of([(0, 0, 1), (300, 10, 12)], [(0, 400, 30), (400, 100, 40)])
+    assert rows_of(curve) == [(300, 12, 0), (400, 30, 10), (500, 40, 10)]
+    assert rows_of(curve_of([], [(0, 400, 30)], start=20)) == [(400, 10, 0)]
+    assert rows_of(curve_of([], [])) == []
+
+
+def test_samples_that_fall_again_do_not_count_and_writes_do():
+    samples = [(0, 0, 1), (600, 2, 3), (400, 6, 7), (1000, 10, 11)]
+    curve = curve_of(samples, [(0, 400, 5)])
+    assert rows_of(curve) == [(400, 3, 0), (1000, 11, 6)]
+
+
+def test_a_block_that_is_written_twice_counts_once():
+    curve = curve_of([(0, 0, 1), (1000, 50, 51)], [(0, 400, 5), (0, 400, 7), (400, 100, 9)])
+    assert [row[0] for row in rows_of(curve)] == [400, 500, 1000]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_is_never_below_what_was_written_or_sampled_and_never_above_the_truth(seed):
+    random = np.random.default_rng(seed)
+    size, count = 100_000, 100
+    came = np.sort(random.integers(1, 1000, count)) * MS  # byte by byte 1000 each
+    truth = np.arange(1, count + 1) * 1000
+    looks = np.cumsum(random.integers(1, 60, 60)) * MS
+    samples = []
+    for asked in looks.tolist():
+        took = int(random.integers(0, 30)) * MS
+        seen = asked + int(random.integers(0, took + 1))
+        samples.append((int(np.searchsorted(came, seen, side="right")) * 1000, asked, asked + took))
+    samples = [row for at, row in enumerate(samples) if at == 0 or row[1] >= samples[at - 1][2]]
+    arrivals, written = SampledLog(size), ByteLog(count)
+    for row in samples:
+        arrivals.sample(*row)
+    delay = random.integers(0, 50, count) * MS
+    for at in np.argsort(came + delay, kind="stable").tolist():
+        written.record(at * 1000, 1000, int(came[at] + delay[at]))
+    curve = arrival_curve(arrivals, written, 0, size)
+    held = np.cumsum(curve.length)
+    writes = np.sort(came + delay)
+    assert (held[np.searchsorted(curve.t_ns, writes, side="right") - 1] >= truth).all()
+    at_record = np.searchsorted(came, curve.t_ns, side="right") * 1000
+    assert (at_record >= held).all()  # what it says had come
+    not_there = np.searchsorted(came, curve.since_ns, side="right") * 1000
+    assert (not_there <= curve.offset).all()  # since: not one byte of the record had come
+    stall = curve.longest_stall()
+    inside = (came > stall.began_ns) & (came <= stall.began_ns + stall.length_ns)
+    assert not inside.any()
+    assert int(np.diff(came).max()) <= stall.length_ns + stall.resolution_ns or not stall.length_ns
+    loaded = Curve.from_npz(curve.to_npz())
+    assert loaded.longest_stall() == stall
+
+
+def test_arrivals_that_were_stamped_are_taken_as_they_are():
+    log = ByteLog(2)
+    log.record(0, 1000, 50 * MS)
+    written = ByteLog(2)
+    written.record(0, 1000, 40 * MS)
+    assert arrival_curve(log, written, 0, 1000).time_to_percent(100) == 50 * MS
