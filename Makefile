@@ -1,5 +1,7 @@
 # make race                        set up what is needed and run scenarios/quick.yaml
 # make race SCENARIO=FILE          another scenario
+# make sweep                       sweep scenarios/matrix-small.yaml (39 small cells), or go on with it
+# make sweep SWEEP=FILE            another matrix
 # make test                        set up what is needed and pass all tests
 # make bench                       the figures that the README shows
 # make results                     the tables in docs/results/, from the raw results beside them
@@ -13,6 +15,7 @@
 # Set-up happens once, inside the checkout (.venv); the second time everything works offline.
 
 SCENARIO ?= scenarios/quick.yaml
+SWEEP    ?= scenarios/matrix-small.yaml
 PYTHON   ?= python3
 VENV     := .venv
 BIN      := $(VENV)/bin
@@ -28,11 +31,15 @@ CLUSTER := ../shared/cluster
 IMAGE ?= localhost/swarmrace:0.1.0
 export IMAGE BUILD LOAD START_SECONDS
 
-.PHONY: race test helm lint bench results e2e lock clean
+.PHONY: race sweep test helm lint bench results e2e lock clean
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
 	@$(BIN)/swarmrace run "$(SCENARIO)" $(RACE_ARGS) || { code=$$?; \
+	  echo "swarmrace: exit code $$code (docs/cli.md, Exit codes)" >&2; exit $$code; }
+
+sweep: $(VENV)/.ready
+	@$(BIN)/swarmrace sweep "$(SWEEP)" $(SWEEP_ARGS) || { code=$$?; \
 	  echo "swarmrace: exit code $$code (docs/cli.md, Exit codes)" >&2; exit $$code; }
 
 test: $(VENV)/.ready-dev helm

@@ -6,6 +6,8 @@ docs/methodology.md is checked against it, metrics and results use its names.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Final, NamedTuple
 
 STAGES: Final = (
@@ -137,3 +139,9 @@ DEFINITIONS: Final[dict[str, str]] = {
     "minimum": "max(F/u_s, F/d_min, N·F/(u_s+Σu_i)), Kumar and Ross 2006; bounds the last "
     "leecher's t100. HTTP's own: N·F/u_s.",
 }
+
+
+def version() -> str:
+    """Return what names this version of the definitions: 10 hex digits of a hash of them all."""
+    text = json.dumps([DEFINITIONS, STAGES, BARRIERS, HEADER_BYTES, HEADER_BYTES_V6])
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

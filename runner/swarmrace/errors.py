@@ -44,6 +44,8 @@ class Exit(IntEnum):
     TRANSFERS_FAILED = 10
     INFRASTRUCTURE = 11
     OUTPUT = 12
+    SWEEP_INCOMPLETE = 13
+    SWEEP_REFUSED = 14
     INTERRUPTED = 130
     READER_GONE = 141
 
@@ -171,6 +173,12 @@ class InfrastructureError(SwarmraceError):
     """The machine or cluster stopped the race: it can't go on here, whatever the entrants do."""
 
     exit_code = Exit.INFRASTRUCTURE
+
+
+class SweepError(SwarmraceError):
+    """A sweep's folder is another sweep's, began with other versions, or is being driven."""
+
+    exit_code = Exit.SWEEP_REFUSED
 
 
 class WrongRaceError(RendezvousError):

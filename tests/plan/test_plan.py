@@ -41,6 +41,18 @@ def test_the_full_matrix_is_39_cells_a_system():
     assert plan.plan(matrix, cores=2).warnings == []
 
 
+def test_the_small_matrix_has_the_full_ones_shape():
+    full, small = (load(SCENARIOS / f"{name}.yaml") for name in ("matrix", "matrix-small"))
+    shape = [
+        [(c.scenario.race.swarm_size, c.scenario.race.seeders) for c in plan.expand(of)]
+        for of in (full, small)
+    ]
+    assert shape[0] == shape[1]
+    assert set(small.race.matrix.file_size) == {1_000_000, 4_000_000, 16_000_000}
+    assert (full.race.repetitions, small.race.repetitions) == (10, 3)
+    assert plan.plan(small, cores=2).warnings == []
+
+
 def test_a_cell_is_a_scenario_of_its_own():
     cells = plan.expand(scenario({"matrix": {"swarmSize": [2, 4], "fileSize": ["1MB"]}}))
     assert [cell.name for cell in cells] == ["2x1-1MB", "4x1-1MB"]

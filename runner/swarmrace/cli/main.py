@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from swarmrace import __version__
-from swarmrace.cli import pod_commands, report_commands
+from swarmrace.cli import pod_commands, report_commands, sweep_command
 from swarmrace.cli.parameters import NewFolder, RaceId
 from swarmrace.cli.pod_commands import SCENARIO_FILE
 from swarmrace.errors import Exit, OutputError, SwarmraceError
@@ -167,11 +167,11 @@ def run(
 ) -> None:
     """Race SCENARIO on this machine and print the verdict; progress goes to standard error.
 
-    A matrix is raced cell by cell. Ctrl-C ends the race and keeps what was measured.
+    A matrix is raced as `swarmrace sweep` does. Ctrl-C ends the race and keeps what was measured.
     """
-    from swarmrace.cli.run_command import race
+    from swarmrace.cli import run_command
 
-    sys.exit(race(scenario, results, work_dir, namespaces, attempt, full=full))
+    sys.exit(run_command.race_file(scenario, results, work_dir, namespaces, attempt, full=full))
 
 
 @main.command()
@@ -183,8 +183,16 @@ def run(
     help="Only write each cell as a scenario file of its own into this folder: for `run`, or for "
     "`helm install -f`.",
 )
-def plan(scenario: Path, format_: str, write: Path | None) -> None:
+@click.option(
+    "--missing",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Only list the cells that the sweep in this folder still has to race, by id and axes.",
+)
+def plan(scenario: Path, format_: str, write: Path | None, missing: Path | None) -> None:
     """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
+    if missing is not None:
+        _list_missing(scenario, missing, as_json=format_ == "json")
+        return
     if write is not None:
         from swarmrace.backends.kubernetes import cell_files
 
@@ -202,6 +210,18 @@ def plan(scenario: Path, format_: str, write: Path | None) -> None:
         click.echo(json.dumps(planned.model_dump(mode="json"), indent=2))
     else:
         _console().print(planning.render(planned))
+
+
+def _list_missing(scenario: Path, folder: Path, *, as_json: bool) -> None:
+    from swarmrace.checks import load
+    from swarmrace.sweep import missing
+
+    loaded = load(scenario)
+    if as_json:
+        click.echo(json.dumps(missing.listed(loaded, folder)))
+        return
+    for cell in missing.missing(loaded, folder):
+        click.echo(f"{cell.scenario.cell_id()}  {cell.name}")
 
 
 @main.command()
@@ -335,6 +355,7 @@ for _command in (
     pod_commands.verdict,
     pod_commands.shape,
     pod_commands.archive,
+    sweep_command.sweep,
 ):
     main.add_command(_command)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from swarmrace.units import parse_size
+
 
 class NewFolder(click.Path):
     """A folder that is there or can be made."""
@@ -31,6 +33,35 @@ class NewFolder(click.Path):
         except OSError as error:
             self.fail(f"{folder}: {above} can't be written to: {error.strerror}", param, ctx)
         return folder
+
+
+class Duration(click.ParamType):
+    """A time such as 8h, 90m, 1h30m or 45s, as seconds."""
+
+    name = "duration"
+    _UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        found = re.findall(r"(\d+(?:\.\d+)?)([dhms])", value)
+        if not found or "".join(map("".join, found)) != value:
+            self.fail(f"found {value!r}, expected a time such as 8h, 90m or 1h30m", param, ctx)
+        return float(sum(float(number) * self._UNITS[unit] for number, unit in found))
+
+
+class Bytes(click.ParamType):
+    """A size such as 200GB, as bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return bytes."""
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class RaceId(click.ParamType):

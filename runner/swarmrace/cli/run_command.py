@@ -7,7 +7,8 @@ import contextlib
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,37 @@ from swarmrace.host.output import printable
 from swarmrace.network import user_namespace
 from swarmrace.network.namespaces import permitted_here
 from swarmrace.plan import checks, plan
-from swarmrace.recording.records import Trial
 from swarmrace.results.folder import load
 from swarmrace.systems.doubles import doubles_among
+
+
+def race_file(
+    scenario_file: Path,
+    results: Path,
+    work_dir: Path | None,
+    namespaces: bool | None,
+    attempt: int | None,
+    *,
+    full: bool = False,
+) -> int:
+    """Race a scenario file: its only cell, or those of its matrix as a sweep.
+
+    Returns, raises: as `race` and `sweep_run.race_here`.
+    """
+    scenario = checks.load_here(scenario_file, checks.Site(work_dir, results, namespaces))
+    cells = plan.expand(scenario)
+    if len(cells) == 1:
+        return race(scenario_file, results, work_dir, namespaces, attempt, full=full)
+    from swarmrace.cli import sweep_run
+
+    make_console(stderr=True).print(
+        f"a matrix of {len(cells)} cells: raced as a sweep, which goes on where it stopped when it "
+        "is started again (`swarmrace sweep --help`)",
+        soft_wrap=True,
+    )
+    return sweep_run.race_file(
+        scenario_file, None, work_dir, namespaces, {}, results=results, attempt=attempt
+    )
 
 
 def race(
@@ -35,47 +64,91 @@ def race(
     *,
     full: bool = False,
 ) -> int:
-    """Race every cell of a scenario file.
+    """Race a scenario of one cell (`swarmrace.sweep` races those of several).
 
     Standard output gets the verdict only, `full` or what fits a terminal; standard error all else.
 
     Returns:
-        130 when it was interrupted, otherwise the first cell's exit code that is not 0. A cell that
-        could not be raced to its end is noted, and the others are raced, unless the infrastructure
-        stopped it: then the next one can't be raced either (11).
+        130 when it was interrupted, otherwise the verdict's exit code, or that of what kept the
+        race from its end.
 
     Raises:
         ScenarioError, UnavailableError: nothing was started.
-        NeverStartedError: a program failed its trial; no further cell is raced with it.
+        NeverStartedError: a program failed its trial; nothing was raced.
     """
     console = make_console(stderr=True)
     site = checks.Site(work_dir, results, namespaces)
-    cells = checks.cells(scenario_file, site, attempt)
+    (cell,) = checks.cells(scenario_file, site, attempt)
+    isolate(site, [cell])
+    for line in plan.acceptance_warnings(cell.scenario):
+        console.print(f"! {line}", soft_wrap=True)
+    local = LocalRace(
+        cell.scenario,
+        printable(scenario_file.stem),
+        results,
+        work_dir,
+        site.isolates(cell.scenario),
+        doubles_among(cell.scenario.entrants),
+    )
+    folder = local.folder()
+
+    def print_verdict(folder: Path) -> int:
+        from swarmrace.cli import verdict_command
+
+        return verdict_command.show(folder, full=full)
+
+    ended = one(console, local, folder, print_verdict)
+    if ended.measured:
+        console.print(f"results: {folder}", soft_wrap=True)
+    elif folder.exists():
+        console.print(f"logs: {folder}", soft_wrap=True)
+    if ended.interrupted:
+        kept = (
+            "what was measured is kept there"
+            if ended.measured
+            else "nothing was measured yet, and no folder is left"
+        )
+        console.print(f"interrupted: everything it had started is ended, {kept}", soft_wrap=True)
+    return ended.code
+
+
+def isolate(site: checks.Site, cells: Sequence[plan.Cell]) -> None:
+    """Go on as the same command in a user namespace, where a cell needs namespaces and this
+    process may not make them."""
     if any(site.isolates(cell.scenario) for cell in cells) and not permitted_here():
         user_namespace.reenter()
-    for line in plan.acceptance_warnings(cells[0].scenario):
-        console.print(f"! {line}", soft_wrap=True)
-    codes, trials = [], dict[str, Trial]()
-    for cell in cells:
-        cell_name = f"-{cell.name}" if len(cells) > 1 else ""
-        name = printable(scenario_file.stem) + cell_name
-        isolated = site.isolates(cell.scenario)
-        played = doubles_among(cell.scenario.entrants)
-        local = LocalRace(cell.scenario, name, results, work_dir, isolated, played, trials)
-        codes.append(_cell(console, local, full=full))
-        if codes[-1] == Exit.INTERRUPTED:
-            return Exit.INTERRUPTED
-        if codes[-1] == Exit.INFRASTRUCTURE:
-            break
-    return next((code for code in codes if code), Exit.OK)
 
 
-def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
-    """Race one cell and print its verdict, or why it has none; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one race ended."""
+
+    code: int
+    """130 when it was interrupted, otherwise that of the failure or of the verdict."""
+    measured: bool
+    """Whether it left results."""
+    interrupted: bool
+    failure: SwarmraceError | None
+
+
+def one(console: Console, local: LocalRace, folder: Path, report: Callable[[Path], int]) -> Ended:
+    """Race one cell into `folder`; leave and report its verdict.
+
+    A folder in which nothing was measured is removed, unless it holds logs of a failure.
+
+    Args:
+        console: for progress.
+        local: what to race.
+        folder: made here.
+        report: called with the folder when it holds results; returns the verdict's exit code.
+
+    Raises:
+        NeverStartedError: a program failed its trial.
+    """
     from swarmrace.cli import verdict_command as command
     from swarmrace.results import manifest
 
-    folder, failure, interrupted, code = local.folder(), None, False, Exit.OK
+    failure, interrupted, code = None, False, Exit.OK
     try:
         with display(console) as shown:
             interrupted = asyncio.run(_race(local, folder, shown.update))
@@ -90,25 +163,15 @@ def _cell(console: Console, local: LocalRace, *, full: bool) -> int:
             with contextlib.suppress(OSError):  # the verdict can be computed again
                 command.leave(folder)
                 manifest.extend(folder)
-            code = command.show(folder, full=full)
+            code = report(folder)
         except SwarmraceError as error:
             failure = failure or error
     if failure is not None:
         _tell(failure)
         code = failure.exit_code
-    if measured:
-        console.print(f"results: {folder}", soft_wrap=True)
-    elif not _removed(folder, all_of_it=interrupted):
-        console.print(f"logs: {folder}", soft_wrap=True)
-    if interrupted:
-        kept = (
-            "what was measured is kept there"
-            if measured
-            else "nothing was measured yet, and no folder is left"
-        )
-        console.print(f"interrupted: everything it had started is ended, {kept}", soft_wrap=True)
-        return Exit.INTERRUPTED
-    return code
+    if not measured:
+        _remove(folder, all_of_it=interrupted)
+    return Ended(Exit.INTERRUPTED if interrupted else code, measured, interrupted, failure)
 
 
 def _only_interrupted(folder: Path) -> bool:
@@ -126,13 +189,12 @@ def _only_interrupted(folder: Path) -> bool:
     )
 
 
-def _removed(folder: Path, *, all_of_it: bool) -> bool:
-    """Remove a folder in which nothing was measured; return whether it is gone."""
+def _remove(folder: Path, *, all_of_it: bool) -> None:
+    """Remove a folder in which nothing was measured: all of it, or only where it is empty."""
     if all_of_it:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
-    return not folder.exists()
 
 
 def _tell(error: SwarmraceError) -> None:

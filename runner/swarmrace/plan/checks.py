@@ -115,20 +115,41 @@ def cells(path: Path, site: Site, attempt: int | None = None) -> list[Cell]:
         UnavailableError: with one line for each thing missing and how to get it; a
             `ConditionError` when it is the network conditions alone.
     """
+    expanded = plan.expand(load_here(path, site, attempt))
+    require_cells(expanded, site)
+    return expanded
+
+
+def load_here(path: Path, site: Site, attempt: int | None = None) -> Scenario:
+    """Read a scenario file that is to be raced on this machine.
+
+    Args:
+        path: a scenario file.
+        site: where.
+        attempt: instead of the scenario's own.
+
+    Raises:
+        ScenarioError: the file is wrong; what the machine lacks for the rest is told with it.
+    """
     reading = _read(path)
-    expanded = plan.expand(reading.scenario) if reading.scenario is not None else []
-    lacking = _lacking(expanded, site, reading.unsound)
-    if reading.faults:
+    if reading.faults or reading.scenario is None:
+        expanded = plan.expand(reading.scenario) if reading.scenario is not None else []
+        lacking = _lacking(expanded, site, reading.unsound)
         raise ScenarioError(reading.faults, reading.source, lacking=str(lacking or ""))
+    if attempt is None:
+        return reading.scenario
+    race = reading.scenario.race.model_copy(update={"attempt": attempt})
+    shared = reading.scenario.global_.model_copy(update={"race": race})
+    return reading.scenario.model_copy(update={"global_": shared})
+
+
+def require_cells(cells: list[Cell], site: Site) -> None:
+    """Refuse cells, raced one after another, that this machine can't race, as `cells` does."""
+    lacking = _lacking(cells, site)
     if lacking is not None:
         raise lacking
-    return [_attempted(cell, attempt) for cell in expanded] if attempt is not None else expanded
 
 
-def _attempted(cell: Cell, attempt: int) -> Cell:
-    race = cell.scenario.race.model_copy(update={"attempt": attempt})
-    shared = cell.scenario.global_.model_copy(update={"race": race})
-    return Cell(cell.name, cell.scenario.model_copy(update={"global_": shared}))
 
 
 def lacks(scenario: Scenario, site: Site) -> list[str]:

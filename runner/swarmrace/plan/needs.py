@@ -93,7 +93,7 @@ def payload_bytes(scenario: Scenario) -> int:
 def results_bytes(scenario: Scenario) -> int:
     """Return what a scenario leaves in its results folder."""
     race = scenario.race
-    runs = race.repetitions * len(scenario.entrants)
+    runs = len(race.blocks) * len(scenario.entrants)
     return math.ceil(race.file_size * race.leechers * runs * ARRIVALS_SHARE)
 
 
@@ -135,7 +135,7 @@ def open_files(scenario: Scenario, *, namespaces: bool) -> int:
 
 def moved_bytes(race: Race, entrants: int) -> int:
     """Return the payload that all runs bring to leechers."""
-    return race.file_size * race.leechers * race.repetitions * entrants
+    return race.file_size * race.leechers * len(race.blocks) * entrants
 
 
 def run_seconds(race: Race, options: EntrantOptions, cores: float) -> float:
@@ -172,4 +172,4 @@ def expected_seconds(scenario: Scenario, cores: float) -> float:
     ]
     rates = sum(bool(link.upload) + bool(link.download) for link in links) * len(scenario.entrants)
     start = START_SECONDS + START_SECONDS_A_PEER * peers + PREFLIGHT_SECONDS * rates
-    return start + race.repetitions * runs
+    return start + len(race.blocks) * runs

@@ -55,6 +55,8 @@ class CellPlan(Model):
     """An estimate; `Plan.assumptions` says for what."""
     race_id: str
     """The id that its results on one machine will have; a release's also depends on its pods."""
+    cell_id: str
+    """Its id in a sweep (`Scenario.cell_id`): the same in every attempt."""
 
 
 class Plan(Model):
@@ -134,13 +136,14 @@ def _cell_plan(cell: Cell, cores: float) -> CellPlan:
         file_size_bytes=race.file_size,
         network=describe(race.network),
         repetitions=race.repetitions,
-        runs=race.repetitions * len(entrants),
+        runs=len(race.blocks) * len(entrants),
         moved_bytes=needs.moved_bytes(race, len(entrants)),
         disk_bytes=needs.disk_bytes([cell.scenario]),
         memory_bytes=needs.memory_bytes(cell.scenario),
         pods=race.swarm_size * len(entrants) + CLUSTER_PODS,
         expected_seconds=round(needs.expected_seconds(cell.scenario, cores), 1),
         race_id=cell.scenario.race_id(),
+        cell_id=cell.scenario.cell_id(),
     )
 
 

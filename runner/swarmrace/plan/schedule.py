@@ -26,11 +26,12 @@ def schedule(scenario: Scenario, draw: int = DRAW) -> list[Run]:
         draw: how it is drawn; a results folder says which way its race was (`RaceInfo.draw`). 1
             drew each block's order by itself, and the same in every attempt.
     """
-    race = scenario.race
+    race, earlier = scenario.race, scenario.race.continues
     shape = f"{race.file_size}/{race.swarm_size}/{race.seeders}"
     names = sorted(scenario.entrants)
-    blocks = range(race.repetitions)
-    seed = str(race.seed) if draw == 1 else f"{race.seed}/{race.attempt}"
+    blocks = race.blocks
+    attempt = earlier.attempt if earlier else race.attempt
+    seed = str(race.seed) if draw == 1 else f"{race.seed}/{attempt}"
     if race.order == "sequential":
         slots = [(repetition, name) for name in names for repetition in blocks]
     elif draw == 1:
@@ -48,7 +49,7 @@ def schedule(scenario: Scenario, draw: int = DRAW) -> list[Run]:
             payload_seed=f"{race.seed}/{race.attempt}/{repetition}/{name}/{shape}",
             size_bytes=race.file_size,
         )
-        for index, (repetition, name) in enumerate(slots)
+        for index, (repetition, name) in enumerate(slots, blocks.start * len(names))
     ]
 
 

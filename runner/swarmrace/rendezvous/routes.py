@@ -111,7 +111,7 @@ class Routes:
             run = {
                 "id": flight.run.id,
                 "index": flight.run.index,
-                "total": len(conductor.runs),
+                "total": max(run.index for run in conductor.runs.values()) + 1,
                 "entrant": flight.run.entrant,
                 "trial": flight.run.is_trial,
                 "barrier": flight.barrier,

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -152,6 +153,8 @@ class Results:
     """Every scheduled run in its order, whether it has left anything or not."""
     faults: tuple[str, ...]
     """Files that are broken or don't belong here, one line each."""
+    parts: tuple[Results, ...] = ()
+    """The races whose blocks these are, where there are several (`merged`)."""
 
     def peer_infos(self, entrant: str) -> dict[int, PeerInfo]:
         """Return an entrant's peers as they reported, by index."""
@@ -164,6 +167,9 @@ class Results:
             ResultsError: no such transfer, or it left no such curve, or the file can't be read or
                 is another transfer's.
         """
+        for part in self.parts:
+            if any(record.run.id == run_id for record in part.runs):
+                return part.curve(run_id, peer, kind)
         record = next((record for record in self.runs if record.run.id == run_id), None)
         result = record.peers.get(peer) if record else None
         if result is None or (result.transfer is None and kind != "wire"):
@@ -225,6 +231,39 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
         if path.name not in known:
             faults.append(f"runs/{path.name}: not a run of this race; left out")
     return Results(folder, info, scenario, runs, tuple(faults))
+
+
+def merged(parts: Sequence[Results]) -> Results:
+    """Return races of which each continues the one before (`race.continues`) as one.
+
+    The head is the first one's; runs and faults are those of all.
+
+    Raises:
+        ResultsError: one doesn't continue the one before.
+    """
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+    for before, after in pairwise(parts):
+        old, new = before.scenario, after.scenario
+        if old.cell_id() != new.cell_id() or old.race.blocks.stop != new.race.blocks.start:
+            raise ResultsError(
+                f"{after.folder}: expected further blocks of {before.folder} (cell "
+                f"{old.cell_id()}, from block {old.race.blocks.stop}), found cell "
+                f"{new.cell_id()} from block {new.race.blocks.start}"
+            )
+    race = first.scenario.race.model_copy(
+        update={"repetitions": last.scenario.race.repetitions, "continues": None}
+    )
+    shared = first.scenario.global_.model_copy(update={"race": race})
+    return Results(
+        first.folder,
+        first.info,
+        first.scenario.model_copy(update={"global_": shared}),
+        tuple(record for part in parts for record in part.runs),
+        tuple(f"{part.folder.name}/{fault}" for part in parts for fault in part.faults),
+        tuple(parts),
+    )
 
 
 def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:

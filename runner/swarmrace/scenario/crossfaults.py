@@ -87,6 +87,8 @@ def _race(race: Race) -> Iterator[_Found]:
                 "least one, so that somebody leeches",
             ),
         )
+    if race.continues is not None:
+        yield from _continues(race)
     networks = {f"{_RACE}.network": race.network}
     for number, network in enumerate(race.matrix.network if race.matrix else []):
         networks[f"{_RACE}.matrix.network.{number}"] = network
@@ -100,6 +102,29 @@ def _race(race: Race) -> Iterator[_Found]:
                     "once for all runs",
                 ),
             )
+
+
+def _continues(race: Race) -> Iterator[_Found]:
+    earlier = getattr(race.continues, "blocks", None)
+    key = f"{_RACE}.continues"
+    if earlier is not None and earlier >= race.repetitions:
+        yield (
+            (f"{key}.blocks", f"{_RACE}.repetitions"),
+            Fault(
+                f"{key}.blocks",
+                f"found {earlier}, expected less than {_RACE}.repetitions ({race.repetitions}), "
+                "so that a block is left to race",
+            ),
+        )
+    if race.order == "sequential":
+        yield (
+            (key, f"{_RACE}.order"),
+            Fault(
+                key,
+                f"needs {_RACE}.order: interleaved, because a sequential race has no blocks to go "
+                "on from",
+            ),
+        )
 
 
 def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Found]:

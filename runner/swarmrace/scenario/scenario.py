@@ -155,6 +155,15 @@ class Matrix(Model):
     network: list[Network] = []
 
 
+class Continues(Model):
+    """The earlier race that this one adds blocks to."""
+
+    blocks: Annotated[int, Field(ge=1, le=1000), NoText]
+    """How many blocks it raced: this race begins with the one after them."""
+    attempt: Annotated[int, Field(ge=1, le=MOST_EXACT), NoText] = 1
+    """Its `attempt`: order and seeders go on as it drew them."""
+
+
 class Race(Model):
     """What is raced."""
 
@@ -170,6 +179,9 @@ class Race(Model):
     """Master seed of order, seeders and payloads; at most what JSON, and so Helm, holds exactly."""
     attempt: Annotated[int, Field(ge=1, le=MOST_EXACT), NoText] = 1
     """Raise it to race the same scenario again under another race id."""
+    continues: Continues | None = None
+    """Race only the blocks from here up to `repetitions`, as further blocks of an earlier race of
+    the same scenario (`swarmrace sweep --repetitions` sets it)."""
     order: Literal["interleaved", "sequential"] = "interleaved"
     """`interleaved`: every repetition holds each entrant once, each in each position equally often;
     `sequential`: all of one entrant's runs, then the next one's (then nothing is paired)."""
@@ -186,6 +198,11 @@ class Race(Model):
     def leechers(self) -> int:
         """Peers that are not seeders."""
         return self.swarm_size - self.seeders
+
+    @property
+    def blocks(self) -> range:
+        """The blocks that are raced, by number: all `repetitions`, or those that are added."""
+        return range(self.continues.blocks if self.continues else 0, self.repetitions)
 
     def cells(self) -> list[dict[str, Any]]:
         """Return the matrix's combinations by field name, those without a leecher left out.
@@ -246,6 +263,8 @@ class Scenario(Model):
         """Return what is raced, without what only a cluster needs: the race id's ground."""
         data = self.global_.model_dump(mode="json", include={"race", "entrants"})
         data["race"].pop("matrix")
+        if data["race"]["continues"] is None:
+            del data["race"]["continues"]  # so that ids are what they were before the key
         return data
 
     def race_id(self) -> str:
@@ -253,5 +272,17 @@ class Scenario(Model):
 
         On a cluster the chart extends the hash by the pod template and hands the id to the pods.
         """
-        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return _hash(self.canonical())
+
+    def cell_id(self) -> str:
+        """Return the id of this cell of a sweep: 10 hex digits of a hash of what is raced, without
+        `attempt` and how many blocks there are, which may grow."""
+        data = self.canonical()
+        for key in ("attempt", "repetitions", "continues"):
+            data["race"].pop(key, None)
+        return _hash(data)
+
+
+def _hash(data: dict[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

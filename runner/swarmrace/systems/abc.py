@@ -363,6 +363,9 @@ class SystemSpec:
             The local backend then gives a network namespace to every peer of the race.
         host_network: returns why its peers need the machine's own network (programs that run
             outside the race), or nothing. Such a race can't have namespaces.
+        program: returns what names the version of the program that would be raced on this machine,
+            found without starting a node; nothing where it is swarmrace itself, or runs elsewhere.
+            A sweep goes on only with the one it began with.
         test_double: returns whether the program that would be raced on this machine says that it
             only plays the real one for tests. False where that is not known before the race; the
             system's description may still say so.
@@ -383,6 +386,7 @@ class SystemSpec:
     profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
     own_source_address: Callable[[Any], str] = lambda options: ""
     host_network: Callable[[Any], str] = lambda options: ""
+    program: Callable[[Any], str] = lambda options: ""
     test_double: Callable[[Any], bool] = lambda options: False
 
     def preload(self) -> None:

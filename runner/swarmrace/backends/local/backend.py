@@ -55,6 +55,8 @@ class LocalRace:
         test_doubles: entrants that are known to be test doubles; then the name says so.
         trials: outcomes of earlier trials by program; a race whose programs are all among them
             holds no trials. Those of this race are added.
+        holds: file descriptors of locks that nobody may have before all of this race is gone,
+            even when this process is killed.
     """
 
     scenario: Scenario
@@ -64,6 +66,7 @@ class LocalRace:
     namespaces: bool = False
     test_doubles: tuple[str, ...] = ()
     trials: dict[str, Trial] = field(default_factory=dict)
+    holds: tuple[int, ...] = ()
 
     def folder(self) -> Path:
         """Return a new results folder's path: name, UTC time, race id."""
@@ -111,7 +114,7 @@ def _trouble(race: LocalRace, folder: Path) -> str:
 
 async def _run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
     folder.mkdir(parents=True)
-    janitor = Janitor()
+    janitor = Janitor(race.holds)
     try:
         root = Path(tempfile.mkdtemp(prefix=f"swarmrace-{os.getpid()}-", dir=race.work_dir))
         janitor.watch_folder(root)

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _GRACE_SECONDS = 5.0
@@ -36,13 +37,18 @@ def start_time(pid: int) -> str | None:
 
 
 class Janitor:
-    """The race's end of the pipe to its janitor."""
+    """The race's end of the pipe to its janitor.
 
-    def __init__(self) -> None:
+    Args:
+        holds: file descriptors that stay open until it has cleaned up: locks, say.
+    """
+
+    def __init__(self, holds: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).resolve())],
             stdin=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=holds,
         )
 
     def watch_process(self, pid: int) -> None:

@@ -6,6 +6,7 @@ checked. Importing this package starts no thread, so a parent may load it and fo
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.util import find_spec
 
 from swarmrace.definitions import RECORDING_CPU
@@ -62,6 +63,13 @@ def _faults(options: BitTorrentOptions) -> list[Fault]:
     return faults_in_settings(options.settings)
 
 
+def _program(options: BitTorrentOptions) -> str:
+    try:
+        return f"libtorrent {metadata.version('libtorrent')}"
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def _profile_values(options: BitTorrentOptions) -> dict[str, bool]:
     """Return the profile's own choices; a test holds them against `profiles`."""
     return dict.fromkeys(("utp", "encryption"), options.profile == "stock")
@@ -78,4 +86,5 @@ SPEC = SystemSpec(
     modules=("swarmrace.systems.bittorrent.system",),
     settings_options=("piece_order", "piece_size", "utp", "encryption", "settings"),
     profile_values=_profile_values,
+    program=_program,
 )

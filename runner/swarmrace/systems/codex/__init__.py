@@ -11,8 +11,10 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from swarmrace.errors import TransferError
+from swarmrace.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
 from swarmrace.systems.codex.environment import NODE_VARIABLE
 from swarmrace.systems.codex.options import CodexOptions
@@ -121,6 +123,18 @@ def _host_network(options: CodexOptions) -> str:
     )
 
 
+def _program(options: CodexOptions) -> str:
+    program = None if _runs_elsewhere(options) else find_program(options)
+    if program is None:
+        return ""
+    try:
+        found = asyncio.run(inspect(program))
+    except TransferError:
+        return ""  # `check` says what is wrong with it
+    digest = file_sha256(Path(program))[:16]
+    return f"{found.family} {found.version} (revision {found.revision}, sha256 {digest})"
+
+
 def _is_test_double(options: CodexOptions) -> bool:
     program = None if _runs_elsewhere(options) else find_program(options)
     if program is None:
@@ -142,5 +156,6 @@ SPEC = SystemSpec(
     settings_options=("block_size", "storage_quota", "arguments"),
     own_source_address=_own_source_address,
     host_network=_host_network,
+    program=_program,
     test_double=_is_test_double,
 )

@@ -1,0 +1,97 @@
+"""`swarmrace sweep`: what the command line takes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from swarmrace.parameters import Bytes, Duration, NewFolder
+from swarmrace.pod_commands import SCENARIO_FILE
+
+
+@click.command()
+@click.argument("matrix", type=SCENARIO_FILE, required=False)
+@click.option(
+    "--folder",
+    type=NewFolder(),
+    help="The sweep's folder; one that is there is gone on with.  [default: results/NAME-sweep]",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["shuffled", "cheapest-first"]),
+    help="Order of the cells in a new sweep.  [default: shuffled]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed of that order.  [default: the scenario's]"
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Further attempts when the infrastructure ended one.",
+)
+@click.option("--budget", type=Duration(), help="Begin no cell that would end later: 8h, 90m.")
+@click.option("--disk", type=Bytes(), help="Begin no cell with which the sweep would take more.")
+@click.option(
+    "--repetitions",
+    type=click.IntRange(1, 1000),
+    help="Add blocks to every cell up to so many in total.",
+)
+@click.option("--cell", "cells", multiple=True, help="Race only this cell (name or id).")
+@click.option(
+    "--work-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder on whose disk payloads are during a race.  [default: the system's temporary]",
+)
+@click.option(
+    "--namespaces/--no-namespaces",
+    default=None,
+    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
+    "are set]",
+)
+@click.option(
+    "--status",
+    "status_of",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Only print how far the sweep in this folder is; it may be running.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of --status.",
+)
+def sweep(
+    matrix: Path | None,
+    folder: Path | None,
+    order: str | None,
+    seed: int | None,
+    retries: int,
+    budget: float | None,
+    disk: int | None,
+    repetitions: int | None,
+    cells: tuple[str, ...],
+    work_dir: Path | None,
+    namespaces: bool | None,
+    status_of: Path | None,
+    format_: str,
+) -> None:
+    """Race every cell of MATRIX, one after another; started again, only what is missing.
+
+    Standard output gets the sweep's table, standard error the progress.
+    """
+    from swarmrace import sweep_run
+
+    if status_of is not None:
+        sweep_run.print_status(status_of, as_json=format_ == "json")
+        return
+    if matrix is None:
+        raise click.UsageError("give a MATRIX to race, or --status FOLDER")
+    options = {"order": order, "seed": seed, "repetitions": repetitions, "cells": cells}
+    limits = {"retries": retries, "budget_seconds": budget, "disk_bytes": disk}
+    sys.exit(sweep_run.race_file(matrix, folder, work_dir, namespaces, limits, **options))

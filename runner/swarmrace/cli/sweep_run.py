@@ -1,0 +1,169 @@
+"""A sweep on this machine, and how far one is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from swarmrace import checks, needs, plan
+from swarmrace.display import make_console
+from swarmrace.errors import Exit
+from swarmrace.local import command as local
+from swarmrace.local.backend import LocalRace
+from swarmrace.output import printable
+from swarmrace.plan import Cell
+from swarmrace.records import Trial
+from swarmrace.scenario import Scenario
+from swarmrace.sweep import book, pins, state, text
+from swarmrace.sweep.driver import Driver, Limits
+from swarmrace.sweep.lock import Lock
+from swarmrace.sweep.pins import Pins
+from swarmrace.sweep.start import Request, default_folder, started
+from swarmrace.sweep.state import SweepState
+from swarmrace.systems import doubles
+
+
+def print_status(folder: Path, *, as_json: bool) -> None:
+    """Print how far a sweep is.
+
+    Raises:
+        ResultsError: there is no sweep in `folder`.
+    """
+    found = state.look(folder)
+    if as_json:
+        click.echo(text.to_json(found))
+    else:
+        make_console().print(text.render(found))
+
+
+def race_file(
+    matrix: Path,
+    folder: Path | None,
+    work_dir: Path | None,
+    namespaces: bool | None,
+    limits: Mapping[str, Any],
+    *,
+    results: Path = Path("results"),
+    attempt: int | None = None,
+    **options: Any,
+) -> int:
+    """Sweep a scenario file on this machine.
+
+    Args:
+        matrix: the file.
+        folder: the sweep's; below `results` when absent.
+        work_dir: on whose disk payloads are.
+        namespaces: see `checks.Site`.
+        limits: fields of `Limits`.
+        results: below which the sweep's folder is.
+        attempt: instead of the scenario's own.
+        options: further fields of `Request`.
+
+    Returns, raises: as `race_here`.
+    """
+    site = checks.Site(work_dir, folder or results, namespaces)
+    scenario = checks.load_here(matrix, site, attempt)
+    name = printable(matrix.stem)
+    where = folder or default_folder(results, name, scenario.race.attempt)
+    request = Request(scenario, name, where, limits=Limits(**limits), **options)
+    return race_here(request, work_dir, namespaces)
+
+
+def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) -> int:
+    """Race what a sweep lacks, on this machine, and print its table.
+
+    Returns:
+        130 when it was interrupted, 11 when the infrastructure ended all attempts of a cell, 13
+        when a limit was reached, otherwise the first cell's exit code that isn't 0.
+
+    Raises:
+        ScenarioError, UnavailableError: this machine can't race what is missing.
+        SweepError, ResultsError: see `start.started`.
+        NeverStartedError: a program failed its trial.
+    """
+    console = make_console(stderr=True)
+    site = checks.Site(work_dir, request.folder, namespaces)
+    missing = _missing(request)
+    if missing:
+        checks.require_cells(missing, site)
+        local.isolate(site, missing)
+    for line in plan.acceptance_warnings(request.scenario):
+        console.print(f"! {line}", soft_wrap=True)
+    where = work_dir or Path(tempfile.gettempdir())
+    racer_pins = pins.local(request.scenario)
+    cores = len(os.sched_getaffinity(0))
+
+    def expect(scenario: Scenario) -> float:
+        return needs.expected_seconds(scenario, cores)
+
+    with started(request, "local", where, lambda: racer_pins, expect, console) as ready:
+        racer = LocalRacer(request, site, ready.lock, console)
+        driver = Driver(request.folder, ready.cells, racer, ready.limits, ready.lock, console)
+        code = driver.run()
+    make_console().print(text.render(state.look(request.folder)))
+    if code == Exit.INTERRUPTED:
+        console.print("interrupted: start the sweep again to go on", soft_wrap=True)
+    return code
+
+
+def _missing(request: Request) -> list[Cell]:
+    """Return the cells to race, by what is in the folder now."""
+    cells = plan.expand(request.scenario)
+    if request.repetitions is not None or not book.exists(request.folder):
+        return cells
+    missing = {part.cell.id for part in state.look(request.folder).missing}
+    return [cell for cell in cells if cell.scenario.cell_id() in missing]
+
+
+@dataclass(frozen=True)
+class LocalRacer:
+    """Races cells on this machine."""
+
+    request: Request
+    site: checks.Site
+    lock: Lock
+    console: Console
+
+    def pins(self) -> Pins:
+        """Return the versions of now."""
+        return pins.local(self.request.scenario)
+
+    def disk_bytes(self, scenario: Scenario) -> int:
+        """Return what a race takes at most, results and payloads."""
+        return needs.payload_bytes(scenario) + needs.results_bytes(scenario)
+
+    def race(self, cell: Cell, folder: Path, known: SweepState) -> int:
+        """Race a cell."""
+        played = doubles.doubles_among(cell.scenario.entrants)
+        race = LocalRace(
+            cell.scenario,
+            f"{self.request.name}-{cell.name}",
+            folder.parent,
+            self.site.work_dir,
+            self.site.isolates(cell.scenario),
+            played,
+            trials_of(known),
+            (self.lock.fd,),
+        )
+        where = folder.with_name(doubles.mark(folder.name)) if played else folder
+        return local.one(self.console, race, where, text.exit_code_of).code
+
+
+def trials_of(found: SweepState) -> dict[str, Trial]:
+    """Return the programs that have started in a trial of this sweep, by `program_id`: they need
+    no other."""
+    return {
+        trial.program: trial
+        for cell in found.cells
+        for part in cell.parts
+        for attempt in part.attempts
+        for trial in (attempt.info.trials.values() if attempt.info else ())
+        if trial.outcome == "started"
+    }

@@ -1,0 +1,286 @@
+"""`sweep.json`: what a sweep races, in which order, with which versions. Written at its start.
+
+It holds no progress: what is done is read from the results (`swarmrace.sweep.state`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from swarmrace import atomic
+from swarmrace.errors import ResultsError, SweepError
+from swarmrace.faults import faults_of
+from swarmrace.model import Model
+from swarmrace.plan import Cell, expand
+from swarmrace.scenario import Scenario, parse
+from swarmrace.sweep.order import Order, sequence
+from swarmrace.sweep.pins import Pins
+
+FILE = "sweep.json"
+FORMAT = 1
+"""Version of `sweep.json` and of the folder's layout (docs/sweeps.md)."""
+_MOST_NAMED = 5
+
+
+class PlannedCell(Model):
+    """One cell of a sweep."""
+
+    id: str
+    """`Scenario.cell_id`: a hash of what it races, without `attempt` and the number of blocks."""
+    name: str
+    """`8x2-100MB`, unique in the sweep."""
+    swarm_size: int
+    seeders: int
+    file_size_bytes: int
+    network: dict[str, Any] | None = None
+    """Where networks are an axis; as the scenario has it, defaults filled in."""
+    blocks: list[int]
+    """How many blocks it has, in total, after each part: `[3]`; `[3, 6]` once three were added."""
+    expected_seconds: float
+    """Of its first part, estimated at the start for the machine that began the sweep."""
+
+    def parts(self) -> list[range]:
+        """Return the blocks of each part."""
+        return [range(a, b) for a, b in zip([0, *self.blocks], self.blocks, strict=False)]
+
+    @property
+    def folder_name(self) -> str:
+        """Where its attempts are, below `cells/`."""
+        return f"{self.name}-{self.id}"
+
+
+class Sweep(Model):
+    """What `sweep.json` holds."""
+
+    format: int = FORMAT
+    name: str
+    """The scenario file's, without its ending."""
+    created_utc: str
+    order: Order
+    seed: int
+    """The order is drawn from it."""
+    scenario: dict[str, Any]
+    """What is raced (`global.race` with its matrix, `global.entrants`), defaults filled in."""
+    cells: list[PlannedCell]
+    """In the order of the matrix's axes."""
+    sequence: list[str]
+    """Ids in the order in which they are raced."""
+    pins: Pins
+
+    def cell(self, name_or_id: str) -> PlannedCell:
+        """Return a cell by its id or its name.
+
+        Raises:
+            SweepError: there is none.
+        """
+        for cell in self.cells:
+            if name_or_id in (cell.id, cell.name):
+                return cell
+        raise SweepError(
+            f"cell {name_or_id!r}: expected one of this sweep's {len(self.cells)} cells by id or "
+            f"name, such as {self.cells[0].id} ({self.cells[0].name})"
+        )
+
+    def ordered(self) -> list[PlannedCell]:
+        """Return the cells in the order in which they are raced."""
+        found = {cell.id: cell for cell in self.cells}
+        return [found[each] for each in self.sequence]
+
+    def expanded(self) -> dict[str, Cell]:
+        """Return the cells' scenarios by id, as what is raced says; without a cluster's keys.
+
+        Raises:
+            ScenarioError: this installation can't read what is raced.
+        """
+        cells = expand(parse(self.scenario, FILE, stored=True))
+        return {cell.scenario.cell_id(): cell for cell in cells}
+
+
+def raced(scenario: Scenario) -> dict[str, Any]:
+    """Return what a sweep's scenario races: its canonical form with the matrix."""
+    data = scenario.canonical()
+    matrix = scenario.race.matrix
+    data["race"]["matrix"] = matrix.model_dump(mode="json") if matrix else None
+    return {"global": data}
+
+
+def plan_sweep(
+    scenario: Scenario,
+    name: str,
+    *,
+    order: Order,
+    seed: int | None,
+    pins: Pins,
+    expected: Sequence[float],
+    created_utc: str,
+) -> Sweep:
+    """Return the plan of a new sweep.
+
+    Args:
+        scenario: with or without a matrix.
+        name: of the sweep.
+        order: in which cells are raced.
+        seed: for the order; the scenario's own when absent.
+        pins: the versions it begins with.
+        expected: seconds that each cell will take, in the order of the axes.
+        created_utc: now.
+    """
+    networks = scenario.race.matrix is not None and bool(scenario.race.matrix.network)
+    cells = [
+        PlannedCell(
+            id=cell.scenario.cell_id(),
+            name=cell.name,
+            swarm_size=cell.scenario.race.swarm_size,
+            seeders=cell.scenario.race.seeders,
+            file_size_bytes=cell.scenario.race.file_size,
+            network=cell.scenario.race.network.model_dump(mode="json") if networks else None,
+            blocks=[cell.scenario.race.repetitions],
+            expected_seconds=round(seconds, 1),
+        )
+        for cell, seconds in zip(_once(expand(scenario)), expected, strict=True)
+    ]
+    seed = scenario.race.seed if seed is None else seed
+    costs = {cell.id: cell.expected_seconds for cell in cells}
+    return Sweep(
+        name=name,
+        created_utc=created_utc,
+        order=order,
+        seed=seed,
+        scenario=raced(scenario),
+        cells=cells,
+        sequence=sequence(costs, order, seed),
+        pins=pins,
+    )
+
+
+def _once(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Refuse a matrix that names a cell twice: its results could not be told apart."""
+    seen: dict[str, str] = {}
+    for cell in cells:
+        cell_id = cell.scenario.cell_id()
+        if cell_id in seen:
+            raise SweepError(
+                f"global.race.matrix: expected every cell once, found {cell.name} and "
+                f"{seen[cell_id]}, which race the same; remove the value that is there twice"
+            )
+        seen[cell_id] = cell.name
+    return cells
+
+
+def exists(folder: Path) -> bool:
+    """Return whether there is a sweep in `folder`."""
+    return (folder / FILE).exists()
+
+
+def read(folder: Path) -> Sweep:
+    """Read a folder's `sweep.json`.
+
+    Raises:
+        ResultsError: there is none, or it can't be read, or it is of a newer format.
+    """
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ResultsError(
+            f"{folder}: expected a sweep's folder, found no {FILE} in it; give the folder that "
+            "`swarmrace sweep` named"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
+    number = data.get("format") if isinstance(data, dict) else None
+    if number != FORMAT:
+        raise ResultsError(
+            f"{path}: found sweep format {number!r}, this swarmrace reads {FORMAT}; read it with "
+            "the version that wrote it"
+        )
+    try:
+        return Sweep.model_validate(data)
+    except ValidationError as error:
+        raise ResultsError(f"{path}: {faults_of(error, Sweep)[0]}") from error
+
+
+def write(folder: Path, sweep: Sweep) -> None:
+    """Write `sweep.json`, whole or not at all.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    atomic.write_bytes(folder / FILE, (sweep.model_dump_json(indent=1) + "\n").encode())
+
+
+def refuse_another(folder: Path, sweep: Sweep, scenario: Scenario) -> None:
+    """Refuse a scenario that isn't the one that a sweep races.
+
+    Raises:
+        SweepError: it names what differs.
+    """
+    began, found = sweep.scenario, raced(scenario)
+    lines = list(_differences("global", began["global"], found["global"]))
+    repetitions = {count for cell in sweep.cells for count in cell.blocks}
+    if scenario.race.repetitions not in repetitions:
+        lines.append(
+            f"global.race.repetitions: began with {min(repetitions)}, found "
+            f"{scenario.race.repetitions} (blocks are added by --repetitions)"
+        )
+    if lines:
+        more = f" and {len(lines) - _MOST_NAMED} more" if len(lines) > _MOST_NAMED else ""
+        raise SweepError(
+            f"{folder}: expected the scenario that this sweep began with, found another: "
+            f"{'; '.join(lines[:_MOST_NAMED])}{more}; give another --folder, or the scenario it "
+            "began with"
+        )
+
+
+def _differences(key: str, began: Any, found: Any) -> Iterator[str]:
+    if key == "global.race.repetitions" or began == found:
+        return
+    if isinstance(began, dict) and isinstance(found, dict):
+        for name in {**began, **found}:
+            yield from _differences(f"{key}.{name}", began.get(name), found.get(name))
+    else:
+        yield f"{key}: began with {_short(began)}, found {_short(found)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def with_repetitions(
+    sweep: Sweep, repetitions: int, cells: Sequence[str] | None = None
+) -> tuple[Sweep, int]:
+    """Return the sweep with blocks added up to `repetitions` a cell, and how many cells got some.
+
+    Args:
+        sweep: as it is.
+        repetitions: blocks of a cell in total.
+        cells: ids of the cells to add to; all when absent.
+
+    Raises:
+        SweepError: a cell has more already, or the races have no blocks.
+    """
+    if sweep.scenario["global"]["race"]["order"] == "sequential":
+        raise SweepError(
+            "--repetitions: needs global.race.order: interleaved, because a sequential race has no "
+            "blocks to go on from"
+        )
+    changed, grown = [], 0
+    for cell in sweep.cells:
+        if cells is not None and cell.id not in cells:
+            changed.append(cell)
+            continue
+        if repetitions < cell.blocks[-1]:
+            raise SweepError(
+                f"--repetitions: found {repetitions}, expected at least {cell.blocks[-1]}, which "
+                f"cell {cell.name} has already: blocks are added, never removed"
+            )
+        if repetitions > cell.blocks[-1]:
+            cell, grown = cell.model_copy(update={"blocks": [*cell.blocks, repetitions]}), grown + 1
+        changed.append(cell)
+    return sweep.model_copy(update={"cells": changed}), grown

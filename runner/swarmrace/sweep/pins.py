@@ -1,0 +1,74 @@
+"""What must not change while a sweep goes on: the versions of all that is in its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from swarmrace import __version__, definitions, machine, systems
+from swarmrace.model import Model
+from swarmrace.records import RaceInfo
+from swarmrace.scenario import Scenario
+
+Backend = Literal["local", "kubernetes"]
+
+
+class Pins(Model):
+    """The versions that a sweep began with."""
+
+    swarmrace: str
+    """Version and commit."""
+    definitions: str
+    """`definitions.version`."""
+    backend: Backend
+    programs: dict[str, str]
+    """By entrant: the program's version on this machine, or the image on a cluster. Empty where it
+    isn't known before a race; what the results say of it is compared all the same."""
+
+
+def own() -> dict[str, str]:
+    """Return the versions of the running swarmrace."""
+    return {
+        "swarmrace": f"{__version__} (commit {machine.commit()})",
+        "definitions": definitions.version(),
+    }
+
+
+def local(scenario: Scenario) -> Pins:
+    """Return what this machine would race a scenario with."""
+    programs = {
+        name: systems.load(options.kind).program(options)
+        for name, options in scenario.entrants.items()
+    }
+    return Pins(**own(), backend="local", programs=programs)
+
+
+def differences(began: Pins, found: Pins) -> list[str]:
+    """Return what differs, one line each that names both."""
+    lines = [
+        f"{name}: began with {getattr(began, name)}, found {getattr(found, name)}"
+        for name in ("backend", "swarmrace", "definitions")
+        if getattr(began, name) != getattr(found, name)
+    ]
+    return lines + program_differences(began.programs, found.programs)
+
+
+def program_differences(began: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Return which entrants' programs differ; what is unknown on one side differs from nothing."""
+    return [
+        f"entrant {name}: began with {began[name]}, found {found[name]}"
+        for name in began
+        if began[name] and found.get(name) and began[name] != found[name]
+    ]
+
+
+def recorded(info: RaceInfo) -> dict[str, str]:
+    """Return what the peers of a race say of their programs' versions, by entrant; entrants of
+    whom nobody says anything are left out. Peers with several versions are named all."""
+    found: dict[str, set[str]] = {}
+    for peer in info.peers:
+        told = (peer.system.get("version"), peer.system.get("revision"))
+        text = " ".join(str(each) for each in told if each)
+        if text:
+            found.setdefault(peer.entrant, set()).add(text)
+    return {name: " and ".join(sorted(texts)) for name, texts in found.items()}

@@ -1,0 +1,131 @@
+"""Sweeps whose attempts are written as a rendezvous leaves them, without a race."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swarmrace.errors import Reason
+from swarmrace.records import Failure, PeerInfo, RaceInfo, RunResult, Trial
+from swarmrace.scenario import Scenario, parse
+from swarmrace.schedule import Run, schedule
+from swarmrace.sweep import book, state
+from swarmrace.sweep.parts import part_scenario
+from swarmrace.sweep.pins import Pins
+
+PINS = Pins(
+    swarmrace="0.1.0 (commit 123)",
+    definitions="0123456789",
+    backend="local",
+    programs={"web": "", "bt": "libtorrent 2.1.1"},
+)
+LOST = Failure(reason=Reason.INFRASTRUCTURE, stage="race", detail="/work: no space left")
+
+
+def scenario(matrix: dict[str, Any] | None = None, **race: Any) -> Scenario:
+    """Return a matrix of 2 x 2 cells, each with two entrants and two blocks."""
+    axes = {"swarmSize": [2, 3], "fileSize": ["1kB", "2kB"]} if matrix is None else matrix
+    race = {"seeders": 1, "repetitions": 2, "matrix": axes} | race
+    entrants = {"web": {"kind": "http"}, "bt": {"kind": "bittorrent"}}
+    return parse({"global": {"race": race, "entrants": entrants}})
+
+
+def begin(folder: Path, what: Scenario | None = None, **changes: Any) -> book.Sweep:
+    """Write a new sweep's plan."""
+    what = what or scenario()
+    count = len(book.expand(what))
+    given = {
+        "order": "shuffled",
+        "seed": None,
+        "pins": PINS,
+        "expected": [10.0 * (n + 1) for n in range(count)],
+        "created_utc": "2026-11-28T08:00:00+00:00",
+    }
+    sweep = book.plan_sweep(what, "made", **(given | changes))
+    folder.mkdir(parents=True, exist_ok=True)
+    book.write(folder, sweep)
+    return sweep
+
+
+def attempt(
+    folder: Path,
+    name: str,
+    number: int = 1,
+    *,
+    part: int = 0,
+    status: str = "finished",
+    runs: int | None = None,
+    failure: Failure | None = None,
+    versions: dict[str, str] | None = None,
+    started: tuple[str, ...] = (),
+    **info: Any,
+) -> Path:
+    """Write an attempt of a cell and return its folder.
+
+    Args:
+        folder: the sweep's.
+        name: the cell's.
+        number: the attempt's.
+        part: of the cell.
+        status: race.json's.
+        runs: how many have a record; all when absent.
+        failure: why no run was raced; all were when absent.
+        versions: of the program, by entrant, as its peers reported.
+        started: programs that a trial of this race started.
+        info: further fields of race.json.
+    """
+    found = state.look(folder)
+    cell = next(each for each in found.cells if each.cell.name == name)
+    raced = part_scenario(
+        found.sweep.expanded()[cell.cell.id].scenario, cell, cell.parts[part], number
+    )
+    where = cell.parts[part].folder / f"attempt-{number}"
+    planned = schedule(raced)
+    for run in planned[: len(planned) if runs is None else runs]:
+        _write(where / "runs" / run.id / "run.json", _run(run, raced, failure))
+    given: dict[str, Any] = {
+        "race_id": raced.race_id(),
+        "name": "made",
+        "scenario": {"global": raced.canonical()},
+        "backend": "local",
+        "created_utc": "2026-11-28T08:00:00+00:00",
+        "versions": {},
+        "machine": {},
+        "status": status,
+        "trials": {
+            name: Trial(outcome="started", tried=name, program=f"program of {name}")
+            for name in started
+        },
+        "peers": [
+            PeerInfo(entrant=name, peer=0, address="", host="", system={"version": version})
+            for name, version in (versions or {}).items()
+        ],
+    }
+    _write(where / "race.json", RaceInfo(**(given | info)))
+    return where
+
+
+def _run(run: Run, raced: Scenario, failure: Failure | None) -> RunResult:
+    return RunResult(
+        race_id=raced.race_id(),
+        run_id=run.id,
+        index=run.index,
+        entrant=run.entrant,
+        repetition=run.repetition,
+        seeders=list(run.seeders),
+        status="not raced" if failure else "raced",
+        failure=failure,
+        wall_seconds=2.0,
+    )
+
+
+def _write(path: Path, record: RaceInfo | RunResult) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(record.model_dump_json(indent=1))
+
+
+def finish(folder: Path, but: tuple[str, ...] = ()) -> None:
+    """Write a first attempt that ran to its end for every cell but those named."""
+    for cell in book.read(folder).cells:
+        if cell.name not in but:
+            attempt(folder, cell.name)

@@ -1,0 +1,194 @@
+"""Done is what ran to its end, whatever failed in it; all else is tried again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from made_sweeps import LOST, attempt, begin, finish, scenario
+
+from swarmrace.errors import Reason, ResultsError
+from swarmrace.integrity.manifest import FILE, Listed, Manifest
+from swarmrace.records import Failure, Trial
+from swarmrace.sweep import book, state
+
+CELL = "2x1-1kB"
+
+
+def look(folder, name=CELL):
+    found = state.look(folder)
+    return next(each for each in found.cells if each.cell.name == name)
+
+
+def only_attempt(folder):
+    (found,) = look(folder).parts[0].attempts
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    begin(tmp_path / "sweep")
+    return tmp_path / "sweep"
+
+
+def test_of_a_new_sweep_all_is_missing_in_its_own_order(folder):
+    found = state.look(folder)
+    assert [part.cell.id for part in found.missing] == found.sweep.sequence
+    assert sorted(part.cell.name for part in found.missing) == [
+        "2x1-1kB",
+        "2x1-2kB",
+        "3x1-1kB",
+        "3x1-2kB",
+    ]
+    assert not found.failed
+    assert found.driver is None
+
+
+def test_a_race_that_ran_to_its_end_is_done_whatever_failed_in_it(folder):
+    failed = Failure(reason=Reason.TIMEOUT, stage="prepare", detail="not up within 120 s")
+    attempt(folder, CELL, failure=failed)
+    assert only_attempt(folder).state == "done"
+    assert look(folder).done
+    assert CELL not in {part.cell.name for part in state.look(folder).missing}
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"status": "running", "runs": 1}, "cut off after 1 of 4 runs"),
+        ({"status": "interrupted", "runs": 2}, "interrupted after 2 of 4 runs"),
+        (
+            {"status": "stopped", "stopped_by": "/x: no space left"},
+            "stopped by the infrastructure: /x: no space left",
+        ),
+        ({"failure": LOST}, "nothing was raced: infrastructure in race (/work: no space left)"),
+        ({"runs": 3}, "its results are damaged: 1 of 4 runs have no record"),
+    ],
+)
+def test_what_the_infrastructure_ended_is_listed_and_still_missing(folder, how, why):
+    attempt(folder, CELL, **how)
+    found = only_attempt(folder)
+    assert (found.state, found.why) == ("ended", why)
+    assert not look(folder).done
+    assert [each.why for each in state.look(folder).failed] == [why]
+    assert look(folder).parts[0].next_number == 2
+
+
+def test_peers_that_never_came_are_the_infrastructures_doing(folder):
+    lost = Failure(reason=Reason.NOT_RUN, stage="wait", detail="peer 1 lost: never reported")
+    attempt(folder, CELL, failure=lost)
+    assert "peer 1 lost" in only_attempt(folder).why
+
+
+def test_a_program_that_never_started_ends_a_local_race_and_is_a_result_on_a_cluster(folder):
+    never = Trial(outcome="never started", tried="web", program="p")
+    refused = Failure(reason=Reason.NOT_RUN, stage="wait", detail="web never started")
+    attempt(folder, CELL, failure=refused, trials={"web": never})
+    assert only_attempt(folder).why == "nothing was raced: web never started"
+    shutil.rmtree(folder / "cells")
+    attempt(folder, CELL, failure=refused, trials={"web": never}, backend="kubernetes")
+    assert only_attempt(folder).state == "done"
+
+
+def test_the_first_attempt_that_ran_to_its_end_counts(folder):
+    attempt(folder, CELL, 1, status="running", runs=1)
+    attempt(folder, CELL, 2)
+    attempt(folder, CELL, 3)
+    part = look(folder).parts[0]
+    assert [each.state for each in part.attempts] == ["ended", "done", "done"]
+    assert part.counted is part.attempts[1]
+    assert look(folder).results().info.race_id == part.attempts[1].info.race_id
+    assert len({each.info.race_id for each in part.attempts}) == 3, "each attempt has a race id"
+
+
+def test_a_folder_without_a_race_is_an_attempt_that_ended(folder):
+    where = look(folder).parts[0].folder / "attempt-1"
+    (where / "logs").mkdir(parents=True)
+    assert only_attempt(folder).why == "ended before anything was recorded"
+    (where / "race.json").write_text("{")
+    assert "not whole JSON" in only_attempt(folder).why
+
+
+def test_a_finished_race_whose_files_are_gone_is_damaged(folder):
+    where = attempt(folder, CELL)
+    files = {
+        path.relative_to(where).as_posix(): Listed(sha256="", size_bytes=path.stat().st_size)
+        for path in where.rglob("*.json")
+    }
+    verdict = {"verdict.txt": Listed(sha256="", size_bytes=1)}
+    manifest = Manifest(race_id="x", complete=True, files=files | verdict)
+    (where / FILE).write_text(manifest.model_dump_json())
+    assert only_attempt(folder).state == "done", "a verdict can be made again"
+    files["runs/a/web-1.json"] = Listed(sha256="", size_bytes=7)
+    (where / FILE).write_text(manifest.model_copy(update={"files": files}).model_dump_json())
+    assert only_attempt(folder).why == (
+        "its results are damaged: 1 files are gone or torn (runs/a/web-1.json, …)"
+    )
+
+
+def test_results_of_another_cell_are_never_counted(folder):
+    attempt(folder, CELL)
+    shutil.move(look(folder).parts[0].folder, look(folder, "3x1-1kB").parts[0].folder)
+    found = look(folder, "3x1-1kB")
+    assert not found.done
+    assert found.parts[0].attempts[0].why.startswith("is of another cell")
+
+
+def test_what_belongs_to_no_cell_is_named(folder):
+    attempt(folder, CELL)
+    (folder / "cells" / "copy of something").mkdir()
+    assert state.look(folder).strays == ("copy of something",)
+
+
+def test_a_double_is_named_in_the_attempts_folder(folder):
+    where = attempt(folder, CELL)
+    where.rename(where.with_name("attempt-1 (test double)"))
+    assert only_attempt(folder).state == "done"
+
+
+def test_added_blocks_are_a_part_of_their_own_and_continue_the_one_that_counts(folder):
+    finish(folder)
+    attempt(folder, CELL, 2)  # ran to its end too, and doesn't count
+    sweep, grown = book.with_repetitions(book.read(folder), 5)
+    book.write(folder, sweep)
+    assert grown == 4
+    found = state.look(folder)
+    assert len(found.missing) == 4
+    assert {part.blocks for part in found.missing} == {range(2, 5)}
+    attempt(folder, CELL, 1, part=1)
+    cell = look(folder)
+    assert cell.done
+    merged = cell.results()
+    assert [record.run.repetition for record in merged.runs] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert len({record.run.id for record in merged.runs}) == 10
+    assert all(record.result is not None for record in merged.runs)
+    assert merged.scenario.race.repetitions == 5
+
+
+def test_a_later_part_counts_only_after_the_one_before(folder):
+    finish(folder)
+    sweep, _ = book.with_repetitions(book.read(folder), 5)
+    book.write(folder, sweep)
+    attempt(folder, CELL, 1, part=1)
+    shutil.rmtree(look(folder).parts[0].folder)
+    assert not look(folder).done
+    assert look(folder).parts[0].counted is None
+    with pytest.raises(ResultsError, match="found none"):
+        look(folder).results()
+
+
+def test_a_folder_without_a_plan_is_no_sweep(tmp_path):
+    with pytest.raises(ResultsError, match=r"found no sweep\.json"):
+        state.look(tmp_path)
+    (tmp_path / "sweep.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(ResultsError, match="found sweep format 99, this swarmrace reads 1"):
+        state.look(tmp_path)
+
+
+def test_parts_of_all_cells_come_before_any_that_was_added(tmp_path):
+    begin(tmp_path, scenario())
+    sweep, _ = book.with_repetitions(book.read(tmp_path), 4)
+    book.write(tmp_path, sweep)
+    starts = [part.blocks.start for part in state.look(tmp_path).missing]
+    assert starts == [0, 0, 0, 0, 2, 2, 2, 2]

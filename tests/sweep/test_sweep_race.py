@@ -1,0 +1,238 @@
+"""Real sweeps by the command line, killed and gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from swarmrace.errors import Exit
+from swarmrace.integrity import verify
+from swarmrace.sweep import lock, state
+
+PATIENCE_SECONDS = 100.0
+CELLS = 4
+
+
+@pytest.fixture
+def matrix(tmp_path):
+    file = tmp_path / "matrix.yaml"
+    race = {
+        "matrix": {"swarmSize": [2, 3], "seeders": [1], "fileSize": ["20kB", "1MB"]},
+        "repetitions": 2,
+    }
+    entrants = {"web": {"kind": "http"}, "bt": {"kind": "bittorrent"}}
+    file.write_text(yaml.safe_dump({"global": {"race": race, "entrants": entrants}}))
+    return file
+
+
+class Sweep:
+    """The command, in a process of its own, and its places."""
+
+    def __init__(self, matrix: Path) -> None:
+        self.matrix, self.folder = matrix, matrix.parent / "sweep"
+        self.work = matrix.parent / "work"
+        self.work.mkdir()
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "swarmrace", "sweep", str(self.matrix)]
+        command += ["--folder", str(self.folder), "--work-dir", str(self.work), *options]
+        return subprocess.Popen(
+            command,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, *options: str) -> tuple[int, str, str]:
+        process = self.start(*options)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        return process.returncode, out, err
+
+    def look(self) -> state.SweepState:
+        return state.look(self.folder)
+
+    def races(self) -> dict[str, str]:
+        """Return which race counts, by cell."""
+        return {
+            cell.cell.name: cell.parts[0].counted.info.race_id
+            for cell in self.look().cells
+            if cell.done
+        }
+
+    def users(self) -> list[psutil.Process]:
+        """Return the processes that name the sweep's places."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                words = process.cmdline()
+                if process.pid != os.getpid() and any(str(self.work) in word for word in words):
+                    found.append(process)
+        return found
+
+
+@pytest.fixture
+def sweep(matrix):
+    return Sweep(matrix)
+
+
+def family(process):
+    with contextlib.suppress(psutil.Error):
+        return [*psutil.Process(process.pid).children(recursive=True)]
+    return []
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
+
+
+def stood(sweep, seen):
+    """Wait until nothing of a killed driver is left."""
+    wait_for(lambda: lock.driving(sweep.folder) is None, "the lock to be free")
+    wait_for(lambda: not any(p.is_running() for p in seen), "the race's processes to end")
+    assert list(sweep.work.iterdir()) == []
+
+
+@pytest.mark.timeout(400)
+def test_a_sweep_killed_three_times_is_complete_and_counts_nothing_twice(sweep):
+    source, counted = random.Random(os.getpid()), {}
+    for kills in range(3):
+        process = sweep.start()
+        # Until something of it is there, then at a random moment of a cell or between two.
+        wait_for(lambda: lock.driving(sweep.folder), "the sweep to begin")
+        time.sleep(source.uniform(0.2, 5.0))
+        seen = family(process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        stood(sweep, seen)
+        assert counted.items() <= sweep.races().items(), f"lost by kill {kills + 1}"
+        counted = sweep.races()
+    code, out, err = sweep.run()
+    assert code == Exit.OK, err
+    assert f"sweep matrix: {len(counted)} of {CELLS} cells done" in err, "said first"
+    assert f"{CELLS} of {CELLS} cells done" in out
+    found = sweep.look()
+    assert not found.missing
+    assert not found.strays
+    assert counted.items() <= sweep.races().items()
+    assert len(set(sweep.races().values())) == CELLS
+    for cell in found.cells:
+        (part,) = cell.parts
+        states = [attempt.state for attempt in part.attempts]
+        assert states == ["ended"] * (len(states) - 1) + ["done"], "raced again when it was done"
+        assert [attempt.number for attempt in part.attempts] == list(range(1, len(states) + 1))
+        assert verify.verify(part.counted.folder).sound
+        assert all(run.result.status == "raced" for run in cell.results().runs)
+    trials = [
+        attempt.folder
+        for cell in found.cells
+        for part in cell.parts
+        for attempt in part.attempts
+        if attempt.info and attempt.info.trials
+    ]
+    assert len(trials) <= 4, "a program is tried once, unless its trial was cut off"
+    assert list(sweep.work.iterdir()) == []
+    assert sweep.users() == []
+    again = sweep.run()
+    assert again[0] == Exit.OK
+    assert sweep.look().cells == found.cells, "nothing was raced"
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_in_order_and_the_rest_is_raced_by_the_next_start(sweep):
+    process = sweep.start("--seed", "5")
+    wait_for(
+        lambda: sweep.folder.exists() and any(sweep.folder.glob("cells/*/*/*/runs/*")), "a run"
+    )
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == Exit.INTERRUPTED
+    assert "start the sweep again to go on" in err
+    assert "nobody drives it" in out
+    wait_for(lambda: lock.driving(sweep.folder) is None, "the lock to be free")
+    assert list(sweep.work.iterdir()) == []
+    code, _, err = sweep.run()
+    assert code == Exit.OK, err
+    assert not sweep.look().missing
+    # With further blocks, of one cell: a race of their own, judged together.
+    cell = sweep.look().cells[0].cell
+    code, _, err = sweep.run("--repetitions", "3", "--cell", cell.name)
+    assert code == Exit.OK, err
+    assert "1 cells get further blocks, up to 3" in err
+    merged = sweep.look().cells[0].results()
+    assert [run.run.repetition for run in merged.runs] == [0, 0, 1, 1, 2, 2]
+    assert all(run.result.status == "raced" for run in merged.runs)
+    assert verify.verify(merged.parts[1].folder).sound
+    assert not sweep.look().missing
+
+
+@pytest.mark.timeout(200)
+def test_limits_stop_before_the_cell_that_would_exceed_them(sweep):
+    code, _, err = sweep.run("--budget", "1s")
+    assert code == Exit.SWEEP_INCOMPLETE
+    assert "of the budget of 1 s" in err
+    code, _, err = sweep.run("--disk", "10kB")
+    assert code == Exit.SWEEP_INCOMPLETE
+    assert "and --disk allows 10 kB" in err
+    assert not (sweep.folder / "cells").exists()
+    code, _, err = sweep.run("--cell", "2x1-20kB", "--budget", "10m", "--disk", "1GB")
+    assert code == Exit.OK, err
+    assert list(sweep.races()) == ["2x1-20kB"]
+
+
+@pytest.mark.timeout(200)
+def test_an_attempt_that_the_infrastructure_ended_is_tried_again(sweep, monkeypatch):
+    """Here the results folder of the first attempt goes away while it is raced."""
+    process = sweep.start("--cell", "3x1-1MB", "--retries", "1")
+    where = wait_for(
+        lambda: next(sweep.folder.glob("cells/3x1-1MB-*/blocks-0-1/attempt-1/runs"), None),
+        "the first attempt",
+    )
+    where.parent.rename(sweep.folder.parent / "taken away")
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == Exit.OK, err
+    cell = next(each for each in sweep.look().cells if each.cell.name == "3x1-1MB")
+    assert cell.done
+    assert "ended by the infrastructure" in err or "nothing was recorded" in err
+
+
+def test_status_tells_the_same_from_outside_while_it_runs(sweep, run_cli):
+    process = sweep.start("--cell", "2x1-20kB")
+    try:
+        wait_for(lambda: sweep.folder.exists() and (lock.driving(sweep.folder) or None), "a driver")
+        wait_for(lambda: lock.driving(sweep.folder).cell, "a cell")
+        done = run_cli("sweep", "--status", str(sweep.folder), "--format", "json")
+        told = json.loads(done.output)
+        assert (told["cellsTotal"], told["cellsDone"]) == (CELLS, 0)
+        assert told["currentCell"] == "2x1-20kB"
+    finally:
+        process.communicate(timeout=PATIENCE_SECONDS)
+    done = run_cli("sweep", "--status", str(sweep.folder))
+    assert "1 of 4 cells done; 3 to do" in done.output
+    assert "nobody drives it" in done.output
+
+
+def test_run_on_a_matrix_says_so_and_does_the_same(sweep, tmp_path):
+    command = [sys.executable, "-m", "swarmrace", "run", str(sweep.matrix)]
+    command += ["--results", str(tmp_path / "results"), "--work-dir", str(sweep.work)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == Exit.OK, done.stderr
+    assert "a matrix of 4 cells: raced as a sweep" in done.stderr
+    assert "4 of 4 cells done" in done.stdout
+    assert not state.look(tmp_path / "results" / "matrix-sweep").missing
