@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from swarmrace.errors import Reason
-from swarmrace.records import Failure, PeerInfo, RaceInfo, RunResult, Trial
-from swarmrace.scenario import Scenario, parse
-from swarmrace.schedule import Run, schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import Failure, PeerInfo, RaceInfo, RunResult, Trial
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, state
 from swarmrace.sweep.parts import part_scenario
 from swarmrace.sweep.pins import Pins
+from swarmrace.systems.run import Run
 
 PINS = Pins(
     swarmrace="0.1.0 (commit 123)",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_sweeps import begin, scenario
 
+from made_sweeps import begin, scenario
 from swarmrace.errors import SweepError
-from swarmrace.scenario import Continues
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.scenario.scenario import Continues
 from swarmrace.sweep import book
 from swarmrace.sweep.order import sequence
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 import yaml
-from made_sweeps import attempt, begin, finish, scenario
 
+from made_sweeps import attempt, begin, finish, scenario
 from swarmrace.errors import Exit, SweepError
 from swarmrace.sweep import book, missing
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from made_sweeps import PINS, attempt, begin, scenario
 
+from made_sweeps import PINS, attempt, begin, scenario
 from swarmrace import __version__, definitions
 from swarmrace.errors import SweepError
 from swarmrace.sweep import pins, state

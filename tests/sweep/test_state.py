@@ -6,11 +6,11 @@ import json
 import shutil
 
 import pytest
-from made_sweeps import LOST, attempt, begin, finish, scenario
 
+from made_sweeps import LOST, attempt, begin, finish, scenario
 from swarmrace.errors import Reason, ResultsError
-from swarmrace.integrity.manifest import FILE, Listed, Manifest
-from swarmrace.records import Failure, Trial
+from swarmrace.recording.records import Failure, Trial
+from swarmrace.results.manifest import FILE, Listed, Manifest
 from swarmrace.sweep import book, state
 
 CELL = "2x1-1kB"

@@ -213,7 +213,7 @@ def plan(scenario: Path, format_: str, write: Path | None, missing: Path | None)
 
 
 def _list_missing(scenario: Path, folder: Path, *, as_json: bool) -> None:
-    from swarmrace.checks import load
+    from swarmrace.plan.checks import load
     from swarmrace.sweep import missing
 
     loaded = load(scenario)

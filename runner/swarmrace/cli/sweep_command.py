@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from swarmrace.parameters import Bytes, Duration, NewFolder
-from swarmrace.pod_commands import SCENARIO_FILE
+from swarmrace.cli.parameters import Bytes, Duration, NewFolder
+from swarmrace.cli.pod_commands import SCENARIO_FILE
 
 
 @click.command()
@@ -85,7 +85,7 @@ def sweep(
 
     Standard output gets the sweep's table, standard error the progress.
     """
-    from swarmrace import sweep_run
+    from swarmrace.cli import sweep_run
 
     if status_of is not None:
         sweep_run.print_status(status_of, as_json=format_ == "json")

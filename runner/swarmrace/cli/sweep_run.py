@@ -12,15 +12,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from swarmrace import checks, needs, plan
-from swarmrace.display import make_console
+from swarmrace.backends.local.backend import LocalRace
+from swarmrace.cli import run_command as local
+from swarmrace.cli.display import make_console
 from swarmrace.errors import Exit
-from swarmrace.local import command as local
-from swarmrace.local.backend import LocalRace
-from swarmrace.output import printable
-from swarmrace.plan import Cell
-from swarmrace.records import Trial
-from swarmrace.scenario import Scenario
+from swarmrace.host.output import printable
+from swarmrace.plan import checks, needs, plan
+from swarmrace.plan.plan import Cell
+from swarmrace.recording.records import Trial
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, pins, state, text
 from swarmrace.sweep.driver import Driver, Limits
 from swarmrace.sweep.lock import Lock

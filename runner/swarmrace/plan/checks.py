@@ -150,8 +150,6 @@ def require_cells(cells: list[Cell], site: Site) -> None:
         raise lacking
 
 
-
-
 def lacks(scenario: Scenario, site: Site) -> list[str]:
     """Return everything for which `cells` would refuse a scenario on this machine, one line each.
 

@@ -16,8 +16,9 @@ from swarmrace import atomic
 from swarmrace.errors import ResultsError, SweepError
 from swarmrace.faults import faults_of
 from swarmrace.model import Model
-from swarmrace.plan import Cell, expand
-from swarmrace.scenario import Scenario, parse
+from swarmrace.plan.plan import Cell, expand
+from swarmrace.scenario.loading import parse
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep.order import Order, sequence
 from swarmrace.sweep.pins import Pins
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from swarmrace.errors import Exit, SweepError
 from swarmrace.host.infrastructure import used
-from swarmrace.plan import Cell, format_duration
-from swarmrace.scenario import Scenario
+from swarmrace.plan.plan import Cell, format_duration
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import pins, state, text
 from swarmrace.sweep.lock import Lock
 from swarmrace.sweep.parts import part_scenario, planned_seconds

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swarmrace.plan import Cell, expand
-from swarmrace.scenario import Scenario
+from swarmrace.plan.plan import Cell, expand
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, state
 from swarmrace.units import canonical_size
 

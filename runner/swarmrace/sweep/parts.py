@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from swarmrace.plan import Cell
-from swarmrace.scenario import Continues, Scenario
+from swarmrace.plan.plan import Cell
+from swarmrace.scenario.scenario import Continues, Scenario
 from swarmrace.sweep.state import CellState, Part
 
 

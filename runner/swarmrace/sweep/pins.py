@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from swarmrace import __version__, definitions, machine, systems
+from swarmrace import __version__, definitions, systems
+from swarmrace.host import machine
 from swarmrace.model import Model
-from swarmrace.records import RaceInfo
-from swarmrace.scenario import Scenario
+from swarmrace.recording.records import RaceInfo
+from swarmrace.scenario.scenario import Scenario
 
 Backend = Literal["local", "kubernetes"]
 

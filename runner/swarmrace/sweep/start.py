@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from swarmrace import leftovers
 from swarmrace.errors import SweepError
-from swarmrace.plan import Cell, expand
-from swarmrace.scenario import Scenario
+from swarmrace.host import leftovers
+from swarmrace.plan.plan import Cell, expand
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, lock, state, text
 from swarmrace.sweep.book import Sweep
 from swarmrace.sweep.driver import Limits, refuse_other_pins

@@ -19,13 +19,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from swarmrace import results
-from swarmrace import scenario as scenarios
 from swarmrace.errors import ResultsError, ScenarioError
-from swarmrace.integrity import manifest
-from swarmrace.records import RaceInfo, RunResult
-from swarmrace.results import Results
-from swarmrace.schedule import schedule
+from swarmrace.plan.schedule import schedule
+from swarmrace.recording.records import RaceInfo, RunResult
+from swarmrace.results import folder as results
+from swarmrace.results import manifest
+from swarmrace.results.folder import Results
+from swarmrace.scenario import loading as scenarios
 from swarmrace.sweep import book, lock
 from swarmrace.sweep.book import PlannedCell, Sweep
 from swarmrace.sweep.lock import Holder

@@ -11,9 +11,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from swarmrace import needs, results
 from swarmrace.errors import Exit, ResultsError
-from swarmrace.plan import format_duration
+from swarmrace.plan import needs
+from swarmrace.plan.plan import format_duration
+from swarmrace.results import folder as results
 from swarmrace.sweep.estimate import Pace, TimeLeft
 from swarmrace.sweep.parts import planned_seconds
 from swarmrace.sweep.state import Attempt, CellState, Part, SweepState

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from swarmrace.errors import TransferError
-from swarmrace.payload import file_sha256
+from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
 from swarmrace.systems.codex.environment import NODE_VARIABLE
 from swarmrace.systems.codex.options import CodexOptions
