@@ -53,6 +53,24 @@ from swarmrace.cli.pod_commands import SCENARIO_FILE
     "are set]",
 )
 @click.option(
+    "--on",
+    type=click.Choice(["local", "kubernetes"]),
+    default="local",
+    show_default=True,
+    help="Where to race: this machine, or each cell as a Helm release (needs helm and kubectl).",
+)
+@click.option("-n", "--namespace", help="With --on kubernetes.  [default: the context's]")
+@click.option("--context", "context_", help="kubeconfig context.  [default: the current one]")
+@click.option(
+    "--chart", help="The umbrella chart.  [default: $SWARMRACE_CHART, or charts/swarmrace]"
+)
+@click.option(
+    "--values",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Further values, as `helm install -f`: the lab's image, nodes, resources.",
+)
+@click.option(
     "--status",
     "status_of",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -78,6 +96,11 @@ def sweep(
     cells: tuple[str, ...],
     work_dir: Path | None,
     namespaces: bool | None,
+    on: str,
+    namespace: str | None,
+    context_: str | None,
+    chart: str | None,
+    values: tuple[Path, ...],
     status_of: Path | None,
     format_: str,
 ) -> None:
@@ -94,4 +117,7 @@ def sweep(
         raise click.UsageError("give a MATRIX to race, or --status FOLDER")
     options = {"order": order, "seed": seed, "repetitions": repetitions, "cells": cells}
     limits = {"retries": retries, "budget_seconds": budget, "disk_bytes": disk}
+    if on == "kubernetes":
+        cluster = {"namespace": namespace, "context": context_, "chart": chart, "values": values}
+        sys.exit(sweep_run.race_on_cluster(matrix, folder, cluster, limits, **options))
     sys.exit(sweep_run.race_file(matrix, folder, work_dir, namespaces, limits, **options))

@@ -76,6 +76,34 @@ def race_file(
     return race_here(request, work_dir, namespaces)
 
 
+def race_on_cluster(
+    matrix: Path,
+    folder: Path | None,
+    cluster: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    **options: Any,
+) -> int:
+    """Sweep a scenario file on a cluster.
+
+    Args:
+        matrix: the file.
+        folder: the sweep's; below `results` when absent.
+        cluster: `namespace`, `context`, `chart`, `values` (`sweep_cluster.race_there`).
+        limits: fields of `Limits`.
+        options: further fields of `Request`.
+
+    Returns, raises: as `sweep_cluster.race_there`.
+    """
+    from swarmrace.cli import sweep_cluster
+
+    scenario = checks.load(matrix)
+    name = printable(matrix.stem)
+    where = folder or default_folder(Path("results"), name, scenario.race.attempt)
+    request = Request(scenario, name, where, limits=Limits(**limits), **options)
+    given = {**cluster, "chart": cluster["chart"] or sweep_cluster.default_chart()}
+    return sweep_cluster.race_there(request, matrix, **given)
+
+
 def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) -> int:
     """Race what a sweep lacks, on this machine, and print its table.
 

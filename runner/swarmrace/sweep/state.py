@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from swarmrace import atomic
 from swarmrace.errors import ResultsError, ScenarioError
 from swarmrace.plan.schedule import schedule
 from swarmrace.recording.records import RaceInfo, RunResult
@@ -33,6 +34,8 @@ from swarmrace.verdict.runs import view
 
 CELLS = "cells"
 _ATTEMPT = re.compile(r"attempt-([1-9]\d*)( \(test double\))?")
+
+_WHY = "why.txt"
 
 AttemptState = Literal["done", "ended", "running"]
 """`done`: ran to its end; `ended`: the infrastructure ended it; `running`: a driver races it."""
@@ -199,14 +202,27 @@ def _attempt(folder: Path, number: int, cell: PlannedCell, *, running: bool) -> 
     try:
         info = results.read(folder / "race.json", RaceInfo, "race")
     except ResultsError as error:
-        missing = not (folder / "race.json").exists()
-        why = "ended before anything was recorded" if missing else _line(error, folder)
+        why = _line(error, folder)
+        if not (folder / "race.json").exists():
+            why = f"ended before anything was recorded{_noted(folder)}"
         return Attempt(number, folder, "running" if running else "ended", why, None, 0.0)
     runs, why = _runs(folder, info, cell)
     state: AttemptState = "ended" if why else "done"
     if running and info.status == "running":
         state, why = "running", ""
     return Attempt(number, folder, state, why, info, sum(run.wall_seconds for run in runs))
+
+
+def note_why(folder: Path, why: str) -> None:
+    """Note in an attempt's folder without a race what ended it."""
+    atomic.write_bytes(folder / _WHY, f"{' '.join(why.split())}\n".encode())
+
+
+def _noted(folder: Path) -> str:
+    try:
+        return f": {(folder / _WHY).read_text().strip()}"
+    except OSError:
+        return ""
 
 
 def _runs(folder: Path, info: RaceInfo, cell: PlannedCell) -> tuple[list[RunResult], str]:

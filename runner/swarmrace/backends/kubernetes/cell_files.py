@@ -65,6 +65,22 @@ def write(path: Path, folder: Path) -> list[Path]:
     return written
 
 
+def cell_values(path: Path, scenario: Scenario, cell: Cell) -> str:
+    """Return the values file of a cell, its attempt and blocks included.
+
+    Args:
+        path: the scenario file.
+        scenario: as read from it.
+        cell: of it; what is raced besides the axes may be another attempt, or further blocks.
+    """
+    data = _data(yaml_file.read(path).data, scenario, cell)
+    of, race = cell.scenario.race, data["global"]["race"]
+    race |= {"attempt": of.attempt, "repetitions": of.repetitions}
+    if of.continues is not None:
+        race["continues"] = of.continues.model_dump(mode="json")
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def _data(data: Any, scenario: Scenario, cell: Cell) -> Any:
     """Return a cell's file: the whole one's, changed where the cell differs."""
     data, of = copy.deepcopy(data), cell.scenario.race
