@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from databases import PROGRAMS, Database, started, wait_for
+from made_sweeps import begin
 from paths import ROOT
 from swarmrace.backends.local import processes
 from swarmrace.backends.local.layout import Layout
@@ -28,6 +29,8 @@ from swarmrace.peer.state import PeerConfig
 from swarmrace.recording.records import PeerResult
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.scenario.loading import parse
+from swarmrace.sweep import state
+from swarmrace.sweep.watching import SweepMetrics
 
 CHART = ROOT / "charts/monitoring"
 SIZE = 4_000_000
@@ -79,10 +82,11 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
     live.race_id = scenario.race_id()
     with contextlib.ExitStack() as stack:
         layout = stack.enter_context(Layout.of(scenario, namespaces=live.wired))
-        hub, ports = layout.hub, iter([8080, 9090, 8428, 9200])
+        hub, ports = layout.hub, iter([8080, 9090, 8428, 9200, 9201])
         port = (lambda: next(ports)) if live.wired else _free_port
-        rendezvous_port, *database_ports, metrics_port = (port() for _ in range(4))
+        rendezvous_port, *database_ports, metrics_port, sweep_port = (port() for _ in range(5))
         targets = [f"{seat.address}:{metrics_port}" for seat in layout.seats.values()]
+        targets.append(f"{hub.address}:{sweep_port}")
         _configure(folder, targets)
         for name, database_port in zip(PROGRAMS, database_ports, strict=True):
             database = Database(name, f"http://{hub.address}:{database_port}", hub.namespace)
@@ -100,6 +104,11 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
         )
         (folder / "results").mkdir()
         live.began = time.time()
+        sweep = processes.start(
+            fork, "sweep", folder / "sweep.log", hub.namespace, serve_sweep, folder, hub.address,
+            sweep_port,
+        )  # fmt: skip
+        stack.callback(_end, sweep)
         tracker = processes.start(
             fork, "tracker", folder / "tracker.log", hub.namespace, processes.run_tracker, server
         )
@@ -137,6 +146,16 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
         live.results = [PeerResult.model_validate_json(file.read_text()) for file in files]
         live.databases["victoria-metrics"].get("/internal/force_flush")
         yield live
+
+
+def serve_sweep(folder: Path, host: str, port: int) -> int:
+    """Serve the metrics of a sweep whose first cell is being raced, until it is ended."""
+    begin(folder / "sweep")
+    metrics = SweepMetrics()
+    metrics.update(state.look(folder / "sweep"), "2x1-1kB", 1)
+    metrics.serve(host, port)
+    while True:
+        time.sleep(1)
 
 
 def _configure(folder: Path, targets: list[str]) -> None:

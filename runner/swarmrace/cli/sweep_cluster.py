@@ -92,7 +92,15 @@ def race_there(
         holder = f"{socket.gethostname()}:{request.folder.resolve()}"
         with Lease(tools, release.name, holder, say).held() as still, _interruptible():
             racer.still = still
-            driver = Driver(request.folder, ready.cells, racer, ready.limits, ready.lock, console)
+            driver = Driver(
+                request.folder,
+                ready.cells,
+                racer,
+                ready.limits,
+                ready.lock,
+                console,
+                request.metrics.update,
+            )
             try:
                 code = driver.run()
             except KeyboardInterrupt:

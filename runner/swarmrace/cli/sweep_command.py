@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from swarmrace.cli.parameters import Bytes, Duration, NewFolder
+from swarmrace.cli.parameters import Bytes, Duration, Listen, NewFolder
 from swarmrace.cli.pod_commands import SCENARIO_FILE
 
 
@@ -53,6 +54,10 @@ from swarmrace.cli.pod_commands import SCENARIO_FILE
     "are set]",
 )
 @click.option(
+    "--metrics", type=Listen(), help="Serve the sweep's metrics on HOST:PORT for Prometheus."
+)
+@click.option("--push-url", help="Push them, too: an address that takes Prometheus' text.")
+@click.option(
     "--on",
     type=click.Choice(["local", "kubernetes"]),
     default="local",
@@ -96,6 +101,8 @@ def sweep(
     cells: tuple[str, ...],
     work_dir: Path | None,
     namespaces: bool | None,
+    metrics: tuple[str, int] | None,
+    push_url: str | None,
     on: str,
     namespace: str | None,
     context_: str | None,
@@ -115,7 +122,9 @@ def sweep(
         return
     if matrix is None:
         raise click.UsageError("give a MATRIX to race, or --status FOLDER")
-    options = {"order": order, "seed": seed, "repetitions": repetitions, "cells": cells}
+    options: dict[str, Any] = {"order": order, "seed": seed}
+    options |= {"repetitions": repetitions, "cells": cells}
+    options["metrics"] = sweep_run.exported(metrics, push_url)
     limits = {"retries": retries, "budget_seconds": budget, "disk_bytes": disk}
     if on == "kubernetes":
         cluster = {"namespace": namespace, "context": context_, "chart": chart, "values": values}

@@ -27,6 +27,7 @@ from swarmrace.sweep.lock import Lock
 from swarmrace.sweep.pins import Pins
 from swarmrace.sweep.start import Request, default_folder, started
 from swarmrace.sweep.state import SweepState
+from swarmrace.sweep.watching import SweepMetrics
 from swarmrace.systems import doubles
 
 
@@ -41,6 +42,18 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         click.echo(text.to_json(found))
     else:
         make_console().print(text.render(found))
+
+
+def exported(listen: tuple[str, int] | None, push_url: str | None) -> SweepMetrics:
+    """Return what a sweep exports, served and pushed as asked for.
+
+    Raises:
+        UnavailableError: the address can't be listened on.
+    """
+    metrics = SweepMetrics(push_url)
+    if listen is not None:
+        metrics.serve(*listen)
+    return metrics
 
 
 def race_file(
@@ -133,7 +146,15 @@ def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) 
 
     with started(request, "local", where, lambda: racer_pins, expect, console) as ready:
         racer = LocalRacer(request, site, ready.lock, console)
-        driver = Driver(request.folder, ready.cells, racer, ready.limits, ready.lock, console)
+        driver = Driver(
+            request.folder,
+            ready.cells,
+            racer,
+            ready.limits,
+            ready.lock,
+            console,
+            request.metrics.update,
+        )
         code = driver.run()
     make_console().print(text.render(state.look(request.folder)))
     if code == Exit.INTERRUPTED:

@@ -21,6 +21,13 @@ says them, until the peer exits. Scrapes' own bytes are taken off the wire bytes
 
 """
 
+_SWEEP = """\
+A sweep exports its own metrics (`swarmrace sweep --metrics HOST:PORT`, `--push-url`): they are read
+from what its driver has looked at last, so a scrape costs the race nothing. A push is sent when a
+cell begins and when it ends.
+
+"""
+
 _TIMES = """\
 ## Times
 
@@ -75,11 +82,14 @@ curve, push.
 What a scrape costs the peer: `python benchmarks/scrape.py`.
 """
 
+_KNOWN = (table.RUN_LABELS, table.PEER_LABELS, table.SWEEP_LABELS)
+_KNOWN_ALONE = {table.PEER_LABELS: "no `run`", table.SWEEP_LABELS: "only `sweep`"}
 _HEADINGS = {
     "run": "while the run is on and after it",
     "live": "while the run is on",
     "end": "once the run has ended",
     "peer": "always",
+    "sweep": "while a sweep is driven",
 }
 
 
@@ -95,18 +105,18 @@ def render() -> str:
     )
     run_labels = ", ".join(f"`{name}`" for name in table.RUN_LABELS)
     return (
-        f"{_HEAD}## The metrics\n\nThe labels {run_labels} are on every metric of a run and not "
-        "repeated below.\n\n| metric | type | unit | further labels | served | meaning |\n"
+        f"{_HEAD}{_SWEEP}## The metrics\n\nThe labels {run_labels} are on every metric of a run "
+        "and not repeated below.\n\n| metric | type | unit | further labels | served | meaning |\n"
         f"|---|---|---|---|---|---|\n{rows}\n\n## The labels\n\n| label | meaning |\n|---|---|\n"
         f"{labels}\n\n{times}"
     )
 
 
 def _row(metric: Metric) -> str:
-    known = table.RUN_LABELS if metric.labels[:4] == table.RUN_LABELS else table.PEER_LABELS
+    known = next(of for of in _KNOWN if metric.labels[: len(of)] == of)
     further = ", ".join(f"`{name}`" for name in metric.labels[len(known) :])
-    if known == table.PEER_LABELS:
-        further = f"(no `run`) {further}"
+    if known in _KNOWN_ALONE:
+        further = f"({_KNOWN_ALONE[known]}) {further}"
     cells = (
         f"`{metric.name}`",
         metric.type,

@@ -15,6 +15,8 @@ from prometheus_client.metrics_core import Metric as Family
 
 PEER_LABELS: Final = ("race", "entrant", "peer")
 RUN_LABELS: Final = (*PEER_LABELS, "run")
+SWEEP_LABELS: Final = ("sweep",)
+"""Of what a sweep exports of itself, whoever drives it."""
 
 LABELS: Final[dict[str, str]] = {
     "race": "the race id; without it two races in one database would be one series",
@@ -37,6 +39,9 @@ LABELS: Final[dict[str, str]] = {
     "node": "the machine the peer runs on, where it is told",
     "address": "the peer's own IP address",
     "outcome": "`sent` or `failed`",
+    "sweep": "the sweep's name: its scenario file's",
+    "cell": "the cell that is being raced (`8x2-100MB`)",
+    "attempt": "which attempt of the cell, from 1",
 }
 
 
@@ -50,7 +55,8 @@ class Metric:
     help: str
     labels: tuple[str, ...] = RUN_LABELS
     served: str = "run"
-    """When: `live` while the run is on, `end` once it has ended, `run` both, `peer` always."""
+    """When: `live` while the run is on, `end` once it has ended, `run` both, `peer` always, `sweep`
+    while a sweep is driven."""
 
 
 class Sample(NamedTuple):
@@ -287,6 +293,47 @@ PUSHES = Metric(
     served="peer",
 )
 
+SWEEP_DONE = Metric(
+    "swarmrace_sweep_cells_done",
+    "gauge",
+    "cells",
+    "Cells of the sweep that ran to their end, whatever failed in them.",
+    SWEEP_LABELS,
+    served="sweep",
+)
+SWEEP_LEFT = Metric(
+    "swarmrace_sweep_cells_left",
+    "gauge",
+    "cells",
+    "Cells of the sweep that are still to be raced, the one at hand included.",
+    SWEEP_LABELS,
+    served="sweep",
+)
+SWEEP_FAILED = Metric(
+    "swarmrace_sweep_failed_attempts",
+    "gauge",
+    "attempts",
+    "Attempts that the infrastructure ended; they are tried again.",
+    SWEEP_LABELS,
+    served="sweep",
+)
+SWEEP_SECONDS = Metric(
+    "swarmrace_sweep_left_seconds",
+    "gauge",
+    "seconds",
+    "About how long the rest takes, by the plan and what the cells that are done took.",
+    SWEEP_LABELS,
+    served="sweep",
+)
+SWEEP_CELL = Metric(
+    "swarmrace_sweep_cell_info",
+    "gauge",
+    "1",
+    "The cell that is being raced, and which attempt of it. Absent between two cells.",
+    (*SWEEP_LABELS, "cell", "attempt"),
+    served="sweep",
+)
+
 BYTES: Final = {"arrival": ARRIVED, "written": WRITTEN, "delivery": DELIVERED}
 """By kind of curve, the metric of its bytes."""
 
@@ -298,6 +345,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     *(CPU, RUNNER_CPU, THROTTLED, MEMORY),
     *(STAGE, COMPLETED, FAILURE_INFO, FAILURES),
     *(RUN_INFO, PEER_INFO, SYSTEM_INFO, PUSHES),
+    *(SWEEP_DONE, SWEEP_LEFT, SWEEP_FAILED, SWEEP_SECONDS, SWEEP_CELL),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -75,6 +75,8 @@ class Driver:
         limits: when to stop.
         lock: held by the caller.
         console: for progress.
+        watch: called with how far the sweep is, the cell that is being raced (empty between two)
+            and its attempt, whenever that changes.
     """
 
     def __init__(
@@ -85,9 +87,11 @@ class Driver:
         limits: Limits,
         lock: Lock,
         console: Console,
+        watch: Callable[[SweepState, str, int], object] = lambda found, cell, attempt: None,
     ) -> None:
         self._folder, self._cells, self._racer = folder, cells, racer
         self._limits, self._lock, self._console = limits, lock, console
+        self._watch = watch
         self._began = time.monotonic()
         self._given_up: set[tuple[str, int]] = set()
         self._in_a_row = 0
@@ -102,6 +106,7 @@ class Driver:
         while True:
             found = state.look(self._folder)
             refuse_mixed(found)
+            self._watch(found, "", 0)
             part = self._next(found)
             if part is None:
                 return self._end(found)
@@ -145,6 +150,7 @@ class Driver:
             refuse_other_pins(self._folder, found, self._racer.pins())
             scenario = part_scenario(self._cells[part.cell.id].scenario, cell, part, number)
             self._lock.note(name, number)
+            self._watch(found, name, number)
             began = time.monotonic()
             try:
                 code = self._racer.race(

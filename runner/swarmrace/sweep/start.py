@@ -20,6 +20,7 @@ from swarmrace.sweep.driver import Limits, refuse_other_pins
 from swarmrace.sweep.lock import Holder, Lock
 from swarmrace.sweep.order import Order
 from swarmrace.sweep.pins import Pins
+from swarmrace.sweep.watching import SweepMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Request:
         repetitions: blocks that every cell, or each of `cells`, shall have in total.
         cells: names or ids of the only cells to race.
         limits: when to stop.
+        metrics: what the sweep exports.
     """
 
     scenario: Scenario
@@ -45,6 +47,7 @@ class Request:
     repetitions: int | None = None
     cells: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    metrics: SweepMetrics = field(default_factory=SweepMetrics)
 
 
 @dataclass(frozen=True, slots=True)
