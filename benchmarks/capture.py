@@ -11,6 +11,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,8 @@ class Capture:
         self._offset_ns = time.time_ns() - time.monotonic_ns()
         self.void = ""
         """Why it can't be used; known once it has ended."""
+        self.cpu_seconds = 0.0
+        """What tcpdump took; known once it has ended."""
 
     @property
     def _said(self) -> str:
@@ -98,6 +101,9 @@ class Capture:
         if self._process.returncode is not None:
             return
         drift_ns = time.time_ns() - time.monotonic_ns() - self._offset_ns
+        with suppress(psutil.Error):
+            times = psutil.Process(self._process.pid).cpu_times()
+            self.cpu_seconds = times.user + times.system
         self._process.terminate()
         self._process.wait(30)
         self.void = why_void(self._said, drift_ns)

@@ -208,6 +208,11 @@ def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
             if old is None or abs(figure["difference"] or 0) > abs(old["difference"] or 0):
                 figures[name] = figure
     foreign = load.foreign_share(read, runs.view(record, read.scenario.race))
+    if foreign:
+        loads = [peer.load for peer in record.peers.values() if peer.load is not None]
+        seconds = statistics.median(each.seconds * each.cpus for each in loads)
+        taken = sum(each.cpu_seconds for each in captures.values())
+        foreign = max(0.0, foreign - taken / seconds)
     return {"case": case.name, "size": size, "figures": figures, "foreign": foreign}, ""
 
 
@@ -306,7 +311,7 @@ def summary(case: Case, made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def table(cases: Sequence[Case], kept: dict[str, list[dict[str, Any]]]) -> str:
     """Return the table for docs/methodology.md: median (worst) of each figure, and how much of the
-    processors others used (median over the runs; the captures are among them)."""
+    processors others used, the captures left out (median over the runs)."""
     names = [*PERCENTS, "longest stall", "wire bytes"]
     head = ["case", "runs", *names, "other work"]
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]

@@ -8,18 +8,23 @@ import pytest
 from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.arrivals import ByteLog, Curve
 from swarmrace.recording.samples import SampledLog
+from swarmrace.recording.wire_recorder import Samples
 
 MS = 1_000_000
 
 
-def curve_of(samples, writes, size=1000, start=0):
-    """Return the curve of (total, asked, answered) and (offset, length, when), in milliseconds."""
+def curve_of(samples, writes, size=1000, start=0, wire=None):
+    """Return the curve of (total, asked, answered), (offset, length, when) and (received, when),
+    in milliseconds."""
     arrivals, written = SampledLog(size), ByteLog(8)
     for total, asked, answered in samples:
         arrivals.sample(total, asked * MS, answered * MS)
     for offset, length, when in writes:
         written.record(offset, length, when * MS)
-    return arrival_curve(arrivals, written, start * MS, size)
+    if wire is not None:
+        received, when = np.array(wire, np.int64).reshape(-1, 2).T
+        wire = Samples(when * MS, received)
+    return arrival_curve(arrivals, written, start * MS, size, wire)
 
 
 def rows_of(curve):
@@ -87,6 +92,79 @@ def test_samples_that_fall_again_do_not_count_and_writes_do():
 def test_a_block_that_is_written_twice_counts_once():
     curve = curve_of([(0, 0, 1), (1000, 50, 51)], [(0, 400, 5), (0, 400, 7), (400, 100, 9)])
     assert [row[0] for row in rows_of(curve)] == [400, 500, 1000]
+
+
+def test_what_came_later_can_only_have_come_over_the_wire():
+    samples = [(0, 1, 2), (1000, 90, 100)]
+    wire = [(50, 0), (350, 10), (650, 20), (1050, 30), (1060, 40), (1060, 110)]
+    # At 100 all 1000 were there; since 20 the interface had received 410 more, and 710 since 10.
+    assert rows_of(curve_of(samples, [], wire=wire)) == [
+        (290, 10, 0),
+        (590, 20, 1),
+        (990, 30, 1),
+        (1000, 40, 1),
+    ]
+
+
+def test_a_sample_of_the_wire_says_nothing_of_what_was_known_before_it_was_read():
+    samples = [(0, 1, 2), (1000, 90, 100)]
+    # Stamped within a millisecond of the answer, so perhaps read before it; there is none later.
+    wire = [(0, 0), (600, 20), (1000, 100)]
+    assert rows_of(curve_of(samples, [], wire=wire)) == [(1000, 100, 1)]
+    assert rows_of(curve_of(samples, [], wire=[])) == [(1000, 100, 1)]
+
+
+def test_what_the_wire_brought_besides_is_never_taken_for_payload():
+    samples = [(0, 1, 2), (0, 48, 50), (1000, 90, 100)]
+    # 5000 bytes of something, and then the payload.
+    wire = [(0, 0), (5000, 30), (5000, 60), (5500, 70), (6000, 80), (6000, 110)]
+    curve = curve_of(samples, [], wire=wire)
+    assert rows_of(curve) == [(500, 70, 48), (1000, 80, 48)]
+    # What fails or comes again is no payload either: bytes received, and no more was there.
+    again = [(0, 1, 2), (600, 20, 21), (400, 41, 42), (1000, 90, 100)]
+    assert rows_of(curve_of(again, [], wire=[(0, 0), (600, 15), (1200, 70), (1200, 110)])) == [
+        (400, 15, 0),
+        (1000, 70, 15),
+    ]
+
+
+def test_the_wire_goes_back_from_writes_too():
+    wire = [(0, 0), (300, 20), (700, 40), (1000, 60), (1000, 90)]
+    curve = curve_of([(0, 0, 1)], [(0, 700, 50)], wire=wire)
+    assert rows_of(curve) == [(400, 40, 0), (700, 50, 0)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("overhead", [0, 0.05, 3])
+def test_with_the_wire_it_is_nearer_to_the_truth_and_never_above(seed, overhead):
+    random = np.random.default_rng(seed)
+    size, count = 1_000_000, 1000
+    came = np.sort(random.integers(1, 1000, count)) * MS
+    other = np.sort(random.integers(1, 1000, round(overhead * count))) * MS
+    arrivals, written = SampledLog(size), ByteLog(count)
+    asked = 0
+    while asked < 1100 * MS:
+        answered = asked + int(random.integers(1, 40)) * MS
+        seen = int(random.integers(asked, answered)) - int(random.integers(0, 30)) * MS
+        arrivals.sample(int(np.searchsorted(came, seen, side="right")) * 1000, asked, answered)
+        asked = answered + int(random.integers(1, 60)) * MS
+    for at, when in enumerate((came + 40 * MS).tolist()):
+        written.record(at * 1000, 1000, when)
+    looks = np.cumsum(random.integers(3, 10, 400)) * MS
+    read = looks - random.integers(0, 2, 400) * (MS // 2)
+    received = [np.searchsorted(each, read, side="right") * 1000 for each in (came, other)]
+    wire = Samples(looks, received[0] + received[1])
+    curve = arrival_curve(arrivals, written, 0, size, wire)
+    held = np.cumsum(curve.length)
+    assert (np.searchsorted(came, curve.t_ns, side="right") * 1000 >= held).all()
+    assert curve.complete
+    assert (curve.since_ns <= curve.t_ns).all()
+    without = arrival_curve(arrivals, written, 0, size)
+    marks = [[each.time_to_percent(p) for p in range(1, 100)] for each in (curve, without)]
+    assert (np.array(marks[0]) <= np.array(marks[1])).all()
+    if not overhead:  # nothing but payload: the wire's own curve, later by one of its samples
+        truth = came[[count * p // 100 - 1 for p in range(1, 100)]]
+        assert (np.array(marks[0]) - truth).max() <= 10 * MS
 
 
 @pytest.mark.parametrize("seed", range(20))

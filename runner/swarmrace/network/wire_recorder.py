@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,16 +18,9 @@ from swarmrace.network.wire_samples import OwnSampler, Ring
 from swarmrace.recording.arrivals import Curve, Int64s
 from swarmrace.recording.percents import wire_percents
 from swarmrace.recording.records import WIRE_PERCENTS, Mark, WireCurve
+from swarmrace.recording.samples import Samples
 
 _READ_SECONDS = 5.0
-
-
-class Samples(NamedTuple):
-    """What was sampled: instants (monotonic ns) and the bytes received by then, the runner's own
-    traffic taken off. Bytes never fall."""
-
-    t_ns: Int64s
-    received: Int64s
 
 
 WireFigures = tuple[WireCurve, Curve]
@@ -97,18 +89,24 @@ class WireRecorder:
         return max(0, self._last - (self._first or 0) - control)
 
     def samples(self) -> Samples:
-        """Return what was recorded so far.
+        """Return what was recorded so far, the runner's own traffic taken off.
 
         Of the runner's own traffic only totals at each `read` are known; in between it is taken off
         evenly. It is a few hundred bytes a second.
         """
         self.read()
-        if not self._parts:
-            return Samples(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        t_ns, counts = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
+        t_ns, counts = self.counted()
+        if not len(t_ns):
+            return Samples(t_ns, counts)
         when, control = (np.array(column, np.int64) for column in zip(*self._control, strict=True))
         spent = np.interp(t_ns - t_ns[0], when - t_ns[0], control).astype(np.int64)
         return Samples(t_ns, np.maximum.accumulate(counts - spent))
+
+    def counted(self) -> Samples:
+        """Return what was read so far, the runner's own traffic included."""
+        if not self._parts:
+            return Samples(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Samples(*(np.concatenate(columns) for columns in zip(*self._parts, strict=True)))
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:

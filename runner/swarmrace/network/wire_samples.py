@@ -27,6 +27,7 @@ import numpy as np
 from swarmrace.network.link_bytes import LinkBytes
 from swarmrace.network.qdiscs import root_qdiscs
 from swarmrace.recording.arrivals import Int64s
+from swarmrace.recording.samples import READ_NS
 
 INTERVAL_SECONDS = 0.009
 """Between two samples: with what waking up takes below 10 ms."""
@@ -34,6 +35,7 @@ IDLE_SECONDS = 0.05
 """How often the sampler looks whether anybody wants samples."""
 WANTED_SECONDS = 20.0
 """For how long a reader asks at a time; it has to read more often than that."""
+_TRIES = 3
 _ROWS = 8192
 """What the ring holds: 74 s, so that a reader may be late."""
 _ROWS_A_LOOK = 25
@@ -148,8 +150,13 @@ def sample(
             time.sleep(IDLE_SECONDS)
             next_ns = time.monotonic_ns()
             continue
-        counts = read()
-        ring.write(time.monotonic_ns(), counts)
+        for _ in range(_TRIES):  # one that was interrupted is taken again
+            asked_ns = time.monotonic_ns()
+            counts = read()
+            read_ns = time.monotonic_ns()
+            if read_ns - asked_ns <= READ_NS:
+                break
+        ring.write(read_ns, counts)
         if ring.written % _ROWS_A_LOOK == 0:
             look()
         next_ns, now_ns = next_ns + interval_ns, time.monotonic_ns()

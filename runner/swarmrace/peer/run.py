@@ -230,9 +230,10 @@ class PeerRun:
         start_ns, stamp_ns, ended_ns = self.stamps
         observes = self.peer.slot.spec.observes(self.options)
         self.notes.extend(record.notes)
+        counted = self.wire_recorder.counted() if self.wire_recorder is not None else None
         try:
             figures, self.curves = await asyncio.to_thread(
-                transfer.summarize, record, observes, start_ns, stamp_ns, ended_ns
+                transfer.summarize, record, observes, start_ns, stamp_ns, ended_ns, counted
             )
         except ValueError as error:  # a log that can't be true: the system's defect, not ours
             self.failure = self.failure or failure_of(error, "race")

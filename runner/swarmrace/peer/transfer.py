@@ -18,6 +18,7 @@ from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.percents import percents_of
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, Failure, Mark, Percents, Transfer
+from swarmrace.recording.samples import Samples
 from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems.abc import Observes, Record, Reference, System
 
@@ -124,7 +125,12 @@ def _outcome(fetch: asyncio.Future[None], record: Record, blame: Blame) -> Failu
 
 
 def summarize(
-    record: Record, observes: Observes, start_ns: int, stamp_ns: int, end_ns: int
+    record: Record,
+    observes: Observes,
+    start_ns: int,
+    stamp_ns: int,
+    end_ns: int,
+    wire: Samples | None = None,
 ) -> tuple[Transfer, dict[str, Curve]]:
     """Return a transfer's figures, and the curves to be stored, by their names in `CURVES`.
 
@@ -134,6 +140,7 @@ def summarize(
         start_ns: the common instant on the record's clock.
         stamp_ns: the leecher's own start stamp; every figure counts from it.
         end_ns: when the transfer ended, done or not.
+        wire: what the leecher's own interface received, where it has one.
     """
     span_ns = end_ns - stamp_ns
     curves: dict[str, Curve] = {}
@@ -144,7 +151,7 @@ def summarize(
         if log is None:
             continue
         if kind == "arrival":
-            curve = arrival_curve(log, record.written, stamp_ns, record.size_bytes)
+            curve = arrival_curve(log, record.written, stamp_ns, record.size_bytes, wire)
         else:
             curve = log.curve(stamp_ns, record.size_bytes)
         curves[CURVES[kind]] = curve

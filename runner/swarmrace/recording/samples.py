@@ -9,10 +9,23 @@ samples that were equal.
 from __future__ import annotations
 
 from array import array
+from typing import NamedTuple
 
 import numpy as np
 
 from swarmrace.recording.arrivals import ByteLog, Curve, Int64s
+
+READ_NS = 1_000_000
+"""How long an interface's counters may take to be read. They are stamped when they have been, so
+what is stamped later than this after an instant was read after it."""
+
+
+class Samples(NamedTuple):
+    """What was sampled: instants (monotonic ns) and the bytes received by then. Bytes never
+    fall."""
+
+    t_ns: Int64s
+    received: Int64s
 
 
 class SampledLog(ByteLog):

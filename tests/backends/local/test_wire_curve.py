@@ -1,4 +1,5 @@
-"""Every peer of a real race with namespaces leaves the curve of what its interface received."""
+"""Every peer of a real race with namespaces leaves the curve of what its interface received, and a
+sampled arrival is no coarser than it."""
 
 from __future__ import annotations
 
@@ -46,3 +47,14 @@ def test_the_curve_is_of_what_the_interface_received(tmp_path):
                 at = int(np.searchsorted(came, wanted))
                 assert curve.t_ns[at] == round(mark.seconds * 1e9)
             assert figures.marks[-1].seconds <= peer.transfer.done_seconds
+            if record.run.entrant == "bt":
+                check_arrival(folder.curve(record.run.id, index, "arrivals"), curve)
+
+
+def check_arrival(arrival, wire):
+    """Arrival is never ahead of the interface, and takes from it what no sample says."""
+    held, received = np.cumsum(arrival.length), np.cumsum(wire.length)
+    # Within the runner's own traffic, which is taken off evenly.
+    after = np.minimum(np.searchsorted(wire.t_ns, arrival.t_ns), len(received) - 1)
+    assert (held <= received[after] + 10_000).all()
+    assert len(np.intersect1d(arrival.t_ns, wire.t_ns)) > 10

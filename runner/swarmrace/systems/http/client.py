@@ -3,8 +3,8 @@
 Whatever system hands its content to an application by HTTP is read by this client, so that all are
 charged alike for the reading: the baseline, and a Codex node's stream.
 
-It runs in a thread of its own, so that a stamp is taken when recv(2) returns and not when an event
-loop comes round to it.
+It runs in a thread of its own, so that reading waits for no event loop. A read's stamp is when its
+last byte had reached the host (`stamped`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import httptools
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
 from swarmrace.recording.arrivals import ByteLog
+from swarmrace.systems.http.stamped import StampedReads, ask_for_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,11 +92,12 @@ class Download:
         with self._connect() as connection:
             try:
                 connection.sendall(self._request())
-                data, t_ns, answer = self._read_head(connection)
+                reads = StampedReads(connection, self._record.clock.now_ns)
+                data, t_ns, answer = self._read_head(connection, reads)
                 if answer.length:
-                    self._receive(connection, data, t_ns)
+                    self._receive(reads, data, t_ns)
                 else:
-                    self._receive_to_its_end(connection, data, t_ns, answer)
+                    self._receive_to_its_end(reads, data, t_ns, answer)
             except (ConnectionError, TimeoutError) as error:
                 raise self._ended(error.strerror or str(error)) from error
 
@@ -108,6 +110,7 @@ class Download:
             self._socket = connection = socket.socket(family, kind)
             try:
                 self._configure(connection)
+                ask_for_stamps(connection)
                 if self._source is not None:
                     connection.bind((self._source, 0))
                 if not self._cancelled:
@@ -132,7 +135,9 @@ class Download:
             "Accept: */*\r\nConnection: close\r\n\r\n"
         ).encode()
 
-    def _read_head(self, connection: socket.socket) -> tuple[bytes, int, _Answer]:
+    def _read_head(
+        self, connection: socket.socket, reads: StampedReads
+    ) -> tuple[bytes, int, _Answer]:
         """Read up to the final answer's head; return the bytes of the body that came with its end,
         when they came, and the answer."""
         answer = _Answer()
@@ -143,8 +148,7 @@ class Download:
             if end < 4:
                 if len(head) > _MAX_HEAD:
                     raise self._refused("a response head", f"{len(head)} bytes without its end")
-                count = connection.recv_into(self._buffer)
-                t_ns = self._record.clock.now_ns()
+                count, t_ns = reads.read(self._buffer)
                 if not count:
                     raise self._ended("closed before its answer")
                 head += self._buffer[:count]
@@ -163,16 +167,15 @@ class Download:
         self._record.discovered(t_ns)
         return bytes(head[:size] if answer.length else head), t_ns, answer
 
-    def _receive(self, connection: socket.socket, first: bytes, t_ns: int) -> None:
+    def _receive(self, reads: StampedReads, first: bytes, t_ns: int) -> None:
         size, buffer, write = self._record.size_bytes, self._buffer, self._write
-        note, now_ns, receive = self._log.record, self._record.clock.now_ns, connection.recv_into
+        note, read = self._log.record, reads.read
         offset = len(first)
         if first:
             note(0, offset, t_ns)
             write(memoryview(first), 0)
         while offset < size:
-            count = receive(buffer, min(len(buffer), size - offset))
-            t_ns = now_ns()
+            count, t_ns = read(buffer[: size - offset])
             if not count:
                 raise self._ended("closed early")
             note(offset, count, t_ns)
@@ -181,7 +184,7 @@ class Download:
         self._record.done()
 
     def _receive_to_its_end(
-        self, connection: socket.socket, data: bytes, t_ns: int, answer: _Answer
+        self, reads: StampedReads, data: bytes, t_ns: int, answer: _Answer
     ) -> None:
         """Take a body without a Content-Length: in chunks, or up to the connection's end."""
         size, buffer, offset = self._record.size_bytes, self._buffer, 0
@@ -197,8 +200,7 @@ class Download:
                     self._record.done()
             if answer.complete:
                 break
-            count = connection.recv_into(buffer)
-            t_ns = self._record.clock.now_ns()
+            count, t_ns = reads.read(buffer)
             if not count:
                 if answer.chunked:
                     raise self._ended("closed early")

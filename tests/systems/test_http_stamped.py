@@ -1,0 +1,89 @@
+"""Reads say when their bytes had come, however late they are read."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+
+import pytest
+
+from loopback import new_address
+from swarmrace.systems.http.stamped import StampedReads, ask_for_stamps
+
+HOUR_NS = 3_600 * 10**9
+
+
+@pytest.fixture
+def pair():
+    """A connection that is stamped, and its other end."""
+    with socket.create_server((new_address(), 0)) as server, socket.socket() as ours:
+        ask_for_stamps(ours)
+        ours.connect(server.getsockname())
+        theirs, _ = server.accept()
+        with theirs:
+            yield ours, theirs
+
+
+def send_and_wait(ours, theirs, data):
+    """Send; return the instants between which the last byte came, and leave it unread for long."""
+    before_ns = time.monotonic_ns()
+    theirs.sendall(data)
+    while len(data) > len(ours.recv(len(data), socket.MSG_PEEK)):
+        select.select([ours], [], [], 1)
+    after_ns = time.monotonic_ns()
+    time.sleep(0.05)
+    return before_ns, after_ns
+
+
+def test_a_read_is_stamped_by_when_its_last_byte_came_not_by_when_it_was_read(pair):
+    ours, theirs = pair
+    reads, buffer = StampedReads(ours, time.monotonic_ns), memoryview(bytearray(1 << 20))
+    for data in (b"a", b"b" * 20_000):
+        before_ns, after_ns = send_and_wait(ours, theirs, data)
+        count, came_ns = reads.read(buffer)
+        assert bytes(buffer[:count]) == data
+        assert before_ns - 1_000_000 <= came_ns <= after_ns + 1_000_000 < time.monotonic_ns()
+
+
+@pytest.mark.parametrize("step_ns", [HOUR_NS, -HOUR_NS])
+def test_a_step_of_the_wall_clock_moves_no_stamp_out_of_its_reads(pair, step_ns):
+    ours, theirs = pair
+    stepped = [0]
+    reads = StampedReads(ours, time.monotonic_ns, lambda: time.time_ns() + stepped[0])
+    buffer = memoryview(bytearray(1 << 20))
+    send_and_wait(ours, theirs, b"first")
+    _, first_ns = reads.read(buffer)
+    send_and_wait(ours, theirs, b"second")
+    stepped[0] = step_ns
+    _, second_ns = reads.read(buffer)
+    assert first_ns <= second_ns <= time.monotonic_ns()
+
+
+def test_without_stamps_a_byte_has_come_when_its_read_returns():
+    with socket.create_server((new_address(), 0)) as server, socket.socket() as ours:
+        ours.connect(server.getsockname())
+        theirs, _ = server.accept()
+        with theirs:
+            send_and_wait(ours, theirs, b"unstamped")
+            before_ns = time.monotonic_ns()
+            _, came_ns = StampedReads(ours, time.monotonic_ns).read(memoryview(bytearray(99)))
+            assert before_ns <= came_ns <= time.monotonic_ns()
+
+
+def test_the_end_is_a_read_of_nothing(pair):
+    ours, theirs = pair
+    reads, buffer = StampedReads(ours, time.monotonic_ns), memoryview(bytearray(99))
+    theirs.sendall(b"last")
+    theirs.shutdown(socket.SHUT_WR)
+    assert reads.read(buffer)[0] == 4
+    assert reads.read(buffer)[0] == 0
+
+
+def test_a_reset_is_raised(pair):
+    ours, theirs = pair
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    with pytest.raises(ConnectionResetError):
+        StampedReads(ours, time.monotonic_ns).read(memoryview(bytearray(99)))
