@@ -208,3 +208,30 @@ def test_arrivals_that_were_stamped_are_taken_as_they_are():
     written = ByteLog(2)
     written.record(0, 1000, 40 * MS)
     assert arrival_curve(log, written, 0, 1000).time_to_percent(100) == 50 * MS
+
+
+def with_unread(samples, reached, size=1000, wire=None):
+    """Return the curve of (total, asked, answered), and of the same with what waited unread."""
+    arrivals = SampledLog(size)
+    for total, asked, answered in samples:
+        arrivals.sample(total, asked * MS, answered * MS)
+    for total, asked, answered in reached:
+        arrivals.reached(total, asked * MS, answered * MS)
+    return arrival_curve(arrivals, None, 0, size, wire)
+
+
+def test_what_waits_to_be_read_has_arrived():
+    samples = [(0, 1, 2), (100, 10, 11), (100, 50, 51), (1000, 90, 100)]
+    curve = with_unread(samples, [(100, 10, 12), (700, 50, 52), (650, 60, 62), (1000, 90, 101)])
+    assert rows_of(curve) == [(100, 11, 1), (700, 52, 10), (1000, 100, 50)]
+
+
+def test_of_totals_that_fell_nothing_unread_counts():
+    samples = [(0, 1, 2), (500, 10, 11), (400, 50, 51), (1000, 90, 100)]
+    curve = with_unread(samples, [(900, 10, 12), (800, 50, 52)])
+    assert rows_of(curve) == [(400, 11, 1), (1000, 100, 50)]
+
+
+def test_no_more_than_the_file_waits():
+    curve = with_unread([(0, 1, 2), (990, 10, 11), (1000, 20, 21)], [(1040, 10, 12)])
+    assert rows_of(curve) == [(990, 11, 1), (1000, 12, 10)]

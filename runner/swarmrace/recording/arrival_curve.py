@@ -47,13 +47,14 @@ def arrival_curve(
     curve = arrivals.curve(start_ns, size_bytes)
     if not isinstance(arrivals, SampledLog):
         return curve
-    known = []
+    known = [Known(*arrivals.had_reached(start_ns))]
     if written is not None:
         wrote = written.curve(start_ns, size_bytes)
         known.append(Known(wrote.t_ns, np.cumsum(wrote.length)))
     if wire is not None and len(wire.t_ns):
         shown = [Known(curve.t_ns, np.cumsum(curve.length)), *known]
         known.append(by_wire(Samples(wire.t_ns - start_ns, wire.received), shown))
+    known = [each for each in known if len(each.t_ns)]
     return at_least(curve, known, arrivals.looks(start_ns)) if known else curve
 
 

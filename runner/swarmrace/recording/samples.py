@@ -39,7 +39,7 @@ class SampledLog(ByteLog):
         size_bytes: the payload's size; what is beyond it counts for nothing.
     """
 
-    __slots__ = ("_samples", "size_bytes", "total")
+    __slots__ = ("_reached", "_samples", "size_bytes", "total")
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__(4096, offsets_known=False)
@@ -47,6 +47,7 @@ class SampledLog(ByteLog):
         self.total = 0
         """The last total as it was sampled."""
         self._samples = array("q")
+        self._reached = array("q")
 
     def sample(self, total: int, asked_ns: int, answered_ns: int) -> None:
         """Note that `total` was the answer to a question asked at `asked_ns`.
@@ -65,6 +66,18 @@ class SampledLog(ByteLog):
         if new > 0:
             self.record(self.bytes_recorded, new, answered_ns)
 
+    def reached(self, total: int, asked_ns: int, answered_ns: int) -> None:
+        """Note that `total` had reached the host, read by the system or not.
+
+        It is no part of the running totals; `recording.arrival` puts it into the curve.
+
+        Args:
+            total: bytes that are there, and wait to be read.
+            asked_ns: before the total was asked for.
+            answered_ns: just after the waiting bytes were counted.
+        """
+        self._reached.extend((asked_ns, answered_ns, total))
+
     def complete_at(self, t_ns: int) -> None:
         """Note that every byte was there at `t_ns`, whatever was sampled after that."""
         samples = self._samples
@@ -81,6 +94,21 @@ class SampledLog(ByteLog):
         the running minimum of the totals from the end, so that it never falls."""
         asked, _, held = self._held()
         return asked - start_ns, held
+
+    def had_reached(self, start_ns: int) -> tuple[Int64s, Int64s, Int64s]:
+        """Return when more had reached the host, from `start_ns` on, how much, and when the sample
+        before that was asked for; times and totals rise.
+
+        Nothing where a total has fallen: which of the waiting bytes were wrong isn't known.
+        """
+        asked, answered, total = np.array(self._reached, dtype=np.int64).reshape(-1, 3).T
+        _, _, held = self._held()
+        if np.any(held < np.array(self._samples[2::3], dtype=np.int64)):
+            total = np.zeros_like(total)
+        total = np.maximum.accumulate(total.clip(0, self.size_bytes))
+        grew = np.diff(total, prepend=0) > 0
+        since = np.concatenate((asked[:1], asked[:-1]))
+        return answered[grew] - start_ns, total[grew], since[grew] - start_ns
 
     def curve(self, start_ns: int, size_bytes: int) -> Curve:
         """Return the curve from `start_ns` on: the running minimum of the totals from the end.

@@ -6,6 +6,9 @@ still coming in. It is of this torrent and of payload alone (no metadata, no hea
 twice, and falls when a piece fails its hash. The difference of libtorrent's counters of received
 and redundant payload is the same until the end game, where those are wrong by parts of blocks.
 
+What waits in the sockets' queues has reached the host as well (`unread`). It is counted after the
+answer, so that no byte is counted twice.
+
 Each answer lies between two readings of the monotonic clock: no wall clock has a part in it.
 """
 
@@ -19,12 +22,14 @@ import libtorrent as lt
 
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Record
+from swarmrace.systems.bittorrent import BLOCK_BYTES
+from swarmrace.systems.bittorrent.unread import UnreadBytes
 
 FIRST_SECONDS = 0.002
-"""Between two samples until the first byte."""
+"""Between two samples until the first byte and near the last, on a machine that has time."""
 
 LEAST_SECONDS = 0.005
-"""Between two samples after it, on a machine that has time."""
+"""Between two samples of the rest."""
 
 MOST_SECONDS = 0.1
 """Between two samples on a machine that has none."""
@@ -32,6 +37,15 @@ MOST_SECONDS = 0.1
 LATENESS_FACTOR = 12
 """The pause between two samples as a multiple of how late the thread wakes up from one. Where it
 has to wait for a processor, a sample (some 0.1 ms) would be taken from the transfer."""
+
+EDGE_FACTOR = 3
+"""The same until the first byte, when there is nothing yet to slow down, and near the last."""
+
+NEAR = 64
+"""The last byte is near when less than one in so many is left."""
+
+MESSAGE_BYTES = 13
+"""What a block has in front of it on the wire (BEP 3)."""
 
 _ACCURATE = lt.torrent_handle.query_accurate_download_counters
 
@@ -49,10 +63,12 @@ class PayloadSampler:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._handle: lt.torrent_handle | None = None
+        self._unread: UnreadBytes | None = None
 
     def start(self, handle: lt.torrent_handle) -> None:
         """Begin with a torrent that has just been added."""
         self._handle = handle
+        self._unread = UnreadBytes(handle)
         self._thread = threading.Thread(target=self._run, name="arrival", daemon=True)
         self._thread.start()
 
@@ -81,8 +97,10 @@ class PayloadSampler:
             late += (max(0.0, time.monotonic() - due) - late) / 8
             if not self._sample():
                 return
-            least = LEAST_SECONDS if self._log.total else FIRST_SECONDS
-            pause = min(MOST_SECONDS, max(least, LATENESS_FACTOR * late))
+            total, size = self._log.total, self._log.size_bytes
+            near = not total or (size - total) * NEAR < size
+            least, factor = (FIRST_SECONDS, EDGE_FACTOR) if near else (LEAST_SECONDS, LATENESS_FACTOR)
+            pause = min(MOST_SECONDS, max(least, factor * late))
             due = time.monotonic() + pause
 
     def _sample(self) -> bool:
@@ -92,7 +110,16 @@ class PayloadSampler:
         if total is None:
             return False
         self._log.sample(total, asked_ns, time.monotonic_ns())
+        if total:
+            self._note_unread(total, asked_ns)
         return True
+
+    def _note_unread(self, total: int, asked_ns: int) -> None:
+        assert self._unread is not None
+        with contextlib.suppress(RuntimeError, OSError):
+            waiting = self._unread.count()
+            payload = waiting * BLOCK_BYTES // (BLOCK_BYTES + MESSAGE_BYTES)
+            self._log.reached(total + payload, asked_ns, time.monotonic_ns())
 
     def _total(self) -> int | None:
         """Return what libtorrent has received, or None when the torrent is gone."""

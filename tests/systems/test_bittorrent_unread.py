@@ -1,0 +1,89 @@
+"""What waits in a torrent's sockets is counted: of its connections, of no others, of no others' numbers."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from loopback import new_address
+from swarmrace.systems.bittorrent import unread
+
+
+class Torrent:
+    """Names the other ends of its connections as a torrent's handle does."""
+
+    def __init__(self, *connections):
+        self.connections = list(connections)
+
+    def get_peer_info(self):
+        return [SimpleNamespace(ip=each.getpeername()[:2]) for each in self.connections]
+
+
+@pytest.fixture
+def connected():
+    made = []
+
+    def connect(data):
+        """Return a connection in which `data` waits."""
+        with socket.create_server((new_address(), 0)) as server:
+            ours = socket.create_connection(server.getsockname())
+            theirs, _ = server.accept()
+        made.extend((ours, theirs))
+        theirs.sendall(data)
+        if data:
+            select.select([ours], [], [], 10)
+            while len(ours.recv(len(data), socket.MSG_PEEK)) < len(data):
+                pass
+        return ours
+
+    yield connect
+    for each in made:
+        each.close()
+
+
+def test_the_unread_bytes_of_all_its_connections_and_no_others_count(connected):
+    first, second, _ = connected(b"a" * 1000), connected(b"b" * 20), connected(b"other" * 9)
+    counted = unread.UnreadBytes(Torrent(first, second))
+    assert counted.count() == 1020
+    first.recv(400)
+    assert counted.count() == 620
+    first.recv(600), second.recv(20)
+    assert counted.count() == 0
+
+
+def test_connections_that_come_later_are_found(connected, monkeypatch):
+    monkeypatch.setattr(unread, "LOOK_SECONDS", 0)
+    torrent = Torrent()
+    counted = unread.UnreadBytes(torrent)
+    assert counted.count() == 0
+    torrent.connections.append(connected(b"later"))
+    assert counted.count() == 5
+
+
+def test_a_number_that_is_another_files_by_now_is_not_counted(connected, tmp_path):
+    ours = connected(b"a" * 1000)
+    number = ours.fileno()
+    counted = unread.UnreadBytes(Torrent(ours))
+    assert counted.count() == 1000
+    ours.close()
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    opened = os.open(tmp_path / "file", os.O_RDONLY)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    try:
+        assert counted.count() == 0
+    finally:
+        os.close(number)
+
+
+def test_looking_closes_and_keeps_nothing(connected):
+    ours = connected(b"a")
+    before = sorted(os.listdir("/proc/self/fd"))
+    unread.UnreadBytes(Torrent(ours)).count()
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert ours.recv(1) == b"a"
