@@ -82,8 +82,8 @@ DEFINITIONS: Final[dict[str, str]] = {
     "directory and joined again. In a race of warm starts a run with a peer that began cold is "
     "missing: the two are never mixed.",
     "discovery": "from the start until metadata or manifest are known; inside the race.",
-    "arrival": "a payload byte has arrived when the leecher has received it from the socket, in "
-    "any order; one that turns out to be redundant or wrong never arrived.",
+    "arrival": "a payload byte has arrived when the leecher's socket has received it, in any "
+    "order; one that turns out to be redundant or wrong never arrived.",
     "written": "a payload byte is written when the leecher's node has written it, in any order. On "
     "a disk that may be seconds after it arrived.",
     "delivery": "the length of the verified prefix that an application can read in order.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from swarmrace.network.wire_recorder import Samples
 from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.arrivals import ByteLog, Curve
 from swarmrace.recording.samples import SampledLog
-from swarmrace.recording.wire_recorder import Samples
 
 MS = 1_000_000
 

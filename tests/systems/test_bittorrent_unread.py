@@ -1,10 +1,11 @@
-"""What waits in a torrent's sockets is counted: of its connections, of no others, of no others' numbers."""
+"""What waits in a torrent's sockets is counted: of its connections and of no others."""
 
 from __future__ import annotations
 
 import os
 import select
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -51,7 +52,8 @@ def test_the_unread_bytes_of_all_its_connections_and_no_others_count(connected):
     assert counted.count() == 1020
     first.recv(400)
     assert counted.count() == 620
-    first.recv(600), second.recv(20)
+    first.recv(600)
+    second.recv(20)
     assert counted.count() == 0
 
 
@@ -83,7 +85,7 @@ def test_a_number_that_is_another_files_by_now_is_not_counted(connected, tmp_pat
 
 def test_looking_closes_and_keeps_nothing(connected):
     ours = connected(b"a")
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = {each.name for each in Path("/proc/self/fd").iterdir()}
     unread.UnreadBytes(Torrent(ours)).count()
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert {each.name for each in Path("/proc/self/fd").iterdir()} == before
     assert ours.recv(1) == b"a"

@@ -21,8 +21,8 @@ what is stamped later than this after an instant was read after it."""
 
 
 class Samples(NamedTuple):
-    """What was sampled: instants (monotonic ns) and the bytes received by then. Bytes never
-    fall."""
+    """Samples of an interface: instants (monotonic ns) and the bytes it had received by then. Bytes
+    never fall."""
 
     t_ns: Int64s
     received: Int64s

@@ -117,7 +117,7 @@ class Observes:
     """Which of the definitions a system can observe, under its options."""
 
     arrival: bool
-    """A byte has arrived when the leecher has received it from the socket, in any order."""
+    """A byte has arrived when the leecher's socket has received it, in any order."""
     delivery: bool
     """The length of the verified prefix that an application can read in order."""
     unit: str

@@ -39,7 +39,7 @@ def _means(options: BitTorrentOptions) -> Meanings:
         published="the tracker has answered the announce of a complete seeder; making the torrent "
         "and its check are in it, and timed apart",
         discovered="the metadata is complete (BEP 9)" if not torrent else "the file is read",
-        arrival="received from the socket, by libtorrent's count, sampled",
+        arrival="received by the socket: libtorrent's count and what waits unread, sampled",
         written="block of 16 KiB written",
         delivery="verified prefix: pieces that passed their hash and are written",
         comparable_by="pieceOrder: sequential",

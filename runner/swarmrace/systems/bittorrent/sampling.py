@@ -99,7 +99,8 @@ class PayloadSampler:
                 return
             total, size = self._log.total, self._log.size_bytes
             near = not total or (size - total) * NEAR < size
-            least, factor = (FIRST_SECONDS, EDGE_FACTOR) if near else (LEAST_SECONDS, LATENESS_FACTOR)
+            least = FIRST_SECONDS if near else LEAST_SECONDS
+            factor = EDGE_FACTOR if near else LATENESS_FACTOR
             pause = min(MOST_SECONDS, max(least, factor * late))
             due = time.monotonic() + pause
 

@@ -1,8 +1,8 @@
 """What has reached a torrent's TCP connections and libtorrent has not read yet.
 
-libtorrent stops reading while its disk is behind, and reads megabytes at a time where it is not. The
-bytes wait in the sockets' queues, which belong to this process: the kernel says how many they are
-(SIOCINQ, tcp(7)). Nothing is done to the sockets.
+libtorrent stops reading while its disk is behind, and reads megabytes at a time where it is not.
+The bytes wait in the sockets' queues, which belong to this process: the kernel says how many they
+are (SIOCINQ, tcp(7)). Nothing is done to the sockets.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import stat
 import struct
 import termios
 import time
+from pathlib import Path
 
 import libtorrent as lt
 
 LOOK_SECONDS = 0.25
 """How often connections are looked for."""
+_OWN = Path("/proc/self/fd")
 _INT = struct.Struct("@i")
 
 
@@ -56,9 +58,9 @@ class UnreadBytes:
         """Find the sockets of the torrent's connections among this process's descriptors."""
         wanted = {tuple(peer.ip) for peer in self._handle.get_peer_info()}
         found, remote = [], {}
-        for name in os.listdir("/proc/self/fd"):
+        for each in _OWN.iterdir():
             with contextlib.suppress(OSError):
-                number = int(name)
+                number = int(each.name)
                 status = os.fstat(number)
                 if stat.S_ISSOCK(status.st_mode):
                     inode = status.st_ino

@@ -4,8 +4,8 @@ Linux stamps a packet when its interface hands it over, and gives the stamp of t
 read with it (SO_TIMESTAMPNS, socket(7)). So an arrival doesn't wait for the reader to get a
 processor. Where there is no such stamp (other systems, TLS) a byte has come when its read returns.
 
-The stamp is of the wall clock. Only how long ago it was is used, and it lies between the read before
-and this one: a step of the clock moves an arrival by no more than that.
+The stamp is of the wall clock. Only how long ago it was is used, and it lies between the read
+before and this one: a step of the clock moves an arrival by no more than that.
 """
 
 from __future__ import annotations
