@@ -22,7 +22,7 @@ import libtorrent as lt
 
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent import BLOCK_BYTES
+from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import UnreadBytes
 
 FIRST_SECONDS = 0.002
