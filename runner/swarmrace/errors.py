@@ -4,6 +4,7 @@ Every error says what was expected, what was found and what to do next, in one l
 prints that line and leaves with the class's `exit_code`; a traceback appears only with `--debug`.
 
     SwarmraceError (1)
+    ├── UsageError (2)               an option doesn't fit the results that it is about
     ├── ScenarioError (3)            the scenario file is wrong; all faults at once
     ├── UnavailableError (4)         this machine or cluster can't run the scenario
     │   ├── ConditionError (4)       network conditions that can't be applied or did not hold
@@ -129,6 +130,12 @@ class ScenarioError(SwarmraceError):
         head = f"{source}: {count} fault{'' if count == 1 else 's'}"
         lines = [head, *(f"  {fault}" for fault in self.faults), lacking]
         super().__init__("\n".join(lines).rstrip("\n"))
+
+
+class UsageError(SwarmraceError):
+    """What a command was given doesn't fit what it is about."""
+
+    exit_code = Exit.USAGE
 
 
 class UnavailableError(SwarmraceError):

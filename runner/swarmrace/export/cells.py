@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from swarmrace.scenario.scenario import Network, Scenario
 from swarmrace.units import canonical_size
@@ -26,6 +27,18 @@ def cell_key(scenario: Scenario) -> str:
     data["race"].pop("attempt", None)
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def network_label(network: Network) -> str:
+    """Return what is set of a network in few words; empty where nothing is: `up 20 Mbit/s`."""
+    words = []
+    for part in _network(network):
+        found = re.fullmatch(r"([a-z]+?)(\d.*)", part)
+        assert found is not None
+        name, amount = found.groups()
+        unit = re.sub(r"(\D*bit)$", r" \1/s", amount.replace("ms", " ms"))
+        words.append(f"{name.replace('seeders', 'seeders ')} {unit}{' %' * (name == 'loss')}")
+    return ", ".join(words)
 
 
 def _network(network: Network) -> list[str]:

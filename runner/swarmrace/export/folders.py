@@ -19,6 +19,7 @@ from swarmrace.integrity.verify import require_records
 from swarmrace.results import folder as results
 from swarmrace.results.folder import Results
 from swarmrace.verdict import Verdict, compute
+from swarmrace.verdict.compute import Accepted
 
 _DEPTH = 3
 """Of results folders below one that is given: a sweep's lie two folders deep."""
@@ -77,8 +78,18 @@ def read(folder: Path, *, curves: bool = False) -> Race:
         ResultsError: it can't be read, or was edited after its race.
     """
     require_records(folder)
-    loaded = results.load(folder, curves=curves)
-    return Race(loaded, compute(loaded), cell_name(loaded.scenario), cell_key(loaded.scenario))
+    return judged(results.load(folder, curves=curves))
+
+
+def judged(loaded: Results, accepted: Accepted = lambda _: None) -> Race:
+    """Return a results folder with its verdict.
+
+    Args:
+        loaded: the folder.
+        accepted: see `verdict.compute.compute`.
+    """
+    verdict = compute(loaded, accepted)
+    return Race(loaded, verdict, cell_name(loaded.scenario), cell_key(loaded.scenario))
 
 
 def each(work: Callable[[Path], T], folders: Iterable[Path]) -> Iterator[T]:

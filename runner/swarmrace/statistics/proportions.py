@@ -20,6 +20,13 @@ def upper_bound(hits: int, count: int, confidence: float = 0.95) -> float:
     return _upper(hits, count, 1 - confidence)
 
 
+def fewer_p(hits: int, count: int, share: float) -> float:
+    """Return the one-sided p of at most so many hits if each had the chance `share` (binomial)."""
+    from scipy.special import bdtr
+
+    return float(bdtr(hits, count, share))
+
+
 def sign_test(more: int, less: int) -> float:
     """Return the two-sided p of so uneven a split if either were equally likely; ties left out."""
     return min(1.0, 2 * more_p(max(more, less), min(more, less)))

@@ -39,6 +39,18 @@ def rank_sum_order(count_a: int, count_b: int, confidence: float) -> Order:
     return _order(_rank_sum(count_a, count_b), confidence)
 
 
+def signed_rank_p(count: int, most: int) -> float:
+    """Return the chance that at most so many Walsh averages of `count` values are positive, when
+    every sign is as likely."""
+    return min(1.0, float(_signed_rank(count)[: most + 1].sum()))
+
+
+def rank_sum_below(count_a: int, count_b: int, most: int) -> float:
+    """Return the chance that in at most so many pairs a is above b, when every order is as
+    likely."""
+    return min(1.0, float(_rank_sum(count_a, count_b)[: most + 1].sum()))
+
+
 def rank_sum_p(a: Floats, b: Floats) -> float:
     """Return the two-sided p of the Mann–Whitney test; of ties each half is counted, rounded
     towards no difference."""

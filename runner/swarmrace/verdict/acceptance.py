@@ -11,10 +11,12 @@ from swarmrace.units import format_seconds
 from swarmrace.verdict import completion
 from swarmrace.verdict.compare import not_paired
 from swarmrace.verdict.model import FAILED, AcceptanceVerdict, Judgement, Ratio
+from swarmrace.verdict.proportions import fewer_p
 from swarmrace.verdict.ratios import beyond, ratio
 from swarmrace.verdict.run_numbers import done, numbers
 from swarmrace.verdict.runs import complete_runs
 from swarmrace.verdict.sides import Side, never, unlike
+from swarmrace.verdict.significance import p_above, p_below
 from swarmrace.verdict.wording import no_interval, ratio_text
 
 EQUIVALENCE_CONFIDENCE = 0.9
@@ -49,6 +51,7 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
         verdict = min(verdict, by_runs, key=_WORST.index)
     complete, runs = complete_runs(entrant.views)
     reasons = "; ".join(filter(None, (why, why_runs)))
+    p_met, p_missed = (None, None) if why_not else _significance(entrant, of, wanted, paired)
     unequal = unlike(entrant, of)
     return AcceptanceVerdict(
         entrant=wanted.entrant,
@@ -60,11 +63,38 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
         ratio=found,
         complete_runs=complete,
         runs=runs,
+        p_met=p_met,
+        p_missed=p_missed,
+        p_incomplete=fewer_p(complete, runs, wanted.completion) if runs and not why_not else None,
         text=(
             f"{verdict}: {entrant.label} {_asked(wanted)} {of.owner} time"
             f"{f' ({reasons})' if reasons else ''}{f'; {unequal}' if unequal else ''}"
         ),
     )
+
+
+def _significance(
+    entrant: Side, of: Side, wanted: Acceptance, paired: bool
+) -> tuple[float | None, float | None]:
+    """Return the p of the times by which it is met, and by which it is missed."""
+    one, other = numbers(entrant, done), numbers(of, done)
+    if paired:
+        blocks = sorted(one.keys() & other.keys())
+        a, b = ([side[block][0] for block in blocks] for side in (one, other))
+    else:
+        a, b = ([number for number, _ in side.values()] for side in (one, other))
+    if not a or not b or min(*a, *b) <= 0:
+        return None, None
+    below = p_below(a, b, wanted.bound, paired=paired)
+    above = p_above(a, b, wanted.bound, paired=paired)
+    if not wanted.equivalent or below is None or above is None:
+        return below, above
+    # Equivalent are two tests: both must hold, and either one may fail.
+    inside = p_above(a, b, 1 / wanted.bound, paired=paired)
+    under = p_below(a, b, 1 / wanted.bound, paired=paired)
+    assert inside is not None
+    assert under is not None
+    return max(below, inside), min(1.0, 2 * min(above, under))
 
 
 def _asked(wanted: Acceptance) -> str:

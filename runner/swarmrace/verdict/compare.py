@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.verdict.figures import has_wire_curve
-from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio
+from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio, Ratio
 from swarmrace.verdict.ratios import ratio
 from swarmrace.verdict.run_numbers import (
+    Get,
     done,
     last,
     mark_number,
     numbers,
+    publish,
     stall_number,
     variation_number,
+    wire_sent,
 )
 from swarmrace.verdict.sides import Side, but_for, mark_fault, never, other_nodes, unlike
 from swarmrace.verdict.wording import sentence
@@ -45,6 +48,8 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
         t100=t100,
         last=of_last,
         marks=_marks(a, b, paired),
+        publish=_publish(a, b, paired),
+        wire_sent=_figure(a, b, wire_sent, paired),
         stability=_stability(a, b, paired),
         text=sentence(
             a,
@@ -89,6 +94,19 @@ def _wire_marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
         found = None if why_not else ratio(numbers(a, get), numbers(b, get), paired=paired)
         result.append(MarkRatio(kind="wire", percent=percent, ratio=found, why_not=why_not))
     return result
+
+
+def _publish(a: Side, b: Side, paired: bool) -> Ratio | None:
+    """Return the ratio of the first seeders' publishes, where both take the payload in."""
+    if not (a.observes.upload and b.observes.upload):
+        return None
+    return _figure(a, b, publish, paired)
+
+
+def _figure(a: Side, b: Side, get: Get, paired: bool) -> Ratio | None:
+    """Return the ratio of a figure that both have in some run; a failed publish counts."""
+    one, other = numbers(a, get), numbers(b, get)
+    return ratio(one, other, paired=paired) if one and other else None
 
 
 def _observed(a: Side, b: Side) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
@@ -13,6 +13,7 @@ from swarmrace.errors import UnavailableError
 from swarmrace.recording.records import CURVES, PeerInfo
 from swarmrace.results import pod_facts
 from swarmrace.results.folder import Results
+from swarmrace.scenario import Acceptance
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double
@@ -37,9 +38,17 @@ from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
 
+Accepted = Callable[[Sequence[Comparison]], Sequence[Acceptance] | None]
 
-def compute(results: Results) -> Verdict:
-    """Judge a results folder. The same folder gives the same verdict."""
+
+def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
+    """Judge a results folder. The same folder gives the same verdict.
+
+    Args:
+        results: the folder.
+        accepted: given the comparisons, returns acceptances that take the place of the scenario's,
+            or None for those.
+    """
     race, info = results.scenario.race, results.info
     views = [view(record, race) for record in results.runs]
     sides = {
@@ -50,6 +59,8 @@ def compute(results: Results) -> Verdict:
         compare(*orient(a, b), sequential=race.order == "sequential")
         for a, b in combinations(sides.values(), 2)
     )
+    wanted = accepted(comparisons)
+    wanted = race.acceptance if wanted is None else wanted
     entrants = {name: _entrant(side, results) for name, side in sides.items()}
     interleaved = race.order == "interleaved"
     place = places(views)
@@ -63,7 +74,7 @@ def compute(results: Results) -> Verdict:
         headline=_headline(comparisons, list(sides.values()), entrants),
         head_notes=load.head(results),
         comparisons=comparisons,
-        acceptance=[accept(item, sides, race) for item in race.acceptance],
+        acceptance=[accept(item, sides, race) for item in wanted],
         entrants=entrants,
         runs=[
             _run(each, place[each.record.run.id], load.foreign_share(results, each))

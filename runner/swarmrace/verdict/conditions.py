@@ -50,6 +50,13 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
     yield Padding(table, (0, 0, 0, 2))
 
 
+def setting_lines(verdict: Verdict) -> Iterator[str]:
+    """Yield what differs from each program's defaults, and the conditions, a line each."""
+    for entrant in verdict.entrants.values():
+        yield _entrant(entrant)
+    yield from _conditions(verdict)
+
+
 def _entrant(entrant: EntrantVerdict) -> str:
     settings = {k: v for k, v in entrant.settings.items() if k in entrant.reasons}
     settings = comparable(settings or entrant.settings)

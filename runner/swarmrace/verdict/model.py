@@ -232,6 +232,10 @@ class Comparison(Model):
     why_not: str = ""
     last: Ratio | None = None
     marks: list[MarkRatio] = []
+    publish: Ratio | None = None
+    """Of the first seeder's publish; null where a side's takes no payload in."""
+    wire_sent: Ratio | None = None
+    """Of the bytes that all peers sent, of complete runs; null where it was not measured."""
     stability: dict[str, FigureRatio] = {}
     """Figures of `STABILITY` by name."""
     text: str
@@ -258,6 +262,13 @@ class AcceptanceVerdict(Model):
     """Runs of the entrant in which every leecher completed."""
     runs: int
     """Its runs that aren't missing."""
+    p_met: float | None = None
+    """One-sided p of such times if the bound did not hold: what judging many cells needs
+    (`verdict.matrix`). Null where too few blocks give any."""
+    p_missed: float | None = None
+    """Likewise if it did hold."""
+    p_incomplete: float | None = None
+    """One-sided p of so few complete runs if their share were what is asked for."""
     text: str
 
 

@@ -8,9 +8,16 @@ from collections.abc import Callable
 from swarmrace.recording.records import PeerResult, Transfer
 from swarmrace.statistics.summary import middle
 from swarmrace.systems.abc import Observes
-from swarmrace.verdict.figures import mark_of_run, marks_of, stall, variation
+from swarmrace.verdict.figures import (
+    mark_of_run,
+    marks_of,
+    publish_seconds,
+    stall,
+    variation,
+    wire_of_all,
+)
 from swarmrace.verdict.ratios import ByBlock
-from swarmrace.verdict.runs import RunView, transfer_seconds
+from swarmrace.verdict.runs import RunView, complete, transfer_seconds
 from swarmrace.verdict.sides import Side
 
 Get = Callable[[RunView, Observes], tuple[float, float] | None]
@@ -56,6 +63,20 @@ def mark_number(kind: str, percent: float) -> Get:
         return None if number is None else (number, _of_mark(view, kind, percent))
 
     return get
+
+
+def publish(view: RunView, _: Observes) -> tuple[float, float] | None:
+    """The first seeder's publish."""
+    seconds = publish_seconds(view)
+    return None if seconds is None else (seconds, 0.0)
+
+
+def wire_sent(view: RunView, _: Observes) -> tuple[float, float] | None:
+    """Bytes that all peers sent, of a complete run in which every interface was read."""
+    if not complete(view) or not wire_of_all(view):
+        return None
+    wires = [peer.wire for peer in view.record.peers.values() if peer.wire is not None]
+    return float(sum(wire.sent_bytes for wire in wires)), 0.0
 
 
 def stall_number(kind: str) -> Get:

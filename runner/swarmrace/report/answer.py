@@ -1,0 +1,148 @@
+"""The answer in sentences, each carried by an interval or said to be undecided."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from swarmrace.report.facts import Facts
+from swarmrace.report.model import comparison_of
+from swarmrace.report.selection import Chosen
+from swarmrace.verdict.model import Ratio
+from swarmrace.verdict.wording import counted, digits, ratio_text
+
+_MOST_NAMED = 6
+
+
+def answers(chosen: Chosen, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield what came out: of one cell its verdict's sentences, of a matrix each pair's."""
+    if len(chosen.cells) == 1 and not chosen.planned:
+        yield from chosen.cells[0].verdict.headline
+        return
+    if not chosen.cells:
+        yield "No cell has results yet."
+        return
+    if not pairs:
+        yield "No two entrants are compared: each raced alone, or none are equals by profile."
+    for pair in pairs:
+        yield from _of_pair(chosen, pair)
+
+
+def _of_pair(chosen: Chosen, pair: tuple[str, str]) -> Iterator[str]:
+    entrant, of = pair
+    found = [
+        (chosen.name_of(cell), cell, compared.t100)
+        for cell in chosen.cells
+        if (compared := comparison_of(cell, pair)) is not None and compared.t100 is not None
+    ]
+    if not found:
+        yield f"{entrant} and {of}: no cell compares them."
+        return
+    if len(found) == 1:
+        name, cell, _ = found[0]
+        compared = comparison_of(cell, pair)
+        yield f"Only in {name}: {compared.text if compared else ''}."
+        return
+    claims = Counter(_claim(ratio) for _, _, ratio in found)
+    parts = [
+        f"{text} in {claims[claim]}"
+        for claim, text in (
+            ("slower", "slower"),
+            ("faster", "faster"),
+            ("no difference", "not different"),
+            ("not shown to differ", "not shown to differ"),
+            ("", "without a claim"),
+        )
+        if claims[claim]
+    ]
+    cells = len(found)
+    yield (
+        f"{entrant} against {of}, over {_cells(cells)}: {entrant} was {', '.join(parts)} (time to "
+        "done of the median leecher, t100; each cell by its own interval of 95 %, unadjusted)."
+    )
+    known = [
+        (ratio.estimate, name, ratio)
+        for name, _, ratio in found
+        if isinstance(ratio.estimate, float) and ratio.estimate > 0 and not counted(ratio)
+    ]
+    if known:
+        low, high = min(known), max(known)
+        yield (
+            f"The ratio lies between {ratio_text(low[2])} ({low[1]}) and {ratio_text(high[2])} "
+            f"({high[1]})."
+        )
+    yield from _mean(chosen, pair, found)
+
+
+def _mean(
+    chosen: Chosen, pair: tuple[str, str], found: Sequence[tuple[str, Facts, Ratio]]
+) -> Iterator[str]:
+    """Yield the geometric mean over the cells that are complete on both sides."""
+    if len(found) < 2:
+        return
+    mean, used, left = geometric_mean(
+        [(name, ratio.estimate, whole(cell, pair)) for name, cell, ratio in found]
+    )
+    if mean is None:
+        yield "No geometric mean: fewer than two cells are complete on both sides."
+        return
+    text = f"Geometric mean over {_cells(used)} complete on both sides: {digits(mean)} ×"
+    yield f"{text}; left out: {_named(left)}." if left else f"{text}."
+
+
+def geometric_mean(
+    cells: Sequence[tuple[str, object, bool]],
+) -> tuple[float | None, int, list[str]]:
+    """Return the geometric mean of the ratios of complete cells, how many they are, and the names
+    of those left out.
+
+    Args:
+        cells: name, ratio, and whether every run of both sides was complete.
+    """
+    used = [value for _, value, ok in cells if ok and isinstance(value, float) and value > 0]
+    left = [
+        name for name, value, ok in cells if not (ok and isinstance(value, float) and value > 0)
+    ]
+    if len(used) < 2:
+        return None, len(used), left
+    return math.exp(math.fsum(map(math.log, used)) / len(used)), len(used), left
+
+
+def whole(cell: Facts, pair: Sequence[str]) -> bool:
+    """Return whether every scheduled run of both sides was raced and complete."""
+    return all(
+        told.reliability.runs_complete == told.reliability.runs_scheduled
+        for name in pair
+        if (told := cell.verdict.entrants.get(name)) is not None
+    )
+
+
+def completed(chosen: Chosen) -> Iterator[str]:
+    """Yield transfers completed of started, by entrant, and why the others were not."""
+    started: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
+    for cell in chosen.cells:
+        for name, entrant in cell.verdict.entrants.items():
+            told = entrant.reliability
+            started[name] += told.transfers_started
+            done[name] += told.transfers_completed
+            reasons.setdefault(name, Counter()).update(told.failures)
+    for name, count in started.items():
+        why = ", ".join(f"{reason} {n} ×" for reason, n in reasons[name].most_common(3))
+        text = f"{name}: {done[name]:,} of {count:,} transfers completed"
+        yield f"{text} ({why})" if why and done[name] < count else text
+
+
+def _claim(ratio: Ratio) -> str:
+    return ratio.claim or ""
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

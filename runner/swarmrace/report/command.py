@@ -1,0 +1,104 @@
+"""`swarmrace report`: read, build, write."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from swarmrace import atomic
+from swarmrace.errors import ResultsError, UnavailableError
+from swarmrace.export import writers
+from swarmrace.export.command import once, twice
+from swarmrace.export.folders import each, find
+from swarmrace.report.build import build
+from swarmrace.report.facts import Facts, gather
+from swarmrace.report.figures import Figures
+from swarmrace.report.markdown import cell_page, page, short
+from swarmrace.report.model import Report
+from swarmrace.report.page import page as html_page
+from swarmrace.report.selection import plan_of
+
+
+def made(
+    given: Sequence[Path],
+    *,
+    accept: Sequence[str] = (),
+    title: str = "",
+    curves: bool = False,
+) -> tuple[Report, list[Facts]]:
+    """Return the report of results folders, or of folders that hold some, and what it is made of.
+
+    Args:
+        given: the folders.
+        accept: acceptances that take the place of the scenarios' (`facts.accepted`).
+        title: of the page.
+        curves: read every npz too.
+
+    Raises:
+        ResultsError: a folder can't be read or was edited, or none holds results.
+        UsageError: an acceptance doesn't fit the races.
+    """
+    found = find(given)
+    facts = list(each(partial(gather, accept=tuple(accept), curves=curves), once(found)))
+    report = build(facts, title=title, planned=plan_of(given), left_out=twice(found))
+    return report, facts
+
+
+def write(report: Report, facts: Sequence[Facts], output: Path) -> list[Path]:
+    """Write the whole report into a folder; return the files that people open first.
+
+    Raises:
+        ResultsError: a file can't be written.
+        UnavailableError: Jinja2 isn't installed.
+    """
+    figures = Figures(report)
+    try:
+        for drawing in figures.every():
+            atomic.write_bytes(output / "figures" / f"{drawing.slug}.svg", drawing.file().encode())
+        for cell in report.cells:
+            text = cell_page(report, cell, figures)
+            atomic.write_bytes(output / "cells" / f"{cell.anchor}.md", text.encode())
+        rows = writers.merge(iter([each.rows for each in facts]))
+        writers.write_csv(output / "data", rows)
+        with contextlib.suppress(UnavailableError):  # CSV says the same
+            writers.write_parquet(output / "data", rows)
+        first = [output / "report.html", output / "report.md"]
+        for path, text in zip(first, (html_page(report, figures), page(report)), strict=True):
+            atomic.write_bytes(path, text.encode())
+    except OSError as error:
+        raise ResultsError(f"{error.filename}: can't be written: {error.strerror}") from error
+    return first
+
+
+def report(
+    given: Sequence[Path],
+    output: Path,
+    *,
+    accept: Sequence[str] = (),
+    title: str = "",
+    curves: bool = False,
+    summary: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Make a report and return what is to be printed: its files, or the short form.
+
+    Args:
+        given: see `made`.
+        output: the folder.
+        accept: see `made`.
+        title: of the page.
+        curves: read every npz too.
+        summary: return the short form, and write nothing.
+        tell: takes what a reader must know beside it, a line each.
+
+    Raises:
+        see `made` and `write`.
+    """
+    found, facts = made(given, accept=accept, title=title, curves=curves)
+    for line in (*found.left_out, *found.state):
+        tell(line)
+    if summary:
+        return short(found)
+    return "\n".join(map(str, write(found, facts, output)))

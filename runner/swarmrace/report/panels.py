@@ -1,0 +1,193 @@
+"""The matrix at a glance: one square for each cell, ratio, interval and what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from swarmrace.report.model import Panel, PanelRow, Square, State, comparison_of
+from swarmrace.report.selection import Chosen
+from swarmrace.units import canonical_size
+from swarmrace.verdict.matrix import MatrixJudgement
+from swarmrace.verdict.model import FAILED, Comparison, EntrantVerdict, Ratio, mark_label
+from swarmrace.verdict.wording import counted, interval, value
+
+EDGES = (1.1, 1.5, 2.5, 6.0)
+"""Ratios from which a square is one level further from 1."""
+_KINDS = ("arrival", "written", "delivery", "wire")
+
+Get = Callable[[Comparison], Ratio | None]
+
+
+def panel_rows(
+    chosen: Chosen, pair: tuple[str, str], judged: Sequence[MatrixJudgement], *, whole: bool
+) -> Iterator[PanelRow]:
+    """Yield the figures of a pair over the matrix; without `whole` only t100."""
+    entrant, of = pair
+    told = f"{entrant}'s over {of}'s; below 1 {entrant} is the faster"
+    yield _row(
+        chosen, pair, "t100", "Time to done (t100)", f"Median leecher's time, {told}.",
+        lambda each: each.t100, judged, first=whole,
+    )  # fmt: skip
+    if not whole:
+        return
+    for percent, key in ((50, "t50"), (0, "first-byte")):
+        kind = _kind(chosen, pair, percent)
+        if kind is not None:
+            name = {0: "Time to the first byte"}.get(percent, f"Time to half ({mark_label(50)})")
+            on = "on the wire" if kind == "wire" else f"of {kind}"
+            yield _row(
+                chosen, pair, key, f"{name}, {on}", f"Median leecher's, {told}.",
+                lambda each, k=kind, p=percent: _mark(each, k, p), (),
+            )  # fmt: skip
+    yield _row(
+        chosen, pair, "upload", "Publishing the file",
+        f"The first seeder's publish, {told}; the upload speed is its inverse.",
+        lambda each: each.publish, (),
+    )  # fmt: skip
+    yield _row(
+        chosen, pair, "wire", "Bytes on the wire",
+        f"Sent by all peers for each byte of payload, {entrant}'s over {of}'s, of complete runs.",
+        lambda each: each.wire_sent, (),
+    )  # fmt: skip
+    yield _completion(chosen, pair)
+
+
+def _row(
+    chosen: Chosen, pair: tuple[str, str], key: str, title: str, text: str, get: Get,
+    judged: Sequence[MatrixJudgement], *, first: bool = True,
+) -> PanelRow:  # fmt: skip
+    verdicts = {
+        cell.cell: cell.verdict for each in judged if (each.entrant, each.of) == pair
+        for cell in each.cells
+    }  # fmt: skip
+    name = f"{pair[0]} / {pair[1]}"
+
+    def square(seeders: int, size: int, file_size: int, network: str) -> Square:
+        cell = chosen.at(size, seeders, file_size, network)
+        if seeders >= size:
+            return Square(seeders, size, "impossible", "", told="needs a leecher")
+        if cell is None:
+            return Square(seeders, size, "missing", "", "no results", told="no results")
+        found = comparison_of(cell, pair)
+        mark = verdicts.get(chosen.name_of(cell), "")
+        made = ratio_square(seeders, size, get(found) if found else None, mark)
+        failed = any(_failed(cell.verdict.entrants.get(each)) for each in pair)
+        anchor = chosen.name_of(cell)
+        told = f"{anchor}: {made.text} {made.detail} {mark}".strip()
+        return Square(
+            seeders, size, made.state, made.text, made.detail, made.mark, made.level,
+            made.hatched, failed, anchor, told,
+        )  # fmt: skip
+
+    prefix = key if first else f"{key}-{pair[0]}-{pair[1]}"
+    return PanelRow(key, title, text, name, tuple(_panels(chosen, prefix, square)))
+
+
+def ratio_square(seeders: int, size: int, found: Ratio | None, mark: str = "") -> Square:
+    """Return the square of a ratio; its colour is of the estimate, hatched where the interval
+    doesn't carry it."""
+    if found is None or found.blocks == 0:
+        why = "both failed" if found is not None and found.both_failed else "not compared"
+        return Square(seeders, size, "empty", "–", why, mark)
+    if counted(found):
+        state: State = "failed"
+        ahead = found.slower - found.faster
+        level = 0 if not ahead else (4 if ahead > 0 else -4)
+        detail = f"slower in {found.slower} of {found.blocks}"
+        return Square(seeders, size, state, "failed", detail, mark, level, found.claim is None)
+    text = value(found.estimate)
+    text = f"{text} ×" if isinstance(found.estimate, float) and found.estimate else text
+    detail = interval(found) if found.has_interval else "no interval"
+    undecided = found.claim in (None, "not shown to differ") or mark == "undecided"
+    return Square(seeders, size, "ratio", text, detail, mark, level_of(found.estimate), undecided)
+
+
+def level_of(estimate: object) -> int:
+    """Return how far a ratio is from 1: -4 to 4, by `EDGES`."""
+    if estimate == FAILED:
+        return 4
+    if not isinstance(estimate, float | int):
+        return 0
+    if estimate <= 0:
+        return -4
+    away = math.exp(abs(math.log(estimate)))
+    level = sum(away >= edge for edge in EDGES)
+    return level if estimate > 1 else -level
+
+
+def _completion(chosen: Chosen, pair: tuple[str, str]) -> PanelRow:
+    def square(seeders: int, size: int, file_size: int, network: str) -> Square:
+        cell = chosen.at(size, seeders, file_size, network)
+        if seeders >= size:
+            return Square(seeders, size, "impossible", "", told="needs a leecher")
+        if cell is None:
+            return Square(seeders, size, "missing", "", "no results", told="no results")
+        shown = [cell.verdict.entrants.get(each) for each in pair]
+        texts = [_complete(each) for each in shown]
+        whole = all(each is None or not _failed(each) for each in shown)
+        anchor = chosen.name_of(cell)
+        return Square(
+            seeders, size, "counts", texts[0], texts[1], level=0 if whole else 3,
+            failures=not whole, cell=anchor,
+            told=f"{anchor}: {pair[0]} {texts[0]}, {pair[1]} {texts[1]}",
+        )  # fmt: skip
+
+    text = (
+        f"Runs in which every leecher completed, of those raced: {pair[0]} above, {pair[1]} below."
+    )
+    panels = tuple(_panels(chosen, "completion", square))
+    return PanelRow("completion", "Complete runs", text, f"{pair[0]} / {pair[1]}", panels)
+
+
+def _complete(entrant: EntrantVerdict | None) -> str:
+    if entrant is None:
+        return "–"
+    told = entrant.reliability
+    return f"{told.runs_complete} / {told.runs_scheduled - told.runs_missing}"
+
+
+def _failed(entrant: EntrantVerdict | None) -> bool:
+    if entrant is None:
+        return False
+    told = entrant.reliability
+    return told.runs_complete < told.runs_scheduled - told.runs_missing
+
+
+def _panels(
+    chosen: Chosen, key: str, square: Callable[[int, int, int, str], Square]
+) -> Iterator[Panel]:
+    for network in chosen.networks:
+        for file_size in chosen.file_sizes:
+            sizes, seeding = chosen.axes_of(file_size, network)
+            squares = tuple(
+                square(seeders, size, file_size, network) for seeders in seeding for size in sizes
+            )
+            if all(each.state in ("impossible", "missing") for each in squares):
+                continue
+            title = canonical_size(file_size) + (f", {network}" if network else "")
+            slug = f"{key}-{canonical_size(file_size)}" + (
+                f"-net{chosen.networks.index(network)}" if len(chosen.networks) > 1 else ""
+            )
+            yield Panel(title, slug, sizes, seeding, squares)
+
+
+def _kind(chosen: Chosen, pair: tuple[str, str], percent: float) -> str | None:
+    """Return the kind of curve on which the most cells compare the pair at a percent."""
+    counts = {
+        kind: sum(
+            (found := comparison_of(cell, pair)) is not None
+            and _mark(found, kind, percent) is not None
+            for cell in chosen.cells
+        )
+        for kind in _KINDS
+    }
+    best = max(_KINDS, key=lambda kind: counts[kind])
+    return best if counts[best] else None
+
+
+def _mark(found: Comparison, kind: str, percent: float) -> Ratio | None:
+    for mark in found.marks:
+        if (mark.kind, mark.percent) == (kind, percent):
+            return mark.ratio
+    return None
