@@ -350,6 +350,8 @@ def _console() -> Any:
 
 for _command in (
     report_commands.export,
+    report_commands.report,
+    report_commands.compare,
     pod_commands.peer,
     pod_commands.tracker,
     pod_commands.verdict,

@@ -164,12 +164,49 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
 
 
 @click.command()
-@_rendezvous
-@_race_id
+@click.argument(
+    "folders",
+    nargs=-1,
+    metavar="[FOLDER...]",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="BOUND",
+    help="Judge by this instead of the scenario's: furps, issue895, equivalent, a number, or "
+    "ENTRANT:BOUND:OF. With FOLDER only.",
+)
+@click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="In a pod: its base URL.")
+@click.option("--race-id", envvar="SWARMRACE_RACE_ID")
 @_token
 @click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
-def verdict(rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float) -> None:
-    """Wait for a race on a cluster to end and print its verdict; its exit code is `run`'s."""
+def verdict(
+    folders: tuple[Path, ...],
+    accept: tuple[str, ...],
+    rendezvous: str | None,
+    race_id: str | None,
+    token_file: Path | None,
+    timeout_seconds: float,
+) -> None:
+    """Judge the results in each FOLDER together, as one matrix; exits as a race does.
+
+    In a pod, without FOLDER: wait for the race to end and print its verdict.
+    """
+    if folders:
+        from swarmrace.report import judging
+
+        text, code = judging.verdict(folders, accept, lambda line: click.echo(line, err=True))
+        click.echo(text)
+        sys.exit(code)
+    if not rendezvous or not race_id:
+        raise click.UsageError("expected a FOLDER, or in a pod --rendezvous and --race-id")
+    _await_verdict(rendezvous, race_id, token_file, timeout_seconds)
+
+
+def _await_verdict(
+    rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float
+) -> None:
     import asyncio
     import tempfile
     import time

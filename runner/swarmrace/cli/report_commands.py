@@ -1,7 +1,8 @@
-"""Commands that make something of results: tables for others."""
+"""Commands that make something of results: tables for others, reports, comparisons."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -40,3 +41,73 @@ def export(folders: tuple[Path, ...], format_: str, output: Path | None) -> None
 
     told = command.export(folders, format_, output, lambda line: click.echo(line, err=True))
     click.echo(told)
+
+
+@click.command()
+@_FOLDERS
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder to write the report into.",
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="BOUND",
+    help="Judge by this instead of the scenario's: furps, issue895, equivalent, a number, or "
+    "ENTRANT:BOUND:OF.",
+)
+@click.option("--title", default="", help="Of the page.  [default: the entrants and cells]")
+@click.option("--curves", is_flag=True, help="Read every curve too, and refuse a torn one.")
+@click.option("--summary", is_flag=True, help="Only print the short form, for a comment.")
+def report(
+    folders: tuple[Path, ...],
+    output: Path,
+    accept: tuple[str, ...],
+    title: str,
+    curves: bool,
+    summary: bool,
+) -> None:
+    """Write the report of the results in each FOLDER: one race, several, or a sweep.
+
+    It is report.html, one file; report.md with cells/ and figures/; and data/ for others.
+    """
+    from swarmrace.report import command
+
+    told = command.report(
+        folders,
+        output,
+        accept=accept,
+        title=title,
+        curves=curves,
+        summary=summary,
+        tell=lambda line: click.echo(line, err=True),
+    )
+    click.echo(told)
+
+
+@click.command()
+@click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--entrant", help="Whose change is asked for.  [default: the headline's first]")
+@click.option("--baseline", help="What both are set against.  [default: the headline's second]")
+@click.option("--across-machines", is_flag=True, help="Compare races of different machines.")
+def compare(
+    old: Path, new: Path, entrant: str | None, baseline: str | None, across_machines: bool
+) -> None:
+    """Say what changed from OLD to NEW: races, or sweeps, of one scenario.
+
+    Where both hold the same baseline at the same version, the ratio of ratios decides: 5 where it
+    shows a cell to be slower, 6 where nothing can be decided, 0 otherwise. Raw times decide
+    nothing.
+    """
+    from swarmrace.report import comparing
+
+    text, code = comparing.compare(
+        [old], [new], entrant=entrant, baseline=baseline, across_machines=across_machines
+    )
+    click.echo(text)
+    sys.exit(code)

@@ -82,15 +82,22 @@ def build(
 
 def pairs_of(chosen: Chosen) -> list[tuple[str, str]]:
     """Return the pairs that the report sets against each other, those of the most cells first:
-    rivals in the headline of a cell, or where there are none, references."""
+    rivals in the headline of a cell, those of two systems before those of one; or where there are
+    none, references."""
+    unlike: set[tuple[str, str]] = set()
     rivals: Counter[tuple[str, str]] = Counter()
     references: Counter[tuple[str, str]] = Counter()
     for cell in chosen.cells:
         for each in cell.verdict.comparisons:
             if each.headline and each.t100 is not None:
-                (references if each.reference else rivals)[each.entrant, each.of] += 1
+                pair = (each.entrant, each.of)
+                (references if each.reference else rivals)[pair] += 1
+                kinds = [cell.verdict.entrants[name].kind for name in pair]
+                if len(set(kinds)) > 1:
+                    unlike.add(pair)
     found = rivals or references
-    return [pair for pair, _ in found.most_common(_MOST_PAIRS)]
+    ranked = sorted(found, key=lambda pair: (-found[pair], pair not in unlike))
+    return ranked[:_MOST_PAIRS]
 
 
 def compared_cells(chosen: Chosen, pair: tuple[str, str]) -> int:

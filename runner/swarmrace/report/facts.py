@@ -99,13 +99,16 @@ class Facts:
         return sum(run.status != "missing" for run in self.verdict.runs)
 
 
-def gather(folder: Path, accept: Sequence[str] = (), *, curves: bool = False) -> Facts:
+def gather(
+    folder: Path, accept: Sequence[str] = (), *, curves: bool = False, whole: bool = True
+) -> Facts:
     """Read one results folder.
 
     Args:
         folder: the folder.
         accept: acceptances that take the place of the scenario's, see `accepted`.
         curves: read every npz too, and refuse one that is torn or of another transfer.
+        whole: also what is drawn and exported, not the verdict only.
 
     Raises:
         ResultsError: it can't be read, or was edited after its race.
@@ -130,11 +133,11 @@ def gather(folder: Path, accept: Sequence[str] = (), *, curves: bool = False) ->
         attempt=setting.attempt,
         verdict=race.verdict,
         commit=loaded.info.commit,
-        runs=tuple(_run(race, each, kinds) for each in views if each.record.peers),
+        runs=tuple(_run(race, each, kinds) for each in views if whole and each.record.peers),
         kinds=kinds,
         bounds=bounds_of(race, views),
         images=tuple(sorted(set(race.verdict.pods))),
-        rows=rows(race),
+        rows=rows(race) if whole else {},
     )
 
 

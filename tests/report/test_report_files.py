@@ -1,0 +1,215 @@
+"""What a report writes: files that lead to each other, say the same, and hold what is not trusted
+as text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import xml.etree.ElementTree as ET
+from base64 import b64decode
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from made_matrices import cell
+from made_results import INF, updated
+from swarmrace.cli import main
+from swarmrace.report.command import made
+from swarmrace.report.markdown import MOST_CHARACTERS, escaped, short
+from swarmrace.report.page import pack, unpack
+from swarmrace.report.style import _DARK, _HEAT_DARK, _HEAT_LIGHT, _LIGHT
+
+SIX = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    top = tmp_path_factory.mktemp("report")
+    for size, seeders, factor in ((2, 1, 0.5), (4, 1, 2.0), (8, 1, 3.0), (8, 4, 1.0)):
+        slow = [factor * value for value in SIX]
+        failing = [*slow[:5], [*([factor] * (size - seeders - 1)), INF]] if size == 8 else slow
+        cell(
+            top / "results" / f"{size}x{seeders}", {"a": failing, "b": SIX},
+            swarmSize=size, seeders=seeders,
+        )  # fmt: skip
+    ran = CliRunner().invoke(
+        main, ["report", str(top / "results"), "-o", str(top / "out"), "--accept", "furps"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout.split() == [str(top / "out" / "report.html"), str(top / "out" / "report.md")]
+    return top / "out"
+
+
+def test_every_link_of_the_pages_leads_somewhere(written):
+    pages = [written / "report.md", *sorted((written / "cells").glob("*.md"))]
+    assert len(pages) == 5
+    for page in pages:
+        links = re.findall(r"!?\[[^]]*\]\(([^)#]+)\)", page.read_text())
+        assert links
+        for link in links:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    shown = "".join(page.read_text() for page in pages)
+    for figure in (written / "figures").iterdir():
+        assert f"figures/{figure.name}" in shown
+
+
+def test_every_figure_is_a_picture_of_its_own(written):
+    figures = list((written / "figures").glob("*.svg"))
+    assert len(figures) >= 20
+    for path in figures:
+        root = ET.fromstring(path.read_text())
+        assert root.get("aria-label")
+        assert "prefers-color-scheme:dark" in path.read_text()
+        assert "http" not in re.sub(r'xmlns="[^"]+"', "", path.read_text())
+        numbers = [float(n) for n in re.findall(r'(?:x|y|cx|cy)="([-\d.]+)"', path.read_text())]
+        assert all(np.isfinite(numbers))
+
+
+def test_page_and_markdown_say_the_same(written):
+    page, text = (written / "report.html").read_text(), (written / "report.md").read_text()
+    plain = text.replace("\\", "")
+    [answer] = re.findall(r"a against b, over 4 cells: [^(]+", plain)
+    assert answer in page
+    for name in ("2x1-10MB", "4x1-10MB", "8x1-10MB", "8x4-10MB"):
+        assert f'id="cell-{name}"' in page
+        assert f"(cells/{name}.md)" in text
+    assert "named as" in page or "no cell can be named" in page
+
+
+def test_the_page_needs_nothing_else(written):
+    page = (written / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)=[\"'](?!#)", page)
+    assert "default-src 'none'" in page
+    assert "@import" not in page
+    assert "url(" not in re.sub(r"url\(#", "", page)
+
+
+def test_data_lies_beside_it(written):
+    names = {path.name for path in (written / "data").iterdir()}
+    assert names >= {
+        "transfers.csv", "runs.csv", "marks.csv", "transfers.parquet", "dictionary.md",
+    }  # fmt: skip
+
+
+def test_peers_stand_in_the_page_compressed(written):
+    page = (written / "report.html").read_text()
+    [stored] = re.findall(r'id="data-4x1-10MB">([^<]+)<', page)
+    data = json.loads(gzip.decompress(b64decode(stored)))
+    assert len(data["runs"]) == 12
+    [peer, *_] = data["runs"][0]["leechers"]
+    times = unpack(peer["c"]["arrival"])
+    assert len(times) == 101
+    assert times[-1] == pytest.approx(peer["d"], rel=1e-3)
+
+
+@given(st.lists(st.floats(0, 1e5, width=32), min_size=1, max_size=101))
+def test_a_packed_curve_is_exact_to_a_thousandth(values):
+    curve = np.sort(np.array(values, np.float32))
+    found = unpack(pack(curve))
+    assert len(found) == len(curve)
+    assert found == pytest.approx(curve.tolist(), abs=float(curve[-1]) * 0.00056 + 1e-9)
+
+
+def test_what_a_node_says_is_text(tmp_path):
+    """A reason may hold anything: no markup of it survives, in the page or in Markdown."""
+    evil = "<script>alert(1)</script> | **x** [y](javascript:z) `\n# head"
+
+    def failed(peer):
+        if peer.role == "seeder" or peer.entrant != "a":
+            return peer
+        failure = {"reason": "refused", "stage": "race", "detail": evil}
+        data = peer.model_dump() | {"failure": failure, "outcome": "failed"}
+        return type(peer).model_validate(data)
+
+    folder = cell(tmp_path / "r", {"a": [1.0] * 3, "b": [1.0] * 3}, peer=failed)
+    out = tmp_path / "out"
+    assert CliRunner().invoke(main, ["report", str(folder), "-o", str(out)]).exit_code == 0
+    page = (out / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    text = next((out / "cells").glob("*.md")).read_text()
+    assert "\\<script\\>alert" in text
+    assert not re.search(r"(?<!\\)<script", text)
+    assert "\n# head" not in text
+    assert "[y](javascript" not in text
+    assert escaped("a|b\n<c>") == "a\\|b \\<c\\>"
+
+
+def test_a_summary_fits_a_comment(tmp_path):
+    for size in range(1, 40):
+        cell(
+            tmp_path / "m" / str(size), {"a": [1.0], "b": [1.1]},
+            swarmSize=2, fileSize=f"{size}MB",
+        )  # fmt: skip
+    report, _ = made([tmp_path / "m"])
+    text = short(report)
+    assert len(text) < MOST_CHARACTERS
+    assert text.count("\n| ") == 41, "39 cells, the head and its ruler"
+    ran = CliRunner().invoke(main, ["report", str(tmp_path / "m"), "--summary"])
+    assert ran.exit_code == 0
+    assert ran.stdout.strip() == text.strip()
+
+
+def test_an_older_folder_gives_a_report(tmp_path):
+    data = Path(__file__).parents[1] / "data"
+    for name in ("results-format-1", "results-format-2"):
+        out = tmp_path / name
+        ran = CliRunner().invoke(main, ["report", str(data / name), "-o", str(out)])
+        assert ran.exit_code == 0, ran.output
+        assert "curves-" in " ".join(path.name for path in (out / "figures").iterdir())
+
+
+def test_a_folder_of_a_running_sweep_gives_a_report(tmp_path):
+    """Half of a race, and a curve that never came: nothing breaks, and the head says so."""
+
+    def none(peer):
+        if peer.transfer is None:
+            return peer
+        nothing = {"arrival": [], "delivery": [], "done_seconds": None, "verified": None}
+        stall = {"reason": "stall", "stage": "race", "detail": ""}
+        data = peer.model_dump() | {"failure": stall, "outcome": "failed"}
+        failed = type(peer).model_validate(data)
+        return updated(transfer=updated(**nothing)(failed.transfer))(failed)
+
+    folder = cell(tmp_path / "r", {"a": [1.0, None], "b": [1.0, None]}, peer=none)
+    text = (folder / "race.json").read_text()
+    (folder / "race.json").write_text(text.replace('"finished"', '"running"'))
+    ran = CliRunner().invoke(main, ["report", str(folder), "-o", str(tmp_path / "out")])
+    assert ran.exit_code == 0, ran.output
+    assert "2 of 4 runs raced, running" in ran.stderr
+    assert "2 of 4 runs raced, running" in (tmp_path / "out" / "report.html").read_text()
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    a, b = sorted((_luminance(one), _luminance(other)))
+    return (b + 0.05) / (a + 0.05)
+
+
+@pytest.mark.parametrize("heat", [_HEAT_LIGHT, _HEAT_DARK], ids=["light", "dark"])
+def test_squares_can_be_read(heat):
+    """WCAG 2.1: 4.5 for text of this size."""
+    for back, ink in heat.values():
+        assert _contrast(back, ink) >= 4.5
+
+
+@pytest.mark.parametrize("colours", [_LIGHT, _DARK], ids=["light", "dark"])
+def test_text_and_lines_can_be_seen(colours):
+    surface = colours["surface"]
+    for name in ("ink", "muted", "accent", "good", "bad", "open"):
+        assert _contrast(colours[name], surface) >= 4.5
+        assert _contrast(colours[name], colours["raised"]) >= 4.5
+    for name in ("ref", *(f"e{at}" for at in range(6))):
+        assert _contrast(colours[name], surface) >= 3
