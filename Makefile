@@ -4,6 +4,7 @@
 # make sweep SWEEP=FILE            another matrix
 # make test                        set up what is needed and pass all tests
 # make bench                       the figures that the README shows
+# make report                      the report of results/ in report/ (docs/report.md)
 # make results                     the tables in docs/results/, from the raw results beside them
 # make e2e                         scenarios/quick.yaml on the cluster in KUBECONFIG, from the image to nothing left
 # make e2e LOAD="kind load docker-image --name race"     how the image gets to its nodes (tests/e2e/image)
@@ -16,6 +17,7 @@
 
 SCENARIO ?= scenarios/quick.yaml
 SWEEP    ?= scenarios/matrix-small.yaml
+REPORT_FOLDERS ?= results
 PYTHON   ?= python3
 VENV     := .venv
 BIN      := $(VENV)/bin
@@ -31,7 +33,7 @@ CLUSTER := ../shared/cluster
 IMAGE ?= localhost/swarmrace:0.1.0
 export IMAGE BUILD LOAD START_SECONDS
 
-.PHONY: race sweep test helm lint bench results e2e lock clean
+.PHONY: race sweep test helm lint bench report results e2e lock clean
 .DELETE_ON_ERROR:
 
 race: $(VENV)/.ready
@@ -51,6 +53,9 @@ lint: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+report: $(if $(wildcard $(VENV)/.ready-dev),$(VENV)/.ready-dev,$(VENV)/.ready-report)
+	@$(BIN)/swarmrace report $(REPORT_FOLDERS) -o report $(REPORT_ARGS)
 
 results: $(VENV)/.ready-dev
 	@$(BIN)/python docs/results/tables.py
@@ -93,6 +98,10 @@ endef
 
 $(VENV)/.ready: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
 	$(call install,-r requirements/runtime.txt -r requirements/build.txt)
+
+$(VENV)/.ready-report: requirements/report.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	$(call install,-r requirements/report.txt -r requirements/build.txt)
+	@touch $(VENV)/.ready
 
 $(VENV)/.ready-dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(call install,-r requirements/dev.txt)

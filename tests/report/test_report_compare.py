@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from made_matrices import cell
-from swarmrace.cli import main
+from swarmrace.cli.main import main
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.report.comparing import compare
 from swarmrace.verdict.across import change

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from made_matrices import cell
 from made_results import INF, updated
-from swarmrace.cli import main
+from swarmrace.cli.main import main
 from swarmrace.report.command import made
 from swarmrace.report.markdown import MOST_CHARACTERS, escaped, short
 from swarmrace.report.page import pack, unpack

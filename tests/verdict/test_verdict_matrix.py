@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from made_results import INF, flat, scenario_of
 from swarmrace.errors import Exit
-from swarmrace.verdict.growth import exponent
-from swarmrace.verdict.intervals import paired as paired_interval
+from swarmrace.statistics.exponent import exponent
+from swarmrace.statistics.intervals import paired as paired_interval
+from swarmrace.statistics.proportions import fewer_p
+from swarmrace.statistics.significance import p_above, p_below
 from swarmrace.verdict.matrix import blocks_needed, exit_of, holm, judge
 from swarmrace.verdict.model import AcceptanceVerdict
-from swarmrace.verdict.proportions import fewer_p
-from swarmrace.verdict.significance import p_above, p_below
 
 
 def test_holm_by_hand():
@@ -95,7 +95,7 @@ def test_few_blocks_have_no_p_and_failures_count():
 def acceptance_of(tmp_path, times, **wanted) -> AcceptanceVerdict:
     """Return the verdict of x within 2 × y's time."""
     from made_results import build
-    from swarmrace import results
+    from swarmrace.results import folder as results
     from swarmrace.verdict.compute import compute
 
     scenario = scenario_of(

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from swarmrace import results
 from swarmrace.errors import UsageError
 from swarmrace.export.cells import cell_key, cell_name, network_label
 from swarmrace.export.folders import Race, judged
 from swarmrace.export.rows import Rows, percents, rows
 from swarmrace.integrity.verify import require_records
-from swarmrace.records import CURVES, WIRE, PeerResult
+from swarmrace.recording.records import CURVES, WIRE, PeerResult
 from swarmrace.report.limits import Bound, bounds_of
-from swarmrace.scenario import Acceptance
+from swarmrace.results import folder as results
+from swarmrace.scenario.scenario import Acceptance
 from swarmrace.verdict.model import Comparison, Verdict
 from swarmrace.verdict.runs import RunView, failure_of, transfer_seconds, view
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Literal
 
 from swarmrace.export.folders import Race
-from swarmrace.records import PeerResult
+from swarmrace.recording.records import PeerResult
 from swarmrace.verdict.runs import RunView
 
 CPU_SHARE = 0.85

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from swarmrace.report.facts import Facts
-from swarmrace.verdict.growth import Exponent
+from swarmrace.statistics.exponent import Exponent
 from swarmrace.verdict.matrix import MatrixJudgement
 from swarmrace.verdict.model import Comparison
 

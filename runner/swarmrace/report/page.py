@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from swarmrace.records import WIRE
+from swarmrace.recording.records import WIRE
 from swarmrace.report.cell_reports import anchor_of
 from swarmrace.report.facts import Leecher, RunFacts, Seconds
 from swarmrace.report.figures import Figures

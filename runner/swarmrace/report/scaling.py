@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from swarmrace.report.facts import Facts
 from swarmrace.report.model import Growth, Series
 from swarmrace.report.selection import Chosen
+from swarmrace.statistics.exponent import exponent
+from swarmrace.statistics.summary import middle
 from swarmrace.units import canonical_size
-from swarmrace.verdict.growth import exponent
 from swarmrace.verdict.model import FAILED
-from swarmrace.verdict.stats import middle
 
 _INFINITE = float("inf")
 

@@ -134,8 +134,8 @@ def plan_of(folders: Sequence[Path]) -> list[tuple[int, int, int, str, str]]:
 def _cells(data: object) -> Iterable[tuple[int, int, int, str, str]]:
     from swarmrace.errors import ScenarioError
     from swarmrace.export.cells import cell_name, network_label
-    from swarmrace.plan import expand
-    from swarmrace.scenario import parse
+    from swarmrace.plan.plan import expand
+    from swarmrace.scenario.loading import parse
 
     scenario = data.get("scenario") if isinstance(data, dict) else None
     if not isinstance(scenario, dict):

@@ -8,7 +8,7 @@ from statistics import median
 from swarmrace.report.facts import Facts
 from swarmrace.report.model import Line
 from swarmrace.report.selection import Chosen
-from swarmrace.verdict.intervals import LEAST_RANKED
+from swarmrace.statistics.intervals import LEAST_RANKED
 from swarmrace.verdict.matrix import MatrixJudgement
 from swarmrace.verdict.model import Verdict
 

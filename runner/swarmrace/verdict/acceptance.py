@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from swarmrace.scenario.scenario import Acceptance, Race
 from swarmrace.statistics.intervals import CONFIDENCE, LEAST_BLOCKS
+from swarmrace.statistics.proportions import fewer_p
+from swarmrace.statistics.significance import p_above, p_below
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
 from swarmrace.verdict import completion
 from swarmrace.verdict.compare import not_paired
 from swarmrace.verdict.model import FAILED, AcceptanceVerdict, Judgement, Ratio
-from swarmrace.verdict.proportions import fewer_p
 from swarmrace.verdict.ratios import beyond, ratio
 from swarmrace.verdict.run_numbers import done, numbers
 from swarmrace.verdict.runs import complete_runs
 from swarmrace.verdict.sides import Side, never, unlike
-from swarmrace.verdict.significance import p_above, p_below
 from swarmrace.verdict.wording import no_interval, ratio_text
 
 EQUIVALENCE_CONFIDENCE = 0.9

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 
 from swarmrace.model import Model
-from swarmrace.verdict import intervals
+from swarmrace.statistics import intervals
+from swarmrace.statistics.significance import p_above, p_below
 from swarmrace.verdict.model import FAILED, Method, Value, Verdict, to_value
-from swarmrace.verdict.significance import p_above, p_below
 
 
 class Change(Model):

@@ -13,7 +13,7 @@ from swarmrace.errors import UnavailableError
 from swarmrace.recording.records import CURVES, PeerInfo
 from swarmrace.results import pod_facts
 from swarmrace.results.folder import Results
-from swarmrace.scenario import Acceptance
+from swarmrace.scenario.scenario import Acceptance
 from swarmrace.systems import load as load_system
 from swarmrace.systems.abc import Observes, SystemSpec
 from swarmrace.systems.doubles import MARK, is_double

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from swarmrace.model import Model
-from swarmrace.verdict.intervals import CONFIDENCE, t_quantile
+from swarmrace.statistics.intervals import CONFIDENCE, t_quantile
 
 LEAST_SIZES = 3
 """Through two sizes a line always passes, and says nothing of a law."""

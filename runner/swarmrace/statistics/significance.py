@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swarmrace.verdict import ranks
-from swarmrace.verdict.intervals import (
+from swarmrace.statistics import ranks
+from swarmrace.statistics.intervals import (
     LEAST_RANKED,
     LEAST_RANKED_RUNS,
     log_ratios,
