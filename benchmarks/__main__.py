@@ -1,5 +1,5 @@
-"""`python -m benchmarks`: see `benchmarks.report`."""
+"""`python -m benchmarks`: see `benchmarks.all`."""
 
-from benchmarks.report import main
+from benchmarks.all import main
 
 main()

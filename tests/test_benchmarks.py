@@ -49,7 +49,7 @@ def test_curves_rise_from_the_start_to_the_end(curve):
 
 
 def test_every_module_takes_the_arguments_it_is_run_with():
-    report = importlib.import_module("benchmarks.report")
+    report = importlib.import_module("benchmarks.all")
     names = report.modules()
     assert {"payload", "instrument", "coverage", "rendezvous", "swarm"} <= set(names)
     assert set(report.QUICK) <= set(names)
@@ -79,7 +79,7 @@ def test_one_command_runs_them_and_writes_what_they_said(tmp_path):
 
 
 def test_a_module_that_fails_is_said(monkeypatch, tmp_path):
-    report = importlib.import_module("benchmarks.report")
+    report = importlib.import_module("benchmarks.all")
     (tmp_path / "broken.py").write_text('print(\'{"name": "half a figure"}\')\nraise SystemExit(3)')
     (tmp_path / "silent.py").write_text("")
     monkeypatch.setattr(report, "_source", lambda name: tmp_path / "benchmarks" / f"{name}.py")
@@ -92,7 +92,7 @@ def test_a_module_that_fails_is_said(monkeypatch, tmp_path):
 
 
 def test_a_figure_without_an_aim_meets_it_and_one_without_a_value_is_none():
-    report = importlib.import_module("benchmarks.report")
+    report = importlib.import_module("benchmarks.all")
     figure = {"name": "a", "value": 1, "unit": "s"}
     assert report.figure_of({**figure, "aim": None, "more": 2}) == {
         **figure, "spread": "", "n": 1, "aim": "", "met": True

@@ -61,7 +61,7 @@ def export(folders: tuple[Path, ...], format_: str, output: Path | None) -> None
     "ENTRANT:BOUND:OF.",
 )
 @click.option("--title", default="", help="Of the page.  [default: the entrants and cells]")
-@click.option("--curves", is_flag=True, help="Read every curve too, and refuse a torn one.")
+@click.option("--curves", is_flag=True, help="Hold every mark against its curve, too.")
 @click.option("--summary", is_flag=True, help="Only print the short form, for a comment.")
 def report(
     folders: tuple[Path, ...],

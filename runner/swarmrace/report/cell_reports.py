@@ -91,7 +91,7 @@ def _times(facts: Facts) -> Iterator[TableData]:
     yield TableData(
         "Times",
         "times",
-        ("", *names, *(f"{each.entrant} / {each.of}" for each in pairs)),
+        ("mark", *names, *(f"{each.entrant} / {each.of}" for each in pairs)),
         tuple(_rows(facts, names, pairs)),
         note=note.strip(),
         numeric=tuple(range(1, len(names) + 1)),

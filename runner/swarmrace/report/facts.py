@@ -20,7 +20,7 @@ from swarmrace.errors import UsageError
 from swarmrace.export.cells import cell_key, cell_name, network_label
 from swarmrace.export.folders import Race, judged
 from swarmrace.export.rows import Rows, percents, rows
-from swarmrace.integrity.verify import require_records
+from swarmrace.integrity.verify import require, require_records
 from swarmrace.recording.records import CURVES, WIRE, PeerResult
 from swarmrace.report.limits import Bound, bounds_of
 from swarmrace.results import folder as results
@@ -107,17 +107,15 @@ def gather(
     Args:
         folder: the folder.
         accept: acceptances that take the place of the scenario's, see `accepted`.
-        curves: read every npz too, and refuse one that is torn or of another transfer.
+        curves: read every npz too, and refuse marks that it contradicts.
         whole: also what is drawn and exported, not the verdict only.
 
     Raises:
         ResultsError: it can't be read, or was edited after its race.
     """
-    require_records(folder)
+    (require if curves else require_records)(folder)
     loaded = results.load(folder, curves=curves)
     race = judged(loaded, partial(accepted, accept, list(loaded.scenario.entrants)))
-    if curves:
-        _read_curves(race)
     kinds = {name: _kind(race, name) for name in race.verdict.entrants}
     setting = loaded.scenario.race
     views = [view(record, setting) for record in loaded.runs]
@@ -183,13 +181,6 @@ def accepted(
                     "issue895, furps, equivalent"
                 ) from error
     return found
-
-
-def _read_curves(race: Race) -> None:
-    for record in race.results.runs:
-        for peer, result in record.peers.items():
-            for kind in results.curve_files(result):
-                race.results.curve(record.run.id, peer, kind)
 
 
 def _kind(race: Race, entrant: str) -> str:

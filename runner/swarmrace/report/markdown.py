@@ -52,7 +52,7 @@ def exponents(report: Report) -> TableData:
     return TableData(
         "Exponent of the swarm's size",
         "exponents",
-        ("", "entrant", "t100 ~ peers^b: b", "why not"),
+        ("cells", "entrant", "t100 ~ peers^b: b", "why not"),
         tuple(rows),
         note="Least squares on logarithms over runs, limits of 95 %. 0: the swarm's size costs "
         "nothing; 1: twice the peers take twice as long.",
