@@ -5,7 +5,7 @@
 # make test                        set up what is needed and pass all tests
 # make bench                       the figures that the README shows
 # make report                      the report of results/ in report/ (docs/report.md)
-# make results                     the tables in docs/results/, from the raw results beside them
+# make results                     the tables and reports in docs/results/, from the raw results there
 # make e2e                         scenarios/quick.yaml on the cluster in KUBECONFIG, from the image to nothing left
 # make e2e LOAD="kind load docker-image --name race"     how the image gets to its nodes (tests/e2e/image)
 # make e2e-faults                  lost pods, a lost tracker, no image, no room: results or refusals
@@ -59,6 +59,9 @@ report: $(if $(wildcard $(VENV)/.ready-dev),$(VENV)/.ready-dev,$(VENV)/.ready-re
 
 results: $(VENV)/.ready-dev
 	@$(BIN)/python docs/results/tables.py
+	@for raw in docs/results/*/raw; do \
+	  $(BIN)/swarmrace report $$raw -o $${raw%raw}report --title "$$(sed -n '1s/^# //p' $${raw%raw}README.md)"; \
+	done
 
 helm: $(VENV)/.ready-dev
 	@if command -v helm >/dev/null || [ -x $(BIN)/helm ]; then :; \

@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from paths import ROOT
+from swarmrace.report import command
 from swarmrace.results import folder as results
 from swarmrace.results.folder import load
 
@@ -87,6 +88,23 @@ def test_a_changed_figure_is_noticed(tables, tmp_path, capsys, monkeypatch):
     assert "run `make results`" in capsys.readouterr().err
     tables.main()
     assert tables.main("--check") == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_the_report_is_what_the_raw_results_give(tables, tmp_path, page):
+    """But for when a file was written: that of the checkout."""
+    title = page.read_text().splitlines()[0].removeprefix("# ")
+    found, facts = command.made([page.parent / "raw"], title=title)
+    command.write(found, facts, tmp_path)
+    stored = page.parent / "report"
+    for made in [tmp_path / "report.md", *sorted((tmp_path / "cells").iterdir())]:
+        wanted = (stored / made.relative_to(tmp_path)).read_text()
+        stamps = [tables.STAMP.sub("…", text) for text in (made.read_text(), wanted)]
+        assert stamps[0] == stamps[1], "run `make results`"
+    assert {p.name for p in (stored / "cells").iterdir()} == {
+        p.name for p in (tmp_path / "cells").iterdir()
+    }
+    assert (stored / "report.html").stat().st_size < 10_000_000
 
 
 def test_the_readme_names_them_in_its_first_lines():

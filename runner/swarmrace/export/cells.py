@@ -19,12 +19,14 @@ def cell_name(scenario: Scenario) -> str:
 
 
 def cell_key(scenario: Scenario) -> str:
-    """Return what tells a cell from every other one: a hash of all that is raced but the attempt.
+    """Return what tells a cell from every other one: a hash of all that is raced, without the
+    attempt and the number of blocks.
 
     Two attempts at one cell have the same key, and another race id.
     """
     data = scenario.canonical()
-    data["race"].pop("attempt", None)
+    for free in ("attempt", "repetitions", "continues"):
+        data["race"].pop(free, None)
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

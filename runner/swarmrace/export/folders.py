@@ -21,8 +21,8 @@ from swarmrace.results.folder import Results
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.compute import Accepted
 
-_DEPTH = 3
-"""Of results folders below one that is given: a sweep's lie two folders deep."""
+_DEPTH = 4
+"""Of results folders below one that is given: of a sweep's, in cells/CELL/BLOCKS/ATTEMPT."""
 T = TypeVar("T")
 
 

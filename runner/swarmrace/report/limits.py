@@ -44,7 +44,7 @@ def bounds_of(race: Race, views: Sequence[RunView]) -> dict[str, Bound]:
         if shares:
             share = median(shares)
             what = "CPU" if share >= CPU_SHARE else "neither"
-            facts.append(f"{100 * share:.0f} % of the processors in use")
+            facts.append(f"{int(100 * share)} % of the processors in use")
         if multiple is not None and isinstance(multiple.value, float):
             facts.append(f"{multiple.value:.3g} × the theoretical minimum")
             if multiple.value <= LINK_MULTIPLE:
