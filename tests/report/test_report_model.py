@@ -394,6 +394,17 @@ def test_a_race_without_any_run_is_reported(tmp_path):
         made([tmp_path / "nothing"])
 
 
+def test_a_torn_folder_of_a_sweep_costs_one_cell_and_is_named(tmp_path):
+    whole = cell(tmp_path / "s" / "whole", {"a": times(2), "b": times(1)})
+    torn = cell(tmp_path / "s" / "torn", {"a": times(2), "b": times(1)}, swarmSize=8)
+    (torn / "race.json").write_text("{")
+    report = report_of(tmp_path / "s")
+    assert [each.facts.folder for each in report.cells] == [whole.name]
+    assert report.left_out[0].startswith("torn: left out: ")
+    with pytest.raises(ResultsError):
+        report_of(torn)
+
+
 def test_mixed_versions_and_machines_are_warned_of(tmp_path):
     for name, size in (("1", 4), ("2", 8)):
         folder = cell(tmp_path / "r" / name, {"a": times(1), "b": times(1)}, swarmSize=size)

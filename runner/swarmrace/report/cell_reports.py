@@ -139,11 +139,11 @@ def _runs(facts: Facts) -> TableData:
     """Return the runs in the order in which they were raced."""
     records = {run.run_id: run for run in facts.runs}
     rows = []
-    for run in sorted(facts.verdict.runs, key=lambda run: run.run_id):
+    for run in sorted(facts.verdict.runs, key=lambda run: place_in_race(run.run_id)):
         load = run.foreign_cpu_share
         rows.append(
             (
-                Entry(run.run_id, int(run.run_id.split("-")[0])),
+                Entry(run.run_id, place_in_race(run.run_id)),
                 Entry(run.entrant),
                 Entry(str(run.repetition + 1), run.repetition),
                 Entry(str(run.place), run.place),
@@ -175,6 +175,11 @@ def _runs(facts: Facts) -> TableData:
         "used." + ("" if records else " No run left records."),
         numeric=(2, 3, 4, 5, 6, 7),
     )
+
+
+def place_in_race(run_id: str) -> int:
+    """Return a run's position in its race, from 0, which its id begins with."""
+    return int(run_id.split("-")[0])
 
 
 def _number(value: object) -> float | None:

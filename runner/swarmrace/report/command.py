@@ -41,9 +41,29 @@ def made(
         UsageError: an acceptance doesn't fit the races.
     """
     found = find(given)
-    facts = list(each(partial(gather, accept=tuple(accept), curves=curves), once(found)))
-    report = build(facts, title=title, planned=plan_of(given), left_out=twice(found))
+    read = partial(
+        tried, given=tuple(path.resolve() for path in given), accept=tuple(accept), curves=curves
+    )
+    facts, left_out = [], twice(found)
+    for each_ in each(read, once(found)):
+        (left_out if isinstance(each_, str) else facts).append(each_)
+    report = build(facts, title=title, planned=plan_of(given), left_out=left_out)
     return report, facts
+
+
+def tried(folder: Path, given: Sequence[Path], accept: Sequence[str], curves: bool) -> Facts | str:
+    """Return what is read of a folder, or why it is left out: it lies below one that is given, and
+    can't be read. So one torn folder costs a sweep one cell and no report.
+
+    Raises:
+        ResultsError: a folder that was itself given can't be read.
+    """
+    try:
+        return gather(folder, accept, curves=curves)
+    except ResultsError as error:
+        if folder in given:
+            raise
+        return f"{folder.name}: left out: {error}"
 
 
 def write(report: Report, facts: Sequence[Facts], output: Path) -> list[Path]:

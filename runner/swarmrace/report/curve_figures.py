@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from swarmrace.report.cell_reports import place_in_race
 from swarmrace.report.drawing import (
     Drawing,
     Scale,
@@ -185,7 +186,7 @@ def median_run(facts: Facts, entrant: str) -> RunFacts | None:
 
 def in_order(cell: Cell, report: Report) -> Drawing:
     """Draw t100 of every run at its place in the race: a drift shows."""
-    runs = sorted(cell.facts.verdict.runs, key=lambda run: run.run_id)
+    runs = sorted(cell.facts.verdict.runs, key=lambda run: place_in_race(run.run_id))
     drawing = Drawing(WIDTH, 190, f"order-{cell.anchor}", f"Runs in the order raced, {cell.name}")
     drawing.text(0, 12, "t100 of the runs, in the order they were raced", "b")
     known = [run.t100 for run in runs if isinstance(run.t100, float) and run.t100 > 0]

@@ -150,7 +150,8 @@ def _text(judged: MatrixJudgement) -> str:
     asked = f"{judged.entrant} within {preset}{judged.bound:g} × {judged.of}'s time"
     count = len(judged.cells)
     if count == 1:
-        return asked
+        own = judged.cells[0].text
+        return own.partition(": ")[2] or asked
     if judged.verdict == "met":
         return f"in every one of {count} cells: {asked}"
     parts = [
