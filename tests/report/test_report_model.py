@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from made_matrices import RIVALS, cell
-from made_results import HTTP, INF, updated
+from made_results import HTTP, INF, build, scenario_of, updated
 from swarmrace.errors import Exit, ResultsError, UsageError
+from swarmrace.export.folders import grouped
 from swarmrace.report.answer import geometric_mean
 from swarmrace.report.command import made
 from swarmrace.report.facts import SEGMENTS, accepted
@@ -392,6 +393,40 @@ def test_a_race_without_any_run_is_reported(tmp_path):
     assert "nothing to compare" in report.answer[0]
     with pytest.raises(ResultsError, match=r"no race\.json"):
         made([tmp_path / "nothing"])
+
+
+def sweep_part(folder: Path, first: int, blocks: int, factor: float, attempt: int = 1) -> Path:
+    """Write one part of a sweep's cell, as `swarmrace sweep` lays it out."""
+    last = first + blocks - 1
+    made_ = folder / "cells" / "4x1-10MB-0123456789" / f"blocks-{first}-{last}"
+    race: dict = {"attempt": attempt}
+    if first > 1:
+        race["continues"] = {"blocks": first - 1, "attempt": 1}
+        race["repetitions"] = last
+    keys = {"swarmSize": 4, "seeders": 1, "fileSize": "10MB", "repetitions": last} | race
+    scenario = scenario_of(RIVALS, **keys)
+    each = [[factor * SIX[n % 6]] * 3 for n in range(last)]
+    ones = [[SIX[n % 6]] * 3 for n in range(last)]
+    return build(made_ / f"attempt-{attempt}", scenario, {"a": each, "b": ones})
+
+
+def test_further_blocks_of_a_sweep_are_one_cell_with_all_of_them(tmp_path):
+    sweep_part(tmp_path / "s", 1, 3, 2.0)
+    sweep_part(tmp_path / "s", 4, 3, 2.0)
+    report = report_of(tmp_path / "s")
+    [only] = report.cells
+    assert len(only.facts.verdict.runs) == 12
+    assert "over 6 blocks" in report.answer[0]
+    assert only.attempts == ()
+    _, [found] = judged([tmp_path / "s"], ["5"])
+    assert found.named("met") == ["4x1-10MB"]
+
+
+def test_a_part_whose_earlier_blocks_are_missing_is_not_joined(tmp_path):
+    first, later = sweep_part(tmp_path / "s", 1, 3, 2.0), sweep_part(tmp_path / "s", 7, 3, 2.0)
+    assert grouped([first, later]) == [(first,), (later,)]
+    [only] = report_of(tmp_path / "s").cells
+    assert len(only.attempts) == 1
 
 
 def test_a_torn_folder_of_a_sweep_costs_one_cell_and_is_named(tmp_path):

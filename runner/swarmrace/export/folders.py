@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import warnings
@@ -21,8 +23,10 @@ from swarmrace.results.folder import Results
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.compute import Accepted
 
+_BLOCKS = re.compile(r"blocks-(\d+)-(\d+)")
 _DEPTH = 4
 """Of results folders below one that is given: of a sweep's, in cells/CELL/BLOCKS/ATTEMPT."""
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -71,6 +75,43 @@ def _below(path: Path, depth: int) -> Iterator[Path]:
                 yield from _below(each, depth - 1)
 
 
+def grouped(folders: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Return the folders, those together of which each holds further blocks of the one before.
+
+    A sweep keeps them in CELL/blocks-FIRST-LAST/attempt-N: of each part the first attempt that ran
+    to its end counts, and parts are joined as long as none is missing between them.
+    """
+    parts: dict[Path, dict[range, Path]] = {}
+    for folder in sorted(folders, key=_attempt):
+        blocks = _BLOCKS.fullmatch(folder.parent.name)
+        if blocks and _finished(folder):
+            span = range(int(blocks[1]) - 1, int(blocks[2]))
+            parts.setdefault(folder.parent.parent, {}).setdefault(span, folder)
+    joined: dict[Path, tuple[Path, ...]] = {}
+    for found in parts.values():
+        chain: list[Path] = []
+        end = 0
+        for span in sorted(found, key=lambda each: each.start):
+            if span.start == end:
+                chain.append(found[span])
+                end = span.stop
+        if len(chain) > 1:
+            joined |= dict.fromkeys(chain, tuple(chain))
+    return list(dict.fromkeys(joined.get(folder, (folder,)) for folder in folders))
+
+
+def _attempt(folder: Path) -> int:
+    number = re.match(r"attempt-(\d+)", folder.name)
+    return int(number[1]) if number else 0
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "race.json").read_bytes())["status"] == "finished"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # which reading it will tell
+
+
 def read(folder: Path, *, curves: bool = False) -> Race:
     """Read and judge one results folder; npz are not opened, unless they are asked for.
 
@@ -92,7 +133,7 @@ def judged(loaded: Results, accepted: Accepted = lambda _: None) -> Race:
     return Race(loaded, verdict, cell_name(loaded.scenario), cell_key(loaded.scenario))
 
 
-def each(work: Callable[[Path], T], folders: Iterable[Path]) -> Iterator[T]:
+def each(work: Callable[[S], T], folders: Iterable[S]) -> Iterator[T]:
     """Yield what `work` returns for each folder, in their order, on all CPUs.
 
     Args:

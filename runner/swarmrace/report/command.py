@@ -11,7 +11,7 @@ from swarmrace import atomic
 from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.export import writers
 from swarmrace.export.command import once, twice
-from swarmrace.export.folders import each, find
+from swarmrace.export.folders import each, find, grouped
 from swarmrace.report.build import build
 from swarmrace.report.facts import Facts, gather
 from swarmrace.report.figures import Figures
@@ -45,25 +45,27 @@ def made(
         tried, given=tuple(path.resolve() for path in given), accept=tuple(accept), curves=curves
     )
     facts, left_out = [], twice(found)
-    for each_ in each(read, once(found)):
+    for each_ in each(read, grouped(once(found))):
         (left_out if isinstance(each_, str) else facts).append(each_)
     report = build(facts, title=title, planned=plan_of(given), left_out=left_out)
     return report, facts
 
 
-def tried(folder: Path, given: Sequence[Path], accept: Sequence[str], curves: bool) -> Facts | str:
-    """Return what is read of a folder, or why it is left out: it lies below one that is given, and
-    can't be read. So one torn folder costs a sweep one cell and no report.
+def tried(
+    folders: tuple[Path, ...], given: Sequence[Path], accept: Sequence[str], curves: bool
+) -> Facts | str:
+    """Return what is read of a race, or why it is left out: it lies below a folder that is given,
+    and can't be read. So one torn folder costs a sweep one cell and no report.
 
     Raises:
         ResultsError: a folder that was itself given can't be read.
     """
     try:
-        return gather(folder, accept, curves=curves)
+        return gather(folders, accept, curves=curves)
     except ResultsError as error:
-        if folder in given:
+        if set(folders) & set(given):
             raise
-        return f"{folder.name}: left out: {error}"
+        return f"{folders[0].name}: left out: {error}"
 
 
 def write(report: Report, facts: Sequence[Facts], output: Path) -> list[Path]:

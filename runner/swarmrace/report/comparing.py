@@ -10,7 +10,7 @@ from typing import Any
 
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.export.command import once
-from swarmrace.export.folders import each, find
+from swarmrace.export.folders import each, find, grouped
 from swarmrace.report.build import pairs_of
 from swarmrace.report.facts import Facts, gather
 from swarmrace.report.judging import plain
@@ -164,7 +164,7 @@ def _format(folder: Path) -> int:
 
 
 def _read(given: Sequence[Path]) -> Chosen:
-    return choose(each(partial(gather, whole=False), once(find(given))))
+    return choose(each(partial(gather, whole=False), grouped(once(find(given)))))
 
 
 def _common(sides: Sequence[Chosen]) -> Iterator[tuple[Facts, Facts]]:

@@ -100,12 +100,16 @@ class Facts:
 
 
 def gather(
-    folder: Path, accept: Sequence[str] = (), *, curves: bool = False, whole: bool = True
+    folders: tuple[Path, ...],
+    accept: Sequence[str] = (),
+    *,
+    curves: bool = False,
+    whole: bool = True,
 ) -> Facts:
-    """Read one results folder.
+    """Read one race, which may lie in several folders.
 
     Args:
-        folder: the folder.
+        folders: its folders: each holds further blocks of the one before (`folders.grouped`).
         accept: acceptances that take the place of the scenario's, see `accepted`.
         curves: read every npz too, and refuse marks that it contradicts.
         whole: also what is drawn and exported, not the verdict only.
@@ -113,8 +117,10 @@ def gather(
     Raises:
         ResultsError: it can't be read, or was edited after its race.
     """
-    (require if curves else require_records)(folder)
-    loaded = results.load(folder, curves=curves)
+    for each in folders:
+        (require if curves else require_records)(each)
+    loaded = results.merged([results.load(each, curves=curves) for each in folders])
+    folder = folders[0]
     race = judged(loaded, partial(accepted, accept, list(loaded.scenario.entrants)))
     kinds = {name: _kind(race, name) for name in race.verdict.entrants}
     setting = loaded.scenario.race

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swarmrace.errors import Exit
 from swarmrace.export.command import once, twice
-from swarmrace.export.folders import each, find
+from swarmrace.export.folders import each, find, grouped
 from swarmrace.report.answer import answers, completed
 from swarmrace.report.build import judgements, pairs_of
 from swarmrace.report.facts import gather
@@ -30,7 +30,7 @@ def judged(given: Sequence[Path], accept: Sequence[str]) -> tuple[Chosen, list[M
         ResultsError: a folder can't be read or was edited.
         UsageError: an acceptance doesn't fit the races.
     """
-    folders = once(find(given))
+    folders = grouped(once(find(given)))
     read = each(partial(gather, accept=tuple(accept), whole=False), folders)
     chosen = choose(read, plan_of(given))
     return chosen, list(judgements(chosen))
