@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from base64 import b64decode
 from pathlib import Path
@@ -183,6 +184,24 @@ def test_a_folder_of_a_running_sweep_gives_a_report(tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "2 of 4 runs raced, running" in ran.stderr
     assert "2 of 4 runs raced, running" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path, monkeypatch):
+    """A verdict over a matrix needs none of it; CSV does without pyarrow."""
+    folder = cell(tmp_path / "r", {"a": [1.0] * 3, "b": [1.0] * 3})
+    for name in ("jinja2", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    ran = CliRunner().invoke(main, ["report", str(folder), "-o", str(tmp_path / "out")])
+    assert ran.exit_code == 4
+    assert (
+        'needs Jinja2, which isn\'t installed here: pip install "swarmrace[report]"' in ran.stderr
+    )
+    assert CliRunner().invoke(main, ["verdict", str(folder)]).exit_code == 0
+    ran = CliRunner().invoke(main, ["export", str(folder), "-o", str(tmp_path / "e")])
+    assert ran.exit_code == 0
+    ran = CliRunner().invoke(main, ["export", str(folder), "--format", "parquet"])
+    assert ran.exit_code == 4
+    assert "Parquet needs pyarrow" in ran.stderr
 
 
 def _luminance(colour: str) -> float:
