@@ -21,7 +21,7 @@ from made_matrices import cell
 from made_results import INF, updated
 from swarmrace.cli.main import main
 from swarmrace.report.command import made
-from swarmrace.report.markdown import MOST_CHARACTERS, escaped, short
+from swarmrace.report.markdown import MAX_CHARACTERS, escaped, short
 from swarmrace.report.page import pack, unpack
 from swarmrace.report.style import _DARK, _HEAT_DARK, _HEAT_LIGHT, _LIGHT
 
@@ -149,7 +149,7 @@ def test_a_summary_fits_a_comment(tmp_path):
         )  # fmt: skip
     report, _ = made([tmp_path / "m"])
     text = short(report)
-    assert len(text) < MOST_CHARACTERS
+    assert len(text) < MAX_CHARACTERS
     assert text.count("\n| ") == 41, "39 cells, the head and its ruler"
     ran = CliRunner().invoke(main, ["report", str(tmp_path / "m"), "--summary"])
     assert ran.exit_code == 0

@@ -12,7 +12,7 @@ from swarmrace.report.selection import Chosen
 from swarmrace.verdict.model import Ratio
 from swarmrace.verdict.wording import counted, digits, ratio_text
 
-_MOST_NAMED = 6
+_MAX_NAMED = 6
 
 
 def answers(chosen: Chosen, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -144,5 +144,5 @@ def _cells(count: int) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -21,7 +21,7 @@ from swarmrace.report.warnings import warnings
 from swarmrace.verdict.matrix import MatrixJudgement, judge
 from swarmrace.verdict.model import AcceptanceVerdict
 
-_MOST_PAIRS = 4
+_MAX_PAIRS = 4
 
 
 def build(
@@ -97,7 +97,7 @@ def pairs_of(chosen: Chosen) -> list[tuple[str, str]]:
                     unlike.add(pair)
     found = rivals or references
     ranked = sorted(found, key=lambda pair: (-found[pair], pair not in unlike))
-    return ranked[:_MOST_PAIRS]
+    return ranked[:_MAX_PAIRS]
 
 
 def compared_cells(chosen: Chosen, pair: tuple[str, str]) -> int:

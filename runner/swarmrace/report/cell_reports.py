@@ -19,8 +19,8 @@ from swarmrace.verdict.render import flags
 
 _KINDS = ("arrival", "written", "delivery", "wire")
 _PERCENTS = (0, 1, 10, 50, 90)
-_MOST_FAILURES = 200
-_MOST_RATIOS = 4
+_MAX_FAILURES = 200
+_MAX_RATIOS = 4
 
 
 def cells(chosen: Chosen) -> Iterator[Cell]:
@@ -82,7 +82,7 @@ def _times(facts: Facts) -> Iterator[TableData]:
     """Yield one table: every entrant, and the ratio of each pair of the headline, rivals first."""
     names = list(facts.verdict.entrants)
     pairs = [each for each in facts.verdict.comparisons if not each.why_not and each.headline]
-    pairs = sorted(pairs, key=lambda each: each.reference)[:_MOST_RATIOS]
+    pairs = sorted(pairs, key=lambda each: each.reference)[:_MAX_RATIOS]
     unpaired = [each for each in pairs if each.why_not_paired]
     note = "Median over runs (least–most); a ratio is the typical block's, with its interval of "
     note += "95 %, unadjusted. " + "".join(
@@ -207,9 +207,9 @@ def _failures(facts: Facts) -> Iterator[str]:
         for run in facts.verdict.runs
         if run.reason and run.status != "missing" and run.run_id not in seen
     ]
-    yield from lines[:_MOST_FAILURES]
-    if len(lines) > _MOST_FAILURES:
-        yield f"… and {len(lines) - _MOST_FAILURES} more (data/transfers.csv)"
+    yield from lines[:_MAX_FAILURES]
+    if len(lines) > _MAX_FAILURES:
+        yield f"… and {len(lines) - _MAX_FAILURES} more (data/transfers.csv)"
 
 
 def _provenance(facts: Facts) -> Iterator[str]:

@@ -8,7 +8,7 @@ from swarmrace.report.figures import Figures
 from swarmrace.report.model import Cell, Entry, Report, TableData
 from swarmrace.report.templates import environment
 
-MOST_CHARACTERS = 65_000
+MAX_CHARACTERS = 65_000
 """Of a short form: a comment on a pull request holds 65,536."""
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 
@@ -25,17 +25,17 @@ def cell_page(report: Report, cell: Cell, figures: Figures) -> str:
 
 
 def short(report: Report) -> str:
-    """Return the short form: the answer, a table of ratios, warnings; below `MOST_CHARACTERS`."""
+    """Return the short form: the answer, a table of ratios, warnings; below `MAX_CHARACTERS`."""
     most = len(report.warnings)
     while True:
         shown = report.warnings[:most]
         text = _rendered("summary.md.j2", report=report, ratios=ratios(report), warnings=shown)
-        if len(text) < MOST_CHARACTERS or not most:
+        if len(text) < MAX_CHARACTERS or not most:
             break
         most //= 2
-    if len(text) < MOST_CHARACTERS:
+    if len(text) < MAX_CHARACTERS:
         return text
-    cut = text[: MOST_CHARACTERS - 100].rsplit("\n", 1)[0]
+    cut = text[: MAX_CHARACTERS - 100].rsplit("\n", 1)[0]
     return f"{cut}\n\n… cut here: the whole is in report.md\n"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from swarmrace.model import Model
 from swarmrace.statistics.intervals import CONFIDENCE, t_quantile
 
-LEAST_SIZES = 3
+MIN_SIZES = 3
 """Through two sizes a line always passes, and says nothing of a law."""
 
 
@@ -28,14 +28,14 @@ class Exponent(Model):
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> Exponent | None:
     """Return the fitted exponent by least squares on logarithms, or None of fewer than
-    `LEAST_SIZES` sizes, of a failed run, or of a time of zero.
+    `MIN_SIZES` sizes, of a failed run, or of a time of zero.
 
     Args:
         sizes: peers of each run's swarm.
         seconds: the run's number; infinite for a failed one.
     """
     count = len(set(sizes))
-    if count < LEAST_SIZES or not all(0 < value < math.inf for value in seconds):
+    if count < MIN_SIZES or not all(0 < value < math.inf for value in seconds):
         return None
     x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(seconds, float))
     around = x - x.mean()
