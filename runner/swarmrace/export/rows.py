@@ -9,7 +9,7 @@ from typing import Any
 from swarmrace.errors import ResultsError
 from swarmrace.export.columns import MarksRow, RunRow, Table, TransferRow
 from swarmrace.export.folders import Race, read
-from swarmrace.export.tables import MARKS, RUNS, TRANSFERS
+from swarmrace.export.tables import MARKS, MARKS_HEAD, PERCENTS, RUNS, TRANSFERS
 from swarmrace.recording.percents import percents_of
 from swarmrace.recording.records import CURVES, WIRE, PeerResult, Percents
 from swarmrace.results.folder import Results
@@ -37,12 +37,22 @@ def rows(race: Race) -> Rows:
     return {
         TRANSFERS.name: _filled(TRANSFERS, transfers),
         RUNS.name: _filled(RUNS, runs),
-        MARKS.name: _filled(MARKS, marks),
+        MARKS.name: [_marks_row(each) for each in marks],
     }
 
 
 def _filled(table: Table, contexts: Sequence[Any]) -> list[Row]:
     return [tuple(column.get(each) for column in table.columns) for each in contexts]
+
+
+def _marks_row(each: MarksRow) -> Row:
+    """Return a row of `marks`: its first columns, and a time for each percent that was reached."""
+    seconds = each.percents.seconds
+    return (
+        *(column.get(each) for column in MARKS_HEAD),
+        *seconds,
+        *(None,) * (PERCENTS - len(seconds)),
+    )
 
 
 def _runs(race: Race) -> Iterator[RunRow]:

@@ -11,10 +11,13 @@ from swarmrace.export.columns import Column, MarksRow, Table
 from swarmrace.export.run_columns import RUN, RUNS_COLUMNS
 from swarmrace.export.transfer_columns import TRANSFERS_COLUMNS, of_run, outcome
 
+PERCENTS = 101
+"""0 to 100: the last columns of `marks`, in this order."""
+
 _KEY = ("race_id", "cell", "entrant", "run_id", "repetition")
 """Of a run's columns, those that `marks` repeats: the rest is joined by `race_id` and `run_id`."""
 
-_MARKS: tuple[Column, ...] = (
+MARKS_HEAD: tuple[Column, ...] = (
     *of_run([c for c in RUN if c.name in _KEY], lambda row: row.transfer.run),
     Column("peer", "integer", "1", "Index of the leecher", lambda r: r.transfer.peer),
     Column("outcome", "text", "", "As in `transfers`", lambda r: outcome(r.transfer)),
@@ -64,6 +67,6 @@ TRANSFERS = Table("transfers", "One row for each leecher of each run.", TRANSFER
 MARKS = Table(
     "marks",
     "One row for each curve of each transfer.",
-    (*_MARKS, *(_percent(percent) for percent in range(101))),
+    (*MARKS_HEAD, *(_percent(percent) for percent in range(PERCENTS))),
 )
 TABLES = (TRANSFERS, RUNS, MARKS)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -82,16 +86,40 @@ def write(report: Report, facts: Sequence[Facts], output: Path) -> list[Path]:
         for cell in report.cells:
             text = cell_page(report, cell, figures)
             atomic.write_bytes(output / "cells" / f"{cell.anchor}.md", text.encode())
-        rows = writers.merge(iter([each.rows for each in facts]))
-        writers.write_csv(output / "data", rows)
-        with contextlib.suppress(UnavailableError):  # CSV says the same
-            writers.write_parquet(output / "data", rows)
         first = [output / "report.html", output / "report.md"]
-        for path, text in zip(first, (html_page(report, figures), page(report)), strict=True):
-            atomic.write_bytes(path, text.encode())
+        with _meanwhile(partial(_write_data, facts, output / "data")):
+            for path, text in zip(first, (html_page(report, figures), page(report)), strict=True):
+                atomic.write_bytes(path, text.encode())
     except OSError as error:
         raise ResultsError(f"{error.filename}: can't be written: {error.strerror}") from error
     return first
+
+
+def _write_data(facts: Sequence[Facts], folder: Path) -> None:
+    rows = writers.merge(iter([each.rows for each in facts]))
+    writers.write_csv(folder, rows)
+    with contextlib.suppress(UnavailableError):  # CSV says the same
+        writers.write_parquet(folder, rows)
+
+
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do `work` in a process of its own while the block runs; if that fails, do it here."""
+    process = None
+    # A process with threads isn't forked: a lock that another thread holds would never be free.
+    if len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1:
+        with warnings.catch_warnings():
+            # Of numpy's own idle threads, which Python 3.12 counts too.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+            process.start()
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.join()
+    if process is None or process.exitcode:
+        work()
 
 
 def report(
