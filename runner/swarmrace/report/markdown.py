@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from swarmrace.report.figures import Figures
-from swarmrace.report.model import Cell, Entry, Report, TableData
+from swarmrace.report.model import Cell, Entry, Report, Series, TableData
 from swarmrace.report.templates import environment
 
 MAX_CHARACTERS = 65_000
@@ -40,24 +40,30 @@ def short(report: Report) -> str:
 
 
 def exponents(report: Report) -> TableData:
-    """Return the fitted exponents, where there are any."""
+    """Return the fitted exponents: a row for each figure of growth, a column for each entrant."""
+    names = list(dict.fromkeys(s.entrant for each in report.growth for s in each.series))
     rows = []
     for each in report.growth:
-        for series in each.series:
-            found = series.exponent
-            text = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
-            why = "" if found else ("failed runs" if series.failed else "fewer than 3 sizes")
-            value = found.value if found else None
-            rows.append((Entry(each.title), Entry(series.entrant), Entry(text, value), Entry(why)))
+        found = {series.entrant: series for series in each.series}
+        entries = [_exponent(found.get(name)) for name in names]
+        if any(entry.value is not None for entry in entries):
+            rows.append((Entry(each.title), *entries))
     return TableData(
         "Exponent of the swarm's size",
         "exponents",
-        ("cells", "entrant", "t100 ~ peers^b: b", "why not"),
+        ("t100 ~ peers^b: b of", *names),
         tuple(rows),
-        note="Least squares on logarithms over runs, limits of 95 %. 0: the swarm's size costs "
-        "nothing; 1: twice the peers take twice as long.",
-        numeric=(2,),
+        note="From three swarm sizes on: least squares on logarithms over runs, limits of 95 %. "
+        "0: the swarm's size costs nothing; 1: twice the peers take twice as long.",
+        numeric=tuple(range(1, len(names) + 1)),
     )
+
+
+def _exponent(series: Series | None) -> Entry:
+    if series is None or series.exponent is None:
+        return Entry("failed runs" if series is not None and series.failed else "–")
+    found = series.exponent
+    return Entry(f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", found.value)
 
 
 def ratios(report: Report) -> TableData:
