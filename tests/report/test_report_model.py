@@ -12,6 +12,7 @@ from made_matrices import RIVALS, cell
 from made_results import HTTP, INF, build, scenario_of, updated
 from swarmrace.errors import Exit, ResultsError, UsageError
 from swarmrace.export.folders import grouped
+from swarmrace.recording.records import Load
 from swarmrace.report.answer import geometric_mean
 from swarmrace.report.command import made
 from swarmrace.report.facts import SEGMENTS, accepted
@@ -233,6 +234,31 @@ def test_tables_hold_the_verdict_figures(matrix):
     assert {row[limits].text for row in reliability.rows} == {"54 to 100 %"}
     assert report.uploads is not None
     assert {row[2].text for row in report.uploads.rows} == {"500 ms"}
+
+
+@pytest.mark.parametrize(
+    ("busy", "share", "seconds", "what"),
+    [
+        (0.9, 0.5, 9.0, "CPU"),  # whoever used the processors
+        (0.2, 0.5, 1.1, "link"),  # the minimum: 3 × 10 MB over 40 MB/s, or 10 over 10: 1 s
+        (0.2, 0.5, 2.0, "neither"),
+        (0.2, 0.0, 3.1, "link"),  # of seeders only: 3 × 10 MB over 10 MB/s
+        (0.2, 0.0, 1.1, "link"),
+    ],
+)
+def test_what_bounded_a_race(tmp_path, busy, share, seconds, what):
+    """Four peers at 10 MB/s up and down; the load of eight processors."""
+
+    def measured(result):
+        load = Load(seconds=10.0, cpus=8, busy_cpu_seconds=80 * busy)
+        sent = 1e6 if result.role == "seeder" else 1e6 / 3 * share / (1 - share)
+        return updated(load=load, counters={"payload_sent_bytes": sent})(result)
+
+    cell(
+        tmp_path / "r", {"a": [seconds] * 3, "b": [1.0] * 3}, peer=measured,
+        network={"upload": "10MB", "download": "10MB"}, rotateSeeders=False,
+    )  # fmt: skip
+    assert report_of(tmp_path / "r").cells[0].facts.bounds["a"].what == what
 
 
 def test_provenance_and_what_was_not_tested(matrix):

@@ -10,12 +10,16 @@ from typing import Literal
 
 from swarmrace.export.folders import Race
 from swarmrace.recording.records import PeerResult
+from swarmrace.verdict.model import EntrantVerdict, Summary
 from swarmrace.verdict.runs import RunView
 
 CPU_SHARE = 0.85
 """Of a machine's processors in use, from which they bound."""
 LINK_MULTIPLE = 1.25
 """Times the theoretical minimum of the rates that are set, within which the link bounds."""
+
+ONLY_SEEDERS = 0.01
+"""Share of the payload served by leechers, below which only seeders are taken to send."""
 
 What = Literal["CPU", "link", "neither", "unknown"]
 
@@ -39,20 +43,32 @@ def bounds_of(race: Race, views: Sequence[RunView]) -> dict[str, Bound]:
     for name, entrant in race.verdict.entrants.items():
         runs = [each for each in views if each.record.run.entrant == name and each.times]
         shares = [share for each in runs if (share := busy_share(race, each)) is not None]
-        multiple = entrant.figures.get("minimumMultiple")
+        multiple = _multiple(entrant)
         facts, what = [], "unknown"
         if shares:
             share = median(shares)
             what = "CPU" if share >= CPU_SHARE else "neither"
             facts.append(f"{int(100 * share)} % of the processors in use")
         if multiple is not None and isinstance(multiple.value, float):
-            facts.append(f"{multiple.value:.3g} × the theoretical minimum")
+            facts.append(f"{multiple.value:.3g} × the minimum of its rates")
             if multiple.value <= LINK_MULTIPLE:
                 what = "link" if what != "CPU" else "CPU"
             elif what == "unknown":
                 what = "neither"
         found[name] = Bound(what, ", ".join(facts) or "neither CPU nor rates were measured")  # type: ignore[arg-type]
     return found
+
+
+def _multiple(entrant: EntrantVerdict) -> Summary | None:
+    """Return how many times the theoretical minimum the last leecher took: of an entrant whose
+    leechers serve nobody, the minimum of what only seeders send."""
+    for name in ("leechersShare", "leechersShareOfWire"):
+        share = entrant.figures.get(name)
+        if share is not None and isinstance(share.value, float):
+            if share.value < ONLY_SEEDERS:
+                return entrant.figures.get("httpMinimumMultiple")
+            break
+    return entrant.figures.get("minimumMultiple")
 
 
 def busy_share(race: Race, each: RunView) -> float | None:

@@ -28,7 +28,8 @@ METHODS = (
     "the middle two); each segment's share of that run, averaged over runs.",
     "The growth's exponent is least squares on logarithms over all runs; its limits assume a power "
     "law and log-normal times of equal spread.",
-    "What bounded a race: the link, within 1.25 × the theoretical minimum; CPU, with 85 % of the "
+    "What bounded a race: the link, within 1.25 × the theoretical minimum (of an entrant whose "
+    "leechers serve nobody, that of what only seeders send); CPU, with 85 % of the "
     "busiest machine's processors in use, whoever used them.",
 )
 
