@@ -303,7 +303,7 @@ def doctor(fix: bool, format_: str) -> None:
 
 
 @main.command()
-@click.argument("release")
+@click.argument("release", required=False)
 @click.option("-n", "--namespace", help="Kubernetes namespace.  [default: the context's]")
 @click.option("--context", "context_", help="kubeconfig context.  [default: the current one]")
 @click.option(
@@ -318,17 +318,36 @@ def doctor(fix: bool, format_: str) -> None:
     help="An earlier race of the release.  [default: the present one]",
 )
 @click.option("--list", "list_", is_flag=True, help="Only list the races that it still holds.")
+@click.option("--sweep", help="Bring the folder of a sweep by this name instead.")
+@click.option("--claim", help="With --sweep: the claim that holds it.  [default: the only one]")
+@click.option("--image", help="With --sweep: an image that can read it.  [default: the claim's]")
 def fetch(
-    release: str,
+    release: str | None,
     namespace: str | None,
     context_: str | None,
     output: Path | None,
     race_id: str | None,
     list_: bool,
+    sweep: str | None,
+    claim: str | None,
+    image: str | None,
 ) -> None:
-    """Bring the results folder of a Helm RELEASE here (needs kubectl)."""
+    """Bring the results folder of a Helm RELEASE, or a sweep's, here (needs kubectl)."""
     from swarmrace.backends.kubernetes import fetch as fetching
     from swarmrace.units import format_size
+
+    if (release is None) == (sweep is None):
+        raise click.UsageError("give a RELEASE, or --sweep NAME")
+    if sweep is not None:
+        from swarmrace.backends.kubernetes.claim import fetch_sweep
+        from swarmrace.backends.kubernetes.tools import Tools
+
+        where = output or Path("results") / sweep
+        tools = Tools(namespace, context_, lambda line: click.echo(line, err=True), helm=False)
+        fetch_sweep(tools, sweep, where, claim, image)
+        click.echo(where)
+        return
+    assert release is not None
 
     cluster = fetching.Cluster(release, namespace, context_)
     if list_:

@@ -251,12 +251,15 @@ def _await_verdict(
 )
 @click.option("--race-id", type=RaceId(), help="Another race, whose folder lies beside that one.")
 @click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
-def archive(data_dir: Path, race_id: str | None, list_: bool) -> None:
+@click.option("--sweep", is_flag=True, help="The folder is a sweep's.")
+def archive(data_dir: Path, race_id: str | None, list_: bool, sweep: bool) -> None:
     """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
     from swarmrace.backends.kubernetes import fetch as fetching
 
     if list_:
         click.echo(json.dumps(fetching.races(data_dir)))
+    elif sweep:
+        fetching.write_archive(data_dir, head="sweep.json")
     else:
         fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
 

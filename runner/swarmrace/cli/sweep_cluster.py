@@ -111,6 +111,23 @@ def race_there(
     return code
 
 
+def tidy(request: Request, namespace: str | None, context: str | None) -> None:
+    """Remove the release of a sweep's cell, if one is left.
+
+    Raises:
+        UnavailableError, InfrastructureError: as `Release.remove`.
+        SweepError: another driver goes on with the sweep.
+    """
+    console = make_console(stderr=True)
+    tools = Tools(namespace, context, lambda line: console.print(line, soft_wrap=True))
+    release = Release(release_name(request), "", (), tools)
+    holder = f"{socket.gethostname()}:tidy"
+    with Lease(
+        tools, release.name, holder, lambda line: console.print(line, soft_wrap=True)
+    ).held():
+        release.remove()
+
+
 def release_name(request: Request) -> str:
     """Return the name of a sweep's release: of one at a time, so what is left over is found."""
     text = hashlib.sha256(str(book.raced(request.scenario)).encode()).hexdigest()[:8]

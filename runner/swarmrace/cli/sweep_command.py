@@ -76,6 +76,17 @@ from swarmrace.cli.pod_commands import SCENARIO_FILE
     help="Further values, as `helm install -f`: the lab's image, nodes, resources.",
 )
 @click.option(
+    "--fail-on",
+    type=click.Choice(["verdict", "incomplete"]),
+    help="When to exit with another code than 0: also for verdicts, or only while cells are "
+    "missing.  [default: verdict; with --status never]",
+)
+@click.option(
+    "--tidy",
+    is_flag=True,
+    help="With --on kubernetes: only remove what an interrupted cell left in the cluster.",
+)
+@click.option(
     "--status",
     "status_of",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -108,6 +119,8 @@ def sweep(
     context_: str | None,
     chart: str | None,
     values: tuple[Path, ...],
+    fail_on: str | None,
+    tidy: bool,
     status_of: Path | None,
     format_: str,
 ) -> None:
@@ -118,15 +131,21 @@ def sweep(
     from swarmrace.cli import sweep_run
 
     if status_of is not None:
-        sweep_run.print_status(status_of, as_json=format_ == "json")
-        return
+        sys.exit(sweep_run.print_status(status_of, fail_on, as_json=format_ == "json"))
     if matrix is None:
         raise click.UsageError("give a MATRIX to race, or --status FOLDER")
     options: dict[str, Any] = {"order": order, "seed": seed}
     options |= {"repetitions": repetitions, "cells": cells}
     options["metrics"] = sweep_run.exported(metrics, push_url)
     limits = {"retries": retries, "budget_seconds": budget, "disk_bytes": disk}
+    if tidy and on != "kubernetes":
+        raise click.UsageError("--tidy needs --on kubernetes; on one machine nothing is left over")
     if on == "kubernetes":
         cluster = {"namespace": namespace, "context": context_, "chart": chart, "values": values}
-        sys.exit(sweep_run.race_on_cluster(matrix, folder, cluster, limits, **options))
-    sys.exit(sweep_run.race_file(matrix, folder, work_dir, namespaces, limits, **options))
+        if tidy:
+            sweep_run.tidy_cluster(matrix, cluster)
+            return
+        code = sweep_run.race_on_cluster(matrix, folder, cluster, limits, **options)
+    else:
+        code = sweep_run.race_file(matrix, folder, work_dir, namespaces, limits, **options)
+    sys.exit(sweep_run.judged(code, fail_on or "verdict"))

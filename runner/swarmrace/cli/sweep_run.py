@@ -30,9 +30,23 @@ from swarmrace.sweep.state import SweepState
 from swarmrace.sweep.watching import SweepMetrics
 from swarmrace.systems import doubles
 
+_OF_VERDICTS = frozenset(
+    (Exit.ACCEPTANCE_MISSED, Exit.ACCEPTANCE_UNDECIDED, Exit.RACE, Exit.TRANSFERS_FAILED)
+)
 
-def print_status(folder: Path, *, as_json: bool) -> None:
-    """Print how far a sweep is.
+
+def judged(code: int, fail_on: str) -> int:
+    """Return a sweep's exit code: with `fail_on` `incomplete` a verdict is no failure."""
+    return Exit.OK if fail_on == "incomplete" and code in _OF_VERDICTS else code
+
+
+def print_status(folder: Path, fail_on: str | None, *, as_json: bool) -> int:
+    """Print how far a sweep is; return its exit code by the stored results.
+
+    Args:
+        folder: the sweep's.
+        fail_on: `verdict`, `incomplete`, or None for 0 whatever is stored.
+        as_json: print it for programs.
 
     Raises:
         ResultsError: there is no sweep in `folder`.
@@ -42,6 +56,12 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         click.echo(text.to_json(found))
     else:
         make_console().print(text.render(found))
+    if fail_on is None:
+        return Exit.OK
+    if found.missing:
+        return Exit.SWEEP_INCOMPLETE
+    codes = (judged(text.exit_code(cell), fail_on) for cell in found.cells)
+    return next((code for code in codes if code), Exit.OK)
 
 
 def exported(listen: tuple[str, int] | None, push_url: str | None) -> SweepMetrics:
@@ -115,6 +135,23 @@ def race_on_cluster(
     request = Request(scenario, name, where, limits=Limits(**limits), **options)
     given = {**cluster, "chart": cluster["chart"] or sweep_cluster.default_chart()}
     return sweep_cluster.race_there(request, matrix, **given)
+
+
+def tidy_cluster(matrix: Path, cluster: Mapping[str, Any]) -> None:
+    """Remove what a sweep's interrupted cell left on a cluster.
+
+    Args:
+        matrix: the scenario file.
+        cluster: as `race_on_cluster`.
+
+    Raises:
+        UnavailableError, InfrastructureError: as `Release.remove`.
+    """
+    from swarmrace.cli import sweep_cluster
+
+    name = printable(matrix.stem)
+    request = Request(checks.load(matrix), name, default_folder(Path("results"), name, 1))
+    sweep_cluster.tidy(request, cluster["namespace"], cluster["context"])
 
 
 def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) -> int:

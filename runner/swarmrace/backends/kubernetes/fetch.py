@@ -33,7 +33,7 @@ from swarmrace.systems import doubles
 SUMS = "SHA256SUMS"
 """The archive's last member: a line `SHA256  PATH` for each file, as sha256sum(1) reads it."""
 
-_PRIVATE = ("state.json",)
+_PRIVATE = ("state.json", "sweep.lock")
 _SAYS_LITTLE = re.compile(r"[EWIF]\d{4} |command terminated with exit code ")
 _POLL_SECONDS = 2.0
 _PATIENCE_SECONDS = 300.0
@@ -54,14 +54,20 @@ def races(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda race: (race["createdUtc"], race["raceId"]))
 
 
-def archive(folder: Path, out: IO[bytes]) -> None:
-    """Write a results folder as a tar stream.
+def archive(folder: Path, out: IO[bytes], *, head: str = "race.json") -> None:
+    """Write a results folder, or a sweep's, as a tar stream.
+
+    Args:
+        folder: to be written.
+        out: where.
+        head: the file that makes it such a folder: `race.json` or `sweep.json`.
 
     Raises:
-        ResultsError: there is no race in the folder.
+        ResultsError: `head` is not in the folder.
     """
-    if not (folder / "race.json").is_file():
-        raise ResultsError(f"{folder}: expected a results folder, found no race.json in it")
+    if not (folder / head).is_file():
+        what = "results" if head == "race.json" else "sweep's"
+        raise ResultsError(f"{folder}: expected a {what} folder, found no {head} in it")
     sums = []
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -76,7 +82,7 @@ def archive(folder: Path, out: IO[bytes]) -> None:
         tar.addfile(member, io.BytesIO(data))
 
 
-def unpack(source: IO[bytes], folder: Path) -> None:
+def unpack(source: IO[bytes], folder: Path, *, head: str = "race.json") -> None:
     """Unpack what `archive` wrote, into a folder that must not exist, and check every sum.
 
     Raises:
@@ -91,14 +97,14 @@ def unpack(source: IO[bytes], folder: Path) -> None:
                 tar.extractall(whole, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ResultsError(f"{folder}: the archive is cut short or damaged: {error}") from error
-        _check_sums(whole, folder)
+        _check_sums(whole, folder, head)
         (whole / SUMS).unlink()
         if folder.exists():
             raise ResultsError(f"{folder}: exists already; remove it or name another with --output")
         whole.rename(folder)
 
 
-def _check_sums(whole: Path, folder: Path) -> None:
+def _check_sums(whole: Path, folder: Path, head: str) -> None:
     if not (whole / SUMS).is_file():
         raise ResultsError(f"{folder}: the archive is cut short: it has no {SUMS} at its end")
     listed = set()
@@ -108,8 +114,8 @@ def _check_sums(whole: Path, folder: Path) -> None:
         path = whole / PurePosixPath(name)
         if not path.is_file() or file_sha256(path) != expected:
             raise ResultsError(f"{folder}: {name} did not arrive whole; fetch again")
-    if "race.json" not in listed:
-        raise ResultsError(f"{folder}: the archive holds no race.json")
+    if head not in listed:
+        raise ResultsError(f"{folder}: the archive holds no {head}")
 
 
 class Cluster:
@@ -289,11 +295,11 @@ async def wait_and_download(
         await client.aclose()
 
 
-def write_archive(folder: Path) -> None:
-    """Write `folder` to standard output as a tar stream.
+def write_archive(folder: Path, *, head: str = "race.json") -> None:
+    """Write `folder` to standard output as a tar stream; see `archive`.
 
     Raises:
-        ResultsError: there is no race in the folder.
+        ResultsError: `head` is not in the folder.
     """
-    archive(folder, sys.stdout.buffer)
+    archive(folder, sys.stdout.buffer, head=head)
     sys.stdout.buffer.flush()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from swarmrace.errors import InfrastructureError, UnavailableError
 
@@ -28,15 +29,22 @@ class Tools:
         namespace: Kubernetes namespace; the context's own when absent.
         context: kubeconfig context; the current one when absent.
         say: called with a line when the cluster goes away, and when it is back.
+        helm: whether helm is needed as well.
 
     Raises:
         UnavailableError: one of the programs isn't on PATH.
     """
 
     def __init__(
-        self, namespace: str | None, context: str | None, say: Callable[[str], None]
+        self,
+        namespace: str | None,
+        context: str | None,
+        say: Callable[[str], None],
+        *,
+        helm: bool = True,
     ) -> None:
-        for name, where in (("helm", "helm.sh"), ("kubectl", "kubernetes.io/docs/tasks")):
+        programs = {"helm": "helm.sh"} if helm else {}
+        for name, where in {**programs, "kubectl": "kubernetes.io/docs/tasks"}.items():
             if shutil.which(name) is None:
                 raise UnavailableError(f"{name}: not found on PATH; install it ({where})")
         self.namespace, self.context = namespace, context
@@ -55,6 +63,21 @@ class Tools:
         place = ["--namespace", self.namespace] if self.namespace else []
         place += ["--context", self.context] if self.context else []
         return self._call(["kubectl", *place, *arguments], given, patience_seconds)
+
+    def kubectl_to(self, out: IO[bytes], *arguments: str) -> None:
+        """Run kubectl once and write what it prints to `out`.
+
+        Raises:
+            UnavailableError: it fails.
+        """
+        place = ["--namespace", self.namespace] if self.namespace else []
+        place += ["--context", self.context] if self.context else []
+        command = ["kubectl", *place, *arguments]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            why = lines[-1] if lines else f"exit code {done.returncode}"
+            raise UnavailableError(f"{' '.join(command[:3])} …: {why}")
 
     def await_cluster(self) -> None:
         """Return once the cluster's API answers.
