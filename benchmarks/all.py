@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks
+from swarmrace import systems
 from swarmrace.host import machine
 
 QUICK: dict[str, tuple[str, ...]] = {
@@ -125,7 +126,7 @@ def main(names: tuple[str, ...], quick: bool, output: Path | None) -> None:
         arguments = QUICK.get(name, ()) if quick else ()
         click.echo(" ".join((name, *arguments, "…")), err=True)
         results.append(run(name, arguments))
-    here = {**machine.machine(), "versions": machine.versions()}
+    here = {**machine.machine(), "versions": machine.versions(systems.packages(systems.names()))}
     Console(width=None if sys.stdout.isatty() else 160).print(table(results))
     if output is not None:
         report = {"machine": here, "quick": quick, "benchmarks": results}

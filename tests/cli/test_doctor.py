@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from swarmrace import systems
 from swarmrace.cli import doctor
 from swarmrace.errors import Exit
 from swarmrace.host import leftovers, machine
 from swarmrace.network import conditions, namespaces
+from swarmrace.systems.parts import Identity
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,22 @@ def test_what_is_not_well_says_how_to_mend_it(rows):
 def test_versions_are_told(rows):
     assert rows["system bittorrent"].found.startswith("libtorrent 2.1")
     assert "3." in rows["python"].found
+
+
+@pytest.mark.parametrize(("package", "state"), [("not-a-package", "missing"), ("numpy", "warn")])
+def test_a_package_that_is_missing_is_a_broken_installation(monkeypatch, package, state):
+    known = systems.load
+    lacking = replace(
+        known("http"),
+        check=lambda options: ["nothing to race with; get it"],
+        identity=Identity(packages=(package,)),
+    )
+    monkeypatch.setattr(systems, "load", lambda kind: lacking if kind == "http" else known(kind))
+    found = {row.name: row for row in doctor._systems()}
+    assert (found["system http"].state, found["system http"].mend) == (
+        state,
+        "nothing to race with; get it",
+    )
 
 
 def test_a_table_holds_every_row(rows):

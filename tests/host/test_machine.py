@@ -9,7 +9,7 @@ from pathlib import Path
 import libtorrent
 import pytest
 
-from swarmrace import __version__
+from swarmrace import __version__, systems
 from swarmrace.host import machine
 
 
@@ -17,8 +17,14 @@ def test_versions_are_those_that_run():
     found = machine.versions()
     assert found["swarmrace"] == __version__
     assert found["python"] == platform.python_version()
-    assert libtorrent.__version__.startswith(found["libtorrent"])
     assert set(found) >= {"httpx", "numpy", "kernel"}
+    assert "libtorrent" not in found
+
+
+def test_the_packages_of_the_kinds_that_race_are_added():
+    found = machine.versions(systems.packages(["bittorrent", "codex", "not-installed"]))
+    assert libtorrent.__version__.startswith(found["libtorrent"])
+    assert systems.packages(["http"]) == ()
 
 
 def test_nothing_heavy_is_imported():

@@ -16,6 +16,7 @@ from swarmrace.network import conditions, namespaces
 from swarmrace.plan import checks, needs, plan
 from swarmrace.plan.plan import Cell
 from swarmrace.scenario.loading import load, parse
+from swarmrace.systems.parts import NetworkRules
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -141,7 +142,7 @@ def test_nodes_that_run_elsewhere_need_no_namespaces_and_can_have_none(room, tmp
 
 def test_a_third_partys_system_may_need_source_addresses_too(room, tmp_path, monkeypatch):
     """Whatever its kind is called."""
-    spec = replace(systems.load("http"), own_source_address=lambda options: "it is like that")
+    spec = replace(systems.load("http"), network=NetworkRules(lambda options: "it is like that"))
     known = systems.load
     monkeypatch.setattr(systems, "load", lambda kind: spec if kind == "http" else known(kind))
     of = scenario({}, w={"kind": "http"}, b={"kind": "bittorrent"})

@@ -185,7 +185,7 @@ def test_utp_is_planned_as_the_profile_has_it():
     def rate(**options):
         bt = {"kind": "bittorrent", **options}
         made = parse({"global": {"entrants": {"bt": bt}}})
-        return needs.figures(made.entrants["bt"]).rate
+        return needs.needs_of(made.entrants["bt"]).rate
 
     assert rate(profile="stock") == rate(profile="tuned", utp=True)
     assert rate(profile="tuned") == rate(profile="stock", utp=False) > 10 * rate(profile="stock")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from made_scenarios import faults, make, only_fault
+from swarmrace import systems
+from swarmrace.errors import Fault
 from swarmrace.scenario.loading import parse
+from swarmrace.systems.parts import CrossFault, RaceShape
 
 
 @pytest.mark.parametrize(
@@ -90,8 +95,8 @@ NODES = [f"http://10.0.0.{k}:8080" for k in range(4)]
         ),
         (
             {"kind": "codex", "family": "codex", "blockSize": "64KiB"},
-            "global.entrants.x.blockSize: found 65536, expected none with global.entrants.x.family:"
-            " codex; Logos Storage alone takes one",
+            "global.entrants.x.blockSize: found 65536, expected none with family:"
+            " codex; only Logos Storage takes one",
         ),
         (
             {"kind": "codex", "storageQuota": "100MB"},
@@ -153,3 +158,23 @@ def test_the_smallest_and_the_largest_cell_count():
 def test_nothing_is_concluded_from_a_key_that_is_wrong_itself(race):
     # with the swarm size that was meant, 9 seeders may be right
     assert "seeders" not in only_fault(make(race)).split(":")[0]
+
+
+def test_a_kind_checks_its_options_against_the_race(monkeypatch):
+    """Over all cells of a matrix, and not while a key that the fault depends on is wrong."""
+    seen = []
+
+    def cross_faults(options, race):
+        seen.append(race)
+        return [CrossFault(Fault("readSize", "is odd"), race=("fileSize",), options=("profile",))]
+
+    known = systems.load
+    odd = replace(known("http"), cross_faults=cross_faults)
+    monkeypatch.setattr(systems, "load", lambda kind: odd if kind == "http" else known(kind))
+    race = {"coldStart": False, "matrix": {"fileSize": ["1MB", "2MB"], "swarmSize": [2, 8]}}
+    assert only_fault(make(race, {"x": {"kind": "http"}})) == "global.entrants.x.readSize: is odd"
+    assert seen == [RaceShape((1_000_000, 2_000_000), (2, 8), cold_start=False)]
+    (wrong,) = faults(make({"fileSize": "none"}, {"x": {"kind": "http"}}))
+    assert "fileSize" in str(wrong)
+    (wrong,) = faults(make({}, {"x": {"kind": "http", "profile": "none"}}))
+    assert "profile" in str(wrong)

@@ -58,11 +58,11 @@ def test_a_programs_file_is_pinned_by_its_bytes(tmp_path):
     program.chmod(0o755)
     spec = load("codex")
     options = spec.options(kind="codex", program=str(program))
-    first = spec.program(options)
+    first = spec.identity.program(options)
     assert first.startswith("codex v0.2.5 (revision bd360322, sha256 ")
     program.write_text(script + "# built again\n")
-    assert spec.program(options) != first
-    assert spec.program(spec.options(kind="codex", program=str(tmp_path / "none"))) == ""
+    assert spec.identity.program(options) != first
+    assert spec.identity.program(spec.options(kind="codex", program=str(tmp_path / "none"))) == ""
 
 
 def test_cells_that_were_raced_with_several_versions_are_refused(tmp_path):

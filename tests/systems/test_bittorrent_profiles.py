@@ -78,7 +78,7 @@ def test_giving_a_profiles_own_value_changes_no_setting(profile):
         chosen = {name: setting.value for name, setting in profiles.table(options).items()}
         return {**lt.default_settings(), **chosen}
 
-    for name, value in load("bittorrent").profile_values(plain).items():
+    for name, value in load("bittorrent").settings.of_profile(plain).items():
         assert effective(plain.model_copy(update={name: value})) == effective(plain)
         assert effective(plain.model_copy(update={name: not value})) != effective(plain)
 

@@ -142,7 +142,7 @@ def test_a_block_size_that_the_program_found_does_not_take_is_told_before_a_race
         if personality == "storage-2026":
             assert found == []
         else:
-            assert found[0].startswith(f"blockSize: Logos Storage alone takes one, found {node}, ")
+            assert found[0].startswith(f"blockSize: only Logos Storage takes one, found {node}, ")
 
 
 def test_what_is_observed_follows_the_download_and_the_family(tmp_path):

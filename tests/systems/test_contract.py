@@ -13,7 +13,8 @@ import pytest
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import Payload
 from swarmrace.systems import load, names
-from swarmrace.systems.abc import Counters, Observes, SystemSpec
+from swarmrace.systems.abc import Counters, Observes
+from swarmrace.systems.spec import SystemSpec
 from swarms import KINDS, OTHERS, eventually, live
 
 
@@ -50,7 +51,7 @@ def test_the_specification_says_what_the_verdict_prints(kind, tmp_path):
     assert not any("\n" in meaning for meaning in dataclasses.astuple(means))
     assert means.arrival or not observes.arrival
     assert means.delivery or not observes.delivery
-    assert set(spec.settings_options) <= set(spec.options.model_fields)
+    assert set(spec.settings.options) <= set(spec.options.model_fields)
     spec.preload()
 
 

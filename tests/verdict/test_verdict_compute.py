@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 
 from made_results import HTTP, INF, TIMES, build, figure, scenario_of, updated, verdict_of
+from swarmrace import systems
 from swarmrace.cli.verdict_command import to_json
-from swarmrace.errors import Reason, UnavailableError
+from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure, Wire
 from swarmrace.results import folder as results
 from swarmrace.verdict import Verdict, compute
@@ -290,11 +289,7 @@ def test_what_was_recorded_counts_wherever_it_is_shown(tmp_path, monkeypatch):
 
 
 def test_a_kind_that_cannot_be_loaded_here_is_judged_by_its_records(tmp_path, monkeypatch):
-    def refuse(kind):
-        raise UnavailableError(f"{kind}: not installed")
-
-    module = import_module("swarmrace.verdict.compute")  # the package exports the function
-    monkeypatch.setattr(module, "load_system", refuse)
+    monkeypatch.setattr(systems, "find", lambda kind: None)
     found = verdict_of(tmp_path)
     assert found.entrants["x"].arrival
     assert figure(found, "arrival50")[0] == 1.25

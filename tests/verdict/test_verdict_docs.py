@@ -103,7 +103,7 @@ def test_the_bounds_of_waiting_and_the_cost_of_recording_are_those_of_the_code()
 
 def test_options_that_change_a_profile_are_named():
     for kind in ("bittorrent", "codex", "http"):
-        for name in load_system(kind).settings_options:
+        for name in load_system(kind).settings.options:
             assert f"`{to_camel(name)}`" in METHODOLOGY
 
 

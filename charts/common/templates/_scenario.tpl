@@ -133,7 +133,7 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
       {{- $faults = append $faults (printf "%s.blockSize: found %d, expected a power of two from 4KiB to 512KiB" $key $block) -}}
     {{- end -}}
     {{- if eq (toString $options.family) "codex" -}}
-      {{- $faults = append $faults (printf "%s.blockSize: found %d, expected none with %s.family: codex; Logos Storage alone takes one" $key $block $key) -}}
+      {{- $faults = append $faults (printf "%s.blockSize: found %d, expected none with family: codex; only Logos Storage takes one" $key $block) -}}
     {{- end -}}
   {{- end -}}
   {{- if not (kindIs "invalid" $options.storageQuota) -}}

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -105,36 +104,19 @@ def _systems() -> Iterator[Row]:
             spec = systems.load(kind)
             options = spec.options(kind=kind)
             missing = spec.check(options)
-            if refused and (why := spec.own_source_address(options)):
+            if refused and (why := spec.network.own_source_address(options)):
                 missing = [*missing, f"needs a network namespace for each peer: {why}", *refused]
         except SwarmraceError as error:
             yield Row(name=name, state="warn", found="not usable", mend=str(error))
             continue
         if missing:
-            # a codex node comes from elsewhere; what pip installs must be there
-            state: State = "missing" if kind == "bittorrent" else "warn"
+            # a node's program comes from elsewhere; the packages come with the kind
+            broken = set(spec.identity.packages) - machine.versions(spec.identity.packages).keys()
+            state: State = "missing" if broken else "warn"
             found = "can't be raced here"
             yield Row(name=name, state=state, found=found, mend="; ".join(missing))
         else:
-            yield Row(name=name, state="ok", found=_version(kind))
-
-
-def _version(kind: str) -> str:
-    if kind == "bittorrent":
-        return f"libtorrent {metadata.version('libtorrent')}"
-    if kind == "codex":
-        from swarmrace.systems.codex.options import CodexOptions
-        from swarmrace.systems.codex.programs import find_program, inspect
-
-        path = find_program(CodexOptions())
-        if path is None:
-            return "nodes that run elsewhere"
-        try:
-            program = asyncio.run(inspect(path))
-        except SwarmraceError as error:
-            return f"{path} ({error})"
-        return f"{path} {program.version}"
-    return "built in" if kind in ("http", "synthetic") else "installed"
+            yield Row(name=name, state="ok", found=spec.identity.version(options) or "installed")
 
 
 def _room(folder: Path) -> Iterator[Row]:

@@ -325,7 +325,7 @@ def _require_address(scenario: Any, entrant: str, address: str) -> None:
     from swarmrace import systems
 
     options = scenario.entrants[entrant]
-    why = systems.load(options.kind).own_source_address(options)
+    why = systems.load(options.kind).network.own_source_address(options)
     with contextlib.suppress(ValueError):  # a name, say
         found = ipaddress.ip_address(address)
         if why and found.is_loopback and str(found) not in ("127.0.0.1", "::1"):

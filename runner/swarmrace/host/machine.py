@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -21,18 +22,19 @@ from swarmrace.host.usage import cgroup_folders
 
 COMMIT_VARIABLE = "SWARMRACE_COMMIT"
 """Set in images: the commit they were built from."""
-PACKAGES = ("libtorrent", "httpx", "httptools", "starlette", "uvicorn", "uvloop", "numpy", "scipy")
-"""Packages whose version could show in a figure."""
+PACKAGES = ("httpx", "httptools", "starlette", "uvicorn", "uvloop", "numpy", "scipy")
+"""Packages of every race whose version could show in a figure."""
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of swarmrace, Python, the kernel and `PACKAGES`; absent ones left out."""
+def versions(packages: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of swarmrace, Python, the kernel, `PACKAGES` and further packages; those
+    that aren't installed are left out."""
     found = {
         "swarmrace": __version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
     }
-    for name in PACKAGES:
+    for name in (*packages, *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -133,7 +133,7 @@ class Declared:
 
     def _allowed_bytes(self, peers: int) -> int:
         race, options = self.scenario.race, self.scenario.entrants[self.entrant]
-        figures = needs.figures(options)
+        figures = needs.needs_of(options)
         if peers == race.swarm_size:
             copies = race.seeders * figures.seeder_copies + race.leechers * figures.leecher_copies
         else:
@@ -148,5 +148,5 @@ class Declared:
 
     def _allowed_memory(self) -> float:
         race, options = self.scenario.race, self.scenario.entrants[self.entrant]
-        figures = needs.figures(options)
+        figures = needs.needs_of(options)
         return _MEMORY_SLACK * (figures.memory_bytes + figures.memory_share * race.file_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from swarmrace import systems
 from swarmrace.clock import Clock
 from swarmrace.host import machine
 from swarmrace.network.counters import own_interface
@@ -30,7 +31,8 @@ class PeerParts:
         self.config, self.clock, self.client, self.sink = config, clock, client, sink
         self.state = PeerState(config)
         self.slot = SystemSlot(config, self.state, client, clock)
-        self.versions = machine.versions()
+        kinds = (options.kind for options in config.scenario.entrants.values())
+        self.versions = machine.versions(systems.packages(kinds))
         self.control: list[Callable[[], tuple[int, int]]] = [client.control_bytes]
         """Whatever else of the runner uses the peer's interface (a scraper, say) adds itself."""
 

@@ -11,7 +11,8 @@ from swarmrace import systems
 from swarmrace.clock import Clock
 from swarmrace.peer.state import PeerConfig, PeerState
 from swarmrace.rendezvous.client.client import RendezvousClient
-from swarmrace.systems.abc import Board, Context, System, SystemSpec
+from swarmrace.systems.abc import Board, Context, System
+from swarmrace.systems.spec import SystemSpec
 
 
 class SystemSlot:

@@ -25,8 +25,8 @@ from swarmrace.plan.plan import Cell
 from swarmrace.scenario import loading as scenarios
 from swarmrace.scenario.loading import Reading
 from swarmrace.scenario.scenario import Scenario
-from swarmrace.systems.abc import SystemSpec
 from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.spec import SystemSpec
 from swarmrace.units import canonical_size, format_size
 
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
@@ -67,7 +67,9 @@ class Site:
 
 def own_source_addresses(scenario: Scenario, unsound: Collection[str] = ()) -> dict[str, str]:
     """Return the entrants whose peers can't share this machine's network, each with the reason."""
-    return _answers(scenario, unsound, lambda spec, options: spec.own_source_address(options))
+    return _answers(
+        scenario, unsound, lambda spec, options: spec.network.own_source_address(options)
+    )
 
 
 def _answers(
@@ -375,7 +377,7 @@ def network_faults(
         elif down := loopback_fault():
             lines.append(f"network: {down}")
         return lines
-    outside = _answers(scenario, unsound, lambda spec, options: spec.host_network(options))
+    outside = _answers(scenario, unsound, lambda spec, options: spec.network.host_network(options))
     because = " (which " + ", ".join(shared) + " needs)" if shared else ""
     lines = [
         f"global.entrants.{name}: can't be raced with network namespaces{because}: {why}; race it "

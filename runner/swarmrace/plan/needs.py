@@ -1,23 +1,20 @@
-"""What a scenario takes on one machine: the figures of each kind of entrant, in one place.
+"""What a scenario takes on one machine, from what a peer of each entrant needs.
 
-Memory and disk decide whether a race is begun (`checks`), rates only how long `plan` expects it to
-take. Measured on 2 cores over loopback; benchmarks/ measures them again.
+Memory and disk decide whether a race is started (`checks`), rates only how long `plan` expects it
+to take. Each kind states its needs (`SystemSpec.needs`); benchmarks/ measures them again.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from swarmrace import systems
 from swarmrace.network import bounds
 from swarmrace.scenario.scenario import Race, Scenario
-from swarmrace.systems.bittorrent.options import BitTorrentOptions
-from swarmrace.systems.codex.options import CodexOptions
-from swarmrace.systems.http.options import HttpOptions
 from swarmrace.systems.options import EntrantOptions
-from swarmrace.systems.synthetic.options import SyntheticOptions
+from swarmrace.systems.parts import Needs
 
 MEASURED_CORES = 2
 RENDEZVOUS_MEMORY_BYTES = 150_000_000
@@ -35,46 +32,10 @@ HASH_BYTES_PER_SECOND = 1.2e9
 """Writing or hashing a payload, on one core."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What one peer takes, and how fast a swarm of them is on loopback."""
-
-    memory_bytes: int
-    """Resident and not shared, a peer, at 100 MiB."""
-    memory_share: float
-    """More memory for each byte of payload."""
-    seeder_copies: float
-    """Disk of a seeder against the payload, its file included."""
-    leecher_copies: float
-    rate: float
-    """Payload bytes a second that all leechers together take in, on 2 cores without any limit."""
-    pair_rate: float
-    """The same of one leecher with one seeder."""
-    publish_rate: float
-    files: int
-    """Open files of a process beside its connections."""
-
-
-_FIGURES = {
-    "bittorrent": Figures(90_000_000, 0.006, 1.0, 1.0, 450e6, 350e6, 600e6, 80),
-    "bittorrent over uTP": Figures(90_000_000, 0.006, 1.0, 1.0, 40e6, 10e6, 600e6, 80),
-    "codex": Figures(180_000_000, 0.006, 2.02, 2.02, 34e6, 17e6, 95e6, 256),
-    "codex in the background": Figures(180_000_000, 0.006, 2.02, 1.02, 34e6, 17e6, 95e6, 256),
-    "http": Figures(45_000_000, 0.002, 1.0, 1.0, 1200e6, 900e6, 1e12, 40),
-    "synthetic": Figures(45_000_000, 0.006, 1.0, 0.0, math.inf, math.inf, 1e12, 40),
-}
-_UNKNOWN = Figures(200_000_000, 0.01, 2.0, 1.0, 100e6, 50e6, 100e6, 256)
-
-
-def figures(options: EntrantOptions) -> Figures:
-    """Return an entrant's figures; a third party's kind gets careful ones."""
-    kind = options.kind
-    if isinstance(options, BitTorrentOptions):
-        utp = options.profile == "stock" if options.utp is None else options.utp
-        return _FIGURES["bittorrent over uTP" if utp else "bittorrent"]
-    if isinstance(options, CodexOptions) and options.download == "background":
-        return _FIGURES["codex in the background"]  # nobody writes a file beside the node's copy
-    return _FIGURES.get(kind, _UNKNOWN)
+def needs_of(options: EntrantOptions) -> Needs:
+    """Return what a peer of an entrant needs; careful figures if its kind isn't installed."""
+    spec = systems.find(options.kind)
+    return spec.needs(options) if spec is not None else Needs()
 
 
 def payload_bytes(scenario: Scenario) -> int:
@@ -85,7 +46,7 @@ def payload_bytes(scenario: Scenario) -> int:
     race = scenario.race
     most = 0.0
     for options in scenario.entrants.values():
-        of = figures(options)
+        of = needs_of(options)
         most = max(most, race.seeders * of.seeder_copies + race.leechers * of.leecher_copies)
     return math.ceil(most * race.file_size)
 
@@ -115,11 +76,9 @@ def memory_bytes(scenario: Scenario) -> int:
     race = scenario.race
     standing = running = 0.0
     for options in scenario.entrants.values():
-        of = figures(options)
+        of = needs_of(options)
         standing += race.swarm_size * of.memory_bytes
-        each = race.file_size * of.memory_share
-        if isinstance(options, HttpOptions):
-            each += options.read_size
+        each = race.file_size * of.memory_share + of.racing_memory_bytes
         running = max(running, race.swarm_size * each)
     return math.ceil(standing + running) + RENDEZVOUS_MEMORY_BYTES
 
@@ -128,8 +87,8 @@ def open_files(scenario: Scenario, *, namespaces: bool) -> int:
     """Return the most files that one process of the race has open."""
     race, entrants = scenario.race, scenario.entrants
     peers = race.swarm_size * len(entrants)
-    # a BitTorrent peer may dial and be dialled by every other; the rendezvous talks to all
-    peer = max(figures(options).files for options in entrants.values()) + 4 * race.swarm_size
+    # a peer may dial and be dialled by every other; the rendezvous talks to all
+    peer = max(needs_of(options).files for options in entrants.values()) + 4 * race.swarm_size
     return max(peer, 4 * peers + 128, peers + 128 if namespaces else 0)
 
 
@@ -142,20 +101,21 @@ def run_seconds(race: Race, options: EntrantOptions, cores: float) -> float:
     """Return about how long one run takes: publish, race, and what comes with them.
 
     The race takes as long as this machine needs to move the bytes, or as the rates set demand
-    (Kumar and Ross; for HTTP what leaves the seeders), whichever is longer.
+    (Kumar and Ross; what leaves the seeders if leechers serve nobody), whichever is longer.
     """
-    of, speed = figures(options), max(cores, 0.1) / MEASURED_CORES
+    of, speed = needs_of(options), max(cores, 0.1) / MEASURED_CORES
     size, leechers = race.file_size, race.leechers
     rate = min(of.pair_rate * leechers, of.rate * speed)
     seconds = leechers * size / rate
     limits = bounds.of_run(race.network, {}, range(race.seeders), race.swarm_size, size)
     if limits is not None:
-        least = limits.http_seconds if options.kind == "http" else limits.minimum_seconds
-        seconds = max(seconds, least / 0.95)
-    if isinstance(options, SyntheticOptions):
-        seconds = options.curve[-1][0] if options.curve else 0.0
-    if isinstance(options, CodexOptions) or options.kind not in _FIGURES:
-        seconds += 0.5 * RUN_SECONDS_A_PEER * race.swarm_size  # nodes are started anew
+        spec = systems.find(options.kind)
+        swarms = spec is None or spec.leechers_serve
+        seconds = max(seconds, (limits.minimum_seconds if swarms else limits.http_seconds) / 0.95)
+    if of.race_seconds is not None:
+        seconds = of.race_seconds
+    if of.starts_anew:
+        seconds += 0.5 * RUN_SECONDS_A_PEER * race.swarm_size
     publish = size / of.publish_rate * (1 if race.seeders == 1 else 1 + race.seeders / cores)
     hashing = (race.seeders + leechers) * size / HASH_BYTES_PER_SECOND / max(cores, 1)
     return publish + seconds + hashing + RUN_SECONDS + RUN_SECONDS_A_PEER * race.swarm_size

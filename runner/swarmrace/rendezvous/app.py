@@ -76,8 +76,8 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
+        if "method" not in scope:
+            return  # a WebSocket or the lifespan, which nobody serves here
         try:
             await self._answer(scope, receive, send)
         except RefusedError as error:

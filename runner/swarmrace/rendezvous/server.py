@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
+from swarmrace import systems
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
 from swarmrace.host import machine
@@ -72,6 +73,10 @@ class ServerConfig:
     """Whether programs are tried before the first run."""
 
 
+def _packages(scenario: Scenario) -> tuple[str, ...]:
+    return systems.packages(options.kind for options in scenario.entrants.values())
+
+
 class Rendezvous:
     """One race's rendezvous, not yet listening: an ASGI application and its clockwork.
 
@@ -103,7 +108,7 @@ class Rendezvous:
             backend=config.backend,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=machine.commit(),
-            versions=machine.versions(),
+            versions=machine.versions(_packages(config.scenario)),
             machine=machine.machine(config.data_dir),
             delay=config.delay,
         )

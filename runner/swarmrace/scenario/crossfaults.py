@@ -1,6 +1,7 @@
 """Faults between the keys of a scenario, which no JSON Schema can say.
 
-The Helm library chart `common` says the same of each; a test holds it to these very lines.
+Those of an entrant's options come from its kind (`SystemSpec.cross_faults`). The Helm library chart
+`common` says the same of each; a test holds it to these very lines.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from swarmrace import systems
 from swarmrace.errors import Fault
 from swarmrace.faults import nearest
 from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.parts import RaceKey, RaceShape
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
-_PIECE_BYTES = (16_384, 128 * 1024**2)
-"""The least is a block; above the most libtorrent refuses to make a torrent."""
 _RACE = "global.race"
+_RACE_KEYS: dict[RaceKey, tuple[str, ...]] = {
+    "fileSize": (f"{_RACE}.fileSize", f"{_RACE}.matrix"),
+    "swarmSize": (f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
+    "coldStart": (f"{_RACE}.coldStart",),
+}
+"""What a kind's own cross-checks may depend on, and the keys that decide it."""
 
 _Found = tuple[tuple[str, ...], Fault]
 """The keys that a fault depends on, and the fault."""
@@ -166,84 +173,18 @@ def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Found]:
 
 
 def _entrant(key: str, options: EntrantOptions, race: Race) -> Iterator[_Found]:
-    """Yield the faults of any kind that has the options named; a third party's may, too."""
-    sizes = (race.matrix.file_size if race.matrix else []) or [race.file_size]
-    piece = getattr(options, "piece_size", None)
-    if piece is not None:
-        yield from _piece(key, piece, min(sizes))
-    block = getattr(options, "block_size", None)
-    if block is not None:
-        yield from _block(key, block, getattr(options, "family", ""))
-    quota = getattr(options, "storage_quota", None)
-    if quota is not None and quota <= max(sizes):
-        yield (
-            (f"{key}.storageQuota", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
-            Fault(
-                f"{key}.storageQuota",
-                f"found {quota}, expected more than the file size ({max(sizes)}): "
-                "a node holds all of it and its manifest",
-            ),
-        )
-    nodes = getattr(options, "nodes", None)
-    if nodes:
-        yield from _nodes(key, len(nodes), race)
-
-
-def _piece(key: str, piece: int, smallest: int) -> Iterator[_Found]:
-    least, most = _PIECE_BYTES
-    if piece & (piece - 1) or not least <= piece <= most:
-        yield (
-            (f"{key}.pieceSize",),
-            Fault(
-                f"{key}.pieceSize", f"found {piece}, expected a power of two from 16KiB to 128MiB"
-            ),
-        )
-    elif piece > smallest:
-        yield (
-            (f"{key}.pieceSize", f"{_RACE}.fileSize", f"{_RACE}.matrix"),
-            Fault(
-                f"{key}.pieceSize",
-                f"found {piece}, expected at most the file size ({smallest}): less "
-                "than one piece can't be shared",
-            ),
-        )
-
-
-def _block(key: str, block: int, family: str) -> Iterator[_Found]:
-    if block & (block - 1) or not 4096 <= block <= 524_288:
-        yield (
-            (f"{key}.blockSize",),
-            Fault(
-                f"{key}.blockSize", f"found {block}, expected a power of two from 4KiB to 512KiB"
-            ),
-        )
-    if family == "codex":
-        yield (
-            (f"{key}.blockSize", f"{key}.family"),
-            Fault(
-                f"{key}.blockSize",
-                f"found {block}, expected none with {key}.family: codex; Logos "
-                "Storage alone takes one",
-            ),
-        )
-
-
-def _nodes(key: str, found: int, race: Race) -> Iterator[_Found]:
-    most = max((race.matrix.swarm_size if race.matrix else []) or [race.swarm_size])
-    if found < most:
-        yield (
-            (f"{key}.nodes", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
-            Fault(
-                f"{key}.nodes",
-                f"found {found}, expected one for each of {most} peers",
-            ),
-        )
-    if race.cold_start:
-        yield (
-            (f"{key}.nodes", f"{_RACE}.coldStart"),
-            Fault(
-                f"{key}.nodes",
-                f"needs {_RACE}.coldStart: false, because nodes that run already can't be "
-                "started cold",
-            ),
-        )
+    """Yield what the entrant's own kind finds wrong."""
+    spec = systems.find(options.kind)
+    if spec is None:
+        return
+    matrix = race.matrix
+    shape = RaceShape(
+        file_sizes=tuple((matrix.file_size if matrix else []) or [race.file_size]),
+        swarm_sizes=tuple((matrix.swarm_size if matrix else []) or [race.swarm_size]),
+        cold_start=race.cold_start,
+    )
+    for found in spec.cross_faults(options, shape):
+        fault = found.fault.below(key)
+        options_keys = [f"{key}.{each}" for each in found.options]
+        race_keys = [each for name in found.race for each in _RACE_KEYS[name]]
+        yield (fault.key, *options_keys, *race_keys), fault

@@ -38,7 +38,7 @@ def own() -> dict[str, str]:
 def local(scenario: Scenario) -> Pins:
     """Return what this machine would race a scenario with."""
     programs = {
-        name: systems.load(options.kind).program(options)
+        name: systems.load(options.kind).identity.program(options)
         for name, options in scenario.entrants.items()
     }
     return Pins(**own(), backend="local", programs=programs)

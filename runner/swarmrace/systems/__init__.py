@@ -6,12 +6,13 @@ names a `SystemSpec` (docs/adding-a-system.md). pyproject.toml lists the built-i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from swarmrace.errors import UnavailableError
-from swarmrace.systems.abc import SystemSpec
 from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.spec import SystemSpec
 
 GROUP = "swarmrace.systems"
 
@@ -29,6 +30,20 @@ def names() -> list[str]:
 def find_options(kind: object) -> type[EntrantOptions] | None:
     """Return the options model of an installed kind, or None if no such kind is installed."""
     return load(kind).options if isinstance(kind, str) and kind in names() else None
+
+
+def find(kind: str) -> SystemSpec | None:
+    """Return a kind's specification, or None if it isn't installed or can't be imported here."""
+    try:
+        return load(kind)
+    except UnavailableError:
+        return None
+
+
+def packages(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return the Python packages of these kinds whose version could show in a figure."""
+    specs = (find(kind) for kind in dict.fromkeys(kinds))
+    return tuple(name for spec in specs if spec is not None for name in spec.identity.packages)
 
 
 @cache
@@ -50,6 +65,6 @@ def load(kind: str) -> SystemSpec:
         ) from error
     if not isinstance(spec, SystemSpec):
         raise UnavailableError(
-            f"entrant kind {kind!r}: expected a swarmrace.systems.abc.SystemSpec, found {spec!r}"
+            f"entrant kind {kind!r}: expected a swarmrace.systems.spec.SystemSpec, found {spec!r}"
         )
     return spec

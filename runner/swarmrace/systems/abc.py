@@ -23,13 +23,12 @@ cancels it; a system must come back promptly from a cancellation and leave nothi
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from swarmrace.clock import Clock
-from swarmrace.errors import Fault
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.recording.records import StallSignal
 from swarmrace.systems.options import EntrantOptions
@@ -336,66 +335,3 @@ class System(abc.ABC):
         import os
 
         return [os.getpid()]
-
-
-@dataclass(frozen=True, slots=True)
-class SystemSpec:
-    """What an entry point of the group `swarmrace.systems` names.
-
-    Args:
-        kind: the name in scenarios.
-        options: the options model, a subclass of `EntrantOptions`.
-        create: makes a system; imports its libraries only when called.
-        observes: which definitions hold under given options.
-        check: returns what is missing on this machine, one line each with how to get it.
-        means: returns what the definitions come down to under given options. It must not depend on
-            the machine that is asked.
-        isolates_process: whether the system's program is a process of its own.
-        modules: what `create` imports.
-        faults: returns what is wrong with the options that no model can tell, one line each that
-            begins with the key (`settings.x: …`). Nothing where the library isn't installed.
-        settings_options: options that change the program's own settings. An entrant that gives one
-            is named as changed beside its profile, and is no equal of an unchanged one.
-        profile_values: returns what the profile itself chooses for some of them when they are
-            absent: giving just that changes nothing.
-        own_source_address: returns why its peers can't share the machine's network, or nothing: the
-            kernel chooses the address that its packets leave from, and it must be the peer's own.
-            The local backend then gives a network namespace to every peer of the race.
-        host_network: returns why its peers need the machine's own network (programs that run
-            outside the race), or nothing. Such a race can't have namespaces.
-        program: returns what names the version of the program that would be raced on this machine,
-            found without starting a node; nothing where it is swarmrace itself, or runs elsewhere.
-            A sweep goes on only with the one it began with.
-        test_double: returns whether the program that would be raced on this machine says that it
-            only plays the real one for tests. False where that is not known before the race; the
-            system's description may still say so.
-    """
-
-    kind: str
-    options: type[EntrantOptions]
-    create: Callable[[Context, Any], System]
-    observes: Callable[[Any], Observes]
-    check: Callable[[Any], list[str]]
-    means: Callable[[Any], Meanings]
-    isolates_process: bool = False
-    modules: tuple[str, ...] = ()
-    """Modules that `create` will import; the local backend loads them before it forks. Importing
-    them must start no thread."""
-    faults: Callable[[Any], list[Fault]] = lambda options: []
-    settings_options: tuple[str, ...] = ()
-    profile_values: Callable[[Any], Mapping[str, Any]] = lambda options: {}
-    own_source_address: Callable[[Any], str] = lambda options: ""
-    host_network: Callable[[Any], str] = lambda options: ""
-    program: Callable[[Any], str] = lambda options: ""
-    test_double: Callable[[Any], bool] = lambda options: False
-
-    def preload(self) -> None:
-        """Import `modules`.
-
-        Raises:
-            ImportError: one of them is missing.
-        """
-        from importlib import import_module
-
-        for name in self.modules:
-            import_module(name)

@@ -1,7 +1,7 @@
 """Test doubles: programs that play another one, so that their figures say nothing about it.
 
 A double says so itself: its system's `describe` has `testDouble: true`, and
-`SystemSpec.test_double` answers for a program that has not been started yet. A system that only
+`SystemSpec.identity` answers for a program that has not been started yet. A system that only
 exists for tests and plays no other program (`synthetic`) is no double: its own name is all that
 its results claim.
 """
@@ -32,7 +32,9 @@ def is_double(described: Mapping[str, Any]) -> bool:
 def doubles_among(entrants: Mapping[str, EntrantOptions]) -> tuple[str, ...]:
     """Return the entrants whose programs on this machine say that they are doubles."""
     return tuple(
-        name for name, options in entrants.items() if load(options.kind).test_double(options)
+        name
+        for name, options in entrants.items()
+        if load(options.kind).identity.test_double(options)
     )
 
 

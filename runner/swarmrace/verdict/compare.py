@@ -23,7 +23,7 @@ from swarmrace.verdict.wording import sentence
 
 def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
     """Compare `a` with `b`: ratios are a's time over b's."""
-    reference = b.options.kind == "http" and a.options.kind != "http"
+    reference = b.standing.baseline and not a.standing.baseline
     not_equal = unlike(a, b)
     why_not = never(a, b)
     why_not_paired = not_paired(a, b, sequential=sequential)

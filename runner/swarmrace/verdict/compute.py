@@ -8,16 +8,17 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
+from swarmrace import systems
 from swarmrace.definitions import DEFINITIONS
-from swarmrace.errors import UnavailableError
 from swarmrace.recording.records import CURVES, PeerInfo
 from swarmrace.results import pod_facts
 from swarmrace.results.folder import Results
 from swarmrace.scenario.scenario import Acceptance
-from swarmrace.systems import load as load_system
-from swarmrace.systems.abc import Observes, SystemSpec
+from swarmrace.systems.abc import Observes
 from swarmrace.systems.doubles import MARK, is_double
 from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.parts import Standing
+from swarmrace.systems.spec import SystemSpec
 from swarmrace.verdict import figures, load, trials
 from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.closure import closure_flags
@@ -155,7 +156,7 @@ def _pods(results: Results) -> list[str]:
 
 
 def _side(name: str, options: EntrantOptions, views: list[RunView], results: Results) -> Side:
-    spec = _spec(options.kind)
+    spec = systems.find(options.kind)
     return Side(
         name,
         options,
@@ -165,6 +166,8 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
         _changed(options, spec) if spec else {},
         frozenset(_given(options, spec)) if spec else frozenset(),
         spec.means(options).comparable_by if spec else "",
+        spec.standing(options) if spec else Standing(),
+        spec.leechers_serve if spec else True,
         _is_double(name, views, results),
         trials.why_never_started(name, results.info),
     )
@@ -179,26 +182,19 @@ def _is_double(name: str, views: list[RunView], results: Results) -> bool:
 
 def _given(options: EntrantOptions, spec: SystemSpec) -> dict[str, Any]:
     """Return the options of the program's settings that were given, with their values."""
-    names = set(spec.settings_options)
+    names = set(spec.settings.options)
     return options.model_dump(mode="json", include=names, exclude_defaults=True)
 
 
 def _changed(options: EntrantOptions, spec: SystemSpec) -> dict[str, str]:
     """Return those of them that aren't the profile's own values, as text."""
-    own = spec.profile_values(options)
+    own = spec.settings.of_profile(options)
     every = _given(options, spec).items()
     given = {name: value for name, value in every if name not in own or value != own[name]}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()
     } | {name: "" for name, value in given.items() if isinstance(value, list | dict)}
-
-
-def _spec(kind: str) -> SystemSpec | None:
-    try:
-        return load_system(kind)
-    except UnavailableError:
-        return None
 
 
 def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
@@ -222,7 +218,7 @@ def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
 
 
 def _entrant(side: Side, results: Results) -> EntrantVerdict:
-    spec, observes, race = _spec(side.options.kind), side.observes, results.scenario.race
+    spec, observes, race = systems.find(side.options.kind), side.observes, results.scenario.race
     counted = [each for each in side.views if each.status != "missing"]
     system = described(side)
     found = figures.figures(side.views, race, side.infos, observes)

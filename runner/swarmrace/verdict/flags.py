@@ -103,8 +103,11 @@ def entrant_flags(
         )
     if side.test_double:
         texts.insert(0, doubles.WARNING)
-    if getattr(side.options, "reference", None) == "torrent":
-        texts.append("leechers held the .torrent file beforehand; never compared with Codex")
+    if given := side.standing.metadata_given:
+        texts.append(
+            f"leechers held {given} beforehand; never compared with a system that must look its "
+            "metadata up in the race"
+        )
     lag = verdict.figures.get("startLagP99")
     if lag and isinstance(lag.value, float) and lag.value > START_LAG_SECONDS:
         texts.append(
@@ -256,7 +259,7 @@ def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator
         if name in verdict.figures
         and isinstance(least := verdict.figures[name].least, float)
         and least < 1
-        and (name == "minimumMultiple" or side.options.kind == "http")
+        and (name == "minimumMultiple" or not side.leechers_serve)
     ]
     if not through and below:
         yield (

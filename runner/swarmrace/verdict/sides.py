@@ -10,10 +10,9 @@ from swarmrace.recording.records import PeerInfo
 from swarmrace.systems.abc import Observes
 from swarmrace.systems.doubles import MARK
 from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.parts import Standing
 from swarmrace.verdict.model import profile_label
 from swarmrace.verdict.runs import RunView
-
-_RANK = {"codex": 0, "bittorrent": 2, "http": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,10 @@ class Side:
     """Such options that were given, the profile's own value or another."""
     comparable_by: str = ""
     """The option that would make its delivery comparable with a stream's."""
+    standing: Standing = field(default_factory=Standing)
+    """How its kind is set against others."""
+    leechers_serve: bool = True
+    """Whether its leechers serve each other."""
     test_double: bool = False
     """Whether its program only plays the real one for tests."""
     never_started: str = ""
@@ -56,10 +59,9 @@ class Side:
 
 
 def orient(a: Side, b: Side) -> tuple[Side, Side]:
-    """Return the two as (entrant, of): Codex over BitTorrent, anything over the HTTP reference,
-    else in the order of the scenario."""
-    rank_a, rank_b = (_RANK.get(side.options.kind, 1) for side in (a, b))
-    return (b, a) if rank_b < rank_a else (a, b)
+    """Return the two as (entrant, of): the lower rank first (Codex over BitTorrent, anything over a
+    baseline), between equals in the order of the scenario."""
+    return (b, a) if b.standing.rank < a.standing.rank else (a, b)
 
 
 def unlike(a: Side, b: Side) -> str:
@@ -103,12 +105,9 @@ def never(a: Side, b: Side) -> str:
         if side.never_started:
             return f"{side.name} never started"
     for one, other in ((a, b), (b, a)):
-        torrent = getattr(one.options, "reference", None) == "torrent"
-        if torrent and other.options.kind == "codex":
-            return (
-                f"{one.name}'s leechers held the .torrent file beforehand, "
-                f"{other.name}'s only a CID"
-            )
+        given, sought = one.standing.metadata_given, other.standing.metadata_sought
+        if given and sought and one.options.kind != other.options.kind:
+            return f"{one.name}'s leechers held {given} beforehand, {other.name}'s only {sought}"
     return ""
 
 

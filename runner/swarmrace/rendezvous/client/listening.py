@@ -22,7 +22,7 @@ def wait(url: str, seconds: float) -> bool:
         seconds: longest wait. Nothing is lost by its end: the client asks on by itself.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
+    if not url.startswith(("http://", "https://")) or parts.hostname is None:
         return True
     port = parts.port or (443 if parts.scheme == "https" else 80)
     deadline = time.monotonic() + seconds

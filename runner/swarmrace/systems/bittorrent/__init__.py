@@ -11,8 +11,11 @@ from importlib.util import find_spec
 
 from swarmrace.definitions import RECORDING_CPU
 from swarmrace.errors import Fault
-from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System
+from swarmrace.systems.bittorrent.cross_faults import cross_faults
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.parts import Identity, Needs, Settings, Standing
+from swarmrace.systems.spec import SystemSpec
 
 
 def _create(context: Context, options: BitTorrentOptions) -> System:
@@ -75,6 +78,26 @@ def _profile_values(options: BitTorrentOptions) -> dict[str, bool]:
     return dict.fromkeys(("utp", "encryption"), options.profile == "stock")
 
 
+def _needs(options: BitTorrentOptions) -> Needs:
+    utp = options.profile == "stock" if options.utp is None else options.utp
+    return Needs(
+        memory_bytes=90_000_000,
+        memory_share=0.006,
+        seeder_copies=1.0,
+        files=80,
+        rate=40e6 if utp else 450e6,
+        pair_rate=10e6 if utp else 350e6,
+        publish_rate=600e6,
+        starts_anew=False,
+    )
+
+
+def _standing(options: BitTorrentOptions) -> Standing:
+    if options.reference == "torrent":
+        return Standing(rank=2, metadata_given="the .torrent file")
+    return Standing(rank=2, metadata_sought="a magnet link")
+
+
 SPEC = SystemSpec(
     kind="bittorrent",
     options=BitTorrentOptions,
@@ -84,7 +107,11 @@ SPEC = SystemSpec(
     faults=_faults,
     means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
-    settings_options=("piece_order", "piece_size", "utp", "encryption", "settings"),
-    profile_values=_profile_values,
-    program=_program,
+    cross_faults=cross_faults,
+    needs=_needs,
+    standing=_standing,
+    settings=Settings(
+        ("piece_order", "piece_size", "utp", "encryption", "settings"), _profile_values
+    ),
+    identity=Identity(version=_program, program=_program, packages=("libtorrent",)),
 )

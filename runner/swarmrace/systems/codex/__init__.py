@@ -15,10 +15,13 @@ from pathlib import Path
 
 from swarmrace.errors import TransferError
 from swarmrace.recording.payload import file_sha256
-from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System
+from swarmrace.systems.codex.cross_faults import cross_faults
 from swarmrace.systems.codex.environment import NODE_VARIABLE
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
+from swarmrace.systems.parts import Identity, Needs, NetworkRules, Settings, Standing
+from swarmrace.systems.spec import SystemSpec
 
 __all__: Sequence[str] = ("SPEC",)
 
@@ -103,7 +106,7 @@ def _program_faults(program: str, options: CodexOptions) -> list[str]:
     if options.block_size is None or found.family == "storage" or found.version == "unknown":
         return []
     return [
-        f"blockSize: Logos Storage alone takes one, found {program}, Codex {found.version}; leave "
+        f"blockSize: only Logos Storage takes one, found {program}, Codex {found.version}; leave "
         "it out, or set `program` to a Logos Storage node's"
     ]
 
@@ -145,6 +148,29 @@ def _is_test_double(options: CodexOptions) -> bool:
         return False  # `check` says what is wrong with it
 
 
+def _needs(options: CodexOptions) -> Needs:
+    stream = options.download == "stream"  # its file is written beside the node's own copy
+    return Needs(
+        memory_bytes=180_000_000,
+        memory_share=0.006,
+        seeder_copies=2.02,
+        leecher_copies=2.02 if stream else 1.02,
+        rate=34e6,
+        pair_rate=17e6,
+        publish_rate=95e6,
+    )
+
+
+def _version(options: CodexOptions) -> str:
+    path = None if _runs_elsewhere(options) else find_program(options)
+    if path is None:
+        return "nodes that run elsewhere"
+    try:
+        return f"{path} {asyncio.run(inspect(path)).version}"
+    except TransferError as error:
+        return f"{path} ({error})"
+
+
 SPEC = SystemSpec(
     kind="codex",
     options=CodexOptions,
@@ -153,9 +179,10 @@ SPEC = SystemSpec(
     check=_check,
     means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
-    settings_options=("block_size", "storage_quota", "arguments"),
-    own_source_address=_own_source_address,
-    host_network=_host_network,
-    program=_program,
-    test_double=_is_test_double,
+    cross_faults=cross_faults,
+    needs=_needs,
+    standing=lambda options: Standing(rank=0, metadata_sought="a CID"),
+    settings=Settings(("block_size", "storage_quota", "arguments")),
+    network=NetworkRules(_own_source_address, _host_network),
+    identity=Identity(version=_version, program=_program, test_double=_is_test_double),
 )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 
-from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+from swarmrace.systems.abc import Context, Meanings, Observes, System
 from swarmrace.systems.http.options import HttpOptions
+from swarmrace.systems.parts import Identity, Needs, Settings, Standing
+from swarmrace.systems.spec import SystemSpec
 from swarmrace.units import format_size
 
 
@@ -48,6 +50,20 @@ def _check(options: HttpOptions) -> list[str]:
     return []
 
 
+def _needs(options: HttpOptions) -> Needs:
+    return Needs(
+        memory_bytes=45_000_000,
+        memory_share=0.002,
+        racing_memory_bytes=options.read_size,
+        seeder_copies=1.0,
+        files=40,
+        rate=1200e6,
+        pair_rate=900e6,
+        publish_rate=1e12,
+        starts_anew=False,
+    )
+
+
 SPEC = SystemSpec(
     kind="http",
     options=HttpOptions,
@@ -56,5 +72,9 @@ SPEC = SystemSpec(
     check=_check,
     means=lambda options: _MEANS,
     modules=("swarmrace.systems.http.system",),
-    settings_options=("read_size",),
+    leechers_serve=False,
+    needs=_needs,
+    standing=lambda options: Standing(rank=3, baseline=True),
+    settings=Settings(("read_size",)),
+    identity=Identity(version=lambda options: "built in"),
 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from swarmrace.systems.abc import Context, Meanings, Observes, System, SystemSpec
+import math
+
+from swarmrace.systems.abc import Context, Meanings, Observes, System
+from swarmrace.systems.parts import Identity, Needs
+from swarmrace.systems.spec import SystemSpec
 from swarmrace.systems.synthetic.options import SyntheticOptions
 from swarmrace.units import format_size
 
@@ -27,7 +31,6 @@ SPEC = SystemSpec(
     options=SyntheticOptions,
     create=_create,
     observes=_observes,
-    check=lambda options: [],
     means=lambda options: Meanings(
         holds="the payload's seed",
         published="the programmed time has passed",
@@ -37,4 +40,17 @@ SPEC = SystemSpec(
         done="the programmed curve has reached the file's size",
         verified="SHA-256 of the payload computed again",
     ),
+    needs=lambda options: Needs(
+        memory_bytes=45_000_000,
+        memory_share=0.006,
+        seeder_copies=1.0,
+        leecher_copies=0.0,
+        files=40,
+        rate=math.inf,
+        pair_rate=math.inf,
+        publish_rate=1e12,
+        starts_anew=False,
+        race_seconds=options.curve[-1][0] if options.curve else 0.0,
+    ),
+    identity=Identity(version=lambda options: "built in"),
 )

@@ -1,0 +1,80 @@
+"""What an entry point of the group `swarmrace.systems` names: all that differs between kinds.
+
+No other module of swarmrace names a kind; what it needs to know of one it asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from swarmrace.errors import Fault
+from swarmrace.systems.abc import Context, Meanings, Observes, System
+from swarmrace.systems.options import EntrantOptions
+from swarmrace.systems.parts import (
+    CrossFault,
+    Identity,
+    Needs,
+    NetworkRules,
+    RaceShape,
+    Settings,
+    Standing,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSpec:
+    """One kind of system. Functions that take options may be called before any race, often, and
+    on machines that can't race the kind; only `create` may import heavy libraries.
+
+    Args:
+        kind: the name in scenarios.
+        options: the options model, a subclass of `EntrantOptions`.
+        create: returns one peer's system.
+        observes: returns which definitions hold under given options.
+        means: returns what the definitions come down to under given options; must not depend on
+            the machine.
+        isolates_process: whether the system's program is a process of its own.
+        leechers_serve: whether leechers serve each other; otherwise the seeders' upload bounds a
+            run.
+        modules: what `create` imports. The local backend imports them before it forks peers, so
+            importing them must start no thread.
+        check: returns what is missing on this machine, one line each with how to get it.
+        faults: returns what is wrong with the options that no model can say (a setting that the
+            library doesn't know), each under its key (`settings.x`). Nothing if the library isn't
+            installed.
+        cross_faults: returns what is wrong between options, or between them and the race.
+        needs: returns what a peer takes of a machine.
+        standing: returns how a verdict sets it against others.
+        settings: which options change the program's settings.
+        network: what its peers need of one machine's network.
+        identity: which program it is.
+    """
+
+    kind: str
+    options: type[EntrantOptions]
+    create: Callable[[Context, Any], System]
+    observes: Callable[[Any], Observes]
+    means: Callable[[Any], Meanings]
+    isolates_process: bool = False
+    leechers_serve: bool = True
+    modules: tuple[str, ...] = ()
+    check: Callable[[Any], list[str]] = lambda options: []
+    faults: Callable[[Any], list[Fault]] = lambda options: []
+    cross_faults: Callable[[Any, RaceShape], list[CrossFault]] = lambda options, race: []
+    needs: Callable[[Any], Needs] = lambda options: Needs()
+    standing: Callable[[Any], Standing] = lambda options: Standing()
+    settings: Settings = field(default_factory=Settings)
+    network: NetworkRules = field(default_factory=NetworkRules)
+    identity: Identity = field(default_factory=Identity)
+
+    def preload(self) -> None:
+        """Import `modules`.
+
+        Raises:
+            ImportError: one of them is missing.
+        """
+        for name in self.modules:
+            import_module(name)
