@@ -5,10 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-import os
-from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from tenacity import (
     AsyncRetrying,
@@ -18,10 +15,9 @@ from tenacity import (
     wait_fixed,
 )
 
+from swarmrace.systems.child import STOP_SECONDS
+from swarmrace.systems.child import last_lines_of as last_lines_of
 from swarmrace.systems.codex.api import Api, UnreachableError
-
-STOP_SECONDS = 5.0
-"""From SIGTERM to SIGKILL; a node ends within 3 s."""
 
 
 class Node(abc.ABC):
@@ -96,23 +92,6 @@ class Node(abc.ABC):
                 await self.stop()
         if self.api is not None:
             await self.api.close()
-
-
-def last_lines_of(log: Path, start: int = 0) -> str:
-    """Return the last five lines of a log in one line of at most 600 characters, or nothing.
-
-    Args:
-        log: the file.
-        start: the byte at which the node's own lines begin.
-    """
-    try:
-        with log.open("rb") as file:
-            file.seek(max(start, file.seek(0, os.SEEK_END) - 8192))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    lines = (" ".join(line.split()) for line in text.splitlines() if line.strip())
-    return " | ".join(deque(lines, 5))[-600:]
 
 
 async def answering(api: Api) -> None:

@@ -1,0 +1,275 @@
+"""A system's program as a child process: it starts on free ports and ends with its peer.
+
+child = Child(context.work_dir / "node.log", context.work_dir)
+(port,) = free_ports(context.address, tcp=1).tcp
+await child.start(["node", f"--listen={context.address}:{port}"])
+await child.until(answers(port))        # or a TransferError with its last words
+…
+await child.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import socket
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from swarmrace.errors import Reason, TransferError
+
+T = TypeVar("T")
+STOP_SECONDS = 5.0
+"""From SIGTERM to SIGKILL."""
+_BUSY = re.compile(r"already in use|\bbusy\b|EADDRINUSE", re.IGNORECASE)
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ChildEndedError(TransferError):
+    """The program ended before it was ready.
+
+    Args:
+        code: its exit code, or minus the signal that ended it.
+        output: its last words.
+    """
+
+    def __init__(self, name: str, code: int, output: str) -> None:
+        self.output = output
+        how = f"was ended by signal {-code}" if code < 0 else f"exited {code}"
+        super().__init__(
+            Reason.REFUSED,
+            f"expected {name} to run, found that it {how} at its start; output: {output or 'none'}",
+        )
+
+    @property
+    def port_was_busy(self) -> bool:
+        """Whether its output says that a port was in use: another port may help."""
+        return _BUSY.search(self.output) is not None
+
+
+class Child:
+    """A program that runs as a child process, one at a time, and ends when this process does.
+
+    It gets a session of its own, so that Ctrl-C doesn't reach it, and is ended with all its
+    children.
+
+    Args:
+        log: file that gets its output, appended.
+        directory: its working directory.
+        name: what it is called in errors.
+    """
+
+    def __init__(self, log: Path, directory: Path, name: str = "the node") -> None:
+        self.log, self.directory, self.name = log, directory, name
+        self._process: asyncio.subprocess.Process | None = None
+        self._log_start = 0
+        self._family: list[int] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the program, ending the one before.
+
+        Args:
+            command: program and arguments.
+            environment: all its variables; those of this process if None.
+
+        Raises:
+            TransferError: it can't be started.
+        """
+        await self.stop()
+        parent = os.getpid()
+
+        def child() -> None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with self.log.open("ab") as log:
+            self._log_start = log.tell()
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.directory,
+                    env=environment,
+                    start_new_session=True,
+                    preexec_fn=child,
+                )
+            except OSError as error:
+                raise TransferError(
+                    Reason.REFUSED, f"{command[0]}: can't be started ({error.strerror})"
+                ) from error
+        self._family = [self._process.pid]
+
+    async def until(self, ready: Awaitable[T]) -> T:
+        """Return what `ready` returns, unless the program ends first.
+
+        Raises:
+            ChildEndedError: it did.
+        """
+        assert self._process is not None, "start() comes first"
+        ended = asyncio.ensure_future(self._process.wait())
+        answers = asyncio.ensure_future(ready)
+        try:
+            await asyncio.wait((answers, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise ChildEndedError(self.name, ended.result(), self.last_words())
+            found = await answers
+        finally:
+            for task in (answers, ended):
+                task.cancel()
+            await asyncio.gather(answers, ended, return_exceptions=True)
+        self._look_for_family()
+        return found
+
+    async def holds_udp(self, port: int, seconds: float = 2.0) -> bool | None:
+        """Return whether the program binds a UDP port within some seconds, or None if that can't
+        be seen. Some programs don't notice that theirs is busy."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.running:
+                    try:
+                        if any(port in _udp_ports(pid) for pid in self.pids()):
+                            return True
+                    except psutil.AccessDenied:
+                        return None
+                    await asyncio.sleep(0.05)
+        return False
+
+    async def died(self) -> str:
+        """Return how the program ended, once it has."""
+        process = self._process
+        if process is None:
+            return f"{self.name} is not running"
+        how = _how(await process.wait())
+        return f"{self.name} (pid {process.pid}) ended {how}; output: {self.last_words() or 'none'}"
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End the program and its children: SIGTERM, after some seconds SIGKILL."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            try:
+                _signal_group(process.pid, signal.SIGTERM)
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+            except TimeoutError:
+                pass
+            finally:
+                if process.returncode is None:
+                    _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    def pids(self) -> list[int]:
+        """Return the program's pid and those of the children it had when it was ready; none once it
+        has ended."""
+        return list(self._family) if self.running else []
+
+    def last_words(self) -> str:
+        """Return the end of the output in one line, or nothing."""
+        return last_lines_of(self.log, self._log_start)
+
+    def _look_for_family(self) -> None:
+        """Note the processes: once, because it reads the table of all processes."""
+        assert self._process is not None
+        self._family = [self._process.pid]
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self._process.pid).children(recursive=True)
+            self._family += [child.pid for child in children]
+
+
+def last_lines_of(log: Path, start: int = 0) -> str:
+    """Return the last five lines of a log in one line of at most 600 characters, or nothing.
+
+    Args:
+        log: the file.
+        start: the byte at which the program's own lines begin.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - 8192))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = (" ".join(line.split()) for line in text.splitlines() if line.strip())
+    return " | ".join(deque(lines, 5))[-600:]
+
+
+@dataclass(frozen=True, slots=True)
+class FreePorts:
+    """Ports that nobody listened on a moment ago, all different."""
+
+    tcp: tuple[int, ...]
+    udp: tuple[int, ...]
+    both: tuple[int, ...]
+    """Free for TCP and UDP alike."""
+
+
+def free_ports(address: str, *, tcp: int = 0, udp: int = 0, both: int = 0) -> FreePorts:
+    """Return free ports.
+
+    UDP ports are looked for on the wildcard address, because many programs bind discovery there.
+
+    Args:
+        address: the peer's own IP address.
+        tcp: how many for TCP.
+        udp: how many for UDP.
+        both: how many for TCP and UDP under one number.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    wildcard = "::" if ":" in address else "0.0.0.0"
+    with contextlib.ExitStack() as stack:
+
+        def bound(kind: socket.SocketKind, host: str, port: int = 0) -> int:
+            holder = stack.enter_context(socket.socket(family, kind))
+            holder.bind((host, port))
+            return int(holder.getsockname()[1])
+
+        def bound_twice() -> int:
+            while True:
+                port = bound(socket.SOCK_DGRAM, wildcard)
+                with contextlib.suppress(OSError):
+                    return bound(socket.SOCK_STREAM, address, port)
+
+        return FreePorts(
+            both=tuple(bound_twice() for _ in range(both)),
+            udp=tuple(bound(socket.SOCK_DGRAM, wildcard) for _ in range(udp)),
+            tcp=tuple(bound(socket.SOCK_STREAM, address) for _ in range(tcp)),
+        )
+
+
+def _how(code: int) -> str:
+    return f"by signal {-code}" if code < 0 else f"with exit code {code}"
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _udp_ports(pid: int) -> set[int]:
+    try:
+        return {
+            each.laddr.port for each in psutil.Process(pid).net_connections("udp") if each.laddr
+        }
+    except psutil.NoSuchProcess:
+        return set()
