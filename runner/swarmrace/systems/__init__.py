@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from swarmrace.errors import UnavailableError
 from swarmrace.systems.options import EntrantOptions
-from swarmrace.systems.spec import SystemSpec
+from swarmrace.systems.spec import API_VERSION, SystemSpec
 
 GROUP = "swarmrace.systems"
 
@@ -65,6 +65,11 @@ def load(kind: str) -> SystemSpec:
         ) from error
     if not isinstance(spec, SystemSpec):
         raise UnavailableError(
-            f"entrant kind {kind!r}: expected a swarmrace.systems.spec.SystemSpec, found {spec!r}"
+            f"entrant kind {kind!r}: expected a swarmrace.api.SystemSpec, found {spec!r}"
+        )
+    if spec.api_version != API_VERSION:
+        raise UnavailableError(
+            f"entrant kind {kind!r}: found a package for version {spec.api_version} of "
+            f"swarmrace.api, expected version {API_VERSION}; install another version of it"
         )
     return spec

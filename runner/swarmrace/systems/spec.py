@@ -23,6 +23,9 @@ from swarmrace.systems.parts import (
     Standing,
 )
 
+API_VERSION = 1
+"""Version of `swarmrace.api`: raised when a name or its meaning changes or goes."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemSpec:
@@ -51,6 +54,8 @@ class SystemSpec:
         settings: which options change the program's settings.
         network: what its peers need of one machine's network.
         identity: which program it is.
+        api_version: the `API_VERSION` that the package was written for; with another one the kind
+            is refused. The installed one by default.
     """
 
     kind: str
@@ -69,6 +74,7 @@ class SystemSpec:
     settings: Settings = field(default_factory=Settings)
     network: NetworkRules = field(default_factory=NetworkRules)
     identity: Identity = field(default_factory=Identity)
+    api_version: int = API_VERSION
 
     def preload(self) -> None:
         """Import `modules`.

@@ -1,0 +1,79 @@
+"""What a system of a third party builds on: import from here, and from `swarmrace.api.testing`.
+
+These names keep their meaning as long as `API_VERSION` is the same; everything else in swarmrace
+may change with any version. New names and new fields with a default may come without a new
+version. docs/adding-a-system.md shows how they are used; each docstring says the rest.
+"""
+
+from swarmrace.clock import Clock
+from swarmrace.errors import Fault, Reason, TransferError
+from swarmrace.model import Flag, NoText
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.recording.payload import file_sha256
+from swarmrace.recording.samples import SampledLog
+from swarmrace.systems.abc import (
+    Board,
+    Context,
+    Counters,
+    Digest,
+    Meanings,
+    Observes,
+    Published,
+    Record,
+    Reference,
+    System,
+)
+from swarmrace.systems.child import Child, ChildEndedError, FreePorts, free_ports
+from swarmrace.systems.options import EntrantOptions, Profile
+from swarmrace.systems.parts import (
+    CrossFault,
+    Identity,
+    Needs,
+    NetworkRules,
+    RaceShape,
+    Settings,
+    Standing,
+)
+from swarmrace.systems.run import Run
+from swarmrace.systems.spec import API_VERSION, SystemSpec
+from swarmrace.units import Size, format_size
+
+__all__ = [
+    "API_VERSION",
+    "Board",
+    "ByteLog",
+    "Child",
+    "ChildEndedError",
+    "Clock",
+    "Context",
+    "Counters",
+    "CrossFault",
+    "Digest",
+    "EntrantOptions",
+    "Fault",
+    "Flag",
+    "FreePorts",
+    "Identity",
+    "Meanings",
+    "Needs",
+    "NetworkRules",
+    "NoText",
+    "Observes",
+    "Profile",
+    "Published",
+    "RaceShape",
+    "Reason",
+    "Record",
+    "Reference",
+    "Run",
+    "SampledLog",
+    "Settings",
+    "Size",
+    "Standing",
+    "System",
+    "SystemSpec",
+    "TransferError",
+    "file_sha256",
+    "format_size",
+    "free_ports",
+]
