@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final, NamedTuple
+from typing import Final
 
 STAGES: Final = (
     "wait",
@@ -38,35 +38,6 @@ HEADER_BYTES: Final = 66
 
 HEADER_BYTES_V6: Final = 86
 """The same over IPv6."""
-
-
-GAUGES: Final = (
-    "connections",
-    "libp2p_peers",
-    "process_resident_memory_bytes",
-    "repostore_blocks",
-    "repostore_bytes_used",
-)
-"""How the names of those own counters of systems begin that tell a state and count nothing: of
-several peers the highest is told, and not a sum."""
-
-
-class Cost(NamedTuple):
-    """What an instrument costs, as a ratio measured in one run."""
-
-    factor: float
-    standard_error: float
-    of: str
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.factor:.2f} ± {self.standard_error:.2f} × {self.of} ({self.source})"
-
-
-RECORDING_CPU: Final = Cost(
-    1.11, 0.01, "the CPU of a leecher without", "benchmarks/bittorrent_throughput.py, 1 GiB"
-)
-"""BitTorrent with every block recorded over a bare session; it is in BitTorrent's CPU."""
 
 DEFINITIONS: Final[dict[str, str]] = {
     "publish": "from handing the system a file that lies ready on disk until it can serve it; "

@@ -28,8 +28,9 @@ def own_fields(kind):
 
 def mentions(source):
     """Yield (line, what) of each place in a module that knows a kind."""
+    gauges = [gauge for kind in KINDS for gauge in systems.load(kind).gauges]
     for number, line in enumerate(source.splitlines(), 1):
-        if QUOTED.search(line):
+        if QUOTED.search(line) or any(gauge in line for gauge in gauges):
             yield number, line.strip()
     options = {name for kind in KINDS for name in own_fields(kind)}
     for node in ast.walk(ast.parse(source)):
@@ -62,6 +63,7 @@ def test_no_module_outside_systems_knows_a_kind(path):
         "import swarmrace.systems.codex.programs",
         'torrent = getattr(options, "reference", None)',
         "x = side.options.piece_size",
+        'GAUGES = ("connections", "repostore_blocks")',
     ],
 )
 def test_every_form_of_knowing_a_kind_is_found(source):

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from made_results import build, curve, scenario_of
 from paths import ROOT
-from swarmrace.definitions import DEFINITIONS, RECORDING_CPU, STAGES
+from swarmrace.definitions import DEFINITIONS, STAGES
 from swarmrace.errors import Reason
 from swarmrace.model import Model
 from swarmrace.recording import records
@@ -20,6 +20,7 @@ from swarmrace.scenario.scenario import MARGIN, PRESETS
 from swarmrace.statistics import intervals
 from swarmrace.systems import load as load_system
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.bittorrent.recording_cost import RECORDING_CPU
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.http.options import HttpOptions
 from swarmrace.verdict import flags

@@ -7,10 +7,11 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from made_results import build, scenario_of
-from swarmrace.definitions import DEFINITIONS, RECORDING_CPU
+from swarmrace.definitions import DEFINITIONS
 from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure, Waiting, Wire
 from swarmrace.results import folder as results
+from swarmrace.systems.bittorrent.recording_cost import RECORDING_CPU
 from swarmrace.verdict import compute, render
 
 INF = math.inf
@@ -321,11 +322,13 @@ def test_of_own_counters_states_are_not_summed(tmp_path):
         }
         return result.model_copy(update={"counters": counters})
 
-    text = " ".join(render.text(verdict_of(tmp_path, ["http"], peer=counted)).split())
-    assert (
-        "http: accepted_connections 8, connections 6, connections_at_start 1, "
-        "process_resident_memory_bytes 5 MB"
-    ) in text
+    for kind, memory in (("codex", "5 MB"), ("http", "20 MB")):  # only Codex calls it a state
+        found = verdict_of(tmp_path / kind, [kind], peer=counted)
+        text = " ".join(render.text(found).split())
+        assert (
+            f"{kind}: accepted_connections 8, connections 6, connections_at_start 1, "
+            f"process_resident_memory_bytes {memory}"
+        ) in text
 
 
 def test_settings_name_no_address_and_no_path_of_a_peer(tmp_path):

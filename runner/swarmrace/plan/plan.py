@@ -284,8 +284,8 @@ def _assumptions(cores: float, networks: Sequence[Network]) -> list[str]:
         "timeouts not counted",
         "disk and memory: at once, on one machine; in all: of the largest cell, on disk with the "
         "results of those before it",
-        "pods: the peers of all entrants, the tracker and the verdict; a Codex node is a container "
-        "in its peer's pod",
+        "pods: the peers of all entrants, the tracker and the verdict; a node of its own is a "
+        "container in its peer's pod",
     ]
     delayed = next((network for network in networks if network.delayed), None)
     if delayed is not None:

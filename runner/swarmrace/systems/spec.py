@@ -44,6 +44,8 @@ class SystemSpec:
             run.
         modules: what `create` imports. The local backend imports them before it forks peers, so
             importing them must start no thread.
+        gauges: how the names of those own counters begin (`Counters.extra`) that are a state and
+            count nothing: of several peers the highest is reported, not the sum.
         check: returns what is missing on this machine, one line each with how to get it.
         faults: returns what is wrong with the options that no model can say (a setting that the
             library doesn't know), each under its key (`settings.x`). Nothing if the library isn't
@@ -66,6 +68,7 @@ class SystemSpec:
     isolates_process: bool = False
     leechers_serve: bool = True
     modules: tuple[str, ...] = ()
+    gauges: tuple[str, ...] = ()
     check: Callable[[Any], list[str]] = lambda options: []
     faults: Callable[[Any], list[Fault]] = lambda options: []
     cross_faults: Callable[[Any, RaceShape], list[CrossFault]] = lambda options, race: []

@@ -246,7 +246,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         versions=_versions(side.infos, system),
         figures=found,
         publish_steps=figures.publish_steps(counted),
-        counters=figures.counters(counted),
+        counters=figures.counters(counted, spec.gauges if spec else ()),
         reliability=figures.reliability(side.views, race),
         wire_measured=any(map(figures.wire_of_all, side.views)),
         wire_records=sum(

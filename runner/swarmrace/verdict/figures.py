@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-from swarmrace.definitions import GAUGES
 from swarmrace.network import bounds
 from swarmrace.recording.records import (
     CURVES,
@@ -187,14 +186,20 @@ def offload(views: Sequence[RunView]) -> dict[str, str]:
     }
 
 
-def counters(views: Sequence[RunView]) -> dict[str, Summary]:
-    """Return the system's own counters, summed over a run's peers; of a state the highest."""
+def counters(views: Sequence[RunView], gauges: tuple[str, ...]) -> dict[str, Summary]:
+    """Return the system's own counters, summed over a run's peers; of a state the highest.
+
+    Args:
+        views: the runs.
+        gauges: how the names of states begin, besides connections.
+    """
+    states = ("connections", *gauges)
     names = {
         name for view in views for peer in view.record.peers.values() for name in peer.counters
     }
     return {
         name: summarize(
-            (max if name.startswith(GAUGES) else math.fsum)(known)
+            (max if name.startswith(states) else math.fsum)(known)
             for view in views
             if (
                 known := [

@@ -9,11 +9,11 @@ from __future__ import annotations
 from importlib import metadata
 from importlib.util import find_spec
 
-from swarmrace.definitions import RECORDING_CPU
 from swarmrace.errors import Fault
 from swarmrace.systems.abc import Context, Meanings, Observes, System
 from swarmrace.systems.bittorrent.cross_faults import cross_faults
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
+from swarmrace.systems.bittorrent.recording_cost import RECORDING_CPU
 from swarmrace.systems.parts import Identity, Needs, Settings, Standing
 from swarmrace.systems.spec import SystemSpec
 

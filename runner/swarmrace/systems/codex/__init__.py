@@ -18,6 +18,7 @@ from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System
 from swarmrace.systems.codex.cross_faults import cross_faults
 from swarmrace.systems.codex.environment import NODE_VARIABLE
+from swarmrace.systems.codex.gauges import GAUGES
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
 from swarmrace.systems.parts import Identity, Needs, NetworkRules, Settings, Standing
@@ -180,6 +181,7 @@ SPEC = SystemSpec(
     means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
     cross_faults=cross_faults,
+    gauges=GAUGES,
     needs=_needs,
     standing=lambda options: Standing(rank=0, metadata_sought="a CID"),
     settings=Settings(("block_size", "storage_quota", "arguments")),

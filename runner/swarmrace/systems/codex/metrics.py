@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from swarmrace.definitions import GAUGES
 from swarmrace.systems.abc import Counters
+from swarmrace.systems.codex.gauges import GAUGES
 
 POLL_SECONDS = 1.0
 _LIMIT_SECONDS = 3.0
