@@ -69,10 +69,13 @@ class Settings:
             profile, and is not the equal of an unchanged one.
         of_profile: returns what the profile itself chooses for some of them: giving this value
             changes nothing.
+        ways_of_use: keys of `System.describe` that are no setting but how the program is used. A
+            verdict prints one only if its option was given.
     """
 
     options: tuple[str, ...] = ()
     of_profile: Callable[[Any], Mapping[str, Any]] = lambda options: {}
+    ways_of_use: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

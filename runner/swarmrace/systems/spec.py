@@ -5,7 +5,7 @@ No other module of swarmrace names a kind; what it needs to know of one it asks 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -46,6 +46,8 @@ class SystemSpec:
             importing them must start no thread.
         gauges: how the names of those own counters begin (`Counters.extra`) that are a state and
             count nothing: of several peers the highest is reported, not the sum.
+        caveats: returns what a verdict must warn of, from what a peer's system described of itself
+            in a run (`System.describe`), and whether the race set rates.
         check: returns what is missing on this machine, one line each with how to get it.
         faults: returns what is wrong with the options that no model can say (a setting that the
             library doesn't know), each under its key (`settings.x`). Nothing if the library isn't
@@ -69,6 +71,7 @@ class SystemSpec:
     leechers_serve: bool = True
     modules: tuple[str, ...] = ()
     gauges: tuple[str, ...] = ()
+    caveats: Callable[[Mapping[str, Any], bool], list[str]] = lambda described, limited: []
     check: Callable[[Any], list[str]] = lambda options: []
     faults: Callable[[Any], list[Fault]] = lambda options: []
     cross_faults: Callable[[Any, RaceShape], list[CrossFault]] = lambda options, race: []

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from swarmrace import systems
 from swarmrace.network.conditions import queue_bytes
 from swarmrace.recording.records import Delay
 from swarmrace.units import format_link_rate, format_rate, format_seconds, format_size
@@ -17,9 +18,6 @@ from swarmrace.verdict.entries import entry
 from swarmrace.verdict.flags import LOAD, comparable
 from swarmrace.verdict.layout import Line, prose_table
 from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict, profile_label
-
-_NO_SETTING = ("protocol", "reference")
-"""What a system tells of itself that is a way of use; it stands here where it was given."""
 
 
 def conditions(verdict: Verdict) -> Iterator[RenderableType]:
@@ -61,7 +59,9 @@ def _entrant(entrant: EntrantVerdict) -> str:
     settings = {k: v for k, v in entrant.settings.items() if k in entrant.reasons}
     settings = comparable(settings or entrant.settings)
     settings = {k: v for k, v in settings.items() if v != []}
-    described = {k: v for k, v in _scalars(entrant.described).items() if k not in _NO_SETTING}
+    spec = systems.find(entrant.kind)
+    use = spec.settings.ways_of_use if spec is not None else ()
+    described = {k: v for k, v in _scalars(entrant.described).items() if k not in use}
     facts = {**entrant.options, **described}
     facts = {k: v for k, v in facts.items() if k not in ("kind", "profile")}
     profile = profile_label(entrant.profile, entrant.changed)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from swarmrace import systems
 from swarmrace.errors import Reason
 from swarmrace.recording.records import PeerResult
 from swarmrace.results.folder import Results
@@ -92,7 +93,7 @@ def entrant_flags(
         *_starts(side, scenario.race),
         *_sameness(side),
         *_bounds(side, verdict, scenario),
-        *_utp(side, scenario.race),
+        *_caveats(side, scenario.race),
         *group_flags(side.views),
     ]
     if not verdict.meanings:
@@ -224,14 +225,13 @@ def _sameness(side: Side) -> Iterator[str]:
         yield f"peers had {len(versions)} different sets of versions"
 
 
-def _utp(side: Side, race: Race) -> Iterator[str]:
-    """A system that says `utp` of itself is told by it."""
-    if not race.network.limited and any(peer.system.get("utp") is True for _, peer in _peers(side)):
-        yield (
-            "uTP was on and no rate was set: its time is that of uTP in user space, which the CPU "
-            "bounds (over loopback 9 to 40 MB/s were seen), and that decides any ratio to it; for "
-            "the program without it set `utp: false`, for a network set rates"
-        )
+def _caveats(side: Side, race: Race) -> Iterator[str]:
+    """What the kind itself warns of, each once."""
+    spec = systems.find(side.options.kind)
+    if spec is not None:
+        limited = race.network.limited
+        every = (spec.caveats(peer.system, limited) for _, peer in _peers(side) if peer.system)
+        yield from dict.fromkeys(text for texts in every for text in texts)
 
 
 def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator[str]:

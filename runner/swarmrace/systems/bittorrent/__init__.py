@@ -6,8 +6,10 @@ checked. Importing this package starts no thread, so a parent may load it and fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Any
 
 from swarmrace.errors import Fault
 from swarmrace.systems.abc import Context, Meanings, Observes, System
@@ -78,6 +80,16 @@ def _profile_values(options: BitTorrentOptions) -> dict[str, bool]:
     return dict.fromkeys(("utp", "encryption"), options.profile == "stock")
 
 
+def _caveats(described: Mapping[str, Any], limited: bool) -> list[str]:
+    if limited or described.get("utp") is not True:
+        return []
+    return [
+        "uTP was on and no rate was set: its time is that of uTP in user space, which the CPU "
+        "bounds (over loopback 9 to 40 MB/s were seen), and that decides any ratio to it; for "
+        "the program without it set `utp: false`, for a network set rates"
+    ]
+
+
 def _needs(options: BitTorrentOptions) -> Needs:
     utp = options.profile == "stock" if options.utp is None else options.utp
     return Needs(
@@ -107,11 +119,14 @@ SPEC = SystemSpec(
     faults=_faults,
     means=_means,
     modules=("swarmrace.systems.bittorrent.system",),
+    caveats=_caveats,
     cross_faults=cross_faults,
     needs=_needs,
     standing=_standing,
     settings=Settings(
-        ("piece_order", "piece_size", "utp", "encryption", "settings"), _profile_values
+        options=("piece_order", "piece_size", "utp", "encryption", "settings"),
+        of_profile=_profile_values,
+        ways_of_use=("protocol", "reference"),
     ),
     identity=Identity(version=_program, program=_program, packages=("libtorrent",)),
 )
