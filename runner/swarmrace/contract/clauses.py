@@ -83,7 +83,7 @@ def check_record(record: Record, start_ns: int, end_ns: int, observes: Observes)
             continue
         curve = log.curve(start_ns, record.size_bytes)
         expect(curve.complete, f"{kind} of every byte", curve)
-        first, last = (start_ns + curve.time_to_percent(percent) for percent in (0, 100))
+        first, last = (start_ns + (curve.time_to_percent(percent) or 0) for percent in (0, 100))
         expect(first >= discovered_ns, f"no {kind} before discovery", first - discovered_ns)
         expect(max(last, log.last_ns) <= done_ns, f"no {kind} after done", last - done_ns)
         sampled = observes.sampled and log is record.arrivals
