@@ -16,7 +16,14 @@ OUTSIDE = [
 ]
 KINDS = ("bittorrent", "codex", "http", "synthetic")
 QUOTED = re.compile(f"[\"']({'|'.join(KINDS)})[\"']")
-CLUSTER = ("scenario/schema.py", "scenario/cluster.py", "backends/kubernetes/pods.py")
+CLUSTER = (
+    "backends/kubernetes/pods.py",
+    "rendezvous/faulty.py",
+    "scenario/cluster.py",
+    "scenario/given.py",
+    "scenario/schema.py",
+    "scenario/sidecars.py",
+)
 """Values of a chart for each kind, until there is one chart for all."""
 
 
