@@ -36,6 +36,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "relay": ("--delay", "20", "--mbit", "20"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "start_lag": ("--kind", "http", "--starts", "5"),
+    "stopping": ("--replicates", "5000"),
     "stream_reader": ("--size", "20MB", "--rounds", "1"),
     "scrape": ("--size", "32MiB", "--scrapes", "2"),
     "report": ("--repetitions", "1", "--sizes", "1MB", "--records", "100"),

@@ -33,6 +33,7 @@ faults: everything wrong that no JSON Schema can say, in the words of the model.
 {{- end -}}
 {{- $_ := unset $scenario.race "matrix" -}}
 {{- if not $scenario.race.continues -}}{{- $_ := unset $scenario.race "continues" -}}{{- end -}}
+{{- if not $scenario.race.stopping -}}{{- $_ := unset $scenario.race "stopping" -}}{{- end -}}
 {{- $_ := set $scenario "faults" ($faults | default list) -}}
 {{- $scenario | toJson -}}
 {{- end -}}

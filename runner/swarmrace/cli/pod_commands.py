@@ -88,6 +88,7 @@ def tracker(
     from swarmrace.rendezvous.server import ServerConfig
     from swarmrace.rendezvous.trial_book import TrialPolicy
     from swarmrace.scenario.loading import load
+    from swarmrace.verdict import stopping
 
     host, port = listen
     loaded = load(scenario)
@@ -103,6 +104,7 @@ def tracker(
         name=name,
         backend=backend,
         trials=TrialPolicy(held=trial),
+        stop_rule=stopping.decided if loaded.race.stopping else None,
         token=_read_token(token_file),
     )
     code = run_tracker(config)

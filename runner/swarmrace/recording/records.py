@@ -360,6 +360,9 @@ class RaceInfo(Model):
     stopped_by: str = ""
     """What of the infrastructure stopped the race; empty where nothing did."""
     rendezvous_restarts: int = 0
+    decided_blocks: int | None = None
+    """After so many blocks every acceptance was decided and the race stopped (`race.stopping`);
+    null where it raced all of its blocks."""
     draw: int = DRAW
     """How order and seeders were drawn from the seed; 1 before format 3."""
     test_doubles: list[str] = []

@@ -47,6 +47,8 @@ class RaceState:
         self.interrupted = False
         self.stopped = ""
         """What of the infrastructure stopped the race; empty where nothing did."""
+        self.decided_blocks: int | None = None
+        """After so many blocks everything was decided, and no further run is raced."""
         self.strikes = 0
         """How many runs in a row were lost to the infrastructure."""
         self.boot = 1
@@ -141,6 +143,7 @@ class RaceState:
             "interrupted": self.interrupted,
             "stopped": self.stopped,
             "strikes": self.strikes,
+            "decidedBlocks": self.decided_blocks,
             "closed": list(self.closed),
             "claims": self._claims.to_state(),
             "flight": None if self.flight is None else self.flight.to_state(),

@@ -21,7 +21,7 @@ from swarmrace.host import machine
 from swarmrace.host.watch import MachineWatch
 from swarmrace.recording.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
-from swarmrace.rendezvous.conductor import Conductor
+from swarmrace.rendezvous.conductor import Conductor, StopRule
 from swarmrace.rendezvous.flight import MARGIN_SECONDS
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
@@ -69,6 +69,8 @@ class ServerConfig:
     """What makes the race's delay and loss, for its record."""
     relay_counts: Path | None = None
     """The file in which the race's relay counts."""
+    stop_rule: StopRule | None = None
+    """Whether the race may stop; only asked where the scenario says so (`race.stopping`)."""
     trials: TrialPolicy = field(default_factory=TrialPolicy)
     """Whether programs are tried before the first run."""
 
@@ -121,6 +123,7 @@ class Rendezvous:
             margin_seconds=config.margin_seconds,
             relay_counts=config.relay_counts,
             trials=config.trials,
+            stop_rule=config.stop_rule if config.scenario.race.stopping else None,
         )
         self._watch = MachineWatch(config.host)
         tracker = Tracker(

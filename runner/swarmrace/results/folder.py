@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -224,13 +224,29 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
         ) from error
     faults: list[str] = []
     size = scenario.race.swarm_size
-    planned = schedule(scenario, info.draw)
+    planned = planned_runs(scenario, info)
     runs = tuple(_run_record(folder, run, info, size, faults, curves) for run in planned)
     known = {record.run.id for record in runs}
     for path in _entries(folder / "runs"):
         if path.name not in known:
             faults.append(f"runs/{path.name}: not a run of this race; left out")
     return Results(folder, info, scenario, runs, tuple(faults))
+
+
+def planned_runs(scenario: Scenario, info: RaceInfo) -> list[Run]:
+    """Return the runs that a race had to race: all of its schedule, or those before it stopped
+    because everything was decided."""
+    runs = schedule(scenario, info.draw)
+    if info.decided_blocks is None:
+        return runs
+    return [run for run in runs if run.repetition < info.decided_blocks]
+
+
+def curtailed(results: Results, blocks: int) -> Results:
+    """Return the results of the first blocks only, as if the race had been stopped then."""
+    runs = tuple(record for record in results.runs if record.run.repetition < blocks)
+    info = results.info.model_copy(update={"decided_blocks": blocks})
+    return replace(results, info=info, runs=runs)
 
 
 def merged(parts: Sequence[Results]) -> Results:

@@ -13,6 +13,7 @@ from swarmrace import systems
 from swarmrace.errors import Fault
 from swarmrace.faults import nearest
 from swarmrace.scenario.scenario import Race, Scenario
+from swarmrace.statistics.looks import LOOKS
 from swarmrace.systems.options import EntrantOptions
 from swarmrace.systems.parts import RaceKey, RaceShape
 
@@ -96,6 +97,8 @@ def _race(race: Race) -> Iterator[_Found]:
         )
     if race.continues is not None:
         yield from _continues(race)
+    if race.stopping:
+        yield from _stopping(race)
     networks = {f"{_RACE}.network": race.network}
     for number, network in enumerate(race.matrix.network if race.matrix else []):
         networks[f"{_RACE}.matrix.network.{number}"] = network
@@ -109,6 +112,35 @@ def _race(race: Race) -> Iterator[_Found]:
                     "once for all runs",
                 ),
             )
+
+
+def _stopping(race: Race) -> Iterator[_Found]:
+    key = f"{_RACE}.stopping"
+    if not race.acceptance:
+        yield (
+            (key, f"{_RACE}.acceptance"),
+            Fault(key, f"needs {_RACE}.acceptance: without one nothing is ever decided"),
+        )
+    if race.order == "sequential":
+        yield (
+            (key, f"{_RACE}.order"),
+            Fault(key, f"needs {_RACE}.order: interleaved, because it looks at complete blocks"),
+        )
+    if race.continues is not None:
+        yield (
+            (key, f"{_RACE}.continues"),
+            Fault(key, f"found with {_RACE}.continues, expected one of them: a look is at all"),
+        )
+    ends = [blocks for blocks in LOOKS if blocks > min(LOOKS)]
+    if race.repetitions not in ends:
+        yield (
+            (key, f"{_RACE}.repetitions"),
+            Fault(
+                f"{_RACE}.repetitions",
+                f"found {race.repetitions}, expected {' or '.join(map(str, ends))} with "
+                f"{key}: the levels are for these looks",
+            ),
+        )
 
 
 def _continues(race: Race) -> Iterator[_Found]:

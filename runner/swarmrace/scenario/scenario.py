@@ -192,6 +192,9 @@ class Race(Model):
     timeouts: Timeouts = Timeouts()
     network: Network = Network()
     acceptance: list[Acceptance] = []
+    stopping: Flag = False
+    """Stop once every acceptance is decided: looked at after 6, 10 and 20 complete blocks, at
+    levels that keep the risk of a wrong answer over all looks (docs/methodology.md)."""
     matrix: Matrix | None = None
 
     @property
@@ -265,6 +268,8 @@ class Scenario(Model):
         data["race"].pop("matrix")
         if data["race"]["continues"] is None:
             del data["race"]["continues"]  # so that ids are what they were before the key
+        if not data["race"]["stopping"]:
+            del data["race"]["stopping"]
         return data
 
     def race_id(self) -> str:

@@ -271,6 +271,11 @@ def with_repetitions(
             "--repetitions: needs global.race.order: interleaved, because a sequential race has no "
             "blocks to go on from"
         )
+    if sweep.scenario["global"]["race"].get("stopping"):
+        raise SweepError(
+            "--repetitions: found with global.race.stopping, expected one of them: a race that "
+            "stops when it is decided has no blocks to add"
+        )
     changed, grown = [], 0
     for cell in sweep.cells:
         if cells is not None and cell.id not in cells:

@@ -239,7 +239,7 @@ def refuse_mixed(found: SweepState) -> None:
         for part in cell.parts:
             if part.counted is None or part.counted.info is None:
                 continue
-            for name, version in pins.recorded(part.counted.info).items():
+            for name, version in pins.recorded(part.counted.info, part.counted.folder).items():
                 first, where = seen.setdefault(name, (version, part.cell.name))
                 if version != first:
                     raise SweepError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from swarmrace import __version__, definitions, systems
 from swarmrace.host import machine
 from swarmrace.model import Model
 from swarmrace.recording.records import RaceInfo
+from swarmrace.results import pod_facts
 from swarmrace.scenario.scenario import Scenario
 
 Backend = Literal["local", "kubernetes"]
@@ -63,10 +65,18 @@ def program_differences(began: Mapping[str, str], found: Mapping[str, str]) -> l
     ]
 
 
-def recorded(info: RaceInfo) -> dict[str, str]:
-    """Return what the peers of a race say of their programs' versions, by entrant; entrants of
-    whom nobody says anything are left out. Peers with several versions are named all."""
+def recorded(info: RaceInfo, folder: Path) -> dict[str, str]:
+    """Return the versions that a race's results name: swarmrace's own, by entrant the program's as
+    its peers report it, and on a cluster the digests of the images that ran. What nobody says is
+    left out; several versions of one are named all."""
     found: dict[str, set[str]] = {}
+    if version := info.versions.get("swarmrace"):
+        found["swarmrace"] = {f"{version} (commit {info.commit or 'unknown'})"}
+    pods = pod_facts.read(folder)
+    for pod in pods.pods if pods else ():
+        for name, container in pod.containers.items():
+            if container.digest != pod_facts.UNKNOWN:
+                found.setdefault(f"image of {pod.entrant}'s {name}", set()).add(container.digest)
     for peer in info.peers:
         told = (peer.system.get("version"), peer.system.get("revision"))
         text = " ".join(str(each) for each in told if each)

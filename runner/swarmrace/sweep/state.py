@@ -21,7 +21,6 @@ from typing import Literal
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError, ScenarioError
-from swarmrace.plan.schedule import schedule
 from swarmrace.recording.records import RaceInfo, RunResult
 from swarmrace.results import folder as results
 from swarmrace.results import manifest
@@ -233,7 +232,7 @@ def _runs(folder: Path, info: RaceInfo, cell: PlannedCell) -> tuple[list[RunResu
         return [], f"its scenario can't be read: {'; '.join(error.faults)}"
     if scenario.cell_id() != cell.id:
         return [], f"is of another cell ({scenario.cell_id()}, expected {cell.id})"
-    planned = schedule(scenario, info.draw)
+    planned = results.planned_runs(scenario, info)
     runs = []
     for run in planned:
         path = folder / "runs" / run.id / "run.json"

@@ -25,17 +25,26 @@ Journal of Pharmacokinetics and Biopharmaceutics 15, 1987)."""
 _WORST: tuple[Judgement, ...] = ("missed", "undecided", "met")
 
 
-def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> AcceptanceVerdict:
+def accept(
+    wanted: Acceptance, sides: Mapping[str, Side], race: Race, look: float | None = None
+) -> AcceptanceVerdict:
     """Judge one acceptance by the interval of the runs' t100, and by the complete runs.
 
     Met: the interval is within the bound. Missed: all of it is beyond the bound, by more than the
     marks' resolution. Undecided: it crosses, or there is none. The worse of times and completion
     decides.
+
+    Args:
+        wanted: what is asked for.
+        sides: by entrant.
+        race: what was raced.
+        look: confidence of the interval where the race may have stopped early
+            (`statistics.looks`); it also is the level of what equivalence and completion ask.
     """
     entrant, of = sides[wanted.entrant], sides[wanted.of]
     paired = not not_paired(entrant, of, sequential=race.order == "sequential")
     why_not = never(entrant, of)
-    confidence = EQUIVALENCE_CONFIDENCE if wanted.equivalent else CONFIDENCE
+    confidence = look or (EQUIVALENCE_CONFIDENCE if wanted.equivalent else CONFIDENCE)
     found = None
     if not why_not:
         found = ratio(
@@ -45,8 +54,10 @@ def accept(wanted: Acceptance, sides: Mapping[str, Side], race: Race) -> Accepta
         why_not = doubles.WARNING
     elif entrant is of:
         why_not = "an entrant set against itself proves nothing"
-    verdict, why = ("undecided", why_not) if why_not else _by_times(found, wanted)
-    by_runs, why_runs = completion.judge(entrant, of, wanted.completion, paired=paired)
+    verdict, why = ("undecided", why_not) if why_not else _by_times(found, wanted, confidence)
+    by_runs, why_runs = completion.judge(
+        entrant, of, wanted.completion, paired=paired, confidence=one_sided(look)
+    )
     if not why_not:
         verdict = min(verdict, by_runs, key=_WORST.index)
     complete, runs = complete_runs(entrant.views)
@@ -97,6 +108,11 @@ def _significance(
     return max(below, inside), min(1.0, 2 * min(above, under))
 
 
+def one_sided(look: float | None) -> float:
+    """Return the one-sided confidence of a look's two-sided one."""
+    return 0.95 if look is None else (1 + look) / 2
+
+
 def _asked(wanted: Acceptance) -> str:
     if wanted.equivalent:
         return f"between {1 / wanted.bound:.3g} and {wanted.bound:g} × (equivalent)"
@@ -104,7 +120,7 @@ def _asked(wanted: Acceptance) -> str:
     return f"within {wanted.bound:g} ×{preset}"
 
 
-def _by_times(found: Ratio | None, wanted: Acceptance) -> tuple[Judgement, str]:
+def _by_times(found: Ratio | None, wanted: Acceptance, confidence: float) -> tuple[Judgement, str]:
     if found is None or found.blocks == 0:
         return "undecided", "no block has a number of both"
     if not found.has_interval:
@@ -112,7 +128,7 @@ def _by_times(found: Ratio | None, wanted: Acceptance) -> tuple[Judgement, str]:
     text = ratio_text(found)
     low, high = (_number(limit) for limit in (found.low, found.high))
     if wanted.equivalent:
-        text += ", the 90 % interval"
+        text += f", the {100 * confidence:.3g} % interval"
     above = low > wanted.bound
     below = wanted.equivalent and high < 1 / wanted.bound
     if above and not beyond(low, wanted.bound, found.reference_seconds, found.resolution_seconds):

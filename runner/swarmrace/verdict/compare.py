@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
+from swarmrace.statistics.intervals import CONFIDENCE
 from swarmrace.verdict.figures import has_wire_curve
 from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio, Ratio
-from swarmrace.verdict.ratios import ratio
+from swarmrace.verdict.ratios import ByBlock, ratio
 from swarmrace.verdict.run_numbers import (
     Get,
     done,
@@ -21,13 +24,14 @@ from swarmrace.verdict.sides import Side, but_for, mark_fault, never, other_node
 from swarmrace.verdict.wording import sentence
 
 
-def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
-    """Compare `a` with `b`: ratios are a's time over b's."""
+def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENCE) -> Comparison:
+    """Compare `a` with `b`: ratios are a's time over b's, with intervals of `confidence`."""
     reference = b.standing.baseline and not a.standing.baseline
     not_equal = unlike(a, b)
     why_not = never(a, b)
     why_not_paired = not_paired(a, b, sequential=sequential)
     paired = not why_not_paired
+    over = Over(paired, confidence)
     facts = {
         "entrant": a.name,
         "of": b.name,
@@ -41,16 +45,16 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
     if why_not:
         text = f"{a.label} and {b.label} are not compared: {why_not}"
         return Comparison(**facts, why_not=why_not, text=text)
-    t100 = ratio(numbers(a, done), numbers(b, done), paired=paired)
-    of_last = ratio(numbers(a, last), numbers(b, last), paired=paired)
+    t100 = over.ratio(numbers(a, done), numbers(b, done))
+    of_last = over.ratio(numbers(a, last), numbers(b, last))
     return Comparison(
         **facts,
         t100=t100,
         last=of_last,
-        marks=_marks(a, b, paired),
-        publish=_publish(a, b, paired),
-        wire_sent=_figure(a, b, wire_sent, paired),
-        stability=_stability(a, b, paired),
+        marks=_marks(a, b, over),
+        publish=_publish(a, b, over),
+        wire_sent=_figure(a, b, wire_sent, over),
+        stability=_stability(a, b, over),
         text=sentence(
             a,
             b,
@@ -63,12 +67,23 @@ def compare(a: Side, b: Side, *, sequential: bool) -> Comparison:
     )
 
 
+class Over(NamedTuple):
+    """How numbers of two entrants are set against each other."""
+
+    paired: bool
+    confidence: float
+
+    def ratio(self, a: ByBlock, b: ByBlock) -> Ratio:
+        """Return the ratio of two entrants' numbers."""
+        return ratio(a, b, paired=self.paired, confidence=self.confidence)
+
+
 def not_paired(a: Side, b: Side, *, sequential: bool) -> str:
     """Return why the blocks of two entrants are not paired, or nothing."""
     return "the order was sequential" if sequential else other_nodes(a, b)
 
 
-def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
+def _marks(a: Side, b: Side, over: Over) -> list[MarkRatio]:
     result = []
     for kind in _observed(a, b):
         why_not = mark_fault(a, b, kind)
@@ -77,12 +92,12 @@ def _marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
                 result.append(MarkRatio(kind=kind, percent=percent, why_not=why_not))
                 continue
             get = mark_number(kind, percent)
-            found = ratio(numbers(a, get), numbers(b, get), paired=paired)
+            found = over.ratio(numbers(a, get), numbers(b, get))
             result.append(MarkRatio(kind=kind, percent=percent, ratio=found))
-    return result + _wire_marks(a, b, paired)
+    return result + _wire_marks(a, b, over)
 
 
-def _wire_marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
+def _wire_marks(a: Side, b: Side, over: Over) -> list[MarkRatio]:
     """Marks of the wire curve, which are the same of every system; nothing where neither has it."""
     without = [side.name for side in (a, b) if not has_wire_curve(side.views)]
     if len(without) == 2:
@@ -91,22 +106,22 @@ def _wire_marks(a: Side, b: Side, paired: bool) -> list[MarkRatio]:
     result = []
     for percent in WIRE_PERCENTS:
         get = mark_number("wire", percent)
-        found = None if why_not else ratio(numbers(a, get), numbers(b, get), paired=paired)
+        found = None if why_not else over.ratio(numbers(a, get), numbers(b, get))
         result.append(MarkRatio(kind="wire", percent=percent, ratio=found, why_not=why_not))
     return result
 
 
-def _publish(a: Side, b: Side, paired: bool) -> Ratio | None:
+def _publish(a: Side, b: Side, over: Over) -> Ratio | None:
     """Return the ratio of the first seeders' publishes, where both take the payload in."""
     if not (a.observes.upload and b.observes.upload):
         return None
-    return _figure(a, b, publish, paired)
+    return _figure(a, b, publish, over)
 
 
-def _figure(a: Side, b: Side, get: Get, paired: bool) -> Ratio | None:
+def _figure(a: Side, b: Side, get: Get, over: Over) -> Ratio | None:
     """Return the ratio of a figure that both have in some run; a failed publish counts."""
     one, other = numbers(a, get), numbers(b, get)
-    return ratio(one, other, paired=paired) if one and other else None
+    return over.ratio(one, other) if one and other else None
 
 
 def _observed(a: Side, b: Side) -> list[str]:
@@ -114,7 +129,7 @@ def _observed(a: Side, b: Side) -> list[str]:
     return [k for k in CURVES if getattr(a.observes, k) or getattr(b.observes, k)]
 
 
-def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
+def _stability(a: Side, b: Side, over: Over) -> dict[str, FigureRatio]:
     """Stalls and variations, each kind of curve against the same kind."""
     result = {}
     for name, kind in STABILITY.items():
@@ -125,7 +140,7 @@ def _stability(a: Side, b: Side, paired: bool) -> dict[str, FigureRatio]:
             result[name] = FigureRatio(kind=kind, why_not=why_not)
             continue
         get = stall_number(kind) if name.startswith("longest") else variation_number(kind)
-        found = ratio(numbers(a, get), numbers(b, get), paired=paired)
+        found = over.ratio(numbers(a, get), numbers(b, get))
         if not name.startswith("longest"):
             found = found.model_copy(update={"difference_seconds": None})
         result[name] = FigureRatio(kind=kind, ratio=found)

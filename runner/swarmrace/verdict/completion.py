@@ -28,20 +28,23 @@ def losses(views: Sequence[RunView]) -> Losses:
     return Losses(sum(map(math.isinf, times)), len(times), not_raced)
 
 
-def judge(entrant: Side, of: Side, wanted: float, *, paired: bool) -> tuple[str, str]:
+def judge(
+    entrant: Side, of: Side, wanted: float, *, paired: bool, confidence: float = 0.95
+) -> tuple[str, str]:
     """Return what an acceptance's completion says, and why.
 
-    Missed: the exact one-sided upper bound of 95 % is below what is wanted. Undecided: the share
-    is below it without that, or the other side was complete in significantly more blocks. Met
-    otherwise, also where there is no run to judge by: then the times decide nothing either.
+    Missed: the exact one-sided upper bound of `confidence` is below what is wanted. Undecided: the
+    share is below it without that, or the other side was complete in significantly more blocks.
+    Met otherwise, also where there is no run to judge by: then the times decide nothing either.
     """
     hits, count = complete_runs(entrant.views)
     if not count:
         return "met", ""
     text = f"complete in {hits} of {count} runs"
-    bound = upper_bound(hits, count)
+    bound = upper_bound(hits, count, confidence)
     if bound < wanted:
-        return "missed", f"{text}, at most {bound:.3g} (95 %) where {wanted:g} is asked for"
+        level = f"{100 * confidence:.3g} %"
+        return "missed", f"{text}, at most {bound:.3g} ({level}) where {wanted:g} is asked for"
     if hits / count < wanted:
         return "undecided", f"{text}, below the {wanted:g} asked for, though too few to exclude it"
     p = _more_often(of, entrant, paired=paired)

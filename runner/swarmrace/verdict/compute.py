@@ -14,6 +14,8 @@ from swarmrace.recording.records import CURVES, PeerInfo
 from swarmrace.results import pod_facts
 from swarmrace.results.folder import Results
 from swarmrace.scenario.scenario import Acceptance
+from swarmrace.statistics.intervals import CONFIDENCE
+from swarmrace.statistics.looks import LIMIT, LOOKS, confidence_at
 from swarmrace.systems.abc import Observes
 from swarmrace.systems.doubles import MARK, is_double
 from swarmrace.systems.options import EntrantOptions
@@ -38,6 +40,7 @@ from swarmrace.verdict.relay_flags import relay_flags
 from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
+from swarmrace.verdict.stopping import complete_blocks
 
 Accepted = Callable[[Sequence[Comparison]], Sequence[Acceptance] | None]
 
@@ -56,8 +59,14 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
         name: _side(name, options, [v for v in views if v.record.run.entrant == name], results)
         for name, options in results.scenario.entrants.items()
     }
+    complete = len(complete_blocks(views))
+    look = confidence_at(complete) if race.stopping else None
     comparisons = _with_headline(
-        compare(*orient(a, b), sequential=race.order == "sequential")
+        compare(
+            *orient(a, b),
+            sequential=race.order == "sequential",
+            confidence=look or CONFIDENCE,
+        )
         for a, b in combinations(sides.values(), 2)
     )
     wanted = accepted(comparisons)
@@ -73,9 +82,10 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
         created_utc=info.created_utc,
         backend=info.backend,
         headline=_headline(comparisons, list(sides.values()), entrants),
-        head_notes=load.head(results),
+        head_notes=[*_stopped(results, complete, look), *load.head(results)],
+        confidence=look or CONFIDENCE,
         comparisons=comparisons,
-        acceptance=[accept(item, sides, race) for item in wanted],
+        acceptance=[accept(item, sides, race, look) for item in wanted],
         entrants=entrants,
         runs=[
             _run(each, place[each.record.run.id], load.foreign_share(results, each))
@@ -111,6 +121,23 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
         definitions=dict(DEFINITIONS),
         units={name: figure.unit for name, figure in FIGURES.items()},
     )
+
+
+def _stopped(results: Results, complete: int, look: float | None) -> list[str]:
+    """Return what belongs beside the answer of a race that may have stopped early."""
+    if look is None:
+        return []
+    most, ended = results.scenario.race.repetitions, results.info.decided_blocks
+    what = (
+        f"stopped after {ended} of {most} blocks, because every acceptance was decided"
+        if ended is not None
+        else f"all {most} blocks were raced"
+    )
+    return [
+        f"{what}: looked at after {', '.join(map(str, LOOKS))} complete blocks; with {complete} "
+        f"intervals are of {100 * look:.3g} %, which keeps a wrong answer of all looks together "
+        f"to {100 * LIMIT:g} %"
+    ]
 
 
 def _with_headline(comparisons: Iterable[Comparison]) -> list[Comparison]:

@@ -394,6 +394,8 @@ class Verdict(Model):
     headline: list[str]
     head_notes: list[str] = []
     """What belongs beside it: what the race can't have measured."""
+    confidence: float = 0.95
+    """Of the intervals; another where the race may stop early (`race.stopping`)."""
     comparisons: list[Comparison]
     acceptance: list[AcceptanceVerdict]
     entrants: dict[str, EntrantVerdict]

@@ -24,7 +24,12 @@ WIDTH = 100
 _T = TypeVar("_T")
 _MOST_BLOCKS = 20
 COLOURS = {"met": "green", "missed": "red", "undecided": "yellow"}
-INTERVAL_NOTE = Line("[…] is the 95 % confidence interval of the ratio.", "dim")
+
+
+def interval_note(verdict: Verdict) -> Line:
+    """Return what the brackets in a headline are."""
+    level = f"{100 * verdict.confidence:.3g} %"
+    return Line(f"[…] is the {level} confidence interval of the ratio.", "dim")
 
 
 def render(
@@ -44,7 +49,7 @@ def render(
     for item in verdict.acceptance:
         yield Line(f"Acceptance {item.text}", f"bold {COLOURS[item.verdict]}")
     if any("[" in line for line in verdict.headline):
-        yield INTERVAL_NOTE
+        yield interval_note(verdict)
     yield from (Line(note) for note in verdict.head_notes)
     yield from _tables(verdict, width, wide=wide)
     yield from _comparisons(verdict, width, wide=wide)

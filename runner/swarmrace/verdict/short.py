@@ -16,7 +16,7 @@ from rich.text import Text
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.layout import Line, prose_table, width_of
 from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict
-from swarmrace.verdict.render import COLOURS, INTERVAL_NOTE, flags, head
+from swarmrace.verdict.render import COLOURS, flags, head, interval_note
 
 WIDTH, ROWS = 80, 37
 """Two rows of progress and a prompt are left to the terminal."""
@@ -53,7 +53,7 @@ def page(verdict: Verdict) -> Iterator[RenderableType]:
         Line(f"Acceptance {item.text}", f"bold {COLOURS[item.verdict]}")
         for item in verdict.acceptance
     ]
-    notes = [INTERVAL_NOTE] if any("[" in line for line in verdict.headline) else []
+    notes = [interval_note(verdict)] if any("[" in line for line in verdict.headline) else []
     notes += [Line(note) for note in verdict.head_notes]
     table = ["", _table(verdict), "", Text(_FOOTER, style="dim")]
     warnings: list[RenderableType] = [Line(line) for line in _warnings(verdict)]

@@ -31,6 +31,7 @@ from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.rendezvous.trial_book import TrialPolicy
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems import doubles
+from swarmrace.verdict import stopping
 
 POLL_SECONDS = 0.25
 _RESTARTS = 5
@@ -204,6 +205,7 @@ class _Backend:
             backend="local with network namespaces" if self.race.namespaces else "local",
             test_doubles=self.race.test_doubles,
             delay=self.delay,
+            stop_rule=stopping.decided,
             relay_counts=self.relay_counts if self.relay else None,
         )
         self.socket.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""How often a race that stops when it is decided gives a wrong answer.
+
+Races of 20 blocks in every kind of noise of benchmarks/coverage.py, in both directions, whose true
+ratio (the pseudo-median) is exactly the bound of an acceptance. Each is looked at after the blocks
+and at the levels of `statistics.looks`. A false "met" is an upper limit within the bound at any
+look, a false "missed" a lower one beyond it: at the bound itself each is most frequent. The limits
+are made by the verdict's own code.
+
+    python -m benchmarks.stopping [--replicates N] [--seed N]
+
+Prints one JSON object a line: name, value, unit, spread (standard error), n, aim, met.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+import click
+import numpy as np
+
+from benchmarks.coverage import CASES, Case, pseudo_median
+from swarmrace.statistics.intervals import limits, walsh_averages
+from swarmrace.statistics.looks import LIMIT, LOOKS
+from swarmrace.statistics.ranks import signed_rank_order
+
+_CHUNK = 5_000
+"""Races looked at in one go."""
+
+
+def cases() -> Iterator[tuple[str, Case]]:
+    """Yield every kind of noise, one-sided ones on either side."""
+    for name, (a, b) in CASES.items():
+        yield name, (a, b)
+        if a is not b:
+            yield f"{name}, the other way round", (b, a)
+
+
+def wrong(case: Case, truth: float, count: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return how many of `count` races end with a false "met", and with a false "missed"."""
+    shape = (count, max(LOOKS))
+    ratios = case[0](rng, shape) - case[1](rng, shape) - truth  # the blocks' moods cancel
+    met = np.zeros(count, bool)
+    missed = np.zeros(count, bool)
+    for blocks, confidence in LOOKS.items():
+        rank = signed_rank_order(blocks, confidence).rank
+        low, high = limits(walsh_averages(ratios[:, :blocks]), rank)
+        open_ = ~(met | missed)
+        met |= open_ & (high < 0)
+        missed |= open_ & (low > 0)
+    return int(met.sum()), int(missed.sum())
+
+
+def rows(replicates: int, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
+    """Yield name and share of races with a wrong answer."""
+    for name, case in cases():
+        truth = pseudo_median(case, rng)
+        found = [wrong(case, truth, _CHUNK, rng) for _ in range(-(-replicates // _CHUNK))]
+        done = len(found) * _CHUNK
+        for what, each in zip(("met", "missed"), zip(*found, strict=True), strict=True):
+            yield f"false {what!r} over all looks, {name}", sum(each) / done
+
+
+@click.command()
+@click.option("--replicates", type=click.IntRange(_CHUNK), default=100_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def main(replicates: int, seed: int) -> None:
+    """Simulate the wrong answers of races that stop when they are decided."""
+    for name, value in rows(replicates, np.random.default_rng(seed)):
+        line = {
+            "name": name,
+            "value": round(value, 4),
+            "unit": "1",
+            "spread": round(math.sqrt(value * (1 - value) / replicates), 4),
+            "n": replicates,
+            "aim": f"<= {LIMIT}",
+            "met": value <= LIMIT,
+        }
+        click.echo(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
