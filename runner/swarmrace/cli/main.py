@@ -188,8 +188,23 @@ def run(
     type=click.Path(file_okay=False, path_type=Path),
     help="Only list the cells that the sweep in this folder still has to race, by id and axes.",
 )
-def plan(scenario: Path, format_: str, write: Path | None, missing: Path | None) -> None:
+@click.option(
+    "--pilot",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Only say how many blocks each acceptance will need, by the blocks in this results or "
+    "sweep folder.",
+)
+def plan(
+    scenario: Path, format_: str, write: Path | None, missing: Path | None, pilot: Path | None
+) -> None:
     """Show what SCENARIO would take: cells, bytes, disk, memory, pods, expected time."""
+    if pilot is not None:
+        from swarmrace.plan.checks import load
+        from swarmrace.sweep.pilot import needs
+
+        for line in needs(load(scenario), pilot):
+            click.echo(line)
+        return
     if missing is not None:
         _list_missing(scenario, missing, as_json=format_ == "json")
         return
