@@ -129,10 +129,8 @@ class Driver:
                 return Exit.INFRASTRUCTURE
 
     def _next(self, found: SweepState) -> Part | None:
-        for part in self._wanted(found):
-            if (part.cell.id, part.blocks.start) not in self._given_up:
-                return part
-        return None
+        blocked = {cell_id for cell_id, _ in self._given_up}  # later blocks continue these
+        return next((each for each in self._wanted(found) if each.cell.id not in blocked), None)
 
     def _wanted(self, found: SweepState) -> Sequence[Part]:
         only = self._limits.cells

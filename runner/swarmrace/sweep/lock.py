@@ -58,8 +58,9 @@ class Lock:
         fields = _fields(self._holder) | {"cell": cell, "attempt": attempt}
         self._holder = Holder(**fields)
         text = json.dumps(fields).encode() + b"\n"
-        os.pwrite(self.fd, text, 0)
-        os.ftruncate(self.fd, len(text))
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            os.pwrite(self.fd, text, 0)
+            os.ftruncate(self.fd, len(text))
 
 
 @contextlib.contextmanager

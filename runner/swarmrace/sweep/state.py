@@ -26,6 +26,7 @@ from swarmrace.results import folder as results
 from swarmrace.results import manifest
 from swarmrace.results.folder import Results
 from swarmrace.scenario import loading as scenarios
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, lock
 from swarmrace.sweep.book import PlannedCell, Sweep
 from swarmrace.sweep.lock import Holder
@@ -174,17 +175,47 @@ def part_folder(folder: Path, cell: PlannedCell, blocks: range) -> Path:
 
 
 def _cell(folder: Path, cell: PlannedCell, driver: Holder | None) -> CellState:
-    parts = []
-    for number, blocks in enumerate(cell.parts()):
+    at_work = driver if driver is not None and driver.cell == cell.name else None
+    parts: list[Part] = []
+    for blocks in cell.parts():
         where = part_folder(folder, cell, blocks)
-        at_work = driver is not None and driver.cell == cell.name
-        parts.append(Part(cell, blocks, where, _attempts(where, cell, driver if at_work else None)))
-        if number and parts[-1].attempts and parts[-2].counted is None:
-            break  # its blocks continue nothing that counts
+        expected = _Expected(cell.id, blocks, _attempt_of(parts))
+        parts.append(Part(cell, blocks, where, _attempts(where, expected, at_work)))
     return CellState(cell, tuple(parts))
 
 
-def _attempts(where: Path, cell: PlannedCell, driver: Holder | None) -> tuple[Attempt, ...]:
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a part's attempts must have raced."""
+
+    cell_id: str
+    blocks: range
+    continued: int | None
+    """The race's `attempt` that the blocks before count of; None where none counts."""
+
+    def fault(self, scenario: Scenario) -> str:
+        """Return why a race is none of them, or nothing."""
+        race = scenario.race
+        if scenario.cell_id() != self.cell_id:
+            return f"is of another cell ({scenario.cell_id()}, expected {self.cell_id})"
+        if race.blocks != self.blocks:
+            found = f"{race.blocks.start} to {race.blocks.stop - 1}"
+            return f"is of blocks {found}, expected {self.blocks.start} to {self.blocks.stop - 1}"
+        if race.continues is not None and race.continues.attempt != self.continued:
+            counts = "none" if self.continued is None else str(self.continued)
+            return f"continues attempt {race.continues.attempt}, of which {counts} counts"
+        return ""
+
+
+def _attempt_of(parts: list[Part]) -> int | None:
+    """Return the `attempt` of the race that the first blocks count of, if those before count."""
+    if not parts or any(part.counted is None for part in parts):
+        return None
+    info = parts[0].counted.info if parts[0].counted else None
+    return int(info.scenario["global"]["race"]["attempt"]) if info is not None else None
+
+
+def _attempts(where: Path, expected: _Expected, driver: Holder | None) -> tuple[Attempt, ...]:
     if not where.is_dir():
         return ()
     found = []
@@ -193,11 +224,11 @@ def _attempts(where: Path, cell: PlannedCell, driver: Holder | None) -> tuple[At
         if match and folder.is_dir():
             number = int(match[1])
             running = driver is not None and driver.attempt == number
-            found.append(_attempt(folder, number, cell, running=running))
+            found.append(_attempt(folder, number, expected, running=running))
     return tuple(sorted(found, key=lambda each: each.number))
 
 
-def _attempt(folder: Path, number: int, cell: PlannedCell, *, running: bool) -> Attempt:
+def _attempt(folder: Path, number: int, expected: _Expected, *, running: bool) -> Attempt:
     try:
         info = results.read(folder / "race.json", RaceInfo, "race")
     except ResultsError as error:
@@ -205,7 +236,7 @@ def _attempt(folder: Path, number: int, cell: PlannedCell, *, running: bool) -> 
         if not (folder / "race.json").exists():
             why = f"ended before anything was recorded{_noted(folder)}"
         return Attempt(number, folder, "running" if running else "ended", why, None, 0.0)
-    runs, why = _runs(folder, info, cell)
+    runs, why = _runs(folder, info, expected)
     state: AttemptState = "ended" if why else "done"
     if running and info.status == "running":
         state, why = "running", ""
@@ -224,14 +255,14 @@ def _noted(folder: Path) -> str:
         return ""
 
 
-def _runs(folder: Path, info: RaceInfo, cell: PlannedCell) -> tuple[list[RunResult], str]:
+def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunResult], str]:
     """Return the runs that are recorded, and why the race did not run to its end, if so."""
     try:
         scenario = scenarios.parse(info.scenario, str(folder / "race.json"), stored=True)
     except ScenarioError as error:
         return [], f"its scenario can't be read: {'; '.join(error.faults)}"
-    if scenario.cell_id() != cell.id:
-        return [], f"is of another cell ({scenario.cell_id()}, expected {cell.id})"
+    if fault := expected.fault(scenario):
+        return [], fault
     planned = results.planned_runs(scenario, info)
     runs = []
     for run in planned:
