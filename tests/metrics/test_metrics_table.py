@@ -30,7 +30,8 @@ def test_names_say_type_and_unit(metric):
     stem = metric.name.removesuffix("_total")
     if metric.unit in ("bytes", "seconds"):
         assert stem.endswith(f"_{metric.unit}")
-    assert metric.labels[:3] == table.PEER_LABELS
+    known = table.SWEEP_LABELS if metric.served == "sweep" else table.PEER_LABELS
+    assert metric.labels[: len(known)] == known
     assert set(metric.labels) <= set(table.LABELS)
     assert metric.help.endswith(".")
 

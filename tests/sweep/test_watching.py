@@ -51,9 +51,10 @@ def test_a_scrape_says_how_far_the_sweep_is(tmp_path):
     assert left > 0
     clock[0] += left / 2  # while a cell is raced, its time goes by
     assert scraped(port)["swarmrace_sweep_left_seconds"][0] == pytest.approx(left / 2)
+    own = {metric.name for metric in table.METRICS if metric.served == "sweep"}
+    assert set(found) == own, "each of the table's"
     metrics.update(state.look(tmp_path))
-    assert "swarmrace_sweep_cell_info" not in scraped(port)
-    assert {sample.metric for sample in metrics.samples()} < set(table.METRICS)
+    assert set(scraped(port)) == own - {"swarmrace_sweep_cell_info"}
 
 
 def test_an_address_that_is_taken_is_said(tmp_path):

@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from swarmrace.units import parse_size
-
 
 class NewFolder(click.Path):
     """A folder that is there or can be made."""
@@ -58,6 +56,8 @@ class Bytes(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return bytes."""
+        from swarmrace.units import parse_size  # imports pydantic
+
         try:
             return parse_size(value)
         except ValueError as error:
