@@ -17,6 +17,7 @@ OUTSIDE = [
 KINDS = ("bittorrent", "codex", "http", "synthetic")
 QUOTED = re.compile(f"[\"']({'|'.join(KINDS)})[\"']")
 CLUSTER = (
+    "backends/kubernetes/chart_files.py",
     "backends/kubernetes/pods.py",
     "rendezvous/faulty.py",
     "scenario/cluster.py",
