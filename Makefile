@@ -13,6 +13,7 @@
 # make e2e-swarm                   32 pods an entrant
 # make e2e-charts                  ct lint and ct install, every ci/*-values.yaml
 # make e2e-argo                    quick.yaml from a git repository, by the Argo CD in that cluster
+# make e2e-sweep                   a small matrix by the Argo Workflows in that cluster
 # Set-up happens once, inside the checkout (.venv); the second time everything works offline.
 
 SCENARIO ?= scenarios/quick.yaml
