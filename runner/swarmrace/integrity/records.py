@@ -145,9 +145,8 @@ def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[
     main = next(iter(curves.values()))
     for kind in CURVES:
         curve = curves.get(kind)
-        if kind == "delivery" and transfer.delivery:
-            ready = curve if curve is not None else curves.get("arrival") or curves.get("written")
-            curve = ready.prefix() if ready is not None else None
+        if kind == "delivery":
+            curve = _prefix(curve, curves, transfer)
         if curve is None:
             if getattr(transfer, kind):
                 yield f"transfer.{kind}: found marks and no curve that they are of"
@@ -166,6 +165,19 @@ def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[
     if peer.outcome == "completed" and transfer.records_complete and not main.complete:
         held = f"{main.total_bytes} of {main.size_bytes} bytes"
         yield f"outcome: found completed, its curve has {held}"
+
+
+def _prefix(
+    deliveries: Curve | None, curves: Mapping[str, Curve], transfer: Transfer
+) -> Curve | None:
+    """Return the curve of the deliverable prefix, which is empty as long as the first byte lacks.
+
+    Where delivery has no curve of its own, it is derived from another one, if it was observed.
+    """
+    ready = deliveries
+    if ready is None and transfer.delivery:
+        ready = curves.get("arrival") or curves.get("written")
+    return ready.prefix() if ready is not None else None
 
 
 def _order(curves: Mapping[str, Curve]) -> Iterator[str]:

@@ -1,0 +1,31 @@
+"""A transfer that ended before its first piece: later pieces were verified, nothing was deliverable."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from swarmrace.clock import SystemClock
+from swarmrace.integrity import records
+from swarmrace.peer.transfer import summarize
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.recording.records import CURVES
+from swarmrace.systems.abc import Observes, Record
+
+SIZE = 4 * 16_384
+
+
+def test_pieces_without_the_first_one_make_no_mark_and_no_fault():
+    record = Record(SystemClock(), SIZE)
+    record.arrivals = None
+    record.written = ByteLog(4)
+    record.deliverable = ByteLog(4)
+    for log in (record.written, record.deliverable):
+        log.record(16_384, 32_768, 5_000_000)
+    observes = Observes(arrival=False, written=True, delivery=True, unit="block")
+    found, curves = summarize(record, observes, 0, 0, 10_000_000)
+    assert found.delivery == []
+    kept = found.model_copy(update={f"{name}_file": f"{name}.npz" for name in curves})
+    results = SimpleNamespace(curve=lambda run, peer, name: curves[name])
+    peer = SimpleNamespace(run_id="000-bt", peer=1, size_bytes=SIZE, outcome="failed")
+    assert set(curves) == {CURVES["written"], CURVES["delivery"]}
+    assert list(records._curves(results, peer, kept)) == []
