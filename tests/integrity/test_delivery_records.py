@@ -1,4 +1,4 @@
-"""A transfer that ended before its first piece: later pieces were verified, nothing was deliverable."""
+"""A transfer that ended before its first piece: later ones were verified, none was deliverable."""
 
 from __future__ import annotations
 
