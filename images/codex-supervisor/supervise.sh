@@ -5,12 +5,14 @@
 #
 # SUPERVISE_CONTROL  folder shared with the runner (an emptyDir)
 # SUPERVISE_DATA     the node's data directory, a folder below a volume; removed before a cold start
+# SUPERVISE_CGROUP   optional folder of the container's cgroup (/sys/fs/cgroup)
 # SUPERVISE_ALONE    optional argument for a node that has none to join (--no-bootstrap-node)
 #
 # The runner writes `request` (by renaming): generation=N, action=start or stop, bootstrap=RECORD or
 # nothing. This writes `status` (by renaming): generation, state, pid, start_ticks (field 22 of
-# /proc/PID/stat), starts, unasked, note, words (the end of the node's output), command; and
-# `environment`, the node's own variables. Nothing runs before the first request: generation 0 is
+# /proc/PID/stat), starts, unasked, note, memory_kill (where the kernel killed the node for memory: the
+# container's limit in bytes, or `unknown`), machine_kills, words (the end of the node's output), command;
+# and `environment`, the node's own variables. Nothing runs before the first request: generation 0 is
 # stopped. A node that ends by itself, or a container that starts again, counts as `unasked` and is
 # started again on the data as they are.
 set -u
@@ -19,6 +21,7 @@ umask 022
 : "${SUPERVISE_DATA:?expected the data directory of the node}"
 
 generation=0 action=stop bootstrap='' starts=0 unasked=0 note='' words=''
+kills=0 machine_kills=0 memory_kill='' hits=0 cgroup=${SUPERVISE_CGROUP:-/sys/fs/cgroup}
 pid='' reader='' state=stopped command='' output=$SUPERVISE_CONTROL/output
 
 # Sets generation, action and bootstrap from the request, if there is one.
@@ -48,10 +51,48 @@ write_status() {
     # shellcheck disable=SC2086  # the fields after the name, split on purpose
     { set -- ${line##*)}; ticks=${20:-}; }
   fi
-  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\nwords=%s\ncommand=%s\n' \
-    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" "$words" "$command" \
+  printf 'generation=%s\nstate=%s\npid=%s\nstart_ticks=%s\nstarts=%s\nunasked=%s\nnote=%s\nmemory_kill=%s\nmachine_kills=%s\nwords=%s\ncommand=%s\n' \
+    "$generation" "$state" "${pid:-0}" "$ticks" "$starts" "$unasked" "$note" "$memory_kill" \
+    "$machine_kills" "$words" "$command" \
     >"$SUPERVISE_CONTROL/status.part" &&
     mv "$SUPERVISE_CONTROL/status.part" "$SUPERVISE_CONTROL/status"
+}
+
+# Sets `count` to how many processes of the container the kernel has killed for memory, and `hits` to
+# how often the container's own limit was reached (cgroup v2; 0 in v1).
+count_kills() {
+  count=0 hits=0
+  for file in memory.events memory/memory.oom_control memory.oom_control; do
+    [ -r "$cgroup/$file" ] || continue
+    while read -r key value; do
+      case $key in
+        oom_kill) count=$value ;;
+        oom) hits=$value ;;
+      esac
+    done <"$cgroup/$file"
+  done
+}
+
+# Sets `machine_kills` to how many processes of the machine the kernel has killed for memory: all that a
+# container knows that was itself killed whole.
+count_machine_kills() {
+  while read -r key value; do
+    case $key in oom_kill) machine_kills=$value ;; esac
+  done </proc/vmstat
+}
+
+# Sets `memory_kill` when the node that ended was killed for memory: to the container's limit where that
+# was reached, to `unknown` where the machine's memory was used up.
+look_for_kill() {
+  memory_kill='' old_hits=$hits
+  count_kills
+  [ "$count" -gt "$kills" ] || return 0
+  kills=$count memory_kill=unknown
+  note="$note: out of memory: the kernel killed it"
+  if [ -r "$cgroup/memory.events" ] && [ "$hits" -le "$old_hits" ]; then return 0; fi
+  for file in memory.max memory/memory.limit_in_bytes memory.limit_in_bytes; do
+    if [ -r "$cgroup/$file" ]; then read -r memory_kill <"$cgroup/$file"; fi
+  done
 }
 
 alive() {
@@ -142,14 +183,23 @@ trap 'stop_node; drain; write_status; exit 0' TERM INT
 
 mkdir -p "$SUPERVISE_CONTROL"
 write_environment
+count_kills
+kills=$count
+count_machine_kills
 if [ -r "$SUPERVISE_CONTROL/status" ]; then
+  before=$machine_kills
   while read -r line || [ -n "$line" ]; do
     case $line in
       starts=*) starts=${line#starts=} ;;
       unasked=*) unasked=${line#unasked=} ;;
+      machine_kills=*) before=${line#machine_kills=} ;;
     esac
   done <"$SUPERVISE_CONTROL/status"
-  unasked=$((unasked + 1)) note='the container started again'
+  unasked=$((unasked + 1))
+  note="the container started again (its pod's status says why; swarmrace fetch records it)"
+  if [ "$machine_kills" -gt "$before" ]; then
+    note="$note; meanwhile the kernel killed a process of this machine for memory"
+  fi
   read_words
   read_request
 fi
@@ -165,12 +215,14 @@ while :; do
     rm -rf "$SUPERVISE_DATA"
     read_request
     if [ "$action" = start ]; then start_node "$@"; fi
+    count_machine_kills
     write_status
   elif [ "$state" = running ] && ! alive "$pid"; then
     wait "$pid" 2>/dev/null
     code=$?
     read_words
     unasked=$((unasked + 1)) note="pid $pid of generation $generation ended with exit code $code"
+    look_for_kill
     echo "supervise: $note; starting it again" >&2
     sleep 1
     start_node "$@"

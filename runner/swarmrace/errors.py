@@ -66,6 +66,8 @@ class Reason(StrEnum):
     """The system answered with an error."""
     DISK_FULL = "disk full"
     """The entrant filled the disk beyond what it declares to need, or its own quota."""
+    OUT_OF_MEMORY = "out of memory"
+    """The entrant used more memory than it declares to need, and the kernel killed its program."""
     INFRASTRUCTURE = "infrastructure"
     """The machine or cluster lacked what the race may rely on: a disk that others filled or that
     broke, descriptors, memory, processes, the loopback interface. Says nothing of the entrant."""
@@ -206,3 +208,17 @@ class TransferError(SwarmraceError):
         self.detail = detail
         self.number = number
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
+
+
+class KilledForMemoryError(TransferError):
+    """The kernel killed the system's program because memory had run out; `peer.blame` decides
+    whose doing that was.
+
+    Args:
+        detail: one line for people.
+        used_bytes: what it held, or None where nobody knows.
+    """
+
+    def __init__(self, detail: str, used_bytes: int | None) -> None:
+        self.used_bytes = used_bytes
+        super().__init__(Reason.NODE_DIED, detail)

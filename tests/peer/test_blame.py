@@ -6,7 +6,7 @@ import os
 import pytest
 
 from small_disks import fill, needs_root, small_disk
-from swarmrace.errors import Reason
+from swarmrace.errors import KilledForMemoryError, Reason
 from swarmrace.peer.blame import Declared
 from swarmrace.recording.records import Failure
 from swarmrace.scenario.loading import parse
@@ -125,3 +125,22 @@ def test_what_has_nothing_to_do_with_the_machine_stays(tmp_path):
     judge = declared(tmp_path).blame
     for failure in (said(Reason.REFUSED), said(Reason.WRONG_BYTES), said(Reason.TIMEOUT)):
         assert judge(failure, ValueError("x")) == failure
+
+
+@pytest.mark.parametrize(
+    ("kind", "used_bytes", "reason"),
+    [
+        ("codex", 200_000_000, Reason.INFRASTRUCTURE),
+        ("codex", 400_000_000, Reason.OUT_OF_MEMORY),
+        ("http", 200_000_000, Reason.OUT_OF_MEMORY),
+        ("http", None, Reason.INFRASTRUCTURE),
+    ],
+)
+def test_who_is_killed_for_memory_is_judged_by_what_it_declares(tmp_path, kind, used_bytes, reason):
+    """A node that ends so and one that dies by itself both end by a signal."""
+    error = KilledForMemoryError("the node was killed", used_bytes)
+    found = declared(tmp_path, kind=kind).blame(said(Reason.NODE_DIED), error)
+    assert (found.reason, found.stage) == (reason, "race")
+    assert found.detail.startswith("the node was killed")
+    if used_bytes is not None:
+        assert "that x declares to need for each peer" in found.detail

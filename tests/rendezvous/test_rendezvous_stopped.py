@@ -85,6 +85,32 @@ def test_two_runs_in_a_row_stop_the_race(tmp_path):
     assert head(tmp_path).status == "stopped", "also after a restart"
 
 
+def test_a_peer_that_the_infrastructure_took_stops_the_race(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=2))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    race.conductor.lose("a", 1, "out of memory", Reason.INFRASTRUCTURE)
+    for peer in (0, 2):
+        race.arrive(peer, "raced")
+        race.arrive(peer, "cleared")
+    assert race.written().status == "aborted"
+    assert {race.written(run).failure.reason for run in (0, 1)} == {Reason.INFRASTRUCTURE}
+    assert head(tmp_path).stopped_by == "peer 1 of a: out of memory"
+
+
+def test_memory_that_the_entrant_used_up_itself_is_its_own_failure(tmp_path):
+    race = Meeting(tmp_path, scenario(repetitions=2))
+    race.assemble()
+    race.all_pass(*BARRIERS[1:5])
+    race.conductor.lose("a", 1, "out of memory", Reason.OUT_OF_MEMORY)
+    for peer in (0, 2):
+        race.arrive(peer, "raced")
+        race.arrive(peer, "cleared")
+    assert race.written().status == "raced"
+    assert race.written_peer(1).failure.reason is Reason.OUT_OF_MEMORY
+    assert not race.conductor.stopped
+
+
 def test_a_machine_that_slept_costs_the_run_in_flight(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=2))
     race.assemble()

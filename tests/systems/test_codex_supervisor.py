@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from codex_swarm import ROOT, codex_swarm, program
+from memory_cgroups import memory_cgroup, move
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.local import free_ports
 from swarmrace.systems.codex.remote import SupervisedNode
@@ -144,6 +145,41 @@ def test_a_container_that_starts_again_counts_as_unasked(tmp_path):
             await node.api.close()
 
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("words", SHELLS, ids=lambda words: words[0])
+def test_a_node_that_the_kernel_kills_for_memory_is_told_from_one_that_dies(
+    tmp_path, monkeypatch, words
+):
+    """The node's container holds 60 MB; the supervisor lives on, as without memory.oom.group."""
+    stand_in = tmp_path / "node"
+    go = tmp_path / "go"
+    stand_in.write_text(
+        f"#!{sys.executable}\nimport os, time\nwhile not os.path.exists({str(go)!r}):\n"
+        "    time.sleep(0.05)\nheld = []\nwhile True:\n    held.append(bytearray(2_000_000))\n"
+    )
+    stand_in.chmod(0o755)
+    with memory_cgroup(60_000_000) as folder:
+        monkeypatch.setenv("SUPERVISE_CGROUP", str(folder))
+        with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (_, _, control, url):
+
+            async def main():
+                node = SupervisedNode(url, control, "auto")
+                node._status = await node._request("start", "")
+                assert node.killed_for_memory is None
+                move(node.read_status().pid, folder)
+                go.touch()
+                assert "out of memory: the kernel killed it" in await node.died()
+                found = node.killed_for_memory
+                assert found.used_bytes == found.limit_bytes == pytest.approx(6e7, abs=4096)
+                go.unlink()
+                os.kill(node.read_status().pid, signal.SIGKILL)
+                node._status = node.read_status()
+                assert "out of memory" not in await node.died()
+                assert node.killed_for_memory is None
+                await node.api.close()
+
+            asyncio.run(main())
 
 
 def test_a_node_that_cannot_start_is_refused(tmp_path):

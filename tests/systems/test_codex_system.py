@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from codex_swarm import BLOCK, ROOT, codex_swarm, program
-from swarmrace.errors import Reason, TransferError
+from memory_cgroups import limit, memory_cgroup, move
+from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.systems.codex import local
 from swarmrace.systems.codex.programs import Ports
 
@@ -102,7 +103,8 @@ def test_the_death_of_the_node_ends_a_transfer(tmp_path):
             while not record.progress_bytes:  # block 0 has come; a silence of 32 s began
                 await asyncio.sleep(0.01)
             os.kill(leecher.processes()[0], signal.SIGKILL)
-            with pytest.raises(TransferError, match=r"signal 9.*Started Codex node") as caught:
+            killed = r"signal 9 \(killed from outside.*Started Codex node"
+            with pytest.raises(TransferError, match=killed) as caught:
                 await fetch
             assert caught.value.reason is Reason.NODE_DIED
             os.kill(swarm.systems[0].processes()[0], signal.SIGKILL)
@@ -111,6 +113,29 @@ def test_the_death_of_the_node_ends_a_transfer(tmp_path):
             with pytest.raises(TransferError) as caught:  # a seeder's is seen at the latest here
                 await swarm.systems[0].remove()
             assert caught.value.reason is Reason.NODE_DIED
+
+    asyncio.run(main())
+
+
+def test_a_node_that_the_kernel_kills_for_memory_is_told_from_one_that_dies(tmp_path):
+    path = program(tmp_path / "bin", silent_from_bytes=BLOCK, time_scale=10)
+
+    async def main():
+        async with codex_swarm(tmp_path, SIZE, program=str(path)) as swarm:
+            await swarm.prepare()
+            references = await swarm.publish()
+            leecher, record = swarm.systems[1], swarm.record()
+            fetch = asyncio.create_task(leecher.fetch(references, record))
+            while not record.progress_bytes:
+                await asyncio.sleep(0.01)
+            with memory_cgroup(10**9) as folder:
+                move(leecher.processes()[0], folder)
+                limit(folder, 4096)
+                with pytest.raises(KilledForMemoryError, match="the kernel killed it") as caught:
+                    await fetch
+            assert caught.value.reason is Reason.NODE_DIED, "whose doing it was is not its to say"
+            if caught.value.used_bytes is not None:
+                assert caught.value.used_bytes > 1_000_000
 
     asyncio.run(main())
 

@@ -2,7 +2,9 @@
 
 A disk that the entrant filled beyond what it declares to need (`needs`) is its own failure; one
 that was full although the entrant stayed within that was filled by others, or was too small. The
-same holds for memory. What the machine did makes a run missing, never slow.
+same holds for memory: whether the kernel kills a program (`memory_kills`) or refuses what it asks
+for, what it held is compared with what it declares. What the machine did makes a run missing, never
+slow.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmrace.errors import Reason
+from swarmrace.errors import KilledForMemoryError, Reason
 from swarmrace.host import infrastructure
 from swarmrace.plan import needs
 from swarmrace.recording.records import Failure
@@ -59,10 +61,30 @@ class Declared:
         """
         if failure.reason in (Reason.INFRASTRUCTURE, Reason.WRONG_BYTES):
             return failure
+        if isinstance(error, KilledForMemoryError):
+            reason, why = self.killed_for_memory(error.detail, error.used_bytes)
+            return Failure(reason=reason, stage=failure.stage, detail=why)
         why = self._why(failure, error)
         if not why:
             return failure
         return Failure(reason=Reason.INFRASTRUCTURE, stage=failure.stage, detail=why)
+
+    def killed_for_memory(self, how: str, used_bytes: int | None) -> tuple[Reason, str]:
+        """Return whose doing it was that the kernel killed a program of this peer for memory, and
+        one line that says why.
+
+        Args:
+            how: how it ended.
+            used_bytes: what it held, or None where nobody knows: then nothing shows that it held
+                more than it declares to need.
+        """
+        allowed = self._allowed_memory()
+        declared = f"the {format_size(allowed)} that {self.entrant} declares to need for each peer"
+        if used_bytes is not None and used_bytes > allowed:
+            return Reason.OUT_OF_MEMORY, f"{how}, more than {declared}"
+        known = f"{how}, within {declared}" if used_bytes is not None else how
+        todo = "race fewer peers, end what else uses memory, or raise the limit"
+        return Reason.INFRASTRUCTURE, f"{known}; {todo}"
 
     def _why(self, failure: Failure, error: BaseException | None) -> str:
         number = infrastructure.number_of(error) if error is not None else None

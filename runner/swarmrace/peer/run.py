@@ -56,6 +56,8 @@ class PeerRun:
         self.aborted: Failure | None = None
         self.unposted: Failure | None = None
         """Set when references are missing: only a restarted rendezvous may have none."""
+        self.node_died = False
+        """Whether the system's program has died, whosever doing that was."""
         self.publish: Publish | None = None
         self.sha256: str | None = None
         self.curves: dict[str, Curve] = {}
@@ -217,8 +219,7 @@ class PeerRun:
             with contextlib.suppress(Exception):
                 self.facts["system"] = dict(system.describe())
             await self._stage("remove", self.timeouts.verify_seconds, system.remove, always=True)
-            died = self.failure is not None and self.failure.reason is Reason.NODE_DIED
-            if outcome is None and died and self.role == "seeder":
+            if outcome is None and self.node_died and self.role == "seeder":
                 outcome = self.failure  # it died while it served: that is the seeder's own outcome
             elif outcome is None and self.failure is not None:
                 self.notes.append(f"remove: {self.failure.reason}: {self.failure.detail}")
@@ -343,6 +344,7 @@ class PeerRun:
                 return await action()
         except Exception as error:
             failure = failure_of(error, name)
+            self.node_died |= failure.reason is Reason.NODE_DIED
             if isinstance(error, TimeoutError) and not str(error):
                 trouble = self.state.system.trouble if self.state.system is not None else ""
                 detail = f"not within {timeout_seconds:g} s" + (f"; {trouble}" if trouble else "")

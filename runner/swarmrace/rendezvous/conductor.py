@@ -184,8 +184,11 @@ class Conductor(RaceState):
         else:
             self.lose(peer.entrant, peer.index, reason or "said goodbye before its last run")
 
-    def lose(self, entrant: str, index: int, how: str) -> None:
+    def lose(self, entrant: str, index: int, how: str, reason: Reason = Reason.PEER_LOST) -> None:
         """Give a peer up: the run in flight is told, later runs of its entrant are not raced.
+
+        Where the infrastructure took it (`reason`) the race ends: no entrant is to blame, and none
+        can be compared with one that is not raced. `how` is one line for people.
 
         Raises:
             RefusedError: 404 no such peer.
@@ -193,7 +196,9 @@ class Conductor(RaceState):
         peer = self.roster.known(entrant, index)
         if peer.lost is not None or peer.gone:
             return
-        peer.lost = how
+        if reason is Reason.INFRASTRUCTURE:
+            self.stop(f"peer {index} of {entrant}: {how}")
+        peer.lost, peer.lost_by = how, reason
         flight = self.flight
         if flight is not None and flight.run.entrant == entrant:
             flight.lose(index, peer.stage, how)

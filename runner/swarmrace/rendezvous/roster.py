@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from swarmrace.errors import Reason
 from swarmrace.recording.records import PeerInfo
 from swarmrace.scenario.scenario import Scenario
 
@@ -35,6 +36,8 @@ class Peer:
     polls: int = 0
     """Long polls it has open; each is contact."""
     lost: str | None = None
+    lost_by: Reason = Reason.PEER_LOST
+    """What its missing results give as their reason."""
     gone: bool = False
     """It has said goodbye, being done."""
     stage: str = "wait"
@@ -136,6 +139,7 @@ class Roster:
             f"{peer.entrant}/{peer.index}": {
                 "instance": peer.instance,
                 "lost": peer.lost,
+                "lost_by": str(peer.lost_by),
                 "gone": peer.gone,
             }
             for peer in self.peers.values()
@@ -151,6 +155,7 @@ class Roster:
             entrant, _, index = name.rpartition("/")
             peer = self.known(entrant, int(index))
             peer.instance, peer.lost, peer.gone = kept["instance"], kept["lost"], kept["gone"]
+            peer.lost_by = Reason(kept.get("lost_by", Reason.PEER_LOST))
 
 
 def refuse_lost(peer: Peer) -> None:

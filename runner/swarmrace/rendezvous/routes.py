@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from swarmrace.errors import Reason
 from swarmrace.faults import faults_of
 from swarmrace.recording.records import PeerInfo
 from swarmrace.rendezvous.board import Boards, Leases
@@ -27,6 +28,7 @@ _MOST_BODY_BYTES = 8_000_000
 _MOST_PREFLIGHT_BYTES = 10**12
 _CHUNK = bytes(65_536)
 _CLAIMS = TypeAdapter(dict[str, Claim])
+_LOST_BY = (Reason.PEER_LOST, Reason.OUT_OF_MEMORY, Reason.INFRASTRUCTURE)
 
 
 class Routes:
@@ -183,8 +185,11 @@ class Routes:
         return JSONResponse({})
 
     async def _lost(self, request: Request) -> Response:
-        detail = _of(await _json(request), "detail", str, "reported as lost")
-        self._conductor.lose(*_peer_of(request), detail[:500])
+        body = await _json(request)
+        detail = _of(body, "detail", str, "reported as lost")
+        told = _of(body, "reason", str, "") if isinstance(body, dict) else ""
+        reason = next((each for each in _LOST_BY if each == told), Reason.PEER_LOST)
+        self._conductor.lose(*_peer_of(request), detail[:500], reason)
         return JSONResponse({})
 
     async def _interrupt(self, _: Request) -> Response:

@@ -82,7 +82,7 @@ def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerR
         size_bytes=run.size_bytes,
         outcome="failed",
         failure=Failure(
-            reason=Reason.TIMEOUT if how is None else Reason.PEER_LOST,
+            reason=Reason.TIMEOUT if how is None else peer.lost_by,
             stage=peer.stage if here else "wait",
             detail=how or "not cleared up in time",
         ),

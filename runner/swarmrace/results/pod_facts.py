@@ -7,7 +7,6 @@ What nobody has read is unknown; the chart's defaults are never put in its place
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,9 @@ class ContainerFacts(Model):
     """As the pod asks for it."""
     digest: str = UNKNOWN
     """Of the image that runs, from the pod's status."""
+    ended: str = ""
+    """How it last ended otherwise than with exit code 0, as the pod's status says: `OOMKilled, exit
+    code 137`; empty where it didn't."""
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
     """As the pod asks for them; empty where it asks for none."""
@@ -88,13 +90,16 @@ def lines(facts: PodsFile | None, entrants: list[str], peers: int) -> list[str]:
     found = []
     for entrant in entrants:
         pods = [pod for pod in facts.pods if pod.entrant == entrant]
-        texts = {
-            json.dumps(pod.model_dump(include={"containers"}), sort_keys=True): pod for pod in pods
-        }
-        described = " or ".join(_text(pod) for pod in texts.values()) or UNKNOWN
+        described = " or ".join(dict.fromkeys(map(_text, pods))) or UNKNOWN
         missing = peers - len({pod.peer for pod in pods})
         gone = f"; of {missing} of {peers} pods {UNKNOWN}: they are gone" if missing else ""
         found.append(f"pods of {entrant}: {described}{gone}")
+        found += [
+            f"pod {entrant}-{pod.peer}: its container {name} ended: {each.ended}"
+            for pod in pods
+            for name, each in sorted(pod.containers.items())
+            if each.ended
+        ]
     return found
 
 
@@ -117,8 +122,8 @@ def _pod(item: Mapping[str, Any]) -> PodFacts | None:
     if runner is None or not index.isdigit():
         return None
     told = {each["name"]: each.get("value", "") for each in runner.get("env") or []}
-    ids = {
-        each.get("name"): each.get("imageID") or UNKNOWN
+    statuses = {
+        each.get("name"): each
         for key in ("initContainerStatuses", "containerStatuses")
         for each in status.get(key) or []
     }
@@ -127,15 +132,27 @@ def _pod(item: Mapping[str, Any]) -> PodFacts | None:
         peer=int(index),
         pod=head.get("name", UNKNOWN),
         node=spec.get("nodeName") or UNKNOWN,
-        containers={each["name"]: _container(each, ids) for each in specs},
+        containers={
+            each["name"]: _container(each, statuses.get(each["name"], {})) for each in specs
+        },
     )
 
 
-def _container(spec: Mapping[str, Any], ids: Mapping[str, str]) -> ContainerFacts:
+def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ContainerFacts:
     resources = spec.get("resources") or {}
     return ContainerFacts(
         image=spec.get("image") or UNKNOWN,
-        digest=ids.get(spec["name"], UNKNOWN),
+        digest=status.get("imageID") or UNKNOWN,
+        ended=_ended(status),
         requests={k: str(v) for k, v in (resources.get("requests") or {}).items()},
         limits={k: str(v) for k, v in (resources.get("limits") or {}).items()},
     )
+
+
+def _ended(status: Mapping[str, Any]) -> str:
+    """Return how a container ended, the present one before the one it replaced."""
+    for key in ("state", "lastState"):
+        how = (status.get(key) or {}).get("terminated") or {}
+        if how.get("exitCode"):
+            return f"{how.get('reason') or 'Error'}, exit code {how['exitCode']}"
+    return ""

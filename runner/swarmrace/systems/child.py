@@ -25,11 +25,14 @@ from typing import TypeVar
 
 import psutil
 
-from swarmrace.errors import Reason, TransferError
+from swarmrace.errors import KilledForMemoryError, Reason, TransferError
+from swarmrace.host.memory_kills import KILLED_FROM_OUTSIDE, Kill, MemoryKills
 
 T = TypeVar("T")
 STOP_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a program ends that is killed: itself, or below a script."""
 _BUSY = re.compile(r"already in use|\bbusy\b|EADDRINUSE", re.IGNORECASE)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -74,6 +77,9 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._log_start = 0
         self._family: list[int] = []
+        self._kills: MemoryKills | None = None
+        self.killed_for_memory: Kill | None = None
+        """How the kernel killed the program that ended last because memory had run out."""
 
     @property
     def running(self) -> bool:
@@ -100,6 +106,7 @@ class Child:
             if os.getppid() != parent:
                 os._exit(1)
 
+        self._kills, self.killed_for_memory = MemoryKills(), None
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             try:
@@ -124,6 +131,7 @@ class Child:
 
         Raises:
             ChildEndedError: it did.
+            KilledForMemoryError: the kernel killed it because memory had run out.
         """
         assert self._process is not None, "start() comes first"
         ended = asyncio.ensure_future(self._process.wait())
@@ -131,6 +139,10 @@ class Child:
         try:
             await asyncio.wait((answers, ended), return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
+                if (kill := await self._kill_of(ended.result())) is not None:
+                    raise KilledForMemoryError(
+                        f"{self.name} was killed at its start: {kill}", kill.used_bytes
+                    )
                 raise ChildEndedError(self.name, ended.result(), self.last_words())
             found = await answers
         finally:
@@ -159,12 +171,18 @@ class Child:
         process = self._process
         if process is None:
             return f"{self.name} is not running"
-        how = _how(await process.wait())
+        code = await process.wait()
+        how = _how(code)
+        if code in _KILLED:
+            how += f" ({await self._kill_of(code) or KILLED_FROM_OUTSIDE})"
         return f"{self.name} (pid {process.pid}) ended {how}; output: {self.last_words() or 'none'}"
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End the program and its children: SIGTERM, after some seconds SIGKILL."""
         process, self._process = self._process, None
+        kills, self._kills = self._kills, None
+        if kills is not None:
+            kills.close()
         if process is None:
             return
         if process.returncode is None:
@@ -187,6 +205,14 @@ class Child:
     def last_words(self) -> str:
         """Return the end of the output in one line, or nothing."""
         return last_lines_of(self.log, self._log_start)
+
+    async def _kill_of(self, code: int) -> Kill | None:
+        """Return how the kernel killed the program for memory, which ended with `code`, or None."""
+        kills = self._kills
+        if code in _KILLED and kills is not None and self.killed_for_memory is None:
+            pids = list(self._family)
+            self.killed_for_memory = await asyncio.to_thread(kills.of, pids)
+        return self.killed_for_memory
 
     def _look_for_family(self) -> None:
         """Note the processes: once, because it reads the table of all processes."""

@@ -133,7 +133,14 @@ PEER = {
     },
     "status": {
         "phase": "Running",
-        "initContainerStatuses": [{"name": "node", "imageID": "lab/codex@sha256:aa"}],
+        "initContainerStatuses": [
+            {
+                "name": "node",
+                "imageID": "lab/codex@sha256:aa",
+                "state": {"running": {}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+            }
+        ],
         "containerStatuses": [{"name": "runner", "imageID": ""}],
     },
 }
@@ -199,9 +206,10 @@ def test_images_and_limits_of_the_pods_are_read_with_their_source(cluster, run_c
     assert (node.image, node.digest) == ("lab/codex:mine", "lab/codex@sha256:aa")
     assert node.limits == {"cpu": "1500m"}
     assert (runner.digest, runner.limits) == ("unknown", {})
-    of_codex, of_web = pod_facts.lines(facts, ["codex", "web"], 4)
+    of_codex, killed, of_web = pod_facts.lines(facts, ["codex", "web"], 4)
     assert "node lab/codex:mine (lab/codex@sha256:aa; limits cpu 1500m)" in of_codex
     assert "of 3 of 4 pods unknown: they are gone" in of_codex
+    assert killed == "pod codex-3: its container node ended: OOMKilled, exit code 137"
     assert of_web.startswith("pods of web: unknown; ")
 
 

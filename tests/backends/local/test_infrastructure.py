@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from memory_cgroups import limit, memory_cgroup, move
 from racing import Race, race, scenario_file, wait_for
 from small_disks import kept_full, needs_root, small_disk
 from swarmrace.errors import Exit
@@ -106,3 +107,30 @@ def test_a_loopback_interface_that_goes_down_stops_the_race(tmp_path):
     done = in_a_network(tmp_path, f"ip link set lo up; ({wait}; ip link set lo down)& RACE")
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "the loopback interface is down" in done.stderr
+
+
+def test_a_peer_that_the_kernel_kills_for_memory_stops_the_race(tmp_path):
+    """It held less than it declares to need: others used the memory up, or the limit is too low."""
+    scenario = scenario_file(tmp_path, HTTP, fileSize="5MB", repetitions=200)
+    with memory_cgroup(10**9) as folder, race(tmp_path, scenario) as running:
+        wait_for(lambda: closed(running), "the first run")
+        move(running.member("h-1").pid, folder)
+        limit(folder, 4096)
+        assert running.end() == Exit.INFRASTRUCTURE
+        output, found = running.output(), closed(running)
+        assert "out of memory: the kernel killed it" in head(running.folder)["stoppedBy"]
+        assert "peer 1 of h: its process ended: killed by signal 9" in output
+        reasons = {run["failure"] and run["failure"]["reason"] for run in found}
+        assert reasons == {None, "infrastructure"}
+        verdict = json.loads((running.folder / "verdict.json").read_text())
+        assert {run["status"] for run in verdict["runs"]} == {"counted", "missing"}
+        running.wait_until_nothing_is_left()
+
+
+def test_a_peer_that_somebody_kills_is_said_to_be_killed_from_outside(tmp_path):
+    scenario = scenario_file(tmp_path, {"h": {"kind": "http"}}, fileSize="5MB", repetitions=5)
+    with race(tmp_path, scenario) as running:
+        wait_for(lambda: closed(running), "the first run")
+        running.member("h-1").kill()
+        assert running.end() != Exit.INFRASTRUCTURE
+        assert "killed by signal 9 (killed from outside: not for memory" in running.output()

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from swarmrace.backends.local import processes, trial_outcomes
+from swarmrace.backends.local.endings import Endings
 from swarmrace.backends.local.janitor import Janitor
 from swarmrace.backends.local.layout import Layout, Seat
 from swarmrace.errors import Exit, InfrastructureError, RaceError
@@ -149,6 +150,7 @@ class _Backend:
         self.reported: set[tuple[str, int]] = set()
         self.restarts = 0
         self.stopped = ""
+        self.endings = Endings(race.scenario, root)
         self.relay: BaseProcess | None = None
         self.relay_counts = root / "relay.counts" if layout.delaying else None
         self.delay: Delay | None = None
@@ -177,6 +179,7 @@ class _Backend:
             os.close(self._root_fd)
             if self._samples_fd is not None:
                 os.close(self._samples_fd)
+            self.endings.close()
             _remove_empty(self.folder / "logs")
 
     def _delay(self) -> None:
@@ -292,7 +295,7 @@ class _Backend:
             if self.relay is not None and self.relay.exitcode is not None:
                 await self._interrupt(watch)
                 raise InfrastructureError(
-                    f"relay: ended while the race ran (exit code {self.relay.exitcode}), so no "
+                    f"relay: ended while the race ran ({self.endings.text(self.relay)}), so no "
                     f"peer reached another; see {self.folder / 'logs' / 'relay.log'}"
                 )
             await asyncio.sleep(POLL_SECONDS)
@@ -316,9 +319,11 @@ class _Backend:
         self._require_a_sound_machine()
         self.restarts += 1
         if self.restarts > _RESTARTS:
-            raise RaceError(
-                f"rendezvous: died {self.restarts} times (last exit code "
-                f"{self.rendezvous.exitcode}); see {self.folder / 'logs' / 'rendezvous.log'}"
+            by_machine = self.endings.killed_for_memory(self.rendezvous) is not None
+            raise (InfrastructureError if by_machine else RaceError)(
+                f"rendezvous: died {self.restarts} times (last: "
+                f"{self.endings.text(self.rendezvous)}); see "
+                f"{self.folder / 'logs' / 'rendezvous.log'}"
             )
         await _to_its_end(self._start_rendezvous)
         return True
@@ -342,11 +347,9 @@ class _Backend:
         for key, process in self.peers.items():
             if process.exitcode is None or key in self.reported:
                 continue
-            code = process.exitcode
-            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
             path = f"peers/{key[0]}/{key[1]}/lost"
             with contextlib.suppress(httpx.HTTPError):
-                answer = await self.http.post(path, json={"detail": f"its process ended: {how}"})
+                answer = await self.http.post(path, json=self.endings.of_peer(key, process))
                 answer.raise_for_status()
                 self.reported.add(key)
 

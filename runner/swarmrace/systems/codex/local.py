@@ -6,6 +6,7 @@ import asyncio
 import shutil
 
 from swarmrace.errors import Reason, TransferError
+from swarmrace.host.memory_kills import Kill
 from swarmrace.systems import child
 from swarmrace.systems.abc import Context
 from swarmrace.systems.child import Child, ChildEndedError
@@ -112,6 +113,11 @@ class LocalNode(Node):
     async def died(self) -> str:
         """Wait for the process to end."""
         return await self._child.died()
+
+    @property
+    def killed_for_memory(self) -> Kill | None:
+        """How the kernel killed it for memory, or None."""
+        return self._child.killed_for_memory
 
     def pids(self) -> list[int]:
         """Return the process and the children it had when it was up (it may be a script)."""

@@ -15,6 +15,7 @@ from tenacity import (
     wait_fixed,
 )
 
+from swarmrace.host.memory_kills import Kill
 from swarmrace.systems.child import STOP_SECONDS
 from swarmrace.systems.child import last_lines_of as last_lines_of
 from swarmrace.systems.codex.api import Api, UnreachableError
@@ -80,6 +81,11 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def pids(self) -> list[int]:
         """Return the node's processes, where they can be seen from here."""
+
+    @property
+    def killed_for_memory(self) -> Kill | None:
+        """How the kernel killed the node that died last because memory had run out, or None."""
+        return None
 
     def last_lines(self) -> str:
         """Return the end of the node's output in one line, or nothing where it is not here."""

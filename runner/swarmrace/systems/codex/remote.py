@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from swarmrace.errors import Reason, TransferError
+from swarmrace.errors import KilledForMemoryError, Reason, TransferError
+from swarmrace.host.memory_kills import UNLIMITED, Kill
 from swarmrace.systems.codex.api import Api, UnreachableError
 from swarmrace.systems.codex.metrics import fetch
 from swarmrace.systems.codex.node import Node, answering, identity, last_lines_of
@@ -109,6 +110,8 @@ class Status:
     """Starts nobody asked for: after an exit of the node or of its container."""
     note: str = ""
     """How the node or its container last ended unasked."""
+    memory_kill: str = ""
+    """Where the kernel killed it for memory: its container's limit in bytes, or `unknown`."""
     words: str = ""
     """The last lines of the output of the node that ended so."""
     command: str = ""
@@ -151,7 +154,10 @@ class SupervisedNode(Node):
         try:
             await asyncio.wait((watch, ready), return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
-                raise TransferError(Reason.REFUSED, f"codex: at its start {watch.result()}")
+                how = f"codex: at its start {watch.result()}"
+                if (kill := self.killed_for_memory) is not None:
+                    raise KilledForMemoryError(how, kill.used_bytes)
+                raise TransferError(Reason.REFUSED, how)
             await ready
         finally:
             for task in (watch, ready):
@@ -174,6 +180,14 @@ class SupervisedNode(Node):
             if status.generation != self._status.generation:
                 return f"the node was restarted by somebody else (generation {status.generation})"
             await asyncio.sleep(_WATCH_SECONDS)
+
+    @property
+    def killed_for_memory(self) -> Kill | None:
+        """How the kernel killed it for memory, or None. At its container's limit it held all of
+        that, for nothing else of size is in there."""
+        told = self.read_status().memory_kill
+        limit = int(told) if told.isdigit() and int(told) < UNLIMITED else None
+        return Kill(used_bytes=limit, limit_bytes=limit) if told else None
 
     def pids(self) -> list[int]:
         """Return the node's pid where the containers of the pod share their processes."""
@@ -202,6 +216,7 @@ class SupervisedNode(Node):
                 start_ticks=lines.get("start_ticks", ""),
                 unasked=int(lines.get("unasked", 0)),
                 note=lines.get("note", ""),
+                memory_kill=lines.get("memory_kill", ""),
                 words=lines.get("words", ""),
                 command=lines.get("command", ""),
             )

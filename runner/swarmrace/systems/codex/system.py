@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from swarmrace.errors import Reason, TransferError
+from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
 from swarmrace.systems.codex.downloads import Background, check_growth, read_back
-from swarmrace.systems.codex.environment import (
-    CONTROL_VARIABLE,
-    METRICS_VARIABLE,
-    NODE_VARIABLE,
-)
-from swarmrace.systems.codex.local import LocalNode
 from swarmrace.systems.codex.metrics import Watch
-from swarmrace.systems.codex.node import Node, joined
+from swarmrace.systems.codex.node import joined
+from swarmrace.systems.codex.nodes import node_of
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import needed_bytes
-from swarmrace.systems.codex.remote import GivenNode, SupervisedNode
 from swarmrace.systems.codex.stream import StreamFile
 from swarmrace.systems.run import Run
 
@@ -46,7 +39,7 @@ class CodexSystem(System):
 
     def __init__(self, context: Context, options: CodexOptions) -> None:
         super().__init__(context, options)
-        self._node = _make_node(context, options)
+        self._node = node_of(context, options)
         self._watch: Watch | None = None
         self._info: Info | None = None
         self._space: Space | None = None
@@ -203,7 +196,7 @@ class CodexSystem(System):
             except UnreachableError as error:
                 raise TransferError(Reason.REFUSED, str(error)) from error
         if death is not None:
-            raise TransferError(Reason.NODE_DIED, death)
+            raise self._death(death)
 
     async def close(self) -> None:
         """End the node, if it is ours, and every connection to it."""
@@ -362,17 +355,23 @@ class CodexSystem(System):
         try:
             await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise TransferError(Reason.NODE_DIED, watch.result())
+                raise self._death(watch.result())
             return task.result()
         except BrokenError as error:
             death = await self._node.autopsy()
             if death is not None:
-                raise TransferError(Reason.NODE_DIED, death) from error
+                raise self._death(death) from error
             raise _with_output(error, self._node.last_lines()) from error
         finally:
             for each in (task, watch):
                 each.cancel()
             await asyncio.gather(task, watch, return_exceptions=True)
+
+    def _death(self, how: str) -> TransferError:
+        kill = self._node.killed_for_memory
+        if kill is not None:
+            return KilledForMemoryError(how, kill.used_bytes)
+        return TransferError(Reason.NODE_DIED, how)
 
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -389,16 +388,3 @@ def _with_output(error: TransferError, lines: str) -> TransferError:
         return error
     reason = Reason.DISK_FULL if "no space left" in lines.lower() else error.reason
     return TransferError(reason, f"{error.detail}; node's output: {lines}")
-
-
-def _make_node(context: Context, options: CodexOptions) -> Node:
-    beside = os.environ.get(NODE_VARIABLE)
-    metrics_url = os.environ.get(METRICS_VARIABLE)
-    if options.nodes:
-        return GivenNode(options.nodes[context.peer], options.family)
-    if not beside:
-        return LocalNode(context, options)
-    control = os.environ.get(CONTROL_VARIABLE)
-    if control:
-        return SupervisedNode(beside, Path(control), options.family, metrics_url)
-    return GivenNode(beside, options.family, metrics_url)
