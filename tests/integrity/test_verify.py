@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from racing_peers import raced
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.integrity import by_cpu, records
 from swarmrace.integrity.verify import require, verify
+from swarmrace.recording import npz
 from swarmrace.results import folder as results
 from swarmrace.results import manifest
 from swarmrace.scenario.loading import parse
@@ -262,7 +264,7 @@ def test_the_wire_curves_figures_are_computed_again(with_wire, tmp_path, change,
     assert records.faults(results.load(folder)) == []
     path = leecher(folder)
     edit(path, lambda data: change(data["wireCurve"]))
-    lines = records.faults(results.load(folder))
+    lines = [fault.text for fault in records.faults(results.load(folder))]
     name = path.relative_to(folder).as_posix()
     assert any(line.startswith(name) and key in line for line in lines), lines
 
@@ -284,3 +286,27 @@ def test_on_many_cpus_the_same_is_found_in_the_same_order(with_wire, tmp_path, m
     monkeypatch.setattr(by_cpu, "_forked", lambda *given: forked.append(1) or known(*given))
     assert records.faults(loaded) == alone
     assert forked
+
+
+def test_each_curve_is_read_once_and_what_is_broken_is_still_named(folder, monkeypatch):
+    """Thousands of them make the time that a check takes."""
+    first, second, third = sorted(folder.glob("runs/*/*.npz"))[:3]
+    opened = Counter()
+    known = npz.read
+    monkeypatch.setattr(
+        npz, "read", lambda file, *some: opened.update([file]) or known(file, *some)
+    )
+    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 10**9)
+    assert verify(folder).sound
+    assert set(opened) == set(folder.glob("runs/*/*.npz"))
+    assert set(opened.values()) == {1}
+    first.unlink()
+    second.write_bytes(b"torn")
+    shutil.copy(sorted(folder.glob("runs/*/*.npz"))[-1], third)
+    broken = verify(folder).broken
+    assert [line.partition(": ")[0] for line in broken] == [
+        path.relative_to(folder).as_posix() for path in (first, second, third)
+    ]
+    assert ["missing" in broken[0], "not a whole npz" in broken[1], "is of peer" in broken[2]] == [
+        True
+    ] * 3

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
 
 from swarmrace.results.folder import RunRecord
 
@@ -20,13 +21,13 @@ _MOST_PROCESSES = 8
 _CHUNKS = 4
 """Of each process, so that none has much left when the others have ended."""
 
-Check = Callable[[RunRecord], list[str]]
-_check: Check | None = None
+T = TypeVar("T")
+_check: Callable[[RunRecord], list[Any]] | None = None
 _runs: Sequence[RunRecord] = ()
 
 
-def each(check: Check, runs: Sequence[RunRecord]) -> list[str]:
-    """Return the lines that `check` returns of each run, in the order of the runs."""
+def each(check: Callable[[RunRecord], list[T]], runs: Sequence[RunRecord]) -> list[T]:
+    """Return the faults that `check` returns of each run, in the order of the runs."""
     cpus = min(len(os.sched_getaffinity(0)), len(runs), _MOST_PROCESSES)
     enough = sum(len(record.peers) for record in runs) >= FEWEST_PEERS
     # A process with threads isn't forked: a lock that another thread holds would never be free.
@@ -38,7 +39,7 @@ def each(check: Check, runs: Sequence[RunRecord]) -> list[str]:
     return [line for record in runs for line in check(record)]
 
 
-def _forked(check: Check, runs: Sequence[RunRecord], cpus: int) -> list[str]:
+def _forked(check: Callable[[RunRecord], list[T]], runs: Sequence[RunRecord], cpus: int) -> list[T]:
     global _check, _runs
     _check, _runs = check, runs  # the forked have them without a copy
     context = multiprocessing.get_context("fork")
@@ -61,6 +62,6 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _of_number(number: int) -> list[str]:
+def _of_number(number: int) -> list[Any]:
     assert _check is not None
     return _check(_runs[number])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,9 +24,8 @@ from swarmrace.recording.records import (
     Mark,
     PeerResult,
     Transfer,
-    WireCurve,
 )
-from swarmrace.results.folder import Results, RunRecord
+from swarmrace.results.folder import CurveKind, Results, RunRecord, curve_faults, curve_files
 
 _ROUNDING = 2e-9
 """Marks are whole nanoseconds, stored as decimal seconds."""
@@ -35,17 +35,41 @@ _PUBLISH_SECONDS = 2.0
 """What the event loop of a busy machine may add to a publish, measured around its stage."""
 
 
-def faults(results: Results) -> list[str]:
-    """Return every contradiction in a folder, each as one line that names the file and the key."""
+class Fault(NamedTuple):
+    """One line that names the file, and the key where it is a record's."""
+
+    text: str
+    broken: bool
+    """Whether a curve is missing or torn, or another transfer's; otherwise it contradicts."""
+
+
+def faults(results: Results) -> list[Fault]:
+    """Return every contradiction in a folder, and every curve that can't be used. Each curve is
+    read once, so the folder may be loaded without them."""
     return each(lambda record: _of_run(results, record), results.runs)
 
 
-def _of_run(results: Results, record: RunRecord) -> list[str]:
-    lines = [f"runs/{record.run.id}/run.json: {text}" for text in _run(record)]
-    for peer, result in record.peers.items():
-        name = f"runs/{record.run.id}/{result.entrant}-{peer}.json"
-        lines += [f"{name}: {text}" for text in _peer(results, record, result)]
-    return lines
+def _of_run(results: Results, record: RunRecord) -> list[Fault]:
+    found = [Fault(f"runs/{record.run.id}/run.json: {text}", False) for text in _run(record)]
+    for number, peer in record.peers.items():
+        curves, broken = _read(results, peer)
+        name = f"runs/{record.run.id}/{peer.entrant}-{number}.json"
+        found += [Fault(f"{name}: {text}", False) for text in _peer(record, peer, curves)]
+        found += [Fault(text, True) for text in broken]
+    return found
+
+
+def _read(results: Results, peer: PeerResult) -> tuple[dict[CurveKind, Curve], list[str]]:
+    """Return a peer's curves by name, and what is wrong with those that can't be used."""
+    curves: dict[CurveKind, Curve] = {}
+    sound = True
+    for kind in curve_files(peer):
+        try:
+            curves[kind] = curve = results.curve_of(peer, kind)
+            sound &= curve.origin is not None
+        except ResultsError:
+            sound = False
+    return curves, [] if sound else curve_faults(results.folder, peer)
 
 
 def _run(record: RunRecord) -> Iterator[str]:
@@ -63,7 +87,7 @@ def _run(record: RunRecord) -> Iterator[str]:
         yield f"its peers name {len(digests)} different SHA-256 of one payload"
 
 
-def _peer(results: Results, record: RunRecord, peer: PeerResult) -> Iterator[str]:
+def _peer(record: RunRecord, peer: PeerResult, curves: Mapping[CurveKind, Curve]) -> Iterator[str]:
     run = record.run
     if (peer.size_bytes, peer.payload_seed) != (run.size_bytes, run.payload_seed):
         yield "sizeBytes, payloadSeed: not those of the scenario"
@@ -72,18 +96,17 @@ def _peer(results: Results, record: RunRecord, peer: PeerResult) -> Iterator[str
         yield f"outcome: found {peer.outcome}, {how} a failure"
     if peer.publish is not None:
         yield from _publish(peer)
-    if peer.wire_curve is not None:
-        yield from _wire(results, peer, peer.wire_curve)
+    if peer.wire_curve is not None and WIRE in curves:
+        done_seconds = peer.transfer.done_seconds if peer.transfer is not None else None
+        yield from wire_records.faults(peer.wire_curve, curves[WIRE], done_seconds)
     if peer.transfer is None:
         if peer.role == "leecher" and peer.outcome == "completed":
             yield "outcome: found completed, without a transfer"
         return
     yield from _outcome(peer, peer.transfer)
     yield from _done(record, peer, peer.transfer)
-    try:
-        yield from _curves(results, peer, peer.transfer)
-    except ResultsError:
-        return  # missing or torn: `Results.faults` names it
+    if curve_files(peer).keys() - {WIRE} <= curves.keys():  # otherwise one is broken
+        yield from _curves(peer, peer.transfer, curves)
 
 
 def _publish(peer: PeerResult) -> Iterator[str]:
@@ -92,15 +115,6 @@ def _publish(peer: PeerResult) -> Iterator[str]:
     seconds = peer.publish.seconds
     if stage is not None and not stage - _ROUNDING <= seconds <= stage + _PUBLISH_SECONDS:
         yield f"publish.seconds: found {seconds:.6g}, its stage took {stage:.6g}"
-
-
-def _wire(results: Results, peer: PeerResult, wire: WireCurve) -> Iterator[str]:
-    try:
-        curve = results.curve(peer.run_id, peer.peer, WIRE)
-    except ResultsError:
-        return  # as below
-    done_seconds = peer.transfer.done_seconds if peer.transfer is not None else None
-    yield from wire_records.faults(wire, curve, done_seconds)
 
 
 def _outcome(peer: PeerResult, transfer: Transfer) -> Iterator[str]:
@@ -132,12 +146,8 @@ def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[s
         yield f"transfer.doneSeconds: found {done:.6g}, its run took {wall:.6g}"
 
 
-def _curves(results: Results, peer: PeerResult, transfer: Transfer) -> Iterator[str]:
-    curves = {
-        kind: results.curve(peer.run_id, peer.peer, name)
-        for kind, name in CURVES.items()
-        if getattr(transfer, f"{name}_file") is not None
-    }
+def _curves(peer: PeerResult, transfer: Transfer, read: Mapping[CurveKind, Curve]) -> Iterator[str]:
+    curves = {kind: read[name] for kind, name in CURVES.items() if name in read}
     if not curves:
         if any(getattr(transfer, kind) for kind in CURVES) or transfer.received_bytes:
             yield "transfer: found marks and no curve that they are of"

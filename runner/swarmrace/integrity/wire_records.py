@@ -62,14 +62,16 @@ def _percents(found: WireCurve, until: int, curve: Curve) -> Iterator[str]:
     if len(seconds) != 101 or len(found.percents.resolution_seconds) != 101:
         yield f"wireCurve.percents: found {len(seconds)} of 101 percents"
         return
-    for percent, value in enumerate(seconds):
-        wanted = curve.time_to_bytes(max(1, -(-until * percent // 100)))
-        if wanted is not None and abs(value * 1e9 - wanted) > _ROUNDING_NS:
-            yield (
-                f"wireCurve.percents at {percent} %: found {value:.6g}, its curve gives "
-                f"{wanted / 1e9:.6g}"
-            )
-            return
+    counts = np.maximum(1, -(-until * np.arange(101) // 100))
+    counts = counts[counts <= curve.total_bytes]
+    wanted = curve.t_ns[np.searchsorted(np.cumsum(curve.length), counts)]
+    wrong = np.flatnonzero(np.abs(np.array(seconds[: len(counts)]) * 1e9 - wanted) > _ROUNDING_NS)
+    if len(wrong):
+        percent = int(wrong[0])
+        yield (
+            f"wireCurve.percents at {percent} %: found {seconds[percent]:.6g}, its curve gives "
+            f"{wanted[percent] / 1e9:.6g}"
+        )
 
 
 def _until(curve: Curve, done_seconds: float | None) -> list[int]:

