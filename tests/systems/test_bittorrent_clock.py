@@ -9,41 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from clock_shim import steppable_clock
 from paths import ROOT
 from swarmrace.systems.bittorrent.stamps import place
 
 SUPPORT = ROOT / "tests" / "support"
 MS = 1_000_000
 HOUR = 3600 * 10**9
-
-# CLOCK_REALTIME, moved by the seconds in the file `$STEP` as soon as it is there.
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-static long step(void) {
-    static volatile long known = 0;
-    char text[32] = {0};
-    if (known) return known;
-    const char *path = getenv("STEP");
-    int file = path ? open(path, O_RDONLY) : -1;
-    if (file < 0) return 0;
-    if (read(file, text, sizeof text - 1) > 0) known = atol(text);
-    close(file);
-    return known;
-}
-
-int clock_gettime(clockid_t clock, struct timespec *now) {
-    int result = syscall(SYS_clock_gettime, clock, now);
-    if (clock == CLOCK_REALTIME) now->tv_sec += step();
-    return result;
-}
-"""
 
 RACE = f"""
 import asyncio, os, sys, tempfile, time
@@ -107,11 +79,7 @@ def race(**environment):
 # Back by more than a little is no case: libtorrent's own timers then stand still for as long.
 @pytest.mark.parametrize("by", [3600, 2, -1])
 def test_a_step_of_the_clock_moves_no_time(tmp_path, by):
-    source, shim = tmp_path / "shim.c", tmp_path / "shim.so"
-    source.write_text(SHIM)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)
-    environment = {"LD_PRELOAD": str(shim), "STEP": str(tmp_path / "step"), "BY": str(by)}
-    moved, notes = race(**environment)
+    moved, notes = race(**steppable_clock(tmp_path), BY=str(by))
     assert moved == pytest.approx(by, abs=0.5)
     assert f"stepped by {abs(by)}.0" in notes
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from swarmrace.errors import KilledForMemoryError, Reason
 from swarmrace.host import infrastructure
+from swarmrace.host.wall_clock import WallClock
 from swarmrace.plan import needs
 from swarmrace.recording.records import Failure
 from swarmrace.scenario.scenario import Scenario
@@ -45,12 +46,14 @@ class Declared:
         entrant: the entrant's name.
         folder: this peer's work folder.
         seeder: whether this peer seeds in the run at hand.
+        wall_clock: watches this machine's from the run's beginning; not asked when absent.
     """
 
     scenario: Scenario
     entrant: str
     folder: Path
     seeder: bool
+    wall_clock: WallClock | None = None
 
     def blame(self, failure: Failure, error: BaseException | None) -> Failure:
         """Return `failure`, or what takes its place because the machine is to blame.
@@ -64,10 +67,17 @@ class Declared:
         if isinstance(error, KilledForMemoryError):
             reason, why = self.killed_for_memory(error.detail, error.used_bytes)
             return Failure(reason=reason, stage=failure.stage, detail=why)
-        why = self._why(failure, error)
+        why = self._why(failure, error) or self._by_the_clock(failure)
         if not why:
             return failure
         return Failure(reason=Reason.INFRASTRUCTURE, stage=failure.stage, detail=why)
+
+    def _by_the_clock(self, failure: Failure) -> str:
+        """Return that the machine's clock was set while a transfer hung, or nothing."""
+        if self.wall_clock is None or failure.reason not in (Reason.STALL, Reason.TIMEOUT):
+            return ""
+        stepped = self.wall_clock.stepped
+        return f"{stepped}; {failure.reason}: {failure.detail}" if stepped else ""
 
     def killed_for_memory(self, how: str, used_bytes: int | None) -> tuple[Reason, str]:
         """Return whose doing it was that the kernel killed a program of this peer for memory, and

@@ -13,6 +13,7 @@ from swarmrace.errors import Reason
 from swarmrace.host.load import LoadMeter
 from swarmrace.host.priority import lower_priority, raise_priority
 from swarmrace.host.usage import UsageMeter
+from swarmrace.host.wall_clock import WallClock
 from swarmrace.network.counters import WireMeter
 from swarmrace.network.wire_recorder import WireRecorder
 from swarmrace.peer import transfer
@@ -66,8 +67,10 @@ class PeerRun:
         self.references: list[Reference] = []
         self.work_dir = peer.config.work_dir / run.id
         self.file = self.work_dir / "payload.bin"
+        self.wall_clock = WallClock()
+        seeder, work = self.role == "seeder", peer.config.work_dir
         self.blame = Declared(
-            peer.config.scenario, run.entrant, peer.config.work_dir, self.role == "seeder"
+            peer.config.scenario, run.entrant, work, seeder, self.wall_clock
         ).blame
 
     async def live(self) -> None:
@@ -377,6 +380,7 @@ class PeerRun:
         interval = min(interval, self.timeouts.heartbeat_seconds / 4)
         while True:
             await asyncio.sleep(interval)
+            self.wall_clock.look()
             with contextlib.suppress(Exception):
                 answer = await self.client.heartbeat(
                     self.run.id, self.state.stage, self.state.progress_bytes

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from clock_shim import steppable_clock
 from memory_cgroups import limit, memory_cgroup, move
 from racing import Race, race, scenario_file, wait_for
 from small_disks import kept_full, needs_root, small_disk
@@ -134,3 +137,22 @@ def test_a_peer_that_somebody_kills_is_said_to_be_killed_from_outside(tmp_path):
         running.member("h-1").kill()
         assert running.end() != Exit.INFRASTRUCTURE
         assert "killed by signal 9 (killed from outside: not for memory" in running.output()
+
+
+@pytest.mark.parametrize(("by", "reason"), [("-1800", "infrastructure"), ("0", "stall")])
+def test_a_transfer_that_hangs_when_the_clock_was_set_is_missing(tmp_path, monkeypatch, by, reason):
+    """Timers of a program stand still for as long as the wall clock was set back."""
+    for name, value in steppable_clock(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    entrants = {"s": {"kind": "synthetic", "curve": [[0, 0], [6, 1]], "faults": {"1": "stall"}}}
+    scenario = scenario_file(tmp_path, entrants, timeouts={"stallSeconds": 3})
+    with race(tmp_path, scenario) as running:
+        running.wait_until("race", "s-1")
+        (tmp_path / "step").write_text(by)
+        running.end()
+        (run,) = closed(running)
+        leecher = running.record(run["runId"], "s-1")
+        assert leecher["failure"]["reason"] == reason, running.output()
+        assert ("set back by 1800" in leecher["failure"]["detail"]) == (by != "0")
+        (judged,) = json.loads((running.folder / "verdict.json").read_text())["runs"]
+        assert judged["status"] == ("missing" if by != "0" else "failed")
