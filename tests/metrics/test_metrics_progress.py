@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmrace.metrics.progress import Held, Prefix
+from swarmrace.metrics.progress import Held, Prefix, Received
+from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.recording.records import MARK_PERCENTS
+from swarmrace.recording.samples import SampledLog
 
 SIZE, BLOCK = 100, 4
 
@@ -65,3 +67,26 @@ def test_a_long_record_that_overlaps_counts_once():
     prefix.update(log)
     assert (held.bytes, held.duplicate_bytes, prefix.bytes) == (100, 10, 100)
     assert prefix.marks == {0: 9, 1: 9, 10: 9, 50: 9, 90: 9, 100: 9}
+
+
+@given(
+    totals=st.lists(st.integers(0, SIZE + 9), max_size=12),
+    blocks=st.permutations(range(SIZE // BLOCK)),
+    written=st.integers(0, SIZE // BLOCK),
+)
+def test_sampled_totals_are_what_the_result_says(totals, blocks, written):
+    """Totals fall when bytes turn out not to have arrived, and what was written had arrived."""
+    log, writes, held = SampledLog(SIZE), ByteLog(1), Held(SIZE)
+    for number, total in enumerate(totals):
+        log.sample(total, 10 * number, 10 * number + 3)
+        if number % 3:
+            log.reached(total + 7, 10 * number + 3, 10 * number + 4)
+    for number, block in enumerate(blocks[:written]):
+        writes.record(block * BLOCK, BLOCK, 5 + 4 * number)
+    held.update(writes)
+    received = Received(SIZE)
+    received.update(log, held)
+    curve = arrival_curve(log, writes, 0, SIZE)
+    assert received.bytes == curve.total_bytes
+    found = {percent: curve.time_to_percent(percent) for percent in MARK_PERCENTS}
+    assert received.marks == {percent: at for percent, at in found.items() if at is not None}

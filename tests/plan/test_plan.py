@@ -130,6 +130,19 @@ def test_a_leechers_buffer_takes_memory():
     assert memory("64MiB") - memory("1MiB") == 4 * 63 * 2**20
 
 
+def test_the_rings_of_a_relay_take_memory():
+    def memory(**network):
+        entrants = {"web": {"kind": "http"}}
+        return needs.memory_bytes(
+            parse({"global": {"race": {"network": network}, "entrants": entrants}})
+        )
+
+    usual = memory(upload="100Mbit")
+    assert memory(delayMilliseconds=20) - usual == (32_768 + 4096) * 2048
+    assert memory(delayMilliseconds=5000) - usual == (131_072 + 4096) * 2048
+    assert memory(lossPercent=1) > usual
+
+
 @pytest.mark.parametrize(("repetitions", "warned"), [(1, True), (2, True), (3, False)])
 def test_an_acceptance_that_nothing_can_decide_is_warned_of(repetitions, warned):
     acceptance = [{"entrant": "a", "within": 2, "of": "b"}]

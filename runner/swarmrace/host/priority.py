@@ -1,4 +1,5 @@
-"""Who runs first at the start instant, where the machine permits it (CAP_SYS_NICE).
+"""Who runs first, where the machine permits it (CAP_SYS_NICE): the relay, the sampler of all
+interfaces, and every peer at the start instant.
 
 Many peers of one machine wake at the same instant, beside whatever else runs there. By round-robin
 priority each gets to read its counters and to take its stamp before anybody begins to work. It is
@@ -14,20 +15,34 @@ import gc
 import os
 from collections.abc import Iterator
 
+RELAY, RELAY_TRIAL, SAMPLER, START = 10, 5, 1, 1
+"""Priorities: the relay comes before all, since a link would not wait for peers."""
+
+
+def run_first(priority: int, *, inherited: bool = False) -> None:
+    """Let this thread run before whatever isn't real time (SCHED_RR, sched(7)), where permitted.
+
+    Args:
+        priority: from 1 on; a higher one comes before a lower one.
+        inherited: whether threads and processes begun by this one run so too.
+    """
+    policy = os.SCHED_RR if inherited else os.SCHED_RR | os.SCHED_RESET_ON_FORK
+    with contextlib.suppress(OSError):  # without the permission it is late at times
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
+
 
 def raise_priority() -> None:
     """Let this thread run first among equals. Harmless where it already does or may not."""
     gc.disable()
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(OSError):
         if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_OTHER:
-            prompt = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-            os.sched_setscheduler(0, prompt, os.sched_param(1))
+            run_first(START)
 
 
 def lower_priority() -> None:
     """Give it back. Harmless where it was not raised."""
     gc.enable()
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(OSError):
         if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR:
             # Taking the flag off again needs CAP_SYS_NICE, and it harms nobody.
             usual = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK

@@ -10,6 +10,7 @@ import numpy as np
 
 from swarmrace.recording.arrivals import ByteLog, Int64s, bytes_of_percent
 from swarmrace.recording.records import MARK_PERCENTS
+from swarmrace.recording.samples import SampledLog
 
 
 class _Marks(dict[float, int]):
@@ -65,6 +66,35 @@ class Held:
         if came == self.bytes - before:
             order = np.argsort(t_ns, kind="stable")
             self.marks.cross(before + np.cumsum(length[order]), t_ns[order], before)
+
+
+class Received:
+    """Totals that were sampled, as `recording.arrival_curve` has them: what turned out not to have
+    arrived is taken out again; what was written, or waits to be read, has arrived. What the
+    interface tells besides moves marks of the result forward by milliseconds, at the run's end."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.bytes = 0
+        self.marks: dict[float, int] = {}
+
+    def update(self, log: SampledLog, written: Held) -> None:
+        """Take the samples so far, and what is known to be written."""
+        known = [log.so_far(), log.had_reached(0)[:2]]
+        known = [(t_ns, totals) for t_ns, totals in known if len(totals)]
+        self.bytes = max([written.bytes, *(int(totals[-1]) for _, totals in known)])
+        self.marks = {}
+        for percent in MARK_PERCENTS:
+            wanted = bytes_of_percent(self.size_bytes, percent)
+            instants = [
+                int(t_ns[int(np.searchsorted(totals, wanted))])
+                for t_ns, totals in known
+                if wanted <= totals[-1]
+            ]
+            if percent in written.marks:
+                instants.append(written.marks[percent])
+            if instants:
+                self.marks[percent] = min(instants)
 
 
 class Prefix:

@@ -19,11 +19,12 @@ from swarmrace.clock import Clock
 from swarmrace.definitions import STAGES
 from swarmrace.errors import Reason
 from swarmrace.metrics import table
-from swarmrace.metrics.progress import Held, Prefix
+from swarmrace.metrics.progress import Held, Prefix, Received
 from swarmrace.metrics.table import Metric, Sample
 from swarmrace.peer.state import PeerState
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.records import CURVES, Mark, PeerResult, Transfer, Usage, Wire
+from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Counters, Record
 from swarmrace.systems.run import Run
 
@@ -211,12 +212,16 @@ class Sampler:
         held, prefix, last_ns = self._held, self._prefix, 0
         for kind, log in (("arrival", record.arrivals), ("written", record.written)):
             if log is not None:
-                held[kind].update(log)
+                if not isinstance(log, SampledLog):
+                    held[kind].update(log)
                 last_ns = max(last_ns, log.last_ns)
         if record.deliverable is not None:
             prefix.update(record.deliverable)
             last_ns = max(last_ns, record.deliverable.last_ns)
-        came: dict[str, Held | Prefix] = {**held, "delivery": prefix}
+        came: dict[str, Held | Received | Prefix] = {**held, "delivery": prefix}
+        if isinstance(record.arrivals, SampledLog):
+            came["arrival"] = received = Received(run.size_bytes)
+            received.update(record.arrivals, held["written"])
         found = self._byte_samples(run.id, {kind: each.bytes for kind, each in came.items()})
         unlogged = record.unlogged_duplicates
         if record.arrivals is not None and record.arrivals.offsets_known and unlogged is not None:

@@ -22,13 +22,11 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import select
 import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +34,7 @@ from pathlib import Path
 import numpy as np
 
 from swarmrace.errors import ConditionError
+from swarmrace.host.priority import RELAY, run_first
 from swarmrace.network.frames import (
     BATCH,
     LEAST_FRAMES,
@@ -50,6 +49,8 @@ from swarmrace.network.frames import (
 FRAMES_A_SECOND = 200_000
 """What the ring is made for: the delay's worth of frames at this rate, and 0.1 s more."""
 MOST_FRAMES = 1 << 17
+DIRECT_FRAMES = 4096
+"""Of the ring for what isn't delayed."""
 LATE_SECONDS = 0.001
 """A frame is late when it leaves so much and a tenth of the delay after it was due."""
 COUNTS = (
@@ -66,7 +67,6 @@ COUNTS = (
 frames that found the ring full, frames that a limiter of a download dropped, frames that no port
 wanted, and the CPU time of its process."""
 
-_PRIORITY = 10
 _PR_SET_TIMERSLACK = 29
 
 
@@ -128,20 +128,21 @@ def run(config: RelayConfig) -> int:
     """Relay in the calling process' namespace until it is killed."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_TIMERSLACK, 1)
-    before_others()
+    run_first(RELAY, inherited=True)  # frames that leave late nonetheless are counted
     relay = _Relay(config)
     while True:
         relay.wait()
         relay.work()
 
 
-def before_others(priority: int = _PRIORITY) -> None:
-    """Have the calling thread, and those it starts, run before what isn't real time, if permitted.
+def frames_of(delay_seconds: float) -> int:
+    """Return how many frames the ring of a delay holds."""
+    return min(1 << int(FRAMES_A_SECOND * (delay_seconds + 0.1)).bit_length(), MOST_FRAMES)
 
-    The peers of a race take all processors there are, and a link would not wait for them.
-    """
-    with suppress(OSError):  # frames that leave late are counted anyway
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+
+def ring_bytes(delay_milliseconds: float) -> int:
+    """Return the memory that the kernel takes for a relay's rings."""
+    return (frames_of(delay_milliseconds / 1000) + DIRECT_FRAMES) * SLOT
 
 
 class _Relay:
@@ -154,14 +155,13 @@ class _Relay:
         direct = ring_socket(only=config.hub.interface)
         exits = Exits(ports, indexes, self._counts.add)
         seconds = config.delay_milliseconds / 1000
-        frames = 1 << int(FRAMES_A_SECOND * (seconds + 0.1)).bit_length()
         lost = (
             _Losses(config.seed, len(ports), config.loss_percent) if config.loss_percent else None
         )
         self._delayed = _Lane(
-            delayed, min(frames, MOST_FRAMES), seconds, partial(exits.send, lost=lost), self._counts
+            delayed, frames_of(seconds), seconds, partial(exits.send, lost=lost), self._counts
         )
-        self._direct = _Lane(direct, 4096, 0, partial(exits.send, lost=None), self._counts)
+        self._direct = _Lane(direct, DIRECT_FRAMES, 0, partial(exits.send, lost=None), self._counts)
         self._counts.ready()
 
     def wait(self) -> None:

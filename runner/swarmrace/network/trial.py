@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from swarmrace.errors import ConditionError
+from swarmrace.host.priority import RELAY_TRIAL, run_first
 from swarmrace.network import counters
 from swarmrace.network.namespaces import Namespace, call_inside, in_thread
-from swarmrace.network.relay import before_others
 from swarmrace.recording.records import Delay, DelayMeans
 from swarmrace.scenario.scenario import Network
 from swarmrace.units import format_link_rate
@@ -34,7 +34,6 @@ SECONDS = 0.4
 """How long throughput is measured."""
 _DATAGRAM = 1472
 _RAMP_SECONDS = 0.1
-_PRIORITY = 5
 _SO_TIMESTAMPNS = 35
 
 
@@ -60,7 +59,7 @@ def measure(
     """
 
     def measured() -> Delay:
-        before_others(_PRIORITY)
+        run_first(RELAY_TRIAL, inherited=True)
         return _measure(hub, peers, network, means, seeders)
 
     return in_thread(measured)
@@ -171,7 +170,7 @@ def _carried_rate(peers: Sequence[Namespace], network: Network, needed: float | 
 
 def _flood(senders: Sequence[socket.socket], stop: threading.Event) -> None:
     """Send from all as fast as they take it."""
-    before_others(_PRIORITY - 1)  # measuring comes before what is measured
+    run_first(RELAY_TRIAL - 1, inherited=True)  # measuring comes before what is measured
     packet = bytes(_DATAGRAM)
     poll = select.epoll()
     by_fd = {sender.fileno(): sender for sender in senders}

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from swarmrace.host.priority import SAMPLER, run_first
 from swarmrace.network.link_bytes import LinkBytes
 from swarmrace.network.qdiscs import root_qdiscs
 from swarmrace.recording.arrivals import Int64s
@@ -167,8 +168,7 @@ def sample(
 
 def run_sampler(path: str, ports: Sequence[str]) -> int:
     """Sample what the hub sends to each peer, until the process is ended; return the exit code."""
-    with contextlib.suppress(OSError):  # on a busy machine it would come late without it
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    run_first(SAMPLER)  # on a busy machine it would come late without it
     ring = Ring.shared(path)
     numbers = [socket.if_nametoindex(port) for port in ports]
     limited = any(number in root_qdiscs() for number in numbers)

@@ -150,10 +150,13 @@ class Declared:
         return infrastructure.describe(number)
 
     def _folders(self) -> list[Path]:
-        """Return the work folders of this entrant on this machine, its own among them."""
-        siblings = self.folder.parent.glob(f"{self.entrant}-*")
-        found = {path for path in siblings if path.name.rpartition("-")[2].isdigit()}
-        return sorted(found | {self.folder})
+        """Return the work folders of this entrant on this one's file system, its own among them."""
+        found, here = {self.folder}, self.folder.stat().st_dev
+        for path in self.folder.parent.glob(f"{self.entrant}-*"):
+            with contextlib.suppress(OSError):
+                if path.name.rpartition("-")[2].isdigit() and path.stat().st_dev == here:
+                    found.add(path)
+        return sorted(found)
 
     def _used(self, folders: Iterable[Path]) -> tuple[int, int]:
         size = files = 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from swarmrace import systems
-from swarmrace.network import bounds
+from swarmrace.network import bounds, relay
 from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.systems.options import EntrantOptions
 from swarmrace.systems.parts import Needs
@@ -72,7 +72,8 @@ def disk_bytes(cells: Sequence[Scenario]) -> int:
 
 
 def memory_bytes(scenario: Scenario) -> int:
-    """Return what the processes of all entrants take: they stand at once, one races."""
+    """Return what the processes of all entrants take: they stand at once, one races. With delay or
+    loss also the rings of the relay that may have to make them."""
     race = scenario.race
     standing = running = 0.0
     for options in scenario.entrants.values():
@@ -80,7 +81,9 @@ def memory_bytes(scenario: Scenario) -> int:
         standing += race.swarm_size * of.memory_bytes
         each = race.file_size * of.memory_share + of.racing_memory_bytes
         running = max(running, race.swarm_size * each)
-    return math.ceil(standing + running) + RENDEZVOUS_MEMORY_BYTES
+    network = race.network  # with netem there is no relay, and this too much
+    rings = relay.ring_bytes(network.delay_milliseconds) if network.delayed else 0
+    return math.ceil(standing + running) + RENDEZVOUS_MEMORY_BYTES + rings
 
 
 def open_files(scenario: Scenario, *, namespaces: bool) -> int:

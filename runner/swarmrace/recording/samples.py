@@ -31,9 +31,8 @@ class Samples(NamedTuple):
 class SampledLog(ByteLog):
     """Running totals of payload bytes, in the order of asking.
 
-    A total may fall: bytes that turn out to be redundant or wrong never arrived. What is read while
-    the transfer runs (`bytes_recorded`, `since`) is the highest total so far; `curve` takes such
-    bytes out again.
+    A total may fall: bytes that turn out to be redundant or wrong never arrived. `curve` and
+    `so_far` take such bytes out again; `bytes_recorded` and `since` have the highest total so far.
 
     Args:
         size_bytes: the payload's size; what is beyond it counts for nothing.
@@ -101,14 +100,21 @@ class SampledLog(ByteLog):
 
         Nothing where a total has fallen: which of the waiting bytes were wrong isn't known.
         """
-        asked, answered, total = np.array(self._reached, dtype=np.int64).reshape(-1, 3).T
-        _, _, held = self._held()
-        if np.any(held < np.array(self._samples[2::3], dtype=np.int64)):
+        asked, answered, total = _rows(self._reached)
+        sampled = _rows(self._samples)[2]
+        if np.any(np.diff(sampled) < 0):
             total = np.zeros_like(total)
         total = np.maximum.accumulate(total.clip(0, self.size_bytes))
         grew = np.diff(total, prepend=0) > 0
         since = np.concatenate((asked[:1], asked[:-1]))
         return answered[grew] - start_ns, total[grew], since[grew] - start_ns
+
+    def so_far(self) -> tuple[Int64s, Int64s]:
+        """Return when each sample was answered, and the total that holds at it by all that is known
+        so far, within the size; both rise. May be called from another thread than the one that
+        samples."""
+        _, answered, held = self._held()
+        return answered, held.clip(0, self.size_bytes)
 
     def curve(self, start_ns: int, size_bytes: int) -> Curve:
         """Return the curve from `start_ns` on: the running minimum of the totals from the end.
@@ -130,5 +136,10 @@ class SampledLog(ByteLog):
         )
 
     def _held(self) -> tuple[Int64s, Int64s, Int64s]:
-        asked, answered, total = np.array(self._samples, dtype=np.int64).reshape(-1, 3).T
+        asked, answered, total = _rows(self._samples)
         return asked, answered, np.minimum.accumulate(total[::-1])[::-1]
+
+
+def _rows(samples: array[int]) -> Int64s:
+    """Return the three columns, copied in one step: another thread may sample meanwhile."""
+    return np.frombuffer(samples.tobytes(), dtype=np.int64).reshape(-1, 3).T

@@ -13,7 +13,7 @@ from rich.text import Text
 from swarmrace import systems
 from swarmrace.network.conditions import queue_bytes
 from swarmrace.recording.records import Delay
-from swarmrace.units import format_link_rate, format_rate, format_seconds, format_size
+from swarmrace.units import format_link_rate, format_seconds, format_size
 from swarmrace.verdict.entries import entry
 from swarmrace.verdict.flags import LOAD, comparable
 from swarmrace.verdict.layout import Line, prose_table
@@ -153,11 +153,11 @@ def _delay(delay: Delay) -> str:
     parts = [_MEANS[delay.means]]
     if delay.one_way_seconds is not None:
         parts.append(f"measured {1000 * delay.one_way_seconds:.2f} ms one way before the race")
-    carried = f"carried {format_rate(delay.carried_rate)}"
+    carried = f"carried {format_link_rate(delay.carried_rate)}"
     if delay.needed_rate is None:
         parts.append(f"{carried} from one sender")
     else:
-        parts.append(f"{carried} where the rates set come to {format_rate(delay.needed_rate)}")
+        parts.append(f"{carried} where the rates set come to {format_link_rate(delay.needed_rate)}")
     return ", ".join(parts)
 
 
