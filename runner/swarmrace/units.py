@@ -71,7 +71,7 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
         return value
     match = pattern.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        meant = _in_our_case(value, pattern) if isinstance(value, str) else None
+        meant = _in_our_case(value, pattern) if isinstance(value, str) else ""
         hint = f" (did you mean {meant}?)" if meant else ""
         raise ValueError(f"found {in_yaml(value)}, expected {wanted}{hint}")
     number, scale, last = match.groups()
@@ -84,22 +84,41 @@ def _parse(value: object, pattern: re.Pattern[str], wanted: str) -> int:
     return int(amount)
 
 
-_CASES = {
-    each.lower(): each
-    for scale in _SCALE
-    for each in (f"{scale}B", f"{scale}bit", *([scale] if scale.endswith("i") else ()))
-}
+_WORDS = {"kilo": "k", "mega": "M", "giga": "G", "tera": "T"}
+_WORDS |= {"kibi": "Ki", "mebi": "Mi", "gibi": "Gi", "tebi": "Ti"}
+_PREFIXES = {scale.lower(): scale for scale in _SCALE} | _WORDS
+_MEANT = re.compile(
+    r"\s*\+?(?P<number>[0-9]+(?:[.,][0-9]+)?)\s*"
+    rf"(?P<prefix>{'|'.join(sorted(filter(None, _PREFIXES), key=len, reverse=True))})?"
+    r"(?P<last>bytes?|bits?|b|o)?(?P<second>\s*(?:/\s*s(?:ec(?:ond)?)?|ps|per\s+second))?\s*",
+    re.IGNORECASE,
+)
 
 
-def _in_our_case(text: str, pattern: re.Pattern[str]) -> str | None:
-    """Return a size or rate whose unit is only written in other letters (`10mb`, `1 KB`, `5Mbps`)
-    as it is written here, or None."""
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)(?:/s)?\s*", text)
+def _in_our_case(text: str, pattern: re.Pattern[str]) -> str:
+    """Return a size or rate that is only written otherwise (`10mb`, `1 KB`, `5 Mbps`, `1,5 MB`) as
+    it is written here, or the two that it may be, or nothing."""
+    found = _MEANT.fullmatch(text)
     if found is None:
-        return None
-    unit = re.sub(r"(its|it|ps)$", "it", found[2].lower()) if "b" in found[2].lower() else found[2]
-    meant = f"{found[1]}{_CASES.get(unit.lower(), '')}"
-    return meant if unit.lower() in _CASES and pattern.fullmatch(meant) else None
+        return ""
+    number, prefix, last = found["number"], found["prefix"] or "", found["last"] or ""
+    _, comma, fraction = number.partition(",")
+    if comma and len(fraction) == 3:
+        return ""  # 1,500 is a thousand and a half to some, and one and a half to others
+    ours, kind = _PREFIXES[prefix.lower()], last.lower().rstrip("s")
+    if kind == "bit" or (last == "b" and found["second"] and "p" in found["second"].lower()):
+        lasts = ["bit"]
+    elif kind in ("byte", "o") or last == "B":
+        lasts = ["B"]
+    elif last:  # a megabit by the book, and a megabyte by how it is written
+        lasts = ["B", "bit"] if prefix[:1].isupper() else ["B"]
+    else:
+        lasts = ["B", "bit"] if ours else [""]
+    if ours.endswith("i") and not last:
+        lasts = ["", *lasts]
+    meant = [f"{number.replace(',', '.')}{ours}{each}" for each in lasts]
+    meant = [each for each in meant if pattern.fullmatch(each)]
+    return " or ".join(meant[:1] if ours.endswith("i") and not last else meant)
 
 
 def format_link_rate(bytes_per_second: float) -> str:
