@@ -98,13 +98,13 @@ class Tracker:
         numwant = _NUMWANT if numwant is None or numwant < 0 else min(numwant, _MOST_NUMWANT)
         endpoint = compact_endpoint(address, port)
         stopped, completed = event == b"stopped", event == b"completed"
-        unknown = left is None or left < 0
+        complete = None if left is None or left < 0 else left == 0
         swarm = self.swarms.announce(
             info_hash,
             endpoint,
             peer_id,
             key=given.get(b"key", b""),
-            complete=completed if unknown else left == 0,
+            complete=True if complete is None and completed else complete,
             stopped=stopped,
             completed=completed,
             listed=port > 0,

@@ -161,7 +161,7 @@ class Swarms:
         endpoint: bytes,
         peer_id: bytes,
         *,
-        complete: bool,
+        complete: bool | None,
         stopped: bool,
         completed: bool,
         key: bytes = b"",
@@ -173,7 +173,7 @@ class Swarms:
             info_hash: whose swarm.
             endpoint: where the client can be reached.
             peer_id: who it is.
-            complete: whether it has everything.
+            complete: whether it has everything; None where it doesn't say: then it has what it had.
             stopped: whether it leaves. That ends no other client's session at the same endpoint.
             completed: whether it has just got everything.
             key: tells two sessions of one peer id apart, where both give one.
@@ -187,6 +187,8 @@ class Swarms:
                 return swarm
             self._swarms[info_hash] = swarm
         before, old = len(swarm.members), swarm.members.get(endpoint)
+        if complete is None:
+            complete = swarm.has_completed(peer_id)
         if stopped:
             if old is not None and old.is_of(peer_id, key):
                 swarm.remove(endpoint)
