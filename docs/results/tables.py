@@ -20,7 +20,7 @@ from swarmrace.results import folder as results
 from swarmrace.units import canonical_size, format_link_rate, format_size
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.entries import entry
-from swarmrace.verdict.model import FIGURES
+from swarmrace.verdict.registry import FIGURES
 
 HERE = Path(__file__).parent
 MARKED = re.compile(r"(<!-- (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

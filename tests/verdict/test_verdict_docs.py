@@ -24,7 +24,7 @@ from swarmrace.systems.bittorrent.recording_cost import RECORDING_CPU
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.http.options import HttpOptions
 from swarmrace.verdict import flags
-from swarmrace.verdict.model import FIGURES
+from swarmrace.verdict.registry import FIGURES
 from swarmrace.verdict.runs import INFRASTRUCTURE
 
 TOP = ROOT

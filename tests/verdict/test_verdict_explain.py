@@ -4,7 +4,7 @@ import pytest
 
 from swarmrace.definitions import DEFINITIONS
 from swarmrace.verdict.explain import explain
-from swarmrace.verdict.model import FIGURES
+from swarmrace.verdict.registry import FIGURES
 
 
 @pytest.mark.parametrize("word", DEFINITIONS)

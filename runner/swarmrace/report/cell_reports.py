@@ -14,7 +14,8 @@ from swarmrace.report.warnings import machine_of
 from swarmrace.units import canonical_size
 from swarmrace.verdict.conditions import setting_lines
 from swarmrace.verdict.entries import duration, ratio_entry
-from swarmrace.verdict.model import FAILED, STABILITY, Comparison, Ratio, mark_label
+from swarmrace.verdict.model import FAILED, Comparison, Ratio
+from swarmrace.verdict.registry import STABILITY, mark_label
 from swarmrace.verdict.render import flags
 
 _KINDS = ("arrival", "written", "delivery", "wire")

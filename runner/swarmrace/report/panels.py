@@ -9,7 +9,8 @@ from swarmrace.report.model import Panel, PanelRow, Square, State, comparison_of
 from swarmrace.report.selection import Chosen
 from swarmrace.units import canonical_size
 from swarmrace.verdict.matrix import MatrixJudgement
-from swarmrace.verdict.model import FAILED, Comparison, EntrantVerdict, Ratio, mark_label
+from swarmrace.verdict.model import FAILED, Comparison, EntrantVerdict, Ratio
+from swarmrace.verdict.registry import mark_label
 from swarmrace.verdict.wording import counted, interval, value
 
 EDGES = (1.1, 1.5, 2.5, 6.0)

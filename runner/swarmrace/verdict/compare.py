@@ -7,8 +7,9 @@ from typing import NamedTuple
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.statistics.intervals import CONFIDENCE
 from swarmrace.verdict.figures import has_wire_curve
-from swarmrace.verdict.model import STABILITY, Comparison, FigureRatio, MarkRatio, Ratio
+from swarmrace.verdict.model import Comparison, FigureRatio, MarkRatio, Ratio
 from swarmrace.verdict.ratios import ByBlock, ratio
+from swarmrace.verdict.registry import STABILITY
 from swarmrace.verdict.run_numbers import (
     Get,
     done,

@@ -26,16 +26,9 @@ from swarmrace.verdict.acceptance import accept
 from swarmrace.verdict.closure import closure_flags
 from swarmrace.verdict.compare import compare
 from swarmrace.verdict.flags import entrant_flags, race_flags
-from swarmrace.verdict.model import (
-    FIGURES,
-    Comparison,
-    EntrantVerdict,
-    Flag,
-    RunVerdict,
-    Verdict,
-    to_value,
-)
+from swarmrace.verdict.model import Comparison, EntrantVerdict, Flag, RunVerdict, Verdict, to_value
 from swarmrace.verdict.positions import places, position_effects
+from swarmrace.verdict.registry import FIGURES
 from swarmrace.verdict.relay_flags import relay_flags
 from swarmrace.verdict.run_numbers import done_resolution
 from swarmrace.verdict.runs import RunView, transfer_seconds, view

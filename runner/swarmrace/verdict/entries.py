@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from swarmrace.verdict.model import FAILED, FIGURES, Ratio, Summary, Unit, Value
+from swarmrace.verdict.model import FAILED, Ratio, Summary, Value
+from swarmrace.verdict.registry import FIGURES, Unit
 from swarmrace.verdict.wording import counted, interval, value
 
 _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swarmrace.definitions import DEFINITIONS
 from swarmrace.faults import nearest
-from swarmrace.verdict.model import FIGURES
+from swarmrace.verdict.registry import FIGURES
 
 
 def explain(word: str) -> str:

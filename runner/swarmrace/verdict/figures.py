@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from swarmrace.network import bounds
@@ -24,27 +24,13 @@ from swarmrace.systems.abc import Observes
 from swarmrace.verdict.model import Reliability, Summary, to_value
 from swarmrace.verdict.runs import RunView, complete_runs, transfer_seconds, wrong_bytes
 from swarmrace.verdict.serving import connected_peers, leechers_share, leechers_share_of_wire
+from swarmrace.verdict.summaries import Numbers, summarize
+from swarmrace.verdict.usage_figures import usage
 
-Numbers = Iterable[float | None]
 Rates = dict[str, Summary]
 
 SLOW_FACTOR = 1.5
 """Times its entrant's median run: from there on a run is called slow."""
-WAITING_SECONDS = 1.0
-"""Shorter waits are not judged: going to the barrier takes milliseconds of CPU by itself."""
-
-
-def summarize(values: Numbers) -> Summary:
-    """Return median, least and most of the values that are known."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return Summary(value=None)
-    return Summary(
-        value=to_value(middle(known)),
-        least=to_value(min(known)),
-        most=to_value(max(known)),
-        runs=len(known),
-    )
 
 
 def speed(size_bytes: int, seconds: Numbers) -> Summary:
@@ -98,7 +84,7 @@ def figures(
     infos: Mapping[int, PeerInfo],
     observes: Observes,
 ) -> dict[str, Summary]:
-    """Return an entrant's figures by name (`verdict.model.FIGURES`); what isn't known is absent.
+    """Return an entrant's figures by name (`verdict.registry.FIGURES`); what isn't known is absent.
 
     Args:
         views: its runs; missing ones are left out here.
@@ -124,7 +110,7 @@ def figures(
     if has_wire_curve(runs):
         for percent in WIRE_PERCENTS:
             result[f"wire{percent}"] = summarize(mark_of_run(v, "wire", percent) for v in runs)
-    result |= _start(runs) | _wire(runs, payload) | _stability(runs, kinds, payload) | _usage(runs)
+    result |= _start(runs) | _wire(runs, payload) | _stability(runs, kinds, payload) | usage(runs)
     result["spread"] = Summary(
         value=coefficient_of_variation([n for v in runs if (n := v.number) is not None]),
         runs=len(runs),
@@ -352,50 +338,6 @@ def _slow(runs: Sequence[RunView]) -> dict[str, Summary]:
         "slowRuns": Summary(value=slow / len(numbers), runs=len(numbers)),
         "slowestRun": Summary(value=to_value(max(numbers) / usual), runs=len(numbers)),
     }
-
-
-def _usage(runs: Sequence[RunView]) -> dict[str, Summary]:
-    per: dict[str, list[float | None]] = {}
-    for view in runs:
-        leechers = [peer.usage for peer in view.leechers() if peer.usage]
-        seeders = [peer.usage for peer in view.seeders() if peer.usage]
-        everybody = leechers + seeders
-        if not everybody:
-            continue
-        runner = [u.runner_cpu_seconds for u in everybody if u.runner_cpu_seconds is not None]
-        apart = [u.runner_peak_memory_bytes for u in everybody]
-        for name, value in (
-            ("cpuLeecher", middle([u.cpu_seconds for u in leechers]) if leechers else None),
-            ("cpuSeeder", middle([u.cpu_seconds for u in seeders]) if seeders else None),
-            ("cpuAll", math.fsum(u.cpu_seconds for u in everybody)),
-            ("runnerCpu", math.fsum(runner) if runner else None),
-            ("peakMemory", float(max(u.peak_memory_bytes for u in everybody))),
-            ("runnerMemory", max((float(b) for b in apart if b is not None), default=None)),
-        ):
-            per.setdefault(name, []).append(value)
-    for view in runs:
-        for name, get in (("waitingCpu", waiting_cpu), ("waitingBytes", waiting_rate)):
-            known = [x for peer in view.record.peers.values() if (x := get(peer)) is not None]
-            per.setdefault(name, []).append(max(known, default=None))
-    return {name: summarize(values) for name, values in per.items()}
-
-
-def waiting_cpu(peer: PeerResult) -> float | None:
-    """Return the share of a core that a peer used while it waited, or None of a short wait."""
-    waited = peer.waiting
-    if waited is None or waited.seconds < WAITING_SECONDS:
-        return None
-    return waited.cpu_seconds / waited.seconds
-
-
-def waiting_rate(peer: PeerResult) -> float | None:
-    """Return the bytes per second that a peer sent and received while it waited: its interface's
-    and the runner's own, as far as they are known. None of a short wait, or where neither is."""
-    waited = peer.waiting
-    if waited is None or waited.seconds < WAITING_SECONDS:
-        return None
-    known = [each for each in (waited.wire_bytes, waited.control_bytes) if each is not None]
-    return sum(known) / waited.seconds if known else None
 
 
 def bound_of(view: RunView, race: Race, infos: Mapping[int, PeerInfo]) -> bounds.Bounds | None:

@@ -17,11 +17,12 @@ from swarmrace.results.folder import Results
 from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.systems import doubles
 from swarmrace.units import format_seconds
-from swarmrace.verdict.figures import bound_of, waiting_cpu, waiting_rate
+from swarmrace.verdict.figures import bound_of
 from swarmrace.verdict.groups import group_flags
 from swarmrace.verdict.model import EntrantVerdict, Flag
 from swarmrace.verdict.runs import RunView, wrong_bytes
 from swarmrace.verdict.sides import Side
+from swarmrace.verdict.usage_figures import waiting_cpu, waiting_rate
 
 WAITING_SHARE = 0.02
 """Of one core: what a waiting peer may use while others race."""

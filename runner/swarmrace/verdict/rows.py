@@ -7,16 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.verdict.entries import entry, ratio_entry
 from swarmrace.verdict.layout import Row
-from swarmrace.verdict.model import (
-    FIGURES,
-    STABILITY,
-    Comparison,
-    EntrantVerdict,
-    Ratio,
-    Reliability,
-    Verdict,
-    mark_label,
-)
+from swarmrace.verdict.model import Comparison, EntrantVerdict, Ratio, Reliability, Verdict
+from swarmrace.verdict.registry import FIGURES, STABILITY, mark_label
 from swarmrace.verdict.wording import RATIO_NOTE
 
 MARKS = {**dict.fromkeys(CURVES, MARK_PERCENTS), "wire": WIRE_PERCENTS}

@@ -10,8 +10,6 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,60 +20,22 @@ from swarmrace.backends.local import processes, trial_outcomes
 from swarmrace.backends.local.endings import Endings
 from swarmrace.backends.local.janitor import Janitor
 from swarmrace.backends.local.layout import Layout, Seat
+from swarmrace.backends.local.local_race import LocalRace
 from swarmrace.errors import Exit, InfrastructureError, RaceError
 from swarmrace.host import infrastructure
-from swarmrace.host.output import shortened
 from swarmrace.network import wire_samples
 from swarmrace.peer.state import PeerConfig
-from swarmrace.recording.records import Delay, Trial
+from swarmrace.recording.records import Delay
 from swarmrace.rendezvous.server import ServerConfig
 from swarmrace.rendezvous.trial_book import TrialPolicy
-from swarmrace.scenario.scenario import Scenario
-from swarmrace.systems import doubles
 from swarmrace.verdict import stopping
 
 POLL_SECONDS = 0.25
 _RESTARTS = 5
-MOST_NAME_BYTES = 180
-"""Of a race's name in its folder's: a file's name has room for 255."""
 _LEAVE_SECONDS = 15.0
 _LEAVE_A_STOPPED_RACE_SECONDS = 3.0
 _HANG_SECONDS = 30.0
 """A rendezvous that lives and has not answered for so long is ended and started again."""
-
-
-@dataclass(frozen=True)
-class LocalRace:
-    """What to race on this machine, and where.
-
-    Args:
-        scenario: a scenario without a matrix.
-        name: for the results folder.
-        results_dir: the folder below which the results folder is made.
-        work_dir: on whose disk payloads lie while the race runs.
-        namespaces: give each peer a network namespace of its own.
-        test_doubles: entrants that are known to be test doubles; then the name says so.
-        trials: outcomes of earlier trials by program; a race whose programs are all among them
-            holds no trials. Those of this race are added.
-        holds: file descriptors of locks that nobody may have before all of this race is gone,
-            even when this process is killed.
-    """
-
-    scenario: Scenario
-    name: str
-    results_dir: Path
-    work_dir: Path | None = None
-    namespaces: bool = False
-    test_doubles: tuple[str, ...] = ()
-    trials: dict[str, Trial] = field(default_factory=dict)
-    holds: tuple[int, ...] = ()
-
-    def folder(self) -> Path:
-        """Return a new results folder's path: name, UTC time, race id."""
-        when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        name = shortened(self.name, MOST_NAME_BYTES)
-        name = doubles.mark(name) if self.test_doubles else name
-        return self.results_dir / f"{name}-{when}-{self.scenario.race_id()}"
 
 
 async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
