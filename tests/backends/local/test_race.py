@@ -157,7 +157,9 @@ def test_nothing_is_left_when_the_command_itself_is_killed(tmp_path):
         os.kill(race.process.pid, signal.SIGKILL)
         race.process.wait()
         race.wait_until_nothing_is_left()
-        assert (race.folder / "race.json").exists()
+        head = json.loads((race.folder / "race.json").read_text())
+        assert head["status"] == "running", "it was cut off, and no peer failed"
+        assert not list(race.folder.glob("runs/*/*.json")), "the run in flight left nothing"
 
 
 def test_a_killed_leecher_is_a_result_and_the_others_end(tmp_path):

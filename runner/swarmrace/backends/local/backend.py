@@ -210,7 +210,7 @@ class _Backend:
         log = self.folder / "logs" / f"{name}.log"
         process = processes.start(self.fork, name, log, seat.namespace, target, *args)
         assert process.pid is not None
-        self.janitor.watch_process(process.pid)
+        self.janitor.watch_process(process.pid, witness=name == "rendezvous")
         return process
 
     async def _reach(self) -> None:

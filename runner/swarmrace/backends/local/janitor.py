@@ -6,8 +6,9 @@ processes, and whatever else of this user names one of those folders on its comm
 that outlived its peer), removes the folders, and goes. It imports only the standard library.
 (Network namespaces need no removal: they end with the processes inside.)
 
-Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone)
-and `dir PATH`.
+Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone),
+`witness N START` of a process that would take the end of the others for theirs and write it down
+(it is killed before them), and `dir PATH`.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class Janitor:
             pass_fds=holds,
         )
 
-    def watch_process(self, pid: int) -> None:
-        """Have `pid` ended."""
-        self._tell(f"pid {pid} {start_time(pid)}")
+    def watch_process(self, pid: int, *, witness: bool = False) -> None:
+        """Have `pid` ended; a witness before all others, and at once."""
+        self._tell(f"{'witness' if witness else 'pid'} {pid} {start_time(pid)}")
 
     def watch_folder(self, path: Path) -> None:
         """Have a folder removed."""
@@ -72,11 +73,13 @@ class Janitor:
         self._process.stdin.flush()
 
 
-def _end_processes(pids: list[tuple[int, str]]) -> None:
+def _end_processes(
+    pids: list[tuple[int, str]], signals: Sequence[int] = (signal.SIGTERM, signal.SIGKILL)
+) -> None:
     def alive() -> list[int]:
         return [pid for pid, started in pids if start_time(pid) == started]
 
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in signals:
         for pid in alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -107,14 +110,16 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pids: list[tuple[int, str]] = []
+    witnesses: list[tuple[int, str]] = []
     folders: list[str] = []
     for line in sys.stdin:
         kind, _, rest = line.rstrip("\n").partition(" ")
-        if kind == "pid":
+        if kind in ("pid", "witness"):
             pid, _, started = rest.partition(" ")
-            pids.append((int(pid), started))
+            (witnesses if kind == "witness" else pids).append((int(pid), started))
         elif kind == "dir":
             folders.append(rest)
+    _end_processes(witnesses, [signal.SIGKILL])
     _end_processes(pids)
     _end_processes(_users(folders))
     for folder in folders:
