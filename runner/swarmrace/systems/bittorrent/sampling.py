@@ -22,7 +22,6 @@ import libtorrent as lt
 
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import UnreadBytes
 
 FIRST_SECONDS = 0.002
@@ -43,9 +42,6 @@ EDGE_FACTOR = 3
 
 NEAR = 64
 """The last byte is near when less than one in so many is left."""
-
-MESSAGE_BYTES = 13
-"""What a block has in front of it on the wire (BEP 3)."""
 
 _ACCURATE = lt.torrent_handle.query_accurate_download_counters
 
@@ -118,9 +114,8 @@ class PayloadSampler:
     def _note_unread(self, total: int, asked_ns: int) -> None:
         assert self._unread is not None
         with contextlib.suppress(RuntimeError, OSError):
-            waiting = self._unread.count()
-            payload = waiting * BLOCK_BYTES // (BLOCK_BYTES + MESSAGE_BYTES)
-            self._log.reached(total + payload, asked_ns, time.monotonic_ns())
+            waiting = self._unread.payload()
+            self._log.reached(total + waiting, asked_ns, time.monotonic_ns())
 
     def _total(self) -> int | None:
         """Return what libtorrent has received, or None when the torrent is gone."""

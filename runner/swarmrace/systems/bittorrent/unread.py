@@ -3,6 +3,11 @@
 libtorrent stops reading while its disk is behind, and reads megabytes at a time where it is not.
 The bytes wait in the sockets' queues, which belong to this process: the kernel says how many they
 are (SIOCINQ, tcp(7)). Nothing is done to the sockets.
+
+They are taken for blocks, whole ones but for the first and the last, each with its header. Headers
+are taken off as few as there can be: were they one too many, the last byte would seem to come, and
+a stall to begin, only when libtorrent has read everything. Messages that hold no block (some 10
+bytes each) are few among megabytes.
 """
 
 from __future__ import annotations
@@ -18,6 +23,11 @@ import time
 from pathlib import Path
 
 import libtorrent as lt
+
+from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
+
+MESSAGE_BYTES = 13
+"""What a block has in front of it on the wire (BEP 3)."""
 
 LOOK_SECONDS = 0.25
 """How often connections are looked for."""
@@ -38,8 +48,8 @@ class UnreadBytes:
         self._remote: dict[int, tuple[str, int] | None] = {}
         self._due = 0.0
 
-    def count(self) -> int:
-        """Return how many bytes wait.
+    def payload(self) -> int:
+        """Return how many bytes of payload wait.
 
         Raises:
             RuntimeError: the torrent is gone.
@@ -51,7 +61,8 @@ class UnreadBytes:
         for number, inode in self._sockets:
             with contextlib.suppress(OSError):
                 if os.fstat(number).st_ino == inode:  # still the same socket
-                    waiting += _INT.unpack(fcntl.ioctl(number, termios.FIONREAD, bytes(4)))[0]
+                    found = _INT.unpack(fcntl.ioctl(number, termios.FIONREAD, bytes(4)))[0]
+                    waiting += found - found // (BLOCK_BYTES + MESSAGE_BYTES) * MESSAGE_BYTES
         return waiting
 
     def _look(self) -> None:
