@@ -53,6 +53,8 @@ class Sweep:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # A sweep goes on with its first commit only; the checkout may be worked on meanwhile.
+            env={**os.environ, "SWARMRACE_COMMIT": "of the test"},
         )
 
     def run(self, *options: str) -> tuple[int, str, str]:
