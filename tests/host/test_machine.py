@@ -9,6 +9,7 @@ from pathlib import Path
 import libtorrent
 import pytest
 
+from paths import ROOT
 from swarmrace import __version__, systems
 from swarmrace.host import machine
 
@@ -103,3 +104,13 @@ def test_memory_in_use_leaves_out_what_can_go(tmp_path, monkeypatch):
 def test_a_pod_is_a_container(monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert machine.in_container()
+
+
+def test_a_checkout_knows_its_commit(monkeypatch):
+    monkeypatch.delenv(machine.COMMIT_VARIABLE, raising=False)
+    git = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    head = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    assert head in machine.commit() or "-g" in machine.commit()
+    assert machine.commit() != "unknown"

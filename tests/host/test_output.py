@@ -177,3 +177,17 @@ def test_shortened_keeps_both_ends_and_the_length():
     assert len(cut.encode()) <= 180
     assert cut.startswith("aaaa")
     assert cut.endswith("-end")
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("two\nlines", "two\\x0alines"),
+        ("n\udcff", "n\\xff"),
+        ("a\x1b[31m\x7f\x85", "a\\x1b[31m\\x7f\\x85"),
+        ("ü🎉 x", "ü🎉 x"),
+    ],
+)
+def test_a_name_is_one_line_of_text(stem, name):
+    assert printable(stem) == name
+    assert name.isprintable()

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import swarmrace
 from swarmrace import __version__
 from swarmrace.host.usage import cgroup_folders
 
@@ -49,7 +50,7 @@ def commit() -> str:
     built = os.environ.get(COMMIT_VARIABLE)
     if built:
         return built
-    checkout = Path(__file__).parents[2]
+    checkout = Path(swarmrace.__file__).parents[2]
     if (checkout / ".git").exists():
         command = ["git", "-c", "safe.directory=*", "-C", str(checkout)]
         command += ["describe", "--always", "--dirty", "--tags", "--abbrev=12"]

@@ -17,6 +17,7 @@ import errno
 import io
 import os
 import sys
+import unicodedata
 from typing import Any, Final
 
 from swarmrace.errors import OutputError
@@ -58,8 +59,15 @@ def _instead(character: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that every UTF-8 file can hold: a path's bytes that are no text as hex."""
-    return "".join(_instead(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+    """Return a text for one line that every UTF-8 file can hold: a path's bytes that are no text,
+    and control characters, as hex."""
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return _instead(character)
+    return f"\\x{ord(character):02x}" if unicodedata.category(character) == "Cc" else character
 
 
 def shortened(text: str, most_bytes: int) -> str:
