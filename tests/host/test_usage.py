@@ -144,11 +144,30 @@ def test_a_closed_meter_looks_no_more():
     meter = UsageMeter(lambda: looks.append(1) or [])
     meter.close()
     meter.start()
+    assert looks == [1]
+    assert not _watching(), "at the start nothing may wait for a new thread's first turn"
+    meter.watch()
     meter.close()
     meter.close()
-    assert "swarmrace-usage" not in {thread.name for thread in threading.enumerate()}
-    assert len(looks) == 1
+    assert not _watching()
+    assert len(looks) <= 2
     assert meter.stop().cpu_seconds == 0
+
+
+def _watching() -> bool:
+    return "swarmrace-usage" in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_watching_meter_looks_at_once():
+    looked = threading.Event()
+    meter = UsageMeter(list)
+    meter.start()
+    meter._pids = lambda: looked.set() or []
+    meter.watch()
+    try:
+        assert looked.wait(30)
+    finally:
+        meter.close()
 
 
 def test_a_process_that_began_in_the_run_counts_from_its_beginning():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from racing_peers import raced, scenario
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.usage import UsageMeter
 from swarmrace.peer import run as peer_run
+from swarmrace.peer.peer import Peer
 from swarmrace.peer.run import PeerRun
 from swarmrace.rendezvous.client.client import LostError, RendezvousClient
 from swarmrace.systems.abc import Counters
@@ -76,6 +78,61 @@ def test_figures_count_from_just_before_the_common_start(tmp_path, monkeypatch):
     assert len(starts) == len(bases) == 6
     for (run_id, peer), instant_ns in starts.items():
         assert instant_ns - bases[run_id.partition("-")[2], peer] == 53_000_000
+
+
+def test_no_thread_begins_from_the_release_of_ready_to_the_start(tmp_path, monkeypatch):
+    """Its first turn can take long to come, and whoever begins it waits for that."""
+    prompt: set[asyncio.Task | None] = set()
+    begun: list[str] = []
+
+    def current():
+        with contextlib.suppress(RuntimeError):  # in a thread without a loop
+            return asyncio.current_task()
+        return None
+
+    def before(module, name, do):
+        real = getattr(module, name)
+
+        def changed(*args, **kwargs):
+            do(current())
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, changed)
+
+    def note(task):
+        if task in prompt:
+            begun.append(str(task))
+
+    before(peer_run, "raise_priority", prompt.add)
+    before(peer_run, "lower_priority", prompt.discard)
+    before(peer_run.transfer, "race", prompt.discard)
+    before(threading.Thread, "start", note)
+    before(Peer, "wire_recorder", note)  # of a peer with an interface of its own it has a thread
+    raced(scenario(repetitions=1), tmp_path)
+    assert not begun
+
+
+def test_cpu_and_memory_are_watched_through_the_race(tmp_path, monkeypatch):
+    watched = threading.Event()
+
+    class Meter(UsageMeter):
+        def __init__(self, pids):
+            super().__init__(pids)
+            self.sample_seconds = 0.01
+
+        def watch(self):
+            watched.set()
+            super().watch()
+
+    async def fetch(self, references, record):
+        assert await asyncio.to_thread(watched.wait, 30)
+        await real(self, references, record)
+
+    real = SyntheticSystem.fetch
+    monkeypatch.setattr(peer_run, "UsageMeter", Meter)
+    monkeypatch.setattr(SyntheticSystem, "fetch", fetch)
+    loaded, _ = raced(scenario(repetitions=1), tmp_path)
+    assert {peer.outcome for peer in every_peer(loaded)} == {"completed"}
 
 
 def test_a_warm_race_tells_which_systems_began_cold(tmp_path, monkeypatch):

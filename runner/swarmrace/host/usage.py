@@ -28,8 +28,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class UsageMeter:
     """CPU seconds and peak memory of a set of processes between `start` and `stop`.
 
-    Once a second a thread looks, so that of a process that dies at most its last second is missing;
-    what was last seen of it stays counted.
+    From `watch` on a thread looks once a second, so at most the last second of a process that dies
+    is missing; what was last seen of it stays counted.
 
     A process that is listed and lies below another one listed counts with that one, once. The
     runner's own figures are of this process alone, without what it has started.
@@ -46,7 +46,7 @@ class UsageMeter:
 
     def __init__(self, pids: Callable[[], list[int]], sample_seconds: float = 1.0) -> None:
         self._pids = pids
-        self._sample_seconds = max(1.0, sample_seconds)
+        self.sample_seconds = max(1.0, sample_seconds)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,13 +60,18 @@ class UsageMeter:
         self._throttled: dict[_Cgroup, tuple[float, float]] = {}
 
     def start(self) -> None:
-        """Begin to measure, or begin again."""
+        """Begin to measure, or begin again. No thread begins: its first turn can take long to come
+        on a busy machine, and whoever starts it waits for that."""
         self._end_thread()
         self._base, self._cpu, self._marks = {}, {}, {}
         self._peak_bytes = self._runner_peak_bytes = 0
         self._runner_base, self._cgroups, self._throttled = _own_cpu_seconds(), {}, {}
         self._includes_self = False
         self._look(first=True)
+
+    def watch(self) -> None:
+        """Look now and once a second from now on, in a thread, until `stop`, `close` or `start`."""
+        self._end_thread()
         self._stopped.clear()
         self._thread = threading.Thread(target=self._watch, name="swarmrace-usage", daemon=True)
         self._thread.start()
@@ -95,8 +100,9 @@ class UsageMeter:
             )
 
     def _watch(self) -> None:
-        while not self._stopped.wait(self._sample_seconds):
+        while not self._stopped.is_set():
             self._look()
+            self._stopped.wait(self.sample_seconds)
 
     def _end_thread(self) -> None:
         if self._thread is not None:

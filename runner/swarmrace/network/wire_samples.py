@@ -208,5 +208,7 @@ class OwnSampler:
         self._links.close()
 
     def _run(self) -> None:
+        # Its peer waits for the start at this priority, and the two share the interpreter's lock.
+        run_first(SAMPLER)
         with contextlib.suppress(OSError):  # the interface is gone: what was sampled stays
             sample(self.ring, self._links.read, self._ended.is_set)

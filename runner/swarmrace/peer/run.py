@@ -49,6 +49,7 @@ class PeerRun:
         self.rank = run.seeders.index(peer.config.peer) if self.role == "seeder" else None
         self.waiting = waiting
         self.opened_ns = self.clock.now_ns()
+        self.prepared_recorder: WireRecorder | None = None
         self.wire_recorder: WireRecorder | None = None
         self.stamps = (0, 0, 0)
         self.stages: list[Stage] = []
@@ -89,6 +90,8 @@ class PeerRun:
         finally:
             lower_priority()
             beat.cancel()
+            if self.prepared_recorder is not None:
+                self.prepared_recorder.close()
             self.state.record = self.state.wire = self.state.usage = None
         self.state.stage = "wait"
         # What the machine did after the transfer (no room left to verify, say) ends the run.
@@ -116,6 +119,7 @@ class PeerRun:
             self.sha256 = references[0]["sha256"]
             await self._settle()
         self.offset: Offset = await self.client.estimate_offset()
+        self.prepared_recorder = self.peer.wire_recorder()  # it may have a thread
         raise_priority()  # until the start stamp, or until it is known that there is none
         return await self._meet("ready")
 
@@ -127,12 +131,18 @@ class PeerRun:
             self.clock, start_ns, lambda: self.system.counters().connections
         )
         following = asyncio.create_task(connected.follow())
-        self.wire_recorder = recorder = self.peer.wire_recorder()
+        # After the start, because beginning a thread can delay it.
+        until_ns = start_ns - self.clock.now_ns() + round(usage.sample_seconds * 1e9)
+        watching = asyncio.get_running_loop().call_later(until_ns / 1e9, usage.watch)
+        self.wire_recorder = recorder = self.prepared_recorder
+        if recorder is not None:
+            recorder.start()  # so that samples are taken by the time they count
         try:
             async with recorder.reading() if recorder is not None else contextlib.nullcontext():
                 await self._measured(start_ns, usage)
         finally:
             following.cancel()
+            watching.cancel()
             self.facts["connected"] = connected.changes
             usage.close()
 

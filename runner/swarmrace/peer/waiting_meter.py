@@ -28,6 +28,7 @@ class WaitingMeter:
             WireMeter(peer.control_bytes, peer.config.address) if peer.config.isolated else None
         )
         self._usage.start()
+        self._usage.watch()
         if self._wire is not None:
             self._wire.start()
 
