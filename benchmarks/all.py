@@ -33,6 +33,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "bittorrent_lag": ("--runs", "1", "--size", "32MiB"),
     "bittorrent_throughput": ("--pairs", "1", "--size", "32MiB"),
     "coverage": ("--replicates", "1000"),
+    "recording_cost": ("--case", "tuned, 0 ms", "--pairs", "1", "--size", "2MB"),
     "relay": ("--delay", "20", "--mbit", "20"),
     "rendezvous": ("--peers", "100", "--runs", "1"),
     "start_lag": ("--kind", "http", "--starts", "5"),

@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import libtorrent as lt
-
+from benchmarks.bittorrent_bare import Bare
 from swarmrace.clock import SystemClock
 from swarmrace.rendezvous.server import ServerConfig, listening
 from swarmrace.scenario.loading import parse
 from swarmrace.systems.abc import Context, Record
-from swarmrace.systems.bittorrent import profiles
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.system import BitTorrent
 from swarmrace.systems.run import Run
@@ -31,8 +29,8 @@ class Task:
     """What a node does."""
 
     role: str
-    """`seeder`, `instrumented` (our leecher as it races) or `bare` (the same settings without
-    alerts and without `suggest_mode`)."""
+    """`seeder`, `instrumented` (our leecher as it races) or `bare` (the same settings without what
+    records)."""
     address: str
     folder: str
     size_bytes: int
@@ -71,6 +69,11 @@ def system_of(task: Task) -> BitTorrent:
     return BitTorrent(context, BitTorrentOptions(profile=task.profile))
 
 
+def run_of(task: Task) -> Run:
+    """Return the run that this node takes part in."""
+    return Run(0, "000-bittorrent", "bittorrent", 0, (0,), "benchmark", task.size_bytes)
+
+
 async def work(task: Task) -> None:
     """Do the task by our system."""
     if not task.tracker:
@@ -86,9 +89,8 @@ async def work(task: Task) -> None:
 async def work_by_tracker(task: Task) -> None:
     """Do the task with its tracker running."""
     system = system_of(task)
-    run = Run(0, "000-bittorrent", "bittorrent", 0, (0,), "benchmark", task.size_bytes)
     try:
-        await system.prepare(run)
+        await system.prepare(run_of(task))
         await signal()
         if task.role == "seeder":
             published = await system.publish(Path(task.file), None)
@@ -127,31 +129,11 @@ async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
 def bare(task: Task) -> dict[str, Any]:
     """Fetch by libtorrent alone, with our settings less what records; return what it took."""
     assert task.reference is not None
-    table = profiles.table(BitTorrentOptions(profile=task.profile))
-    settings = {name: setting.value for name, setting in table.items() if name != "suggest_mode"}
-    settings |= {
-        "listen_interfaces": f"{task.address}:0",
-        "outgoing_interfaces": task.address,
-        "alert_mask": 0,
-    }
-    params = lt.session_params()
-    params.disk_io_constructor = profiles.DISK_IO
-    params.settings = settings
-    session = lt.session(params)
-    if profiles.CHOKE_LOCAL[task.profile].value:
-        local = session.get_peer_class(lt.session.local_peer_class_id)
-        session.set_peer_class(
-            lt.session.local_peer_class_id, {**local, "ignore_unchoke_slots": False}
-        )
-    torrent = lt.parse_magnet_uri(task.reference["magnet"])
-    torrent.flags = lt.torrent_flags.update_subscribe
-    torrent.save_path = task.folder
+    peer = Bare(task.address, Path(task.folder), task.profile)
     print("ready", flush=True)
     sys.stdin.readline()
     cpu, start_ns = time.process_time(), time.monotonic_ns()
-    handle = session.add_torrent(torrent)
-    while not handle.status().is_seeding:
-        time.sleep(0.01)
+    peer.fetch(task.reference)
     seconds = (time.monotonic_ns() - start_ns) / 1e9
     return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "complete": True}
 

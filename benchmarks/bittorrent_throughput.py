@@ -2,22 +2,18 @@
 
     python -m benchmarks.bittorrent_throughput              12 rounds of 1 GiB
     python -m benchmarks.bittorrent_throughput --pairs 3 --size 100MiB
-    python -m benchmarks.bittorrent_throughput --rtt-milliseconds 100 --size 60MB --pairs 90
-    python -m benchmarks.bittorrent_throughput --rtt-milliseconds 0 --profile stock --size 60MB
 
-With `--rtt-milliseconds` seeder and leecher are in namespaces of their own with the relay between
-them (0: namespaces without delay). At least 10 pairs are measured, then until the standard error of
-the throughput ratio is at most 0.015, at most `--pairs`. The ratio's aim is 0.97: what costs more
-may not be among the settings that recording needs. CPU is of the leecher's process.
+What recording costs over latency, in both profiles and in a swarm: `benchmarks.recording_cost`. CPU
+is of the leecher's process.
 
 One seeder (ours, tuned) serves one leecher at a time over loopback; both are processes of their
 own and find each other by the rendezvous' tracker. Every round holds each kind of leecher once, in
 alternating order, each fresh: `instrumented` is our leecher as it races, `bare` a libtorrent
-session with the same settings less alerts and `suggest_mode`, then aria2 and qBittorrent where
-they are installed. A ratio is taken within its round; the mean stands with its standard error.
+session with the same settings and nothing that records, then aria2 and qBittorrent where they are
+installed. A ratio is taken within its round; the geometric mean stands with its standard error.
 
 Ours ends when the last block is written and verified by the node's own stamps; bare when libtorrent
-says that it seeds, asked every 10 ms; aria2 when its process ends, less the time in which it
+says that it has finished; aria2 when its process ends, less the time in which it
 started (a run of `--version`); qBittorrent when its API, asked
 every 20 ms, says that the torrent is complete. What each of them fetched is verified.
 """
@@ -28,13 +24,11 @@ import asyncio
 import contextlib
 import itertools
 import json
-import math
 import shutil
 import socket
-import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +36,14 @@ import click
 import httpx
 
 from benchmarks.bittorrent_node import Task
-from benchmarks.relay import relayed
-from swarmrace.network.namespaces import Namespace, PeerNetwork
+from benchmarks.ratios import mean_of, ratio_of
 from swarmrace.recording.payload import Payload, file_sha256
 from swarmrace.rendezvous.server import ServerConfig, listening
 from swarmrace.scenario.loading import parse
-from swarmrace.scenario.scenario import Network
 from swarmrace.systems.bittorrent.torrent import NAME
 from swarmrace.units import parse_size
 
 AIM = 0.97
-STANDARD_ERROR = 0.015
 
 addresses = (f"127.77.{number // 250}.{number % 250 + 1}" for number in itertools.count())
 
@@ -211,78 +202,9 @@ async def measure(
     return took
 
 
-async def measure_apart(
-    pairs: int, size_bytes: int, base: Path, rtt_milliseconds: float, profile: str
-) -> dict[str, list[dict[str, Any]]]:
-    """Return what `instrumented` and `bare` took in namespaces so far apart, pair by pair."""
-    file = base / NAME
-    sha256 = Payload("benchmark", size_bytes).write(file)
-    took: dict[str, list[dict[str, Any]]] = {"instrumented": [], "bare": []}
-    with apart(rtt_milliseconds) as (here, there):
-        seeder = Task(
-            "seeder",
-            here.address,
-            str(base / "seeder"),
-            size_bytes,
-            file=str(file),
-            profile=profile,
-            namespace=here.path,
-            tracker=True,
-        )
-        async with Node.started(seeder) as serving:
-            reference = await serving.go()
-            for number in range(-1, pairs):  # the first is for warming up
-                kinds = list(took) if number % 2 == 0 else list(reversed(took))
-                for kind in kinds:
-                    folder = base / f"{number}-{kind}"
-                    folder.mkdir()
-                    figures = await leech_by(
-                        kind,
-                        folder,
-                        size_bytes,
-                        reference,
-                        address=there.address,
-                        namespace=there.path,
-                        profile=profile,
-                    )
-                    found = figures.pop("sha256", None)
-                    found = found or await asyncio.to_thread(file_sha256, folder / NAME)
-                    assert found == sha256, f"{kind} fetched other bytes"
-                    shutil.rmtree(folder)
-                    click.echo(f"# pair {number}: {kind} {figures}", err=True)
-                    if number >= 0:
-                        took[kind].append(figures)
-                if number >= 9 and mean_of(ratios_of(took))[1] <= STANDARD_ERROR:
-                    break
-    return took
-
-
-@contextlib.contextmanager
-def apart(rtt_milliseconds: float) -> Iterator[tuple[Namespace, Namespace]]:
-    """Yield two peers' namespaces with so much delay between them, half of it each way."""
-    if rtt_milliseconds:
-        with relayed(Network(delay_milliseconds=rtt_milliseconds / 2)) as delaying:
-            yield delaying.network.peers[0], delaying.network.peers[1]
-    else:
-        with PeerNetwork(2) as made:
-            yield made.peers[0], made.peers[1]
-
-
-def ratios_of(took: dict[str, list[dict[str, Any]]]) -> list[float]:
-    """Return throughput with recording over throughput without, pair by pair."""
-    pairs = zip(took["bare"], took["instrumented"], strict=True)
-    return [bare["seconds"] / ours["seconds"] for bare, ours in pairs]
-
-
-def mean_of(values: list[float]) -> tuple[float, float]:
-    """Return mean and standard error (0 of a single value)."""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return statistics.mean(values), error
-
-
 def emit(name: str, values: list[float], unit: str, aim: str, met: bool | None) -> None:
-    """Print one figure for programs and for people."""
-    mean, error = mean_of(values)
+    """Print one figure for programs and for people; a ratio has no unit."""
+    mean, error = mean_of(values) if unit else ratio_of(values)
     fields = {"name": name, "value": round(mean, 4), "unit": unit, "n": len(values)}
     spread = f"± {error:.4f} (standard error), {min(values):.3g} to {max(values):.3g}"
     click.echo(json.dumps({**fields, "spread": spread, "aim": aim, "met": met}))
@@ -295,26 +217,12 @@ def emit(name: str, values: list[float], unit: str, aim: str, met: bool | None) 
 @click.option("--size", default="1GiB", show_default=True)
 @click.option("--folder", default=None, help="Where files go; /dev/shm where there is one.")
 @click.option("--others/--no-others", default=True, help="Whether to run other clients too.")
-@click.option("--rtt-milliseconds", type=float, help="In namespaces so far apart; 0: no delay.")
-@click.option("--profile", type=click.Choice(["stock", "tuned"]), default="tuned")
-def main(
-    pairs: int,
-    size: str,
-    folder: str | None,
-    others: bool,
-    rtt_milliseconds: float | None,
-    profile: str,
-) -> None:
+def main(pairs: int, size: str, folder: str | None, others: bool) -> None:
     """Measure and print."""
     size_bytes = parse_size(size)
     where = folder or ("/dev/shm" if Path("/dev/shm").is_dir() else None)
     with tempfile.TemporaryDirectory(dir=where) as base:
-        if rtt_milliseconds is None:
-            took = asyncio.run(measure(pairs, size_bytes, Path(base), others))
-        else:
-            took = asyncio.run(
-                measure_apart(pairs, size_bytes, Path(base), rtt_milliseconds, profile)
-            )
+        took = asyncio.run(measure(pairs, size_bytes, Path(base), others))
     ours, bare = took["instrumented"], took["bare"]
 
     def ratios(key: str, top: list[dict], bottom: list[dict]) -> list[float]:
@@ -326,21 +234,16 @@ def main(
         if speeds:
             emit(f"bittorrent {kind}: throughput", speeds, "MB/s", "", None)
     ratio = ratios("seconds", bare, ours)
-    emit(
-        "bittorrent instrumented / bare: throughput",
-        ratio,
-        "",
-        f">= {AIM}, standard error <= {STANDARD_ERROR}",
-        mean_of(ratio)[0] >= AIM and mean_of(ratio)[1] <= STANDARD_ERROR,
-    )
+    met = ratio_of(ratio)[0] >= AIM
+    emit("bittorrent instrumented / bare: throughput", ratio, "", f">= {AIM}", met)
     cost = ratios("cpu_seconds", ours, bare)
     emit("bittorrent instrumented / bare: leecher CPU", cost, "", "", None)
     lost = [0.0 if run["complete"] else 1.0 for run in ours]
-    emit("bittorrent: transfers with records missing", lost, "", "0", not any(lost))
+    emit("bittorrent: transfers with records missing", lost, "share", "0", not any(lost))
     for kind in ("aria2", "qbittorrent"):
         against = ratios("seconds", took.get(kind, []), ours) if kind in took else []
         if against:
-            ahead = mean_of(against)[0] > 1
+            ahead = ratio_of(against)[0] > 1
             emit(f"bittorrent instrumented / {kind}: throughput", against, "", "> 1", ahead)
         else:
             click.echo(
