@@ -66,7 +66,7 @@ class Case:
 CASES = [
     *(Case(f"tuned, {rtt} ms RTT", "tuned", "60MB", rtt) for rtt in (0, 20, 100)),
     *(Case(f"stock, {rtt} ms RTT", "stock", "20MB", rtt) for rtt in (0, 20, 100)),
-    Case("tuned, swarm of 4 seeders and 28 leechers", "tuned", "10MB", 0, 4, 28),
+    Case("tuned, swarm of 4 seeders and 28 leechers", "tuned", "30MB", 0, 4, 28),
 ]
 
 Fetch = Callable[[str, Path], dict[str, Any]]
