@@ -12,7 +12,7 @@ from racing_peers import raced, scenario
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.usage import UsageMeter
 from swarmrace.peer import run as peer_run
-from swarmrace.peer.peer import Peer
+from swarmrace.peer.parts import PeerParts
 from swarmrace.peer.run import PeerRun
 from swarmrace.rendezvous.client.client import LostError, RendezvousClient
 from swarmrace.systems.abc import Counters
@@ -107,7 +107,9 @@ def test_no_thread_begins_from_the_release_of_ready_to_the_start(tmp_path, monke
     before(peer_run, "lower_priority", prompt.discard)
     before(peer_run.transfer, "race", prompt.discard)
     before(threading.Thread, "start", note)
-    before(Peer, "wire_recorder", note)  # of a peer with an interface of its own it has a thread
+    before(
+        PeerParts, "wire_recorder", note
+    )  # of a peer with an interface of its own it has a thread
     raced(scenario(repetitions=1), tmp_path)
     assert not begun
 
