@@ -18,6 +18,9 @@ class Cost(NamedTuple):
 
 
 RECORDING_CPU: Final = Cost(
-    1.11, 0.01, "the CPU of a leecher without", "benchmarks/bittorrent_throughput.py, 1 GiB"
+    1.30,
+    0.03,
+    "the CPU of a leecher without",
+    "benchmarks/recording_cost.py, 60 MB at 20 ms round trip",
 )
 """Every block recorded, over a bare session; it is part of the CPU that is reported."""
