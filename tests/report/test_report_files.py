@@ -156,6 +156,17 @@ def test_a_summary_fits_a_comment(tmp_path):
     assert ran.stdout.strip() == text.strip()
 
 
+def test_a_report_made_again_leaves_nothing_of_the_one_before(tmp_path):
+    out = tmp_path / "out"
+    for size in (4, 8):
+        folder = cell(tmp_path / str(size), {"a": [1.0], "b": [1.0]}, swarmSize=size)
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+        (out / "cells" / "notes.txt").write_text("mine")
+        assert CliRunner().invoke(main, ["report", str(folder), "-o", str(out)]).exit_code == 0
+    assert {path.name for path in (out / "cells").iterdir()} == {"8x1-10MB.md", "notes.txt"}
+    assert not list((out / "figures").glob("*4x1*"))
+
+
 def test_an_older_folder_gives_a_report(tmp_path):
     data = Path(__file__).parents[1] / "data"
     for name in ("results-format-1", "results-format-2"):

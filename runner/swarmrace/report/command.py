@@ -75,17 +75,28 @@ def tried(
 def write(report: Report, facts: Sequence[Facts], output: Path) -> list[Path]:
     """Write the whole report into a folder; return the files that people open first.
 
+    Pages and figures of cells that an earlier report left there are removed.
+
     Raises:
         ResultsError: a file can't be written.
         UnavailableError: Jinja2 isn't installed.
     """
     figures = Figures(report)
     try:
+        written = set()
         for drawing in figures.every():
-            atomic.write_bytes(output / "figures" / f"{drawing.slug}.svg", drawing.file().encode())
+            path = output / "figures" / f"{drawing.slug}.svg"
+            atomic.write_bytes(path, drawing.file().encode())
+            written.add(path)
         for cell in report.cells:
             text = cell_page(report, cell, figures)
-            atomic.write_bytes(output / "cells" / f"{cell.anchor}.md", text.encode())
+            path = output / "cells" / f"{cell.anchor}.md"
+            atomic.write_bytes(path, text.encode())
+            written.add(path)
+        # What an earlier report has left of cells that this one doesn't have.
+        for path in {*(output / "cells").glob("*.md"), *(output / "figures").glob("*.svg")}:
+            if path not in written:
+                path.unlink()
         first = [output / "report.html", output / "report.md"]
         with _meanwhile(partial(_write_data, facts, output / "data")):
             for path, text in zip(first, (html_page(report, figures), page(report)), strict=True):
