@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from swarmrace.errors import ScenarioError
@@ -129,3 +131,14 @@ def test_what_is_no_yaml_is_said_to_be_none(text, tmp_path):
     file.write_text(text)
     with pytest.raises(ScenarioError, match="is not YAML: "):
         yaml_file.read(file)
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end():
+    with pytest.raises(ScenarioError, match="found more than 1000000 bytes, expected a scenario"):
+        yaml_file.read(Path("/dev/zero"))
+
+
+def test_windows_line_ends_are_line_ends(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_bytes(b"a: 1\r\nb: |\r\n  x\r\n  y\r\n")
+    assert yaml_file.read(path).data == {"a": 1, "b": "x\ny\n"}

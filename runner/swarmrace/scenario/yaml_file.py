@@ -63,15 +63,23 @@ _resolve(f"{_PLAIN}null", "~|null|Null|NULL|", "~nN\0")
 _Loader.yaml_implicit_resolvers[""] = _Loader.yaml_implicit_resolvers.pop("\0")
 _resolve(f"{_PLAIN}merge", "<<", "<")
 
+MOST_BYTES = 1_000_000
+"""Of a scenario file: /dev/zero has no end, and reading a large file takes a minute."""
+
 
 def read(path: Path) -> Document:
     """Read a YAML file.
 
     Raises:
-        ScenarioError: it can't be read or is not YAML.
+        ScenarioError: it can't be read, is larger than any scenario, or is not YAML.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            text = f"found more than {MOST_BYTES} bytes, expected a scenario's few thousand"
+            raise ScenarioError([Fault("", text)], str(path))
+        return parse(data.decode("utf-8"))
     except OSError as error:
         raise ScenarioError([Fault("", f"can't be read: {error.strerror}")], str(path)) from error
     except RecursionError as error:
