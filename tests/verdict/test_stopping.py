@@ -10,7 +10,8 @@ from benchmarks.stopping import wrong
 from made_results import HTTP, build, flat, scenario_of
 from made_scenarios import faults, make
 from swarmrace.errors import Exit
-from swarmrace.results.folder import curtailed, load
+from swarmrace.results.folder import load
+from swarmrace.results.parts import curtailed
 from swarmrace.statistics.looks import LIMIT, LOOKS, confidence_at
 from swarmrace.verdict.compute import compute
 from swarmrace.verdict.stopping import decided

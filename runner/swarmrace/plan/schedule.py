@@ -14,7 +14,7 @@ from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
 
-def schedule(scenario: Scenario, draw: int = DRAW) -> list[Run]:
+def schedule(scenario: Scenario, draw: int = DRAW, until: int | None = None) -> list[Run]:
     """Return the runs in order.
 
     Blocks come one after another; in each the entrants' order is drawn from master seed and
@@ -25,6 +25,8 @@ def schedule(scenario: Scenario, draw: int = DRAW) -> list[Run]:
         scenario: what is raced.
         draw: how it is drawn; a results folder says which way its race was (`RaceInfo.draw`). 1
             drew each block's order by itself, and the same in every attempt.
+        until: only the blocks before this one, where the race stopped then because everything was
+            decided (`RaceInfo.decided_blocks`).
     """
     race, earlier = scenario.race, scenario.race.continues
     shape = f"{race.file_size}/{race.swarm_size}/{race.seeders}"
@@ -50,6 +52,7 @@ def schedule(scenario: Scenario, draw: int = DRAW) -> list[Run]:
             size_bytes=race.file_size,
         )
         for index, (repetition, name) in enumerate(slots, blocks.start * len(names))
+        if until is None or repetition < until
     ]
 
 

@@ -7,20 +7,19 @@ count on `now` (the event loop's time), phases and the start on `clock`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from swarmrace.clock import Clock
 from swarmrace.definitions import BARRIERS
-from swarmrace.errors import Reason, SwarmraceError
+from swarmrace.errors import Reason
 from swarmrace.plan.trials import BARRIERS as TRIAL_BARRIERS
 from swarmrace.plan.trials import PEERS as TRIAL_PEERS
 from swarmrace.recording.records import Failure, PeerInfo
 from swarmrace.rendezvous.flight import MARGIN_SECONDS, MOST_LEAD_SECONDS, Flight
 from swarmrace.rendezvous.messages import Claim, Heartbeat, Release
-from swarmrace.rendezvous.race_state import INTERRUPTED, RaceState
+from swarmrace.rendezvous.race_state import INTERRUPTED, RaceState, StopRule
 from swarmrace.rendezvous.relayed import Relayed
 from swarmrace.rendezvous.roster import Peer, RefusedError, refuse_lost
 from swarmrace.rendezvous.store import Store
@@ -30,10 +29,6 @@ from swarmrace.rendezvous.waiters import Waiters
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
-StopRule = Callable[[Path, int], bool]
-"""Takes the folder and how many blocks have ended; returns whether everything is decided."""
-DECIDED = "every acceptance was decided before"
-_log = logging.getLogger(__name__)
 _RETURN_SECONDS = 30.0
 """Grace for peers to find a rendezvous that has restarted."""
 
@@ -64,11 +59,10 @@ class Conductor(RaceState):
         trials: TrialPolicy = TrialPolicy(),  # noqa: B008 (it is frozen)
         stop_rule: StopRule | None = None,
     ) -> None:
-        super().__init__(scenario, store, trials, now)
+        super().__init__(scenario, store, trials, now, stop_rule)
         self._race_id, self.clock = store.info.race_id, clock
         self._now, self._margin_seconds = now, margin_seconds
         self._relayed = Relayed(relay_counts)
-        self._stop_rule = stop_rule
         self._finished = False
         self._saved_decision: Flight | None = None
         self._waiters = Waiters()
@@ -327,39 +321,10 @@ class Conductor(RaceState):
             self.count_strikes(self.closed[run.id])
         self.flight = None
         self.store.write_manifest()
-        if not run.is_trial:
-            self._look(run.repetition + 1)
+        for left_out in self.look(run):
+            self._waiters.wake_run(left_out.id)
         self._save()
         self._waiters.wake_run(run.id)
-
-    def _look(self, blocks: int) -> None:
-        """Stop after so many blocks if they have all ended and everything is decided."""
-        before = [each for each in self.runs.values() if each.repetition < blocks]
-        if (
-            self._stop_rule is None
-            or self.ending
-            or blocks >= self.race.repetitions
-            or any(each.id not in self.closed for each in before)
-        ):
-            return
-        try:
-            decided = self._stop_rule(self.store.folder, blocks)
-        except SwarmraceError as error:  # then the race goes on to its end
-            _log.warning("the look after %d blocks failed: %s", blocks, error)
-            return
-        if decided:
-            self.decided_blocks = blocks
-            self.store.write_info(decided_blocks=blocks)
-            self._leave_out_what_is_decided()
-
-    def _leave_out_what_is_decided(self) -> None:
-        """Close the runs after the decision, which leave no record: they were never due."""
-        for run in self.runs.values():
-            if self.decided_blocks is not None and run.repetition >= self.decided_blocks:
-                if run.id not in self.closed:
-                    result = not_raced(run, self._race_id, Reason.NOT_RUN, DECIDED)
-                    self.closed[run.id] = result
-                self._waiters.wake_run(run.id)
 
     def _close_what_is_claimed(self) -> None:
         """Close the runs that another rendezvous has led, once all who know of them are there."""
@@ -413,8 +378,7 @@ class Conductor(RaceState):
             result = self.store.read_run(run_id)
             if result is not None:
                 self.closed[run_id] = result
-        self.decided_blocks = state.get("decidedBlocks")
-        self._leave_out_what_is_decided()
+        self.leave_out_from(state.get("decidedBlocks"))
         self._claims.resume(state.get("claims", {}))
         kept = state["flight"]
         if kept and kept["run_id"] in self.trials.runs:

@@ -5,10 +5,12 @@ Answers questions; `Conductor` decides what happens next.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from swarmrace.errors import Reason
+from swarmrace.errors import Reason, SwarmraceError
 from swarmrace.plan.schedule import schedule
 from swarmrace.recording.records import Failure, RunResult
 from swarmrace.rendezvous.claim_book import ClaimBook
@@ -16,11 +18,16 @@ from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import STAGE_OF, Release
 from swarmrace.rendezvous.roster import RefusedError, Roster
 from swarmrace.rendezvous.store import Store
+from swarmrace.rendezvous.substitutes import not_raced
 from swarmrace.rendezvous.trial_book import TrialBook, TrialPolicy
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
+StopRule = Callable[[Path, int], bool]
+"""Takes the folder and how many blocks have ended; returns whether everything is decided."""
 INTERRUPTED = "the race was interrupted"
+DECIDED = "every acceptance was decided before"
+_log = logging.getLogger(__name__)
 _STRIKES = 2
 """So many runs in a row lost to the infrastructure end the race: it can't go on here."""
 
@@ -33,12 +40,19 @@ class RaceState:
         store: where it is kept.
         trials: whether programs are tried first.
         now: seconds that deadlines and silence count on.
+        stop_rule: asked after each block but the last whether the race may stop.
     """
 
     def __init__(
-        self, scenario: Scenario, store: Store, trials: TrialPolicy, now: Callable[[], float]
+        self,
+        scenario: Scenario,
+        store: Store,
+        trials: TrialPolicy,
+        now: Callable[[], float],
+        stop_rule: StopRule | None = None,
     ) -> None:
         self.race, self.store = scenario.race, store
+        self._stop_rule = stop_rule
         self.runs = {run.id: run for run in schedule(scenario)}
         self.trials = TrialBook(scenario, trials, store)
         self.roster = Roster(scenario, now)
@@ -127,6 +141,41 @@ class RaceState:
                 return Reason.NOT_RUN, f"peer {peer.index} lost: {peer.lost}"
         refusal = self.trials.refusal(run.entrant)
         return (Reason.NOT_RUN, refusal) if refusal else None
+
+    def look(self, after: Run) -> list[Run]:
+        """Stop if the block of a run has ended, with all before it, and everything is decided;
+        return the runs that are left out."""
+        blocks = after.repetition + 1
+        before = [each for each in self.runs.values() if each.repetition < blocks]
+        if (
+            self._stop_rule is None
+            or after.is_trial
+            or self.ending
+            or blocks >= self.race.repetitions
+            or any(each.id not in self.closed for each in before)
+        ):
+            return []
+        try:
+            decided = self._stop_rule(self.store.folder, blocks)
+        except SwarmraceError as error:  # then the race goes on to its end
+            _log.warning("the look after %d blocks failed: %s", blocks, error)
+            return []
+        if not decided:
+            return []
+        self.store.write_info(decided_blocks=blocks)
+        return self.leave_out_from(blocks)
+
+    def leave_out_from(self, blocks: int | None) -> list[Run]:
+        """Close the runs after a decision, which leave no record: they were never due. None: there
+        was no decision."""
+        self.decided_blocks = blocks
+        if blocks is None:
+            return []
+        left_out = [run for run in self.runs.values() if run.repetition >= blocks]
+        for run in left_out:
+            result = not_raced(run, self.store.info.race_id, Reason.NOT_RUN, DECIDED)
+            self.closed.setdefault(run.id, result)
+        return left_out
 
     def count_strikes(self, closed: RunResult) -> None:
         """Stop the race where run after run is lost to the infrastructure."""

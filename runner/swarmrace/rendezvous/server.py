@@ -21,8 +21,9 @@ from swarmrace.host import machine
 from swarmrace.host.watch import MachineWatch
 from swarmrace.recording.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
-from swarmrace.rendezvous.conductor import Conductor, StopRule
+from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.flight import MARGIN_SECONDS
+from swarmrace.rendezvous.race_state import StopRule
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
 from swarmrace.rendezvous.tracker.announces import Tracker

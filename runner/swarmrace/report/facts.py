@@ -24,6 +24,7 @@ from swarmrace.integrity.verify import require, require_records
 from swarmrace.recording.records import CURVES, WIRE, PeerResult
 from swarmrace.report.limits import Bound, bounds_of
 from swarmrace.results import folder as results
+from swarmrace.results.parts import merged
 from swarmrace.scenario.scenario import Acceptance
 from swarmrace.verdict.model import Comparison, Verdict
 from swarmrace.verdict.runs import RunView, failure_of, transfer_seconds, view
@@ -119,7 +120,7 @@ def gather(
     """
     for each in folders:
         (require if curves else require_records)(each)
-    loaded = results.merged([results.load(each, curves=curves) for each in folders])
+    loaded = merged([results.load(each, curves=curves) for each in folders])
     folder = folders[0]
     race = judged(loaded, partial(accepted, accept, list(loaded.scenario.entrants)))
     kinds = {name: _kind(race, name) for name in race.verdict.entrants}

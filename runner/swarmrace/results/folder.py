@@ -15,9 +15,8 @@ verdict shows; what is broken is named in `Results.faults`; the rest is read.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -154,7 +153,7 @@ class Results:
     faults: tuple[str, ...]
     """Files that are broken or don't belong here, one line each."""
     parts: tuple[Results, ...] = ()
-    """The races whose blocks these are, where there are several (`merged`)."""
+    """The races whose blocks these are, where there are several (`parts.merged`)."""
 
     def peer_infos(self, entrant: str) -> dict[int, PeerInfo]:
         """Return an entrant's peers as they reported, by index."""
@@ -234,62 +233,13 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
         ) from error
     faults: list[str] = []
     size = scenario.race.swarm_size
-    planned = planned_runs(scenario, info)
+    planned = schedule(scenario, info.draw, info.decided_blocks)
     runs = tuple(_run_record(folder, run, info, size, faults, curves) for run in planned)
     known = {record.run.id for record in runs}
     for path in _entries(folder / "runs"):
         if path.name not in known:
             faults.append(f"runs/{path.name}: not a run of this race; left out")
     return Results(folder, info, scenario, runs, tuple(faults))
-
-
-def planned_runs(scenario: Scenario, info: RaceInfo) -> list[Run]:
-    """Return the runs that a race had to race: all of its schedule, or those before it stopped
-    because everything was decided."""
-    runs = schedule(scenario, info.draw)
-    if info.decided_blocks is None:
-        return runs
-    return [run for run in runs if run.repetition < info.decided_blocks]
-
-
-def curtailed(results: Results, blocks: int) -> Results:
-    """Return the results of the first blocks only, as if the race had been stopped then."""
-    runs = tuple(record for record in results.runs if record.run.repetition < blocks)
-    info = results.info.model_copy(update={"decided_blocks": blocks})
-    return replace(results, info=info, runs=runs)
-
-
-def merged(parts: Sequence[Results]) -> Results:
-    """Return races of which each continues the one before (`race.continues`) as one.
-
-    The head is the first one's; runs and faults are those of all.
-
-    Raises:
-        ResultsError: one doesn't continue the one before.
-    """
-    first, last = parts[0], parts[-1]
-    if len(parts) == 1:
-        return first
-    for before, after in pairwise(parts):
-        old, new = before.scenario, after.scenario
-        if old.cell_id() != new.cell_id() or old.race.blocks.stop != new.race.blocks.start:
-            raise ResultsError(
-                f"{after.folder}: expected further blocks of {before.folder} (cell "
-                f"{old.cell_id()}, from block {old.race.blocks.stop}), found cell "
-                f"{new.cell_id()} from block {new.race.blocks.start}"
-            )
-    race = first.scenario.race.model_copy(
-        update={"repetitions": last.scenario.race.repetitions, "continues": None}
-    )
-    shared = first.scenario.global_.model_copy(update={"race": race})
-    return Results(
-        first.folder,
-        first.info,
-        first.scenario.model_copy(update={"global_": shared}),
-        tuple(record for part in parts for record in part.runs),
-        tuple(f"{part.folder.name}/{fault}" for part in parts for fault in part.faults),
-        tuple(parts),
-    )
 
 
 def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:

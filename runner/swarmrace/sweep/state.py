@@ -21,10 +21,12 @@ from typing import Literal
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError, ScenarioError
+from swarmrace.plan.schedule import schedule
 from swarmrace.recording.records import RaceInfo, RunResult
 from swarmrace.results import folder as results
 from swarmrace.results import manifest
 from swarmrace.results.folder import Results
+from swarmrace.results.parts import merged
 from swarmrace.scenario import loading as scenarios
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, lock
@@ -116,7 +118,7 @@ class CellState:
             raise ResultsError(
                 f"{self.parts[0].folder}: expected an attempt that ran to its end, found none"
             )
-        return results.merged(counted)
+        return merged(counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,7 @@ def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunRe
         return [], f"its scenario can't be read: {'; '.join(error.faults)}"
     if fault := expected.fault(scenario):
         return [], fault
-    planned = results.planned_runs(scenario, info)
+    planned = schedule(scenario, info.draw, info.decided_blocks)
     runs = []
     for run in planned:
         path = folder / "runs" / run.id / "run.json"

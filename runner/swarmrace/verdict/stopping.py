@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from swarmrace.results.folder import Results, curtailed, load
+from swarmrace.results.folder import Results, load
+from swarmrace.results.parts import curtailed
 from swarmrace.statistics.looks import LOOKS
 from swarmrace.verdict.runs import RunView, view
 
