@@ -148,11 +148,11 @@ def test_who_is_killed_for_memory_is_judged_by_what_it_declares(tmp_path, kind, 
 
 @needs_root
 def test_what_peers_hold_on_other_disks_did_not_fill_this_one(tmp_path):
-    judge = declared(tmp_path).blame
-    with small_disk(tmp_path / "x-1", "size=4m"):
+    made = declared(tmp_path)
+    with small_disk(tmp_path / "x-1", "size=4m") as disk:
         for peer in (0, 2):
             hold(tmp_path / f"x-{peer}" / "run", 40_000_000)
-        fill(tmp_path / "x-1")
-        found = judge(FULL, NO_SPACE)
+        hold(disk / "run", 3_500_000)
+        found = Declared(made.scenario, "x", disk, False).blame(FULL, NO_SPACE)
     assert found.reason is Reason.INFRASTRUCTURE, "a disk of 4 MB is too small for it"
-    assert "x uses 4.1" in found.detail
+    assert "x uses 3.5" in found.detail
