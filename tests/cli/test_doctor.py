@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from swarmrace import systems
 from swarmrace.cli import doctor
+from swarmrace.clock import SystemClock, VirtualClock
 from swarmrace.errors import Exit
 from swarmrace.host import leftovers, machine
 from swarmrace.network import conditions, namespaces
@@ -145,8 +147,40 @@ def test_a_work_folder_in_memory_is_a_warning(monkeypatch, tmp_path):
     assert "--work-dir" in disk.mend
 
 
-def test_wakes_are_never_early():
-    assert doctor.wake_lag_seconds(20) >= 0
+class LateClock(VirtualClock):
+    """Wakes late by the next of some lags each time."""
+
+    def __init__(self, lags_ns: list[int]) -> None:
+        super().__init__(start_ns=7)
+        self._lags_ns = iter(lags_ns)
+
+    async def sleep_until(self, instant_ns: int) -> None:
+        await super().sleep_until(instant_ns + next(self._lags_ns))
+
+
+@pytest.mark.parametrize(
+    ("lags_ns", "seconds"),
+    [
+        ([1_000_000 * lag for lag in (*range(100, 200), *range(100))], 0.198),
+        ([5_000, 2_000_000, 1_000], 0.002),
+        ([0, 0, 0], 0.0),
+    ],
+)
+def test_the_start_lag_is_the_99th_percentile_of_the_wakes(lags_ns, seconds):
+    assert doctor.wake_lag_seconds(len(lags_ns), LateClock(lags_ns)) == seconds
+
+
+def test_no_wake_is_early():
+    """The clock of a race itself: it never returns before the instant."""
+
+    async def wake() -> None:
+        clock = SystemClock()
+        for ahead_ns in (0, 100_000, 1_400_000, 1_600_000, 3_000_000):
+            instant_ns = clock.now_ns() + ahead_ns
+            await clock.sleep_until(instant_ns)
+            assert clock.now_ns() >= instant_ns
+
+    asyncio.run(wake())
 
 
 def test_leftovers_are_shown_and_with_fix_removed(tmp_path):

@@ -40,6 +40,27 @@ class Fetching:
             raise
 
 
+class Looks:
+    """Counts how often the watch has looked: it asks `aborted` each time, and judges after."""
+
+    def __init__(self):
+        self._looked = asyncio.Event()
+
+    def __call__(self):
+        self._looked.set()
+
+    async def some(self, times=3):
+        """Wait until the watch has looked `times` more; all but the last have been judged."""
+        for _ in range(times):
+            self._looked.clear()
+            await self._looked.wait()
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch):
+    monkeypatch.setattr(transfer, "_TICK_SECONDS", 0.001)
+
+
 async def hang(record, seconds=1e6):
     """Jump the clock far ahead, then never come back."""
     await record.clock.sleep_until(record.clock.now_ns() + round(seconds * 1e9))
@@ -94,39 +115,45 @@ def test_silence_after_bytes_is_a_stall():
 def test_silence_after_done_is_no_stall():
     """Whatever is left to do then (closing a file, say) brings no byte."""
 
+    looks = Looks()
+
     async def fetch(record):
         some_bytes(record, SIZE)
         record.done()
         await record.clock.sleep_until(record.clock.now_ns() + 20_000_000_000)
-        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+        await looks.some()
 
-    _, failure, record, _ = race(fetch, stall_seconds=9)
+    _, failure, record, _ = race(fetch, looks, stall_seconds=9)
     assert failure is None
     assert record.done_ns == START_NS
 
 
 def test_what_is_done_in_time_is_no_timeout_however_long_the_fetch_goes_on():
+    looks = Looks()
+
     async def fetch(record):
         some_bytes(record, SIZE)
         record.done()
         await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
-        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+        await looks.some()
 
-    _, failure, record, system = race(fetch, transfer_seconds=1, discovery_seconds=1)
+    _, failure, record, system = race(fetch, looks, transfer_seconds=1, discovery_seconds=1)
     assert failure is None
     assert record.notes == []
     assert not system.cancelled
 
 
 def test_a_refusal_after_done_is_one():
+    looks = Looks()
+
     async def fetch(record):
         some_bytes(record, SIZE)
         record.done()
         await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
-        await asyncio.sleep(3 * transfer._TICK_SECONDS)
+        await looks.some()
         raise TransferError(Reason.REFUSED, "held beforehand")
 
-    _, failure, _, _ = race(fetch, transfer_seconds=1)
+    _, failure, _, _ = race(fetch, looks, transfer_seconds=1)
     assert failure == Failure(reason=Reason.REFUSED, stage="race", detail="held beforehand")
 
 
@@ -164,14 +191,16 @@ def test_a_system_that_observes_no_bytes_can_not_stall():
 
 
 def test_bytes_that_keep_coming_too_slowly_end_by_the_transfer_timeout():
+    looks = Looks()
+
     async def fetch(record):
         some_bytes(record, 1)
         for offset in range(1, SIZE):
             await record.clock.sleep_until(record.clock.now_ns() + 2_000_000_000)
             record.arrivals.record(offset, 1, record.clock.now_ns())
-            await asyncio.sleep(0.15)
+            await looks.some(2)
 
-    _, failure, _, _ = race(fetch, transfer_seconds=3, stall_seconds=60)
+    _, failure, _, _ = race(fetch, looks, transfer_seconds=3, stall_seconds=60)
     assert failure.reason is Reason.TIMEOUT
     assert "not done within 3 s" in failure.detail
 

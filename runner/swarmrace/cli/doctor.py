@@ -12,7 +12,6 @@ import resource
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmrace import systems
-from swarmrace.clock import SystemClock
+from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import SwarmraceError
 from swarmrace.host import leftovers, machine
 from swarmrace.model import Model
@@ -224,15 +223,21 @@ def _clock() -> Iterator[Row]:
     )
 
 
-def wake_lag_seconds(wakes: int = WAKES) -> float:
-    """Return how late a peer wakes for the start, the 99th percentile, in seconds."""
+def wake_lag_seconds(wakes: int = WAKES, clock: Clock | None = None) -> float:
+    """Return how late a peer wakes for the start, the 99th percentile, in seconds.
+
+    Args:
+        wakes: how often it is tried.
+        clock: this host's when absent.
+    """
+    clock = clock or SystemClock()
 
     async def lags() -> list[int]:
-        clock, found = SystemClock(), []
+        found = []
         for _ in range(wakes):
-            instant_ns = time.monotonic_ns() + 2_500_000
+            instant_ns = clock.now_ns() + 2_500_000
             await clock.sleep_until(instant_ns)
-            found.append(time.monotonic_ns() - instant_ns)
+            found.append(clock.now_ns() - instant_ns)
         return sorted(found)
 
     found = asyncio.run(lags())

@@ -15,6 +15,7 @@ from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason, RendezvousError
 from swarmrace.rendezvous import app
 from swarmrace.rendezvous.client.client import LostError, RendezvousClient
+from swarmrace.rendezvous.client.wire import CountingTransport
 from swarmrace.rendezvous.server import ServerConfig, listening
 
 RUN = "000-a"
@@ -295,17 +296,82 @@ def test_control_bytes_count_both_ways_and_outlive_their_connections(tmp_path):
     on_sockets(tmp_path, story)
 
 
-def test_rates_are_measured_where_bytes_arrive(tmp_path):
+class Trickle(httpx.AsyncByteStream):
+    """Ten parts of 1000 bytes, one each 10 ms of a virtual clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    async def __aiter__(self):
+        for _ in range(10):
+            await self._clock.sleep_until(self._clock.now_ns() + 10_000_000)
+            yield bytes(1000)
+
+
+@pytest.mark.parametrize("skip_bytes", [0, 1, 999, 4_500])
+def test_an_upload_is_measured_where_it_arrives(tmp_path, skip_bytes):
+    async def story():
+        clock = VirtualClock(5)
+        async with house(tmp_path, scenario(), clock) as at:
+            answer = await at.http.post(
+                f"/{RACE_ID}/preflight", content=Trickle(clock), params={"skip": skip_bytes}
+            )
+            assert answer.json() == {"bytes": 10_000, "bytes_per_second": 100_000}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("skip_bytes", [0, 1, 999, 4_500])
+def test_a_download_is_measured_where_it_arrives(skip_bytes):
+    async def story():
+        clock = VirtualClock(5)
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle(clock)))
+        mover = RendezvousClient("http://x", RACE_ID, "a", 0, clock, transport=transport)
+        assert await mover.preflight_download(10_000, skip_bytes) == 100_000
+
+    asyncio.run(story())
+
+
+def test_rates_over_a_socket_are_those_of_the_bytes_that_came(tmp_path):
+    """The measured part lasts no longer than the call, and is all of it but the first chunk."""
+
     async def story(running, url):
         mover = client(None, url)
-        for rate in (
-            await mover.preflight_upload(2_000_000, 1_000_000),
-            await mover.preflight_download(2_000_000, 1_000_000),
-        ):
-            assert rate > 0
+        for measure in (mover.preflight_upload, mover.preflight_download):
+            began = time.monotonic()
+            rate = await measure(20_000_000)
+            assert rate >= 10_000_000 / (time.monotonic() - began)
         await mover.aclose()
 
     on_sockets(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", httpx.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", httpx.RemoteProtocolError),
+        (None, httpx.ConnectError),
+    ],
+)
+def test_what_breaks_on_a_counted_connection_is_an_error_of_httpx(answer, error):
+    async def respond(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def story():
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        if answer is None:
+            server.close()
+            await server.wait_closed()
+        async with httpx.AsyncClient(transport=CountingTransport(), trust_env=False) as http:
+            with pytest.raises(error):
+                await http.get(f"http://127.0.0.1:{port}/")
+        server.close()
+
+    asyncio.run(story())
 
 
 def test_a_long_poll_whose_peer_has_died_is_no_contact(tmp_path, monkeypatch):

@@ -7,12 +7,19 @@ import ipaddress
 import socket
 import ssl
 import struct
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import httpcore
 import httpx
 
+_HTTPCORE_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
 _TCP_INFO_BYTES = 224
 _OPTION_TIMESTAMPS = 1
 _IP_HEADER = {socket.AF_INET: 20, socket.AF_INET6: 40}
@@ -51,24 +58,83 @@ def wire_bytes(connection: socket.socket) -> tuple[int, int]:
     return sent + header * segments_out, received + header * segments_in
 
 
-class CountingTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, over connections that are counted.
+class CountingTransport(httpx.AsyncBaseTransport):
+    """A transport for httpx over httpcore's connections, which are counted.
+
+    httpx's own transport takes no network backend, and httpcore's connection pool does.
 
     Args:
         uds: path of a unix socket to connect to instead of the URL's host.
     """
 
     def __init__(self, *, uds: str | None = None) -> None:
-        super().__init__(trust_env=False, verify=False)  # reading certificates costs 50 ms of CPU
         self._backend = _CountingBackend()
-        # httpx has no argument for httpcore's network backend, so its pool is replaced.
-        self._pool = httpcore.AsyncConnectionPool(
+        self._connections = httpcore.AsyncConnectionPool(
             max_connections=8, keepalive_expiry=60.0, uds=uds, network_backend=self._backend
         )
 
     def wire_bytes(self) -> tuple[int, int]:
         """Return the wire bytes (sent, received) of all connections so far."""
         return self._backend.wire_bytes()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; httpcore's errors are raised as httpx's of the same name."""
+        url = request.url
+        with _errors_of_httpx(request):
+            answer = await self._connections.handle_async_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(
+                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer, request),
+            extensions=answer.extensions,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connections.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, whose errors are httpx's."""
+
+    def __init__(self, answer: httpcore.Response, request: httpx.Request) -> None:
+        self._answer, self._request = answer, request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _errors_of_httpx(self._request):
+            async for part in self._answer.aiter_stream():
+                yield part
+
+    async def aclose(self) -> None:
+        with _errors_of_httpx(self._request):
+            await self._answer.aclose()
+
+
+@contextlib.contextmanager
+def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
+    try:
+        yield
+    except _HTTPCORE_ERRORS as error:
+        raise _httpx_error(type(error))(str(error), request=request) from error
+
+
+def _httpx_error(kind: type[BaseException]) -> type[httpx.TransportError]:
+    """Return httpx's error with the name of httpcore's, or of the nearest above it."""
+    for each in kind.__mro__:
+        found = getattr(httpx, each.__name__, None)
+        if isinstance(found, type) and issubclass(found, httpx.TransportError):
+            return found
+    return httpx.TransportError
 
 
 class _CountingBackend(httpcore.AsyncNetworkBackend):
