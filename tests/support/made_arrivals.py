@@ -33,6 +33,12 @@ def transfers(draw):
     return [(a, b - a, times[k]) for k, (a, b) in enumerate([*blocks, *again][:20])]
 
 
+def arrival_of(curve, byte):
+    """Return when the byte at offset `byte` came, in ns, or None if it never did."""
+    inside = (curve.offset <= byte) & (byte < curve.offset + curve.length)
+    return int(curve.t_ns[inside.argmax()]) if inside.any() else None
+
+
 def curve_of(rows, size=SIZE, start_ns=0):
     log = ByteLog(2)
     for row in rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from swarmrace.errors import Reason
 from swarmrace.plan.schedule import schedule
-from swarmrace.recording.records import Failure, PeerInfo, RaceInfo, RunResult, Trial
+from swarmrace.recording.records import Failure, PeerResult, RaceInfo, RunResult, Trial
 from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, state
@@ -84,7 +84,10 @@ def attempt(
     where = cell.parts[part].folder / f"attempt-{number}"
     planned = schedule(raced)
     for run in planned[: len(planned) if runs is None else runs]:
-        _write(where / "runs" / run.id / "run.json", _run(run, raced, failure))
+        home = where / "runs" / run.id
+        _write(home / "run.json", _run(run, raced, failure))
+        if version := (versions or {}).get(run.entrant):
+            _write(home / f"{run.entrant}-0.json", _peer(run, raced, version))
     given: dict[str, Any] = {
         "race_id": raced.race_id(),
         "name": "made",
@@ -98,10 +101,6 @@ def attempt(
             name: Trial(outcome="started", tried=name, program=f"program of {name}")
             for name in started
         },
-        "peers": [
-            PeerInfo(entrant=name, peer=0, address="", host="", system={"version": version})
-            for name, version in (versions or {}).items()
-        ],
     }
     _write(where / "race.json", RaceInfo(**(given | info)))
     return where
@@ -121,7 +120,23 @@ def _run(run: Run, raced: Scenario, failure: Failure | None) -> RunResult:
     )
 
 
-def _write(path: Path, record: RaceInfo | RunResult) -> None:
+def _peer(run: Run, raced: Scenario, version: str) -> PeerResult:
+    return PeerResult(
+        race_id=raced.race_id(),
+        run_id=run.id,
+        entrant=run.entrant,
+        peer=0,
+        role=run.role(0),
+        repetition=run.repetition,
+        seed=raced.race.seed,
+        payload_seed=run.payload_seed,
+        size_bytes=run.size_bytes,
+        outcome="completed",
+        system={"version": version},
+    )
+
+
+def _write(path: Path, record: RaceInfo | RunResult | PeerResult) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(record.model_dump_json(indent=1))
 

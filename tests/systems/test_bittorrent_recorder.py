@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_arrivals import arrival_of
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent.recorder import Recorder
@@ -93,7 +94,7 @@ def test_duplicates_are_recorded_and_count_once():
     assert alerts.recorder.finish(70) == 65
     curve = alerts.record.written.curve(0, SIZE)
     assert curve.duplicate_bytes == BLOCK
-    assert curve.arrival_of(2 * BLOCK) == 30
+    assert arrival_of(curve, 2 * BLOCK) == 30
     assert len(alerts.record.deliverable) == 3
 
 

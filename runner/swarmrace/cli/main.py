@@ -22,14 +22,16 @@ from swarmrace.cli import pod_commands, report_commands, sweep_command
 from swarmrace.cli.parameters import NewFolder, RaceId
 from swarmrace.cli.pod_commands import SCENARIO_FILE
 from swarmrace.errors import Exit, OutputError, SwarmraceError
-from swarmrace.host import output
+from swarmrace.host import infrastructure, output
 
 _FORMAT = click.Choice(["text", "json"])
 OF_THE_MACHINE = frozenset(
     {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *infrastructure.FULL,
+        *infrastructure.BROKEN,
+        *infrastructure.SCARCE,
+        *(errno.EACCES, errno.EPERM),
         *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
-        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG),
     }
 )
 """Error numbers of what the machine refuses: no defect of swarmrace, wherever it comes up."""

@@ -66,7 +66,7 @@ def number_of(error: BaseException) -> int | None:
             return errno.ENOMEM
         if isinstance(each, RuntimeError) and "can't start new thread" in str(each):
             return errno.EAGAIN
-        number = getattr(each, "number", None)  # `TransferError`
+        number: int | None = getattr(each, "number", None)  # `TransferError`
         if isinstance(each, OSError):
             number = each.errno
             # A socket's EAGAIN and ENOTCONN are nobody's fault: only fork's and files' count.

@@ -35,13 +35,12 @@ class LoadMeter:
         busy, _ = _busy_seconds()
         if busy is None or self._busy is None:
             return None
-        pressure = _pressure_seconds()
-        both = pressure is not None and self._pressure is not None
+        before, pressure = self._pressure, _pressure_seconds()
         return Load(
             seconds=time.monotonic() - self._began,
             cpus=self._cpus,
             busy_cpu_seconds=max(0.0, busy - self._busy),
-            pressure_seconds=pressure - self._pressure if both else None,
+            pressure_seconds=None if before is None or pressure is None else pressure - before,
         )
 
 

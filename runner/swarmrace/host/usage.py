@@ -15,13 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from swarmrace.host.process_stat import STARTED, field_of
 from swarmrace.recording.records import Usage
 
-_Key = tuple[int, int]
+_Key = tuple[int, str]
 """A pid with its start time: pids come back."""
 _Cgroup = tuple[int, int]
 """Device and inode of a cgroup's folder: containers see the same one at different paths."""
-_STARTED, _CHILDREN_TIMES = 22, (16, 17)
+_CHILDREN_TIMES = (16, 17)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -117,7 +118,7 @@ class UsageMeter:
             families = {pid: _family(pid) for pid in dict.fromkeys(pids)}
             below = {member for family in families.values() for member in family[1:]}
             for pid, family in families.items():
-                started = _stat(pid, _STARTED)
+                started = field_of(pid, STARTED)
                 if started is None or pid in below:
                     continue
                 key = (pid, started)
@@ -198,11 +199,11 @@ def cgroup_folders(controller: str, pid: int | None = None) -> list[Path]:
         unified = kind == "cgroup2"
         if not unified and (kind != "cgroup" or controller not in re.split("[ ,]", options)):
             continue
-        path = paths.get("" if unified else controller)
-        if path is not None:
+        own = paths.get("" if unified else controller)
+        if own is not None:
             root, point = left.split(" ")[3:5]
             mount = proc / "root" / point.lstrip("/") if other else Path(point)
-            folders += _upwards(mount, path.removeprefix(root if root != "/" else ""))
+            folders += _upwards(mount, own.removeprefix(root if root != "/" else ""))
     return folders
 
 
@@ -241,18 +242,9 @@ def _cpu_seconds(pid: int) -> float:
     """
     with suppress(OSError):
         own = time.clock_gettime_ns((~pid << 3) | 2) / 1e9
-        waited_for = (_stat(pid, field) or 0 for field in _CHILDREN_TIMES)
+        waited_for = (int(field_of(pid, field) or 0) for field in _CHILDREN_TIMES)
         return own + sum(waited_for) / _TICKS
     return 0.0
-
-
-def _stat(pid: int, field: int) -> int | None:
-    """Return a field of /proc/PID/stat, numbered as in proc(5); None when the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
-    except OSError:
-        return None
-    return int(text.rpartition(")")[2].split()[field - 3])
 
 
 def _own_cpu_seconds() -> float:

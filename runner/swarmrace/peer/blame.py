@@ -9,13 +9,13 @@ slow.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from swarmrace.errors import KilledForMemoryError, Reason
 from swarmrace.host import infrastructure
@@ -98,9 +98,9 @@ class Declared:
 
     def _why(self, failure: Failure, error: BaseException | None) -> str:
         number = infrastructure.number_of(error) if error is not None else None
-        if number in infrastructure.BROKEN:
+        if number is not None and number in infrastructure.BROKEN:
             return infrastructure.describe(number, self.folder)
-        if number in infrastructure.SCARCE:
+        if number is not None and number in infrastructure.SCARCE:
             return self._scarce(number)
         if not self.folder.is_dir():
             return infrastructure.disk_trouble(self.folder)
@@ -176,10 +176,7 @@ class Declared:
         return round(copies * race.file_size * _SLACK) + peers * _SLACK_BYTES
 
     def _memory_bytes(self) -> int:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE")
-        return 0
+        return int(psutil.Process().memory_info().rss)
 
     def _allowed_memory(self) -> float:
         race, options = self.scenario.race, self.scenario.entrants[self.entrant]

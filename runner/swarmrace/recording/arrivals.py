@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -88,7 +88,13 @@ class ByteLog:
     def __len__(self) -> int:
         return self._end // _RECORD.size
 
-    def record(self, offset: int, length: int, t_ns: int, _pack_into=_RECORD.pack_into) -> None:
+    def record(
+        self,
+        offset: int,
+        length: int,
+        t_ns: int,
+        _pack_into: Callable[[bytearray, int, int, int, int], None] = _RECORD.pack_into,
+    ) -> None:
         """Note that `length` bytes from `offset` were there at `t_ns`. The hot path."""
         end = self._end
         try:
@@ -240,19 +246,6 @@ class Curve:
         unknown_ns = self.pace_ns if self.since_ns is None else t_ns - int(self.since_ns[at])
         return t_ns, max(0, min(t_ns, unknown_ns))
 
-    def arrival_of(self, byte: int) -> int | None:
-        """Return when the byte at offset `byte` came, in ns, or None if it never did.
-
-        Raises:
-            ValueError: the system doesn't report which bytes came.
-        """
-        self._need_offsets("the time of a single byte")
-        order = np.argsort(self.offset, kind="stable")
-        at = int(np.searchsorted(self.offset[order], byte, side="right")) - 1
-        if at < 0 or byte >= self.offset[order[at]] + self.length[order[at]]:
-            return None
-        return int(self.t_ns[order[at]])
-
     def prefix(self) -> Curve:
         """Return the delivery curve: the prefix an application could read in order.
 
@@ -334,16 +327,16 @@ class Curve:
         buffer = io.BytesIO()
         meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
         whose = dict(zip(_ORIGIN, origin, strict=True)) if origin is not None else {}
-        np.savez_compressed(
-            buffer,
-            meta=np.array(meta, dtype=np.int64),
+        arrays: dict[str, Any] = {
+            "meta": np.array(meta, dtype=np.int64),
             **{
                 name: np.diff(getattr(self, name), prepend=0)
                 for name in (*_COLUMNS, _SINCE)
                 if getattr(self, name) is not None
             },
             **{name: np.array(value) for name, value in whose.items()},
-        )
+        }
+        np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod

@@ -14,7 +14,7 @@ from itertools import repeat
 from pathlib import Path
 from queue import SimpleQueue
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 _BLOCK = 16
 _CHUNK = 1 << 20
@@ -82,7 +82,9 @@ class Payload:
             written = writer.submit(encrypt_and_write)
             while (chunk := filled.get()) is not None:
                 digest.update(chunk)
-                hashed.put(chunk.obj)
+                buffer = chunk.obj
+                assert isinstance(buffer, bytearray)
+                hashed.put(buffer)
             written.result()
         return digest.hexdigest()
 
@@ -101,7 +103,7 @@ class Payload:
             encryptor.update_into(zeros[:size], buffer)
             yield memoryview(buffer)[:size]
 
-    def _encryptor(self, block: int):
+    def _encryptor(self, block: int) -> CipherContext:
         counter = block.to_bytes(16, "big")
         return Cipher(algorithms.AES256(self._key), modes.CTR(counter)).encryptor()
 

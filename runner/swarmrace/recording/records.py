@@ -6,6 +6,7 @@ judges them. Seconds are from one host's monotonic clock; a wall-clock time is f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from swarmrace.definitions import HEADER_BYTES
@@ -21,10 +22,15 @@ DRAW = 2
 MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
 """Marks stored with every transfer; 0 is the first byte. Any other follows from the arrivals."""
 
-CURVES: Final = {"arrival": "arrivals", "written": "written", "delivery": "deliveries"}
+CurveName = Literal["arrivals", "written", "deliveries", "wire"]
+CURVES: Final[Mapping[str, CurveName]] = {
+    "arrival": "arrivals",
+    "written": "written",
+    "delivery": "deliveries",
+}
 """Kind of curve to its name in `{entrant}-{peer}.{name}.npz` and in `Transfer.{name}_file`."""
 
-WIRE = "wire"
+WIRE: Final = "wire"
 """The same of what a peer's interface received, which is no transfer's alone (`WireCurve`)."""
 
 WIRE_PERCENTS = (10, 50, 90)
@@ -239,9 +245,7 @@ class PeerInfo(Model):
     host: str
     """Hostname or pod name."""
     node: str = ""
-    """The machine it runs on, where it is told (a Kubernetes node)."""
-    system: dict[str, Any] = {}
-    """`System.describe`: version, settings that differ from its defaults, reasons."""
+    """The machine it runs on, where it is known (a Kubernetes node)."""
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
     clock_error_seconds: float = 0.0

@@ -24,12 +24,14 @@ from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import STATE_FILE, Store
 from swarmrace.rendezvous.substitutes import BY_RENDEZVOUS
 from swarmrace.rendezvous.trouble import RESERVE_FILE
+from swarmrace.scenario.entrants import NAME_PATTERN
 from swarmrace.systems import doubles
 
 MOST_JSON_BYTES = 8_000_000
 MOST_NPZ_BYTES = 1_000_000_000
 _NAME = re.compile(
-    rf"([a-z][a-z0-9-]*)-(0|[1-9][0-9]{{0,3}})\.({'|'.join(map(re.escape, RESULT_SUFFIXES))})"
+    rf"(?P<entrant>{NAME_PATTERN})-(?P<peer>0|[1-9][0-9]{{0,3}})"
+    rf"\.(?P<suffix>{'|'.join(map(re.escape, RESULT_SUFFIXES))})"
 )
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 _ZIP = b"PK\x03\x04"
@@ -95,17 +97,17 @@ class Intake:
 
     def _place(self, run_id: str, name: str) -> tuple[int, str]:
         run, match = self._conductor.run(run_id), _NAME.fullmatch(name)
-        if match is None or match[1] != run.entrant:
+        if match is None or match["entrant"] != run.entrant:
             raise RefusedError(
                 404,
                 f"{name!r}: expected {run.entrant}-PEER. and one of {', '.join(RESULT_SUFFIXES)}",
             )
         roster = self._conductor.roster
-        peer = roster.known(run.entrant, int(match[2]))
+        peer = roster.known(run.entrant, int(match["peer"]))
         refuse_lost(peer)
         if peer.info is not None:  # who sends again what was lost says hello after that
             roster.heard(peer.entrant, peer.index)
-        return int(match[2]), match[3]
+        return int(match["peer"]), match["suffix"]
 
     async def _receive(
         self, path: Path, body: AsyncIterator[bytes], most: int

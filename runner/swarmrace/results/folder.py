@@ -33,6 +33,7 @@ from swarmrace.recording.records import (
     CURVES,
     FORMAT,
     WIRE,
+    CurveName,
     PeerInfo,
     PeerResult,
     RaceInfo,
@@ -43,7 +44,6 @@ from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
 FileKind = Literal["race", "run", "peer", "verdict"]
-CurveKind = Literal["arrivals", "written", "deliveries", "wire"]
 
 
 def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +110,21 @@ def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"scenario": scenario}
 
 
+def _without_system(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out a peer's `system`, which nobody ever filled in race.json."""
+    peers = data.get("peers")
+    if not isinstance(peers, list):
+        return data
+    return data | {
+        "peers": [
+            {key: value for key, value in peer.items() if key != "system"}
+            if isinstance(peer, dict)
+            else peer
+            for peer in peers
+        ]
+    }
+
+
 MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {
     1: _from_1,
     2: _from_2,
@@ -159,7 +174,7 @@ class Results:
         """Return an entrant's peers as they reported, by index."""
         return {info.peer: info for info in self.info.peers if info.entrant == entrant}
 
-    def curve(self, run_id: str, peer: int, kind: CurveKind = "arrivals") -> Curve:
+    def curve(self, run_id: str, peer: int, kind: CurveName = "arrivals") -> Curve:
         """Read one transfer's curve from its npz.
 
         Raises:
@@ -193,7 +208,7 @@ class Results:
         return curve
 
 
-def curve_files(peer: PeerResult) -> dict[CurveKind, str]:
+def curve_files(peer: PeerResult) -> dict[CurveName, str]:
     """Return the names of the npz files that a peer left in a run, by kind."""
     transfer, wire = peer.transfer, peer.wire_curve
     names: dict[Any, str | None] = {
@@ -282,7 +297,7 @@ def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
             )
         number += 1
         data = {**step(kind, data), "format": number}
-    return _with_queue(data) if kind == "race" else data
+    return _without_system(_with_queue(data)) if kind == "race" else data
 
 
 def _json(path: Path) -> dict[str, Any]:

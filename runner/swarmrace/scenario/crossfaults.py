@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterator
 from swarmrace import systems
 from swarmrace.errors import Fault
 from swarmrace.faults import nearest
+from swarmrace.scenario.entrants import NAME_PATTERN
 from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.statistics.looks import LOOKS
 from swarmrace.systems.options import EntrantOptions
 from swarmrace.systems.parts import RaceKey, RaceShape
 
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
+_NAME = re.compile(NAME_PATTERN)
 _RACE = "global.race"
 _RACE_KEYS: dict[RaceKey, tuple[str, ...]] = {
     "fileSize": (f"{_RACE}.fileSize", f"{_RACE}.matrix"),

@@ -17,6 +17,9 @@ from swarmrace.model import in_yaml
 from swarmrace.scenario.soundness import sound_part
 from swarmrace.systems.options import EntrantOptions
 
+NAME_PATTERN = "[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
+"""An entrant's name, as a regular expression that is the same in Python, JSON Schema and Go."""
+
 
 class StoredOptions(EntrantOptions):
     """Of a results folder's entrant whose kind isn't installed here: whatever stands there."""
@@ -35,8 +38,7 @@ def with_entrants(data: Any, faults: list[Fault], unsound: set[str], *, stored: 
     One that is wrong is in it without its faulty keys, so that the others are checked with it.
     """
     shared = data.get("global") if isinstance(data, dict) else None
-    raw = shared.get("entrants") if isinstance(shared, dict) else None
-    if not isinstance(raw, dict):
+    if not isinstance(shared, dict) or not isinstance(raw := shared.get("entrants"), dict):
         return data
     parsed = {}
     for name, value in raw.items():

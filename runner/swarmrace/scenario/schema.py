@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from swarmrace import systems
 from swarmrace.scenario import cluster
+from swarmrace.scenario.entrants import NAME_PATTERN
 from swarmrace.scenario.scenario import Global, Scenario
 from swarmrace.systems.options import EntrantOptions
 
@@ -30,7 +31,6 @@ CHART_VALUES: dict[str, type[BaseModel]] = {
     "http": cluster.HttpValues,
     "monitoring": cluster.MonitoringValues,
 }
-NAME_PATTERN = "[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
 UMBRELLA = "swarmrace"
 LIBRARY = "common"
 

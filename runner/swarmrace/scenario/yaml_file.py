@@ -192,7 +192,7 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             kind = node.tag.removeprefix(_PLAIN)
             if kind in ("str", "merge"):
-                return node.value
+                return str(node.value)
             if kind == "int" and _INTEGER.fullmatch(node.value):
                 return str(_whole(node.value))
             said = {

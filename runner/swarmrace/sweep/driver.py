@@ -13,6 +13,7 @@ from rich.console import Console
 from swarmrace.errors import Exit, SweepError
 from swarmrace.host.infrastructure import used
 from swarmrace.plan.plan import Cell, format_duration
+from swarmrace.results import folder as results
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import pins, state, text
 from swarmrace.sweep.lock import Lock
@@ -237,7 +238,8 @@ def refuse_mixed(found: SweepState) -> None:
         for part in cell.parts:
             if part.counted is None or part.counted.info is None:
                 continue
-            for name, version in pins.recorded(part.counted.info, part.counted.folder).items():
+            raced = results.load(part.counted.folder, curves=False)
+            for name, version in pins.recorded(raced).items():
                 first, where = seen.setdefault(name, (version, part.cell.name))
                 if version != first:
                     raise SweepError(

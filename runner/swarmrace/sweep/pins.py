@@ -9,8 +9,8 @@ from typing import Literal
 from swarmrace import __version__, definitions, systems
 from swarmrace.host import machine
 from swarmrace.model import Model
-from swarmrace.recording.records import RaceInfo
 from swarmrace.results import pod_facts
+from swarmrace.results.folder import Results
 from swarmrace.scenario.scenario import Scenario
 
 Backend = Literal["local", "kubernetes"]
@@ -65,21 +65,22 @@ def program_differences(began: Mapping[str, str], found: Mapping[str, str]) -> l
     ]
 
 
-def recorded(info: RaceInfo, folder: Path) -> dict[str, str]:
+def recorded(raced: Results) -> dict[str, str]:
     """Return the versions that a race's results name: swarmrace's own, by entrant the program's as
     its peers report it, and on a cluster the digests of the images that ran. What nobody says is
     left out; several versions of one are named all."""
     found: dict[str, set[str]] = {}
+    info = raced.info
     if version := info.versions.get("swarmrace"):
         found["swarmrace"] = {f"{version} (commit {info.commit or 'unknown'})"}
-    pods = pod_facts.read(folder)
+    pods = pod_facts.read(raced.folder)
     for pod in pods.pods if pods else ():
         for name, container in pod.containers.items():
             if container.digest != pod_facts.UNKNOWN:
                 found.setdefault(f"image of {pod.entrant}'s {name}", set()).add(container.digest)
-    for peer in info.peers:
-        told = (peer.system.get("version"), peer.system.get("revision"))
-        text = " ".join(str(each) for each in told if each)
+    for peer in (peer for run in raced.runs for peer in run.peers.values()):
+        stated = (peer.system.get("version"), peer.system.get("revision"))
+        text = " ".join(str(each) for each in stated if each)
         if text:
             found.setdefault(peer.entrant, set()).add(text)
     return {name: " and ".join(sorted(texts)) for name, texts in found.items()}

@@ -262,7 +262,7 @@ def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunRe
     try:
         scenario = scenarios.parse(info.scenario, str(folder / "race.json"), stored=True)
     except ScenarioError as error:
-        return [], f"its scenario can't be read: {'; '.join(error.faults)}"
+        return [], f"its scenario can't be read: {'; '.join(map(str, error.faults))}"
     if fault := expected.fault(scenario):
         return [], fault
     planned = schedule(scenario, info.draw, info.decided_blocks)

@@ -196,7 +196,6 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
 def _is_double(name: str, views: list[RunView], results: Results) -> bool:
     """Return whether an entrant's program is a test double, by the folder alone."""
     told = [peer.system for each in views for peer in each.record.peers.values()]
-    told += [info.system for info in results.peer_infos(name).values()]
     return name in results.info.test_doubles or any(map(is_double, told))
 
 
@@ -291,12 +290,12 @@ def _meanings(spec: SystemSpec, options: EntrantOptions) -> dict[str, str]:
 
 
 def described(side: Side) -> dict[str, Any]:
-    """Return what the system told of itself: by a run's record, else as its peers reported."""
+    """Return what the system reported of itself in a run, or nothing."""
     for each in side.views:
         for peer in each.record.peers.values():
             if peer.system:
                 return peer.system
-    return next((info.system for _, info in sorted(side.infos.items()) if info.system), {})
+    return {}
 
 
 def _versions(infos: Mapping[int, PeerInfo], system: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from swarmrace.backends.local.janitor import Janitor, start_time
+from swarmrace.backends.local.janitor import Janitor
+from swarmrace.host.process_stat import start_ticks
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_ends_what_names_its_folder_and_nobody_else(tmp_path):
 def test_a_process_that_is_gone_already_is_no_error(tmp_path):
     done = subprocess.Popen(["true"])
     done.wait()
-    assert start_time(done.pid) is None
+    assert start_ticks(done.pid) is None
     janitor = Janitor()
     janitor.watch_process(done.pid)
     janitor.clean()

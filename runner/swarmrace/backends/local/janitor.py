@@ -3,7 +3,8 @@
 A process of its own, in a session of its own. It is told over its standard input what the race
 has made; when that input ends, because the race is over or because it was killed, it ends those
 processes, and whatever else of this user names one of those folders on its command line (a node
-that outlived its peer), removes the folders, and goes. It imports only the standard library.
+that outlived its peer), removes the folders, and goes. It imports only the standard library and
+`host.process_stat`.
 (Network namespaces need no removal: they end with the processes inside.)
 
 Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone),
@@ -24,17 +25,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import swarmrace
+from swarmrace.host.process_stat import start_ticks
+
 _GRACE_SECONDS = 5.0
-
-
-def start_time(pid: int) -> str | None:
-    """Return when a process started, in clock ticks since boot, or None if it is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
+_PROGRAM = f"import sys; sys.path.insert(0, sys.argv[1]); from {__name__} import main; main()"
 
 
 class Janitor:
@@ -46,7 +41,7 @@ class Janitor:
 
     def __init__(self, holds: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(Path(__file__).resolve())],
+            [sys.executable, "-I", "-c", _PROGRAM, str(Path(swarmrace.__file__).parents[1])],
             stdin=subprocess.PIPE,
             start_new_session=True,
             pass_fds=holds,
@@ -54,7 +49,7 @@ class Janitor:
 
     def watch_process(self, pid: int, *, witness: bool = False) -> None:
         """Have `pid` ended; a witness before all others, and at once."""
-        self._tell(f"{'witness' if witness else 'pid'} {pid} {start_time(pid)}")
+        self._tell(f"{'witness' if witness else 'pid'} {pid} {start_ticks(pid)}")
 
     def watch_folder(self, path: Path) -> None:
         """Have a folder removed."""
@@ -77,7 +72,7 @@ def _end_processes(
     pids: list[tuple[int, str]], signals: Sequence[int] = (signal.SIGTERM, signal.SIGKILL)
 ) -> None:
     def alive() -> list[int]:
-        return [pid for pid, started in pids if start_time(pid) == started]
+        return [pid for pid, started in pids if start_ticks(pid) == started]
 
     for number in signals:
         for pid in alive():
@@ -99,7 +94,7 @@ def _users(folders: list[str]) -> list[tuple[int, str]]:
             if entry.stat().st_uid != os.getuid():
                 continue
             words = (entry / "cmdline").read_bytes().split(b"\0")
-            started = start_time(int(entry.name))
+            started = start_ticks(int(entry.name))
             if started and any(mark.search(word) for mark in marks for word in words):
                 found.append((int(entry.name), started))
     return found
@@ -124,7 +119,3 @@ def main() -> None:
     _end_processes(_users(folders))
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

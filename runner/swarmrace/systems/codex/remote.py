@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ import httpx
 
 from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.host.memory_kills import UNLIMITED, Kill
+from swarmrace.host.process_stat import STARTED, field_of
 from swarmrace.systems.codex.api import Api, UnreachableError
 from swarmrace.systems.codex.metrics import fetch
 from swarmrace.systems.codex.node import Node, answering, identity, last_lines_of
@@ -192,11 +192,8 @@ class SupervisedNode(Node):
     def pids(self) -> list[int]:
         """Return the node's pid where the containers of the pod share their processes."""
         status = self._status
-        with contextlib.suppress(OSError, IndexError):
-            stat = Path(f"/proc/{status.pid}/stat").read_text()
-            if status.pid and stat.rpartition(")")[2].split()[19] == status.start_ticks:
-                return [status.pid]
-        return []
+        alive = status.pid and field_of(status.pid, STARTED) == status.start_ticks
+        return [status.pid] if alive else []
 
     def last_lines(self) -> str:
         """Return the last words of a node that has ended, otherwise the end of its output."""
