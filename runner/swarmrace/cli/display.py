@@ -131,14 +131,10 @@ class Board:
         """Return the table for `status`."""
         run = status.get("run")
         table = Table(title=Text(_headline(status)), title_justify="left", expand=False)
-        for name, side in (
-            ("peer", "left"),
-            ("stage", "left"),
-            ("progress", "left"),
-            ("%", "right"),
-            ("rate", "right"),
-        ):
-            table.add_column(name, justify=side)
+        for name in ("peer", "stage", "progress"):
+            table.add_column(name)
+        for name in ("%", "rate"):
+            table.add_column(name, justify="right")
         trouble = status.get("stopped") or status.get("trouble")
         if trouble:
             table.caption, table.caption_justify = Text(f"! {trouble}", style="red"), "left"

@@ -19,7 +19,7 @@ class NewFolder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
-        folder = super().convert(value, param, ctx)
+        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
         above = folder.absolute()
         while not os.path.lexists(above):
             above = above.parent
@@ -33,7 +33,7 @@ class NewFolder(click.Path):
         return folder
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time such as 8h, 90m, 1h30m or 45s, as seconds."""
 
     name = "duration"
@@ -49,7 +49,7 @@ class Duration(click.ParamType):
         return float(sum(float(number) * self._UNITS[unit] for number, unit in found))
 
 
-class Bytes(click.ParamType):
+class Bytes(click.ParamType[int]):
     """A size such as 200GB, as bytes."""
 
     name = "size"
@@ -64,7 +64,7 @@ class Bytes(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class RaceId(click.ParamType):
+class RaceId(click.ParamType[str]):
     """A race's id: 10 hex digits (`Scenario.race_id`)."""
 
     name = "race id"
@@ -76,7 +76,7 @@ class RaceId(click.ParamType):
         return value
 
 
-class Listen(click.ParamType):
+class Listen(click.ParamType[tuple[str, int]]):
     """HOST:PORT, as a pair."""
 
     name = "host:port"

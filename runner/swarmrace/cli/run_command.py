@@ -15,13 +15,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from swarmrace.backends.local.backend import LocalRace, run
+from swarmrace.backends.local.backend import run
+from swarmrace.backends.local.local_race import LocalRace
 from swarmrace.cli.display import display, make_console
 from swarmrace.errors import Exit, NeverStartedError, Reason, SwarmraceError
 from swarmrace.host.output import printable
 from swarmrace.network import user_namespace
 from swarmrace.network.namespaces import permitted_here
 from swarmrace.plan import checks, plan
+from swarmrace.recording.records import PeerResult, RunResult
 from swarmrace.results.folder import load
 from swarmrace.systems.doubles import doubles_among
 
@@ -148,7 +150,8 @@ def one(console: Console, local: LocalRace, folder: Path, report: Callable[[Path
     from swarmrace.cli import verdict_command as command
     from swarmrace.results import manifest
 
-    failure, interrupted, code = None, False, Exit.OK
+    failure: SwarmraceError | None = None
+    interrupted, code = False, int(Exit.OK)
     try:
         with display(console) as shown:
             interrupted = asyncio.run(_race(local, folder, shown.update))
@@ -181,7 +184,7 @@ def _only_interrupted(folder: Path) -> bool:
         found = load(folder)
     except SwarmraceError:
         return False
-    outcomes = [run.result for run in found.runs]
+    outcomes: list[RunResult | PeerResult | None] = [run.result for run in found.runs]
     outcomes += [run.peers[peer] for run in found.runs for peer in run.leechers]
     return not found.faults and all(
         each is None or (each.failure is not None and each.failure.reason is Reason.INTERRUPTED)

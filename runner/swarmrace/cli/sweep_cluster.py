@@ -29,7 +29,7 @@ from swarmrace.errors import (
     UnavailableError,
 )
 from swarmrace.plan import needs
-from swarmrace.plan.plan import Cell
+from swarmrace.plan.plan import Cell, expand
 from swarmrace.results import manifest
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, pins, state, text
@@ -148,7 +148,7 @@ class ClusterRacer:
 
     def pins(self) -> Pins:
         """Return the images that the chart would run, and this program's versions."""
-        cell = next(iter(book.expand(self.request.scenario)))
+        cell = next(iter(expand(self.request.scenario)))
         with self._values(cell) as file:
             images = self.release.images(file)
         programs = {name: images.get(name, "") for name in self.request.scenario.entrants}

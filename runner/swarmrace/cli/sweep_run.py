@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from swarmrace.backends.local.backend import LocalRace
+from swarmrace.backends.local.local_race import LocalRace
 from swarmrace.cli import run_command as local
 from swarmrace.cli.display import make_console
 from swarmrace.errors import Exit

@@ -107,7 +107,7 @@ def _attempt(folder: Path) -> int:
 
 def _finished(folder: Path) -> bool:
     try:
-        return json.loads((folder / "race.json").read_bytes())["status"] == "finished"
+        return bool(json.loads((folder / "race.json").read_bytes())["status"] == "finished")
     except (OSError, ValueError, KeyError, TypeError):
         return False  # which reading it will tell
 

@@ -86,8 +86,8 @@ def percents(results: Results, peer: PeerResult, poll_seconds: float) -> dict[st
     """
     found: dict[str, Percents] = {}
     transfer = peer.transfer
-    for kind in CURVES if transfer else ():
-        if not getattr(transfer, kind):
+    for kind in CURVES:
+        if transfer is None or not getattr(transfer, kind):
             continue  # not observed, or nothing came
         stored = transfer.percents.get(kind)
         computed = stored or _computed(results, peer, kind, poll_seconds)

@@ -21,11 +21,12 @@ from swarmrace.recording.records import (
     CURVES,
     MARK_PERCENTS,
     WIRE,
+    CurveName,
     Mark,
     PeerResult,
     Transfer,
 )
-from swarmrace.results.folder import CurveKind, Results, RunRecord, curve_faults, curve_files
+from swarmrace.results.folder import Results, RunRecord, curve_faults, curve_files
 
 _ROUNDING = 2e-9
 """Marks are whole nanoseconds, stored as decimal seconds."""
@@ -59,9 +60,9 @@ def _of_run(results: Results, record: RunRecord) -> list[Fault]:
     return found
 
 
-def _read(results: Results, peer: PeerResult) -> tuple[dict[CurveKind, Curve], list[str]]:
+def _read(results: Results, peer: PeerResult) -> tuple[dict[CurveName, Curve], list[str]]:
     """Return a peer's curves by name, and what is wrong with those that can't be used."""
-    curves: dict[CurveKind, Curve] = {}
+    curves: dict[CurveName, Curve] = {}
     sound = True
     for kind in curve_files(peer):
         try:
@@ -87,7 +88,7 @@ def _run(record: RunRecord) -> Iterator[str]:
         yield f"its peers name {len(digests)} different SHA-256 of one payload"
 
 
-def _peer(record: RunRecord, peer: PeerResult, curves: Mapping[CurveKind, Curve]) -> Iterator[str]:
+def _peer(record: RunRecord, peer: PeerResult, curves: Mapping[CurveName, Curve]) -> Iterator[str]:
     run = record.run
     if (peer.size_bytes, peer.payload_seed) != (run.size_bytes, run.payload_seed):
         yield "sizeBytes, payloadSeed: not those of the scenario"
@@ -140,13 +141,13 @@ def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[s
     if stage is not None and done > stage + _STAGE_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its stage took {stage:.6g}"
     # An aborted run ends without its peers, who go on.
-    raced = record.result is not None and record.result.status == "raced"
-    wall = record.result.wall_seconds if raced else 0.0
+    result = record.result
+    wall = result.wall_seconds if result is not None and result.status == "raced" else 0.0
     if wall and done > wall + _STAGE_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its run took {wall:.6g}"
 
 
-def _curves(peer: PeerResult, transfer: Transfer, read: Mapping[CurveKind, Curve]) -> Iterator[str]:
+def _curves(peer: PeerResult, transfer: Transfer, read: Mapping[CurveName, Curve]) -> Iterator[str]:
     curves = {kind: read[name] for kind, name in CURVES.items() if name in read}
     if not curves:
         if any(getattr(transfer, kind) for kind in CURVES) or transfer.received_bytes:

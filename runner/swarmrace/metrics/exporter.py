@@ -168,6 +168,7 @@ class _Handler(WSGIRequestHandler):
 
     def finish(self) -> None:
         super().finish()
+        assert isinstance(self.server, _Server)
         self.server.count(wire_bytes(self.connection))
 
 

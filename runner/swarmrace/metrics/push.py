@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 import numpy as np
 import tenacity
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from swarmrace.metrics import table
@@ -51,9 +52,9 @@ def curve_points(
         return [(first_ms, 0)]
     last_ns = int(curve.t_ns[-1])
     width_ns = BIN_NS * max(1, -(-last_ns // (BIN_NS * most_bins)))
-    instants = [np.arange(width_ns, last_ns + width_ns, width_ns)]
-    instants += [[t] for p in MARK_PERCENTS if (t := curve.time_to_percent(p)) is not None]
-    wall_ns = start_wall_ns + np.concatenate(instants)
+    instants = np.arange(width_ns, last_ns + width_ns, width_ns)
+    marks = [t for p in MARK_PERCENTS if (t := curve.time_to_percent(p)) is not None]
+    wall_ns = start_wall_ns + np.append(instants, marks).astype(np.int64)
     wall_ms = np.unique(-(-wall_ns // 1_000_000))
     held = np.concatenate(([0], np.cumsum(curve.length)))
     counts = held[np.searchsorted(curve.t_ns, wall_ms * 1_000_000 - start_wall_ns, side="right")]
@@ -78,7 +79,7 @@ def text(samples: Iterable[Sample]) -> bytes:
     """Return samples in Prometheus' text format, with their times."""
 
     class _Once(Collector):
-        def collect(self):
+        def collect(self) -> Iterator[Metric]:
             return iter(table.families(samples))
 
     registry = CollectorRegistry()
@@ -149,14 +150,14 @@ class Pusher:
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             self._failing = True
             faults |= {run_id: error for run_id in self.pending if run_id not in faults}
-        for run_id, error in faults.items():
+        for run_id, fault in faults.items():
             log.warning(
                 "push: expected %s to take run %s within %g s, found %s; it is kept and sent with "
                 "the next run",
                 urlunsplit(urlsplit(self.url)._replace(query="")),  # it may hold a token
                 run_id,
                 seconds,
-                f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": "),
+                f"{type(fault).__name__}: {fault}".partition("\n")[0].rstrip(": "),
             )
         return kept - len(self.pending)
 

@@ -49,13 +49,14 @@ class Reporter(ResultSink):
             await self.pusher.aclose()
 
     async def _report(self, result: PeerResult, curves: Mapping[str, Curve]) -> None:
-        if self.sampler is None:
+        sampler = self.sampler
+        if sampler is None:
             return
         seen = await asyncio.to_thread(observed, result, curves)
-        ended = self.sampler.ended(result, seen)
+        ended = sampler.ended(result, seen)
         if self.pusher is not None:
             data = await asyncio.to_thread(
-                lambda: push.text(push.run_samples(self.sampler, ended, seen))
+                lambda: push.text(push.run_samples(sampler, ended, seen))
             )
             self._count(await self.pusher.send(result.run_id, data))
 

@@ -232,7 +232,7 @@ class Sampler:
         if record.done_ns is None and snapshot.stage == "race":
             waited_ns = snapshot.now_ns - max(last_ns, start_ns)
             found.append(of(table.SINCE_BYTE, run.id, max(0, waited_ns) / 1e9))
-        instants = [(table.START, (), start_ns)]
+        instants: list[tuple[Metric, tuple[str, ...], int | None]] = [(table.START, (), start_ns)]
         instants += [(table.DISCOVERED, (), record.discovered_ns), (table.DONE, (), record.done_ns)]
         for kind, each in came.items():
             instants += [(table.MARK, (kind, f"{p:g}"), t_ns) for p, t_ns in each.marks.items()]

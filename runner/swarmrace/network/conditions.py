@@ -272,7 +272,8 @@ def probe() -> dict[str, str]:
     )
     if done.returncode:
         raise ConditionError(f"network conditions: can't be tried ({done.stderr.strip()[-200:]})")
-    return json.loads(done.stdout)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
 def _probe() -> dict[str, str]:

@@ -180,7 +180,8 @@ def ring_socket(*, only: str = "", not_from: int | None = None) -> socket.socket
 
 def overflowed(source: socket.socket) -> int:
     """Return how many frames found a socket's ring full since this was last asked."""
-    return struct.unpack("=II", source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+    _, drops = struct.unpack("=II", source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    return int(drops)
 
 
 def make_ring(source: socket.socket, frames: int) -> np.ndarray:

@@ -9,6 +9,7 @@ slow.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
 from collections.abc import Iterable

@@ -162,7 +162,7 @@ class PeerRun:
         if self.role == "seeder":
             lower_priority()
         self.stamps = start_ns, start_ns, start_ns
-        self.state.usage, self.state.wire = usage.so_far, wire and wire.stop
+        self.state.usage, self.state.wire = usage.so_far, wire.stop if wire else None
         if self.role == "leecher":
             await self._fetch(start_ns, connections)
         self.state.stage, began_ns = "serve", self.clock.now_ns()
@@ -174,7 +174,8 @@ class PeerRun:
         if self.wire_recorder is not None:
             self.wire_recorder.finish()
         if wire is not None:
-            dropped = self.wire_recorder and self.wire_recorder.dropped_packets
+            recorder = self.wire_recorder
+            dropped = None if recorder is None else recorder.dropped_packets
             self.facts["wire"] = measured = wire.stop(dropped)
             self.state.wire = lambda: measured
         figures = usage.stop()

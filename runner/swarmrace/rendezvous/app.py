@@ -10,8 +10,8 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -35,6 +35,7 @@ _READ_METHODS = ("GET", "HEAD")
 _INSTANCE = INSTANCE_HEADER.encode()
 _TEXT = b"text/plain"
 _JSON = b"application/json"
+_Kind = TypeVar("_Kind")
 _log = logging.getLogger(__name__)
 
 
@@ -206,13 +207,11 @@ class _Malformed(Exception):
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return value
-    return None
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return next((value for key, value in headers if key == name), None)
 
 
-def _field(body: dict[str, Any], name: str, kind: type) -> Any:
+def _field(body: dict[str, Any], name: str, kind: type[_Kind]) -> _Kind:
     value = body.get(name)
     if type(value) is not kind:
         raise _Malformed(f"{name}: expected {kind.__name__}, found {str(value)[:80]!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
@@ -27,6 +27,8 @@ from swarmrace.systems.run import Run
 _MOST_BODY_BYTES = 8_000_000
 _MOST_PREFLIGHT_BYTES = 10**12
 _CHUNK = bytes(65_536)
+_Kind = TypeVar("_Kind")
+_Default = TypeVar("_Default")
 _CLAIMS = TypeAdapter(dict[str, Claim])
 _LOST_BY = (Reason.PEER_LOST, Reason.OUT_OF_MEMORY, Reason.INFRASTRUCTURE)
 
@@ -299,7 +301,7 @@ async def _json(request: Request) -> Any:
         raise RefusedError(422, f"expected JSON, found: {error}") from error
 
 
-def _of(body: Any, name: str, kind: type, default: Any) -> Any:
+def _of(body: Any, name: str, kind: type[_Kind], default: _Default) -> _Kind | _Default:
     value = body.get(name) if isinstance(body, dict) else body
     if value is None:
         return default
@@ -309,7 +311,7 @@ def _of(body: Any, name: str, kind: type, default: Any) -> Any:
 
 
 def _peer_of(request: Request) -> tuple[str, int]:
-    return request.path_params["entrant"], index(request.path_params["peer"])
+    return str(request.path_params["entrant"]), index(request.path_params["peer"])
 
 
 def _query_number(request: Request, name: str, default: int) -> int:

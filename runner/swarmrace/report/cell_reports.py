@@ -14,7 +14,7 @@ from swarmrace.report.warnings import machine_of
 from swarmrace.units import canonical_size
 from swarmrace.verdict.conditions import setting_lines
 from swarmrace.verdict.entries import duration, ratio_entry
-from swarmrace.verdict.model import FAILED, Comparison, Ratio
+from swarmrace.verdict.model import FAILED, Comparison, MarkRatio, Ratio
 from swarmrace.verdict.registry import STABILITY, mark_label
 from swarmrace.verdict.render import flags
 
@@ -103,6 +103,7 @@ def _rows(
     facts: Facts, names: Sequence[str], pairs: Sequence[Comparison]
 ) -> Iterator[tuple[Entry, ...]]:
     entrants = [facts.verdict.entrants[name] for name in names]
+    marks: list[dict[tuple[str, float], MarkRatio]]
     marks = [{(m.kind, m.percent): m for m in each.marks} for each in pairs]
 
     def row(label: str, figure: str, ratios: Sequence[Entry]) -> tuple[Entry, ...]:

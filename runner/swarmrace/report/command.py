@@ -48,9 +48,13 @@ def made(
     read = partial(
         tried, given=tuple(path.resolve() for path in given), accept=tuple(accept), curves=curves
     )
-    facts, left_out = [], twice(found)
+    facts: list[Facts] = []
+    left_out = twice(found)
     for each_ in each(read, grouped(once(found))):
-        (left_out if isinstance(each_, str) else facts).append(each_)
+        if isinstance(each_, str):
+            left_out.append(each_)
+        else:
+            facts.append(each_)
     report = build(facts, title=title, planned=plan_of(given), left_out=left_out)
     return report, facts
 

@@ -20,7 +20,7 @@ from swarmrace.report.facts import Facts, RunFacts
 from swarmrace.report.matrix_figures import WIDTH
 from swarmrace.report.model import Cell, Growth, Report
 from swarmrace.units import format_seconds
-from swarmrace.verdict.model import FAILED, RunVerdict
+from swarmrace.verdict.model import RunVerdict
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 22.0, 30.0
 LOG_FROM = 8.0
@@ -179,7 +179,7 @@ def median_run(facts: Facts, entrant: str) -> RunFacts | None:
     runs = [r for r in facts.verdict.runs if r.entrant == entrant and r.status != "missing"]
     if not runs:
         return None
-    ordered = sorted(runs, key=lambda r: math.inf if r.t100 in (FAILED, None) else r.t100)  # type: ignore[arg-type,return-value]
+    ordered = sorted(runs, key=lambda run: run.t100 if isinstance(run.t100, float) else math.inf)
     wanted = ordered[(len(ordered) - 1) // 2].run_id
     return next((run for run in facts.runs if run.run_id == wanted), None)
 

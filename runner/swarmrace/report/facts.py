@@ -172,7 +172,7 @@ def accepted(
             bound: float | str = float(within)
         except ValueError:
             bound = within
-        for one, other in [(entrant, of)] if entrant else rivals or [tuple(names[:2])]:
+        for one, other in [(entrant, of)] if entrant else rivals or [(names[0], names[1])]:
             unknown = sorted({one, other} - set(names))
             if unknown:
                 raise UsageError(

@@ -44,7 +44,7 @@ def page(report: Report, figures: Figures) -> str:
         text = single.render(each=each, sortable=sortable, anchor=anchor_of, key=_key)
         return Markup(text)  # what the template has escaped
 
-    return made.get_template("page.html.j2").render(
+    page: str = made.get_template("page.html.j2").render(
         report=report,
         figures=figures,
         table=table,
@@ -54,6 +54,7 @@ def page(report: Report, figures: Figures) -> str:
         js=_text("page.js"),
         drills=[(cell.anchor, packed(cell, report)) for cell in report.cells],
     )
+    return page
 
 
 def _key(value: float) -> str:

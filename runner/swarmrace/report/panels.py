@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from swarmrace.report.model import Panel, PanelRow, Square, State, comparison_of
 from swarmrace.report.selection import Chosen
@@ -39,7 +40,7 @@ def panel_rows(
             on = "on the wire" if kind == "wire" else f"of {kind}"
             yield _row(
                 chosen, pair, key, f"{name}, {on}", f"Median leecher's, {told}.",
-                lambda each, k=kind, p=percent: _mark(each, k, p), (),
+                partial(_mark, kind=kind, percent=percent), (),
             )  # fmt: skip
     yield _row(
         chosen, pair, "upload", "Publishing the file",

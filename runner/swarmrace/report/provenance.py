@@ -69,13 +69,13 @@ def provenance(chosen: Chosen) -> Iterator[str]:
     versions: dict[str, dict[str, int]] = {}
     for cell in cells:
         for name, entrant in cell.verdict.entrants.items():
-            told = f"{entrant.kind}, {entrant.label.partition('(')[2].rstrip(')')}"
+            options = f"{entrant.kind}, {entrant.label.partition('(')[2].rstrip(')')}"
             program = program_of(entrant.versions)
             found = versions.setdefault(name, {})
-            text = f"{told}; {program}" if program else told
+            text = f"{options}; {program}" if program else options
             found[text] = found.get(text, 0) + 1
-    for name, told in versions.items():
-        yield f"{name}: {'; '.join(told)}."
+    for name, counted in versions.items():
+        yield f"{name}: {'; '.join(counted)}."
 
 
 def commands(chosen: Chosen) -> Iterator[str]:

@@ -67,7 +67,7 @@ class Chosen:
 
     def _axis(self, at: int) -> tuple[int, ...]:
         found = {(e.swarm_size, e.seeders, e.file_size)[at] for e in self.cells}
-        return tuple(sorted(found | {axes[at] for axes in self.axes}))
+        return tuple(sorted(found | {axes[:3][at] for axes in self.axes}))
 
 
 def choose(

@@ -66,10 +66,10 @@ def _mixed(cells: Sequence[tuple[str, Facts]]) -> Iterator[Line]:
             yield Line(f"cells of {len(found)} {what} are mixed{named}")
     programs: dict[str, dict[str, list[str]]] = {}
     for name, cell in cells:
-        for entrant, found in cell.verdict.entrants.items():
-            told = program_of(found.versions)
-            if told:
-                programs.setdefault(entrant, {}).setdefault(told, []).append(name)
+        for entrant, raced in cell.verdict.entrants.items():
+            program = program_of(raced.versions)
+            if program:
+                programs.setdefault(entrant, {}).setdefault(program, []).append(name)
     for entrant, versions in programs.items():
         if len(versions) > 1:
             yield Line(f"{entrant} had {len(versions)} versions: {_some(versions)}")

@@ -190,7 +190,7 @@ class Results:
             raise ResultsError(f"{self.folder}: run {run_id!r} has no transfer of peer {peer}")
         return self.curve_of(result, kind)
 
-    def curve_of(self, peer: PeerResult, kind: CurveKind) -> Curve:
+    def curve_of(self, peer: PeerResult, kind: CurveName) -> Curve:
         """Read the curve of a record from its npz.
 
         Raises:

@@ -137,8 +137,9 @@ def limits(values: Floats, rank: int) -> tuple[Floats, Floats]:
 def t_half_widths(ratios: Floats, confidence: float = CONFIDENCE) -> Floats:
     """Return the half widths of Student's t intervals for the means along the last axis."""
     count = ratios.shape[-1]
-    spread = np.std(ratios, axis=-1, ddof=1)
-    return t_quantile(count - 1, confidence) * spread / math.sqrt(count)
+    spread: Floats = np.std(ratios, axis=-1, ddof=1)
+    widths: Floats = t_quantile(count - 1, confidence) * spread / math.sqrt(count)
+    return widths
 
 
 def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
@@ -149,7 +150,8 @@ def t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
 
 
 def _logs(values: Sequence[float]) -> Floats:
-    return np.log(np.asarray(values, dtype=float))
+    logs: Floats = np.log(np.asarray(values, dtype=float))
+    return logs
 
 
 def _middle(values: Floats) -> float:

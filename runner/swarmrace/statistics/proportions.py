@@ -36,7 +36,7 @@ def more_p(more: int, less: int) -> float:
     """Return the one-sided p of at least `more` of the blocks that differ: the exact sign test,
     which on pairs of yes and no is McNemar's (Q. McNemar, Psychometrika 12, 1947)."""
     count = more + less
-    return sum(math.comb(count, k) for k in range(more, count + 1)) / 2**count
+    return sum(math.comb(count, k) for k in range(more, count + 1)) / (1 << count)
 
 
 def fisher_p(hits_a: int, count_a: int, hits_b: int, count_b: int) -> float:

@@ -152,7 +152,7 @@ def _ratios(loaded: Results, wanted: Acceptance) -> list[float]:
             numbers[record.run.entrant][record.run.repetition] = number
     a, b = numbers[wanted.entrant], numbers[wanted.of]
     common = sorted(a.keys() & b.keys())
-    return intervals.log_ratios([a[k] for k in common], [b[k] for k in common]).tolist()
+    return list(map(float, intervals.log_ratios([a[k] for k in common], [b[k] for k in common])))
 
 
 def _pilots(scenario: Scenario, pilot: Path) -> Iterator[tuple[str, Results]]:

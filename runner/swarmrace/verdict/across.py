@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from swarmrace.model import Model
 from swarmrace.statistics import intervals
+from swarmrace.statistics.intervals import Method
 from swarmrace.statistics.significance import p_above, p_below
-from swarmrace.verdict.model import FAILED, Method, Value, Verdict, to_value
+from swarmrace.verdict.model import FAILED, Value, Verdict, to_value
 
 
 class Change(Model):

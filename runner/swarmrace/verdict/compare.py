@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarmrace.recording.records import CURVES, MARK_PERCENTS, WIRE_PERCENTS
 from swarmrace.statistics.intervals import CONFIDENCE
@@ -33,12 +33,13 @@ def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENC
     why_not_paired = not_paired(a, b, sequential=sequential)
     paired = not why_not_paired
     over = Over(paired, confidence)
-    facts = {
+    but_for_it = but_for(a, b)
+    facts: dict[str, Any] = {
         "entrant": a.name,
         "of": b.name,
         "headline": (reference or not not_equal) and not why_not,
         "unlike": not_equal,
-        "but_for": but_for(a, b),
+        "but_for": but_for_it,
         "reference": reference,
         "paired": paired,
         "why_not_paired": why_not_paired,
@@ -62,7 +63,7 @@ def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENC
             t100,
             of_last,
             reference=reference,
-            but_for=facts["but_for"],
+            but_for=but_for_it,
             why_not_paired=why_not_paired,
         ),
     )

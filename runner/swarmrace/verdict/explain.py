@@ -14,7 +14,9 @@ def explain(word: str) -> str:
         KeyError: there is none; its argument says what was expected.
     """
     wanted = " ".join(word.lower().split())
-    known = [((key,), key, text) for key, text in DEFINITIONS.items()]
+    known: list[tuple[tuple[str, ...], str, str]] = [
+        ((key,), key, text) for key, text in DEFINITIONS.items()
+    ]
     known += [((name, each.label), each.label, each.text) for name, each in FIGURES.items()]
     found = [
         f"{label}: {text}"

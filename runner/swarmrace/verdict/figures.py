@@ -69,13 +69,17 @@ def has_wire_curve(views: Sequence[RunView]) -> bool:
 
 def variation(peer: PeerResult, kind: str) -> float | None:
     """Return a leecher's variation of one kind of curve."""
-    return peer.transfer and getattr(peer.transfer, f"{kind}_variation")
+    return None if peer.transfer is None else getattr(peer.transfer, f"{kind}_variation")
 
 
 def stall(peer: PeerResult, kind: str) -> float | None:
     """Return a leecher's longest stall of one kind of curve."""
     name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
-    return peer.transfer and getattr(peer.transfer, name)
+    return None if peer.transfer is None else getattr(peer.transfer, name)
+
+
+def _discovery(peer: PeerResult) -> float | None:
+    return None if peer.transfer is None else peer.transfer.discovery_seconds
 
 
 def figures(
@@ -100,7 +104,7 @@ def figures(
         "last": summarize(view.last for view in runs),
         "downloadSpeed": speed(size_bytes, (view.number for view in runs)),
         "publish": summarize(map(publish_seconds, runs)),
-        "discovery": _median(runs, lambda p: p.transfer and p.transfer.discovery_seconds),
+        "discovery": _median(runs, _discovery),
     }
     if observes.upload:
         result["uploadSpeed"] = speed(size_bytes, map(publish_seconds, runs))

@@ -133,8 +133,8 @@ def _figures(
     widest = max(map(len, labels), default=0)
     table.add_column(_folded(title, widest) if fold else title, style="dim", no_wrap=True)
     for at in chosen:
-        cells = max((len(cells[at]) for _, cells in rows if cells), default=0)
-        head = _folded(columns[at].head, cells) if fold else columns[at].head
+        width = max((len(cells[at]) for _, cells in rows if cells), default=0)
+        head = _folded(columns[at].head, width) if fold else columns[at].head
         table.add_column(Text(head), style=columns[at].style, no_wrap=True)
     for label, (_, cells) in zip(labels, rows, strict=True):
         if cells:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from swarmrace.errors import Exit, Reason
 from swarmrace.model import Model
@@ -16,9 +16,11 @@ from swarmrace.recording.records import FORMAT, Delay
 from swarmrace.statistics.intervals import Method
 from swarmrace.systems.doubles import MARK
 
-FAILED = "failed"
+FAILED: Final = "failed"
 Value = float | Literal["failed"] | None
 """A finite number, `failed` (infinite: slower than any), or null (not known)."""
+
+RunStatus = Literal["counted", "failed", "missing"]
 
 
 class Summary(Model):
@@ -164,7 +166,7 @@ class RunVerdict(Model):
     """Position in its block, from 1."""
     seeders: list[int]
     payload_seed: str
-    status: Literal["counted", "failed", "missing"]
+    status: RunStatus
     """`failed`: its number is infinite; `missing`: lost to the infrastructure or never run, and in
     no ratio."""
     t100: Value

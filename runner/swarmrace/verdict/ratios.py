@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from swarmrace.statistics import intervals
 from swarmrace.statistics.intervals import CONFIDENCE, LEAST_BLOCKS, Interval
@@ -20,7 +21,7 @@ def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENC
     resolution = max(
         middle([resolution for _, resolution in side.values()]) if side else 0.0 for side in (a, b)
     )
-    facts: dict[str, object] = {"resolution_seconds": resolution}
+    facts: dict[str, Any] = {"resolution_seconds": resolution}
     if paired:
         common = sorted(a.keys() & b.keys())
         both = [block for block in common if math.isinf(a[block][0]) and math.isinf(b[block][0])]
@@ -34,7 +35,7 @@ def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENC
     blocks = min(len(numbers_a), len(numbers_b))
     facts |= {"blocks": blocks, "runs": (len(numbers_a), len(numbers_b))}
     if blocks == 0 or min(*numbers_a, *numbers_b) <= 0:
-        return Ratio(**facts)  # type: ignore[arg-type]
+        return Ratio(**facts)
     method = intervals.paired if paired else intervals.unpaired
     found = method(numbers_a, numbers_b, confidence)
     reference = typical(numbers_b)
@@ -42,7 +43,7 @@ def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENC
     if reference is not None and found.estimate is not None and math.isfinite(found.estimate):
         difference = (found.estimate - 1) * reference
     return Ratio(
-        **facts,  # type: ignore[arg-type]
+        **facts,
         estimate=to_value(found.estimate),
         low=to_value(found.low),
         high=to_value(found.high),

@@ -20,7 +20,8 @@ class Figure(NamedTuple):
 
 def mark_label(percent: float) -> str:
     """Return what a mark is called. Not t100 at 100 %: that is done, and may lie later."""
-    return {0: "first byte", 100: "last byte"}.get(percent, f"t{percent:g}")
+    names: dict[float, str] = {0: "first byte", 100: "last byte"}
+    return names.get(percent, f"t{percent:g}")
 
 
 def _marks(kind: str) -> dict[str, Figure]:

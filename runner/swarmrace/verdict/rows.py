@@ -17,11 +17,13 @@ MARKS = {**dict.fromkeys(CURVES, MARK_PERCENTS), "wire": WIRE_PERCENTS}
 LEAST_FOR_P99 = 100
 """Of fewer values the 99th percentile by nearest rank is their largest."""
 
-_BEFORE = (
+_Groups = tuple[tuple[str, tuple[str, ...]], ...]
+"""Titles, and the figures under each."""
+_BEFORE: _Groups = (
     ("Time", ("t100", "last", "downloadSpeed", "discovery")),
     ("Upload", ("publish", "uploadSpeed")),
 )
-_AFTER = (
+_AFTER: _Groups = (
     (
         "Stability",
         (

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure, PeerResult
 from swarmrace.results.folder import RunRecord
 from swarmrace.scenario.scenario import Race
 from swarmrace.statistics.summary import middle
+from swarmrace.verdict.model import RunStatus
 
 INFRASTRUCTURE = frozenset(
     {
@@ -43,7 +43,7 @@ class RunView:
     """One scheduled run, judged."""
 
     record: RunRecord
-    status: Literal["counted", "failed", "missing"]
+    status: RunStatus
     reason: str
     times: tuple[float, ...]
     """Each leecher's t100 in seconds, infinite for a failed transfer; empty when missing."""
@@ -195,7 +195,7 @@ def _raced(record: RunRecord, race: Race, failures: list[tuple[int, Failure]]) -
             return RunView(record, "missing", reason, (), tuple(failures))
         times.append(transfer_seconds(leecher))
     reason = "; ".join(f"peer {peer}: {_line(failure)}" for peer, failure in failures)
-    status = "failed" if math.isinf(middle(times)) else "counted"
+    status: RunStatus = "failed" if math.isinf(middle(times)) else "counted"
     return RunView(record, status, reason, tuple(times), tuple(failures))
 
 

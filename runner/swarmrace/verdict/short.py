@@ -53,9 +53,11 @@ def page(verdict: Verdict) -> Iterator[RenderableType]:
         Line(f"Acceptance {item.text}", f"bold {COLOURS[item.verdict]}")
         for item in verdict.acceptance
     ]
-    notes = [interval_note(verdict)] if any("[" in line for line in verdict.headline) else []
+    notes: list[RenderableType] = (
+        [interval_note(verdict)] if any("[" in line for line in verdict.headline) else []
+    )
     notes += [Line(note) for note in verdict.head_notes]
-    table = ["", _table(verdict), "", Text(_FOOTER, style="dim")]
+    table: list[RenderableType] = ["", _table(verdict), "", Text(_FOOTER, style="dim")]
     warnings: list[RenderableType] = [Line(line) for line in _warnings(verdict)]
     left = ROWS - _rows([*top, *notes, *table])
     shown = _fit(answers, left - (min(_LEAST_WARNING_ROWS, _rows(warnings) + 2) if warnings else 0))

@@ -104,7 +104,7 @@ def value(number: Value) -> str:
     """Return a ratio or a limit of one."""
     if number is None:
         return "–"
-    if number == FAILED:
+    if isinstance(number, str):
         return FAILED
     return digits(number) if number else OTHER_FAILED
 

@@ -57,8 +57,11 @@ def fetch_sweep(
 
 def _claim(tools: Tools, name: str | None) -> dict[str, Any]:
     if name is not None:
-        return json.loads(tools.kubectl("get", "pvc", name, "-o", "json"))
-    items = json.loads(tools.kubectl("get", "pvc", "-l", LABEL, "-o", "json"))["items"]
+        claim: dict[str, Any] = json.loads(tools.kubectl("get", "pvc", name, "-o", "json"))
+        return claim
+    items: list[dict[str, Any]] = json.loads(
+        tools.kubectl("get", "pvc", "-l", LABEL, "-o", "json")
+    )["items"]
     if len(items) == 1:
         return items[0]
     names = ", ".join(item["metadata"]["name"] for item in items) or "none"

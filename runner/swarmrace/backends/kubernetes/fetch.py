@@ -142,7 +142,8 @@ class Cluster:
 
     def races(self) -> list[dict[str, Any]]:
         """Return the heads of the races that the release still holds (`races`), oldest first."""
-        return json.loads(_run(self._archive("--list")))
+        races: list[dict[str, Any]] = json.loads(_run(self._archive("--list")))
+        return races
 
     def fetch(self, output: Path | None, race_id: str | None = None) -> Path:
         """Bring a results folder here and return its path.
@@ -194,7 +195,7 @@ class Cluster:
         for item in found["items"]:
             head = item["metadata"]
             if item["status"].get("phase") == "Running" and "deletionTimestamp" not in head:
-                return head["name"]
+                return str(head["name"])
         raise UnavailableError(
             f"release {self._release}: found no running tracker pod ({labels}); see "
             "`helm list --all-namespaces` and give --namespace"

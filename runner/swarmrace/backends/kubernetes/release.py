@@ -111,7 +111,7 @@ class Release:
                 conditions = (job.get("status") or {}).get("conditions") or []
                 true = {each["type"] for each in conditions if each["status"] == "True"}
                 if ended := true & {"Complete", "Failed"}:
-                    return ended.pop()
+                    return str(ended.pop())
             seen, gone = seen or bool(jobs), 0 if jobs else gone + 1
             if gone > (3 if seen else 30):
                 raise InfrastructureError(

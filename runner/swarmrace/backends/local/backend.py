@@ -231,7 +231,8 @@ class _Backend:
         try:
             answer = await self.http.get("status")
             answer.raise_for_status()
-            return answer.json()
+            status: dict[str, Any] = answer.json()
+            return status
         except (httpx.HTTPError, ValueError):
             return None
 
@@ -366,7 +367,7 @@ def _free_port(layout: Layout) -> int:
         return 8080
     with socket.socket() as probe:
         probe.bind((layout.hub.address, 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def _remove_empty(folder: Path) -> None:

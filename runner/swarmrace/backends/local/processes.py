@@ -77,7 +77,7 @@ def start(
         target: a module-level function.
         args: picklable.
     """
-    process = fork.Process(
+    process: BaseProcess = fork.Process(
         target=_child, args=(name, log, namespace, target, args), name=name, daemon=True
     )
     process.start()
@@ -85,7 +85,11 @@ def start(
 
 
 def _child(
-    name: str, log: Path, namespace: str | None, target: Callable[..., int], args: tuple
+    name: str,
+    log: Path,
+    namespace: str | None,
+    target: Callable[..., int],
+    args: tuple[object, ...],
 ) -> None:
     for number in _OF_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)

@@ -98,7 +98,8 @@ class Caller:
         return False
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        return (await self._call(method, path, **options)).json()
+        answer: dict[str, Any] = (await self._call(method, path, **options)).json()
+        return answer
 
     async def _call(
         self,

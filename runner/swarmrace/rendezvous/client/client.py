@@ -88,7 +88,7 @@ class RendezvousClient(Caller):
             nonlocal identity
             answer = await self._json("GET", "clock")
             identity = answer.get("identity")
-            return answer["now_ns"]
+            return int(answer["now_ns"])
 
         offset = await estimate_offset(self._clock, ask)
         same = identity is not None and isinstance(self._clock, SystemClock)
@@ -104,7 +104,7 @@ class RendezvousClient(Caller):
             barrier: one of `definitions.BARRIERS`.
             failure: why this peer arrives without having done its stage; None when it has.
         """
-        body = {"run_id": run_id, "barrier": barrier}
+        body: dict[str, Any] = {"run_id": run_id, "barrier": barrier}
         if failure is not None:
             body["failure"] = failure.model_dump(mode="json")
         while True:
@@ -127,7 +127,8 @@ class RendezvousClient(Caller):
     async def references(self, run_id: str) -> list[Reference]:
         """Return the references posted so far, in rank order: the first seeder's once `first` is
         released, all of them once `published` is."""
-        return (await self._json("GET", f"runs/{run_id}/references"))["references"]
+        found = await self._json("GET", f"runs/{run_id}/references")
+        return list(found["references"])
 
     def board(self, run_id: str) -> Board:
         """Return the board of a run, for the system's own arrangements."""
@@ -198,7 +199,7 @@ class RendezvousClient(Caller):
             headers={"content-length": str(size_bytes)},
             timeout=None,
         )
-        return response.json()["bytes_per_second"]
+        return float(response.json()["bytes_per_second"])
 
     async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
         """Receive `size_bytes` and return bytes per second as received here, the first
@@ -223,7 +224,7 @@ class RendezvousClient(Caller):
 
     async def files(self) -> list[dict[str, Any]]:
         """Return the results folder's files: `path`, `size_bytes`, `sha256`."""
-        return (await self._json("GET", "files", timeout=600.0))["files"]
+        return list((await self._json("GET", "files", timeout=600.0))["files"])
 
     async def download(self, path: str) -> bytes:
         """Return one file of the results folder."""

@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import libtorrent as lt
 
@@ -70,7 +70,9 @@ class Session:
     ) -> None:
         params = lt.session_params()
         params.disk_io_constructor = disk_io
-        params.settings = {**settings, "alert_mask": int(ALERT_MASK)}
+        # The names are data, and `profiles` has held them and their types against libtorrent's own.
+        pack = {**settings, "alert_mask": int(ALERT_MASK)}
+        params.settings = cast("lt.settings_pack", pack)
         self._loop = asyncio.get_running_loop()
         self._handlers: dict[type, tuple[Handler, ...]] = {
             lt.session_stats_alert: (self._take_stats,),
@@ -338,7 +340,7 @@ class Session:
     def effective_settings(self) -> dict[str, Any]:
         """Return libtorrent's settings as it holds them."""
         assert self.handle is not None
-        return self.handle.get_settings()
+        return dict(self.handle.get_settings())
 
     # Life
 

@@ -112,8 +112,8 @@ def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, in
     # What falls out of the window or out of order: by the old clock before, by the new one after.
     for t, before in ((old, True), (new, False)):
         out = np.cumsum(((t < first) | (t > last)).astype(np.int64))
-        back = np.concatenate((edge, np.cumsum(np.diff(t) < 0)))
-        so_far = np.concatenate((zero, out)) + back
+        back: Int64s = np.concatenate((edge, np.cumsum(np.diff(t) < 0, dtype=np.int64)))
+        so_far: Int64s = np.concatenate((zero, out)) + back
         if before:
             faults += so_far
         else:
@@ -122,8 +122,8 @@ def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, in
     best = np.flatnonzero(faults == faults.min())
     at = int(best[np.argmin(gaps[best])])
     t_ns = np.concatenate((old[:at], new[at:]))
-    out = (t_ns < first) | (t_ns > last)
-    return np.where(out, window[1], t_ns), int(out.sum())
+    unplaced = (t_ns < first) | (t_ns > last)
+    return np.where(unplaced, window[1], t_ns), int(unplaced.sum())
 
 
 def clock_offset_ns() -> int:

@@ -143,6 +143,7 @@ class BitTorrent(System):
                 else:
                     record.discovered(await watcher.first(metadata))
                 info = await asyncio.to_thread(self._handle.torrent_file)
+                assert info is not None  # its metadata has come
                 self._note_torrent(info)
                 watch.check_size(info, record.size_bytes)
                 recorder.set_piece_bytes(info.piece_length())
@@ -269,7 +270,7 @@ class BitTorrent(System):
         try:
             memory.limit_arenas()
             session = Session(
-                settings, choke_local=profiles.CHOKE_LOCAL[self.options.profile].value
+                settings, choke_local=profiles.CHOKE_LOCAL[self.options.profile].value is True
             )
         except (RuntimeError, KeyError, TypeError) as error:
             raise TransferError(

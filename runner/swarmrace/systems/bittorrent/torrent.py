@@ -33,7 +33,9 @@ class Torrent:
     @property
     def info(self) -> lt.torrent_info:
         """The parsed metainfo; a new object each time."""
-        return lt.torrent_info(lt.bdecode(self.metainfo))
+        info = lt.load_torrent_buffer(self.metainfo).ti
+        assert info is not None
+        return info
 
 
 def make(
@@ -110,6 +112,7 @@ def parameters(reference: Mapping[str, Any]) -> lt.add_torrent_params:
             Reason.REFUSED,
             f"expected a reference with `magnet` or `torrent`, found {reference!s:.80} ({error})",
         ) from error
+    assert result.ti is not None
     found = info_hash(result.ti)
     if found != reference.get("infoHash", found):
         raise TransferError(

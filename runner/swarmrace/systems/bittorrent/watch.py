@@ -62,7 +62,8 @@ class Watch:
 
     async def first(self, wanted: asyncio.Future[int]) -> int:
         """Return what `wanted` brings, unless the fetch fails before."""
-        await asyncio.wait({wanted, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {wanted, self._failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not wanted.done():
             self._failed.result()
         return wanted.result()

@@ -274,7 +274,7 @@ class CodexSystem(System):
             raise TransferError(
                 Reason.REFUSED, f"codex: the first seeder's node is not up: {answer['failed']}"
             )
-        return answer["spr"]
+        return str(answer["spr"])
 
     async def _identify(self) -> Info:
         assert self._node.api is not None
