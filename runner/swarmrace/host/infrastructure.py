@@ -85,10 +85,14 @@ def describe(number: int, where: Path | str = "") -> str:
     return f"{place}{what}; {todo}"
 
 
-def disk_trouble(folder: Path) -> str:
+def disk_trouble(folder: Path, *, room: bool = True) -> str:
     """Return what is wrong with the disk that `folder` is on, or an empty string.
 
     Finds: the folder is gone, the file system read-only, no space, no inodes. It doesn't write.
+
+    Args:
+        folder: it or one in it is to be written.
+        room: whether too little space counts.
     """
     try:
         found = os.statvfs(folder)
@@ -100,9 +104,20 @@ def disk_trouble(folder: Path) -> str:
         return describe(errno.EROFS, folder)
     if found.f_files and not found.f_favail:
         return f"{folder}: no inodes left; remove files there"
-    if found.f_bavail * found.f_frsize < FULL_BYTES:
+    if room and found.f_bavail * found.f_frsize < FULL_BYTES:
         return describe(errno.ENOSPC, folder)
     return ""
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of `folder` can be written but has no room, or no inodes, left."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    no_inodes = bool(found.f_files) and not found.f_favail
+    no_room = found.f_bavail * found.f_frsize < FULL_BYTES
+    return not found.f_flag & os.ST_RDONLY and (no_inodes or no_room)
 
 
 def free(folder: Path) -> tuple[int, int | None]:

@@ -14,23 +14,20 @@ _FIRST = 3
 def field_of(pid: int, number: int) -> str | None:
     """Return a field of /proc/PID/stat, numbered as in proc(5) from 3 on; None when the process is
     gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
-    except OSError:
-        return None
-    return _fields(text)[number - _FIRST]
+    fields = _fields(pid)
+    return fields[number - _FIRST] if fields else None
 
 
 def start_ticks(pid: int) -> str | None:
     """Return when a process started, in clock ticks since boot, or None when it has ended (a zombie
     has). With the pid it names one process: a reused pid has another start."""
+    fields = _fields(pid)
+    return fields[STARTED - _FIRST] if fields and fields[_STATE - _FIRST] not in "ZX" else None
+
+
+def _fields(pid: int) -> list[str]:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
     except OSError:
-        return None
-    fields = _fields(text)
-    return None if fields[_STATE - _FIRST] in "ZX" else fields[STARTED - _FIRST]
-
-
-def _fields(text: str) -> list[str]:
+        return []
     return text.rpartition(")")[2].split()

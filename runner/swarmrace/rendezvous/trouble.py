@@ -119,9 +119,10 @@ class Trouble:
         if not self._since:
             return ""
         lasting = time.monotonic() - min(self._since.values()) >= PATIENCE_SECONDS
-        found = infrastructure.disk_trouble(self._folder)
-        full = not found or "no space left" in found or "no inodes left" in found
-        return self.text if lasting or not full else ""
+        broken = infrastructure.disk_trouble(self._folder) and not infrastructure.is_full(
+            self._folder
+        )
+        return self.text if lasting or broken else ""
 
     def _is_there(self) -> bool:
         return self._identity is not None and _identity(self._folder) == self._identity

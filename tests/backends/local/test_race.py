@@ -41,11 +41,11 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
         ids = sorted(path.name for path in (race.folder / "runs").iterdir())
         for run_id in ids:
             assert race.record(run_id)["status"] == "raced"
-            entrant = run_id.partition("-")[2]
+            entrant, sent_bytes = run_id.partition("-")[2], 0
             for peer in range(4):
                 result = race.record(run_id, f"{entrant}-{peer}")
                 assert result["outcome"] == "completed", result["failure"]
-                assert result["counters"]["payload_sent_bytes"] >= 0
+                sent_bytes += result["counters"]["payload_sent_bytes"]
                 if entrant == "bt":
                     assert max(e["connections"] for e in result["connected"]) <= 3
                     assert result["connected"][0]["seconds"] == 0
@@ -55,6 +55,7 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
                     assert result["transfer"]["arrival"][-1]["percent"] == 100
                 else:
                     assert result["publish"]["seconds"] > 0
+            assert sent_bytes >= 2 * 3_000_000, "two leechers got all of it"
         assert not (race.folder / "logs").exists()
         entrants = json.loads((race.folder / "verdict.json").read_text())["entrants"]
         assert 0 <= entrants["bt"]["figures"]["leechersShare"]["value"] < 1

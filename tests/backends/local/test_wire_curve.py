@@ -36,7 +36,7 @@ def test_the_curve_is_of_what_the_interface_received(tmp_path):
             assert abs(curve.total_bytes - counted) < 20_000
             assert figures.received_bytes == curve.total_bytes
             assert figures.samples > 10
-            assert peer.wire.dropped_packets >= 0
+            assert peer.wire.dropped_packets is not None
             if peer.role == "seeder":
                 assert figures.marks == []
                 continue

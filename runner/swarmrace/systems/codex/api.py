@@ -261,12 +261,16 @@ class Api:
         raise refusal(call, response.status_code, response.text)
 
 
+def reports_full_disk(text: str) -> bool:
+    """Whether a node's answer or output holds the system's words for ENOSPC."""
+    return "no space left" in text.lower()
+
+
 def refusal(call: str, status: int, text: str) -> TransferError:
     """Return the failure of a call that the node answered with another status than 200."""
     text = " ".join(text.split())[:200]
-    full = "no space left" in text.lower()
     return TransferError(
-        Reason.DISK_FULL if full else Reason.REFUSED,
+        Reason.DISK_FULL if reports_full_disk(text) else Reason.REFUSED,
         f"{call}: expected 200, found {status}{': ' if text else ''}{text}",
     )
 

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 
 from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
-from swarmrace.systems.codex.api import Api, BrokenError, Info, Space, UnreachableError
+from swarmrace.systems.codex.api import (
+    Api,
+    BrokenError,
+    Info,
+    Space,
+    UnreachableError,
+    reports_full_disk,
+)
 from swarmrace.systems.codex.downloads import Background, check_growth, read_back
 from swarmrace.systems.codex.metrics import Watch
 from swarmrace.systems.codex.node import joined
@@ -386,5 +393,5 @@ class CodexSystem(System):
 def _with_output(error: TransferError, lines: str) -> TransferError:
     if not lines:
         return error
-    reason = Reason.DISK_FULL if "no space left" in lines.lower() else error.reason
+    reason = Reason.DISK_FULL if reports_full_disk(lines) else error.reason
     return TransferError(reason, f"{error.detail}; node's output: {lines}")
