@@ -330,4 +330,4 @@ def test_many_duplicates_among_many_blocks(count):
     assert curve.duplicate_bytes == 10 * len(range(0, count, 3))
     for at, k in enumerate(order):
         expected = 5 if k % 3 == 0 and k % 2 else 1000 + at
-        assert curve.arrival_of(10 * k + 9) == expected
+        assert arrival_of(curve, 10 * k + 9) == expected
