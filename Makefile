@@ -14,6 +14,8 @@
 # make e2e-charts                  ct lint and ct install, every ci/*-values.yaml
 # make e2e-argo                    quick.yaml from a git repository, by the Argo CD in that cluster
 # make e2e-sweep                   a small matrix by the Argo Workflows in that cluster
+# make test CLUSTER=FOLDER         a folder with a program `build` whose `--path` has a helm, used where PATH has none
+# make test COVERAGE=1             how much of the package the tests run, line by line
 # Set-up happens once, inside the checkout (.venv); the second time everything works offline.
 
 SCENARIO ?= scenarios/quick.yaml
@@ -27,12 +29,13 @@ BIN      := $(VENV)/bin
 # pytest 9.2).
 TEST_ARGS ?= -q -n 2 --dist loadfile
 
-# Chart tests take the helm on PATH, else the one-node cluster's, else this one.
+# Chart tests take the helm on PATH, otherwise the one of CLUSTER, otherwise they build this one.
 HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
-CLUSTER := ../shared/cluster
+# The folder of a helper cluster: programs up, down, in, load and build. Empty: there is none.
+CLUSTER ?=
 # For e2e: the image's name, and the commands that build it and bring it to the nodes.
 IMAGE ?= localhost/swarmrace:0.1.0
-export IMAGE BUILD LOAD START_SECONDS
+export CLUSTER IMAGE BUILD LOAD START_SECONDS
 
 .PHONY: race sweep test helm lint bench report results e2e lock clean
 .DELETE_ON_ERROR:
@@ -45,12 +48,18 @@ sweep: $(VENV)/.ready
 	@$(BIN)/swarmrace sweep "$(SWEEP)" $(SWEEP_ARGS) || { code=$$?; \
 	  echo "swarmrace: exit code $$code (docs/cli.md, Exit codes)" >&2; exit $$code; }
 
+# Set COVERAGE_CORE=sysmon on Python 3.12 and later: it costs less.
+ifdef COVERAGE
+TEST_ARGS += --cov --cov-report=term:skip-covered
+endif
+
 test: $(VENV)/.ready-dev helm
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo --cache-dir .import_linter_cache
+	@$(BIN)/mypy --no-error-summary
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -66,7 +75,7 @@ results: $(VENV)/.ready-dev
 
 helm: $(VENV)/.ready-dev
 	@if command -v helm >/dev/null || [ -x $(BIN)/helm ]; then :; \
-	elif [ -x $(CLUSTER)/build ] && [ -x "$$($(CLUSTER)/build --path)/helm" ]; then :; \
+	elif [ -n "$(CLUSTER)" ] && [ -x "$(CLUSTER)/build" ] && [ -x "$$("$(CLUSTER)/build" --path)/helm" ]; then :; \
 	elif ! command -v go >/dev/null; then \
 	  echo "no helm and no Go here: the charts are NOT tested (install helm, or Go to have it built)"; \
 	else \
@@ -119,4 +128,4 @@ lock:
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

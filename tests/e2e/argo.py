@@ -78,7 +78,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     try:
         call("kubectl", "get", "crd", "applications.argoproj.io")
     except AssertionError:
-        pytest.fail("expected Argo CD in the cluster (here: ../shared/cluster/argo cd)", False)
+        pytest.fail("expected Argo CD in the cluster (helper cluster: $CLUSTER/argo cd)", False)
     repository = tmp_path_factory.mktemp("argo") / "repository"
     call("git", "clone", "-q", "--no-hardlinks", ROOT, repository)
     with cluster.namespace(f"swarmrace-argo-{os.getpid()}") as namespace:

@@ -48,15 +48,15 @@ def need(*programs: str) -> None:
     if absent:
         pytest.fail(
             f"expected {', '.join(absent)} on PATH; Debian has prometheus and victoria-metrics, "
-            "`../shared/cluster/in make e2e` brings kubectl and helm",
+            "kubectl and helm come with your cluster",
             pytrace=False,
         )
     try:
         call("kubectl", "get", "--raw", "/readyz", timeout=30)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         pytest.fail(
-            f"expected a cluster in KUBECONFIG (here: ../shared/cluster/up, then "
-            f"../shared/cluster/in make e2e), found none that answers:\n{error}",
+            "expected a cluster in KUBECONFIG (or start a helper cluster: $CLUSTER/up, then "
+            f"$CLUSTER/in make e2e CLUSTER=...), found none that answers:\n{error}",
             pytrace=False,
         )
 

@@ -93,7 +93,7 @@ def lab(sweep_image: str, double: str, tmp_path_factory: pytest.TempPathFactory)
     try:
         call("kubectl", "get", "crd", "workflowtemplates.argoproj.io")
     except AssertionError:
-        pytest.fail("expected Argo Workflows (here: ../shared/cluster/argo workflows)", False)
+        pytest.fail("expected Argo Workflows (helper cluster: $CLUSTER/argo workflows)", False)
     folder = tmp_path_factory.mktemp("sweep")
     values = {
         "name": "matrix",

@@ -12,15 +12,14 @@ import pytest
 
 from paths import ROOT
 
-CLUSTER = ROOT.parent / "shared" / "cluster" / "build"
-
 
 def find_tool(name: str) -> str | None:
-    """Return a program from PATH, from the folder where the one-node cluster builds them, or from
-    the environment, where `make test` builds helm."""
+    """Return a program from PATH, from the folder where the helper cluster (`CLUSTER`, see the
+    Makefile) builds its own, or from `.venv`, where `make test` builds helm."""
     folders = [os.environ.get("PATH", os.defpath)]
-    if CLUSTER.exists():
-        answer = subprocess.run([CLUSTER, "--path"], capture_output=True, text=True, check=True)
+    if cluster := os.environ.get("CLUSTER"):
+        build = ROOT / cluster / "build"
+        answer = subprocess.run([build, "--path"], capture_output=True, text=True, check=True)
         folders.append(answer.stdout.strip())
     return shutil.which(name, path=os.pathsep.join([*folders, str(ROOT / ".venv/bin")]))
 
