@@ -33,9 +33,8 @@ class Torrent:
     @property
     def info(self) -> lt.torrent_info:
         """The parsed metainfo; a new object each time."""
-        info = lt.load_torrent_buffer(self.metainfo).ti
-        assert info is not None
-        return info
+        decoded: Any = lt.bdecode(self.metainfo)
+        return lt.torrent_info(decoded)
 
 
 def make(
