@@ -15,7 +15,10 @@ from test_umbrella import ALL, environment, peers, values
 
 from helm_charts import ROOT, Render
 from swarmrace.errors import Reason, TransferError
+from swarmrace.systems.codex.options import CodexOptions
+from swarmrace.systems.codex.programs import pod_options
 from swarmrace.systems.codex.remote import SupervisedNode
+from swarmrace.systems.sidecar import Sidecar
 
 CI = ROOT / "charts" / "swarmrace" / "ci" / "codex-values.yaml"
 FAMILIES = {
@@ -69,7 +72,6 @@ def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
             "METRICS": "true",
             "METRICS_ADDRESS": "0.0.0.0",
             "METRICS_PORT": "8008",
-            "LOG_LEVEL": "INFO",
         }.items()
     }
     assert env["POD_IP"] == {"fieldRef": {"fieldPath": "status.podIP"}}
@@ -80,7 +82,9 @@ def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
         if "$(POD_IP)" in value
     ), "$(…) refers back alone"
     assert env["SUPERVISE_DATA"] == options[f"{prefix}DATA_DIR"]
-    assert env.get("SUPERVISE_ALONE") == alone
+    arguments, variables = pod_options(CodexOptions(family=family), 1_000_000, None)
+    assert arguments == ([alone] if alone else []), "the runner says it"
+    assert variables == {f"{prefix}LOG_LEVEL": "INFO"}
     assert not {"BOOTSTRAP_NODE_URL", "NAT_IP_AUTO"} & set(env), "the runner says whom to join"
     assert [port["containerPort"] for port in node["ports"]] == [8008]
     probe = node["startupProbe"]["exec"]["command"]
@@ -92,22 +96,22 @@ def test_the_runner_finds_its_node(render: Render, family: str) -> None:
     spec = pods(render, values(ALL))[family]
     node, (runner,) = node_of(spec), spec["containers"]
     env = environment(runner)
-    assert env["SWARMRACE_CODEX_NODE"] == "http://127.0.0.1:8080"
-    assert env["SWARMRACE_CODEX_METRICS"] == "http://127.0.0.1:8008/metrics"
+    assert env["SWARMRACE_SIDECAR_API"] == "http://127.0.0.1:8080"
+    assert env["SWARMRACE_SIDECAR_METRICS"] == "http://127.0.0.1:8008/metrics"
     mounts = [{m["name"]: m["mountPath"] for m in c["volumeMounts"]} for c in (node, runner)]
-    assert mounts[0]["control"] == mounts[1]["control"] == env["SWARMRACE_CODEX_CONTROL"]
-    assert environment(node)["SUPERVISE_CONTROL"] == env["SWARMRACE_CODEX_CONTROL"]
+    assert mounts[0]["control"] == mounts[1]["control"] == env["SWARMRACE_SIDECAR_CONTROL"]
+    assert environment(node)["SUPERVISE_CONTROL"] == env["SWARMRACE_SIDECAR_CONTROL"]
     assert spec["shareProcessNamespace"] is True
 
 
 def test_the_supervising_loop_is_carried_word_for_word(render: Render) -> None:
-    script = (ROOT / "images" / "codex-supervisor" / "supervise.sh").read_text()
-    assert render(values(ALL)).one("ConfigMap", "-codex")["data"]["supervise.sh"] == script
+    script = (ROOT / "charts/swarm/files/supervise.sh").read_text()
+    assert render(values(ALL)).one("ConfigMap", "-supervisor")["data"]["supervise.sh"] == script
 
 
 def test_the_values_that_race_the_double_race_a_real_node(render: Render) -> None:
     image = FAMILIES["codex"][0]
-    real = node_of(pods(render, CI, "--set", f"global.codex.families.codex.image={image}")["codex"])
+    real = node_of(pods(render, CI, "--set", f"global.sidecars.codex.image={image}")["codex"])
     double = node_of(pods(render, CI)["codex"])
     assert (double.pop("image"), real.pop("image")) == ("localhost/codex-double:dev", image)
     bare = node_of(pods(render, values(ALL))["codex"])
@@ -116,24 +120,23 @@ def test_the_values_that_race_the_double_race_a_real_node(render: Render) -> Non
     assert {**double, "resources": None} == {**bare, "resources": None}, "its file is smaller"
 
 
-def test_a_family_says_what_tells_it_from_another(render: Render) -> None:
-    family = {
+def test_another_version_is_values_alone(render: Render) -> None:
+    old = {
         "image": "x/codex:0.1.9",
         "command": ["/entry", "codex"],
-        "nat": "$(POD_IP)",
-        "environmentPrefix": "OLD_",
+        "env": {"CODEX_NAT": "$(POD_IP)", "CODEX_METRICS_PORT": "9999", "CODEX_DISC_PORT": None},
         "metricsPort": 9999,
     }
-    shared = {"codex": {"families": {"codex": family}}}
+    shared = {"sidecars": {"codex": old}}
     rendered = render(values({"old": {"kind": "codex", "arguments": ["--a=b"]}}, shared=shared))
     spec = peers(rendered)["old"]["spec"]["template"]["spec"]
     node = node_of(spec)
     env = environment(node)
     assert (node["image"], node["args"]) == ("x/codex:0.1.9", ["/entry", "codex", "--a=b"])
-    assert (env["OLD_NAT"], env["OLD_METRICS_PORT"]) == ("$(POD_IP)", "9999")
-    assert not any(name.startswith("CODEX_") for name in env)
+    assert (env["CODEX_NAT"], env["CODEX_METRICS_PORT"]) == ("$(POD_IP)", "9999")
+    assert "CODEX_DISC_PORT" not in env
     (runner,) = spec["containers"]
-    assert environment(runner)["SWARMRACE_CODEX_METRICS"] == "http://127.0.0.1:9999/metrics"
+    assert environment(runner)["SWARMRACE_SIDECAR_METRICS"] == "http://127.0.0.1:9999/metrics"
 
 
 def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_runner(
@@ -145,7 +148,7 @@ def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_r
     rendered = render(values(entrants))
     node = node_of(peers(rendered)["codex"]["spec"]["template"]["spec"])
     script = tmp_path / "supervise.sh"
-    script.write_text(rendered.one("ConfigMap", "-codex")["data"]["supervise.sh"])
+    script.write_text(rendered.one("ConfigMap", "-supervisor")["data"]["supervise.sh"])
     double = str(ROOT / "images" / "codex-double" / "bin" / "codex")
     command = [sys.executable, double, *node["args"][2:]]
     control = tmp_path / "control"
@@ -160,7 +163,8 @@ def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_r
     probe = [*shell, test.replace("/control", str(control))]
 
     async def start() -> None:
-        codex = SupervisedNode("http://127.0.0.1:9", control, "codex")
+        sidecar = Sidecar("http://127.0.0.1:9", control, None)
+        codex = SupervisedNode(sidecar, CodexOptions(), 1_000_000)
         try:
             await codex.start(None)
         finally:
@@ -190,8 +194,7 @@ def test_two_versions_of_one_family_race(render: Render) -> None:
     assert images == {"old": "x/codex:1", "new": "codexstorage/nim-codex:0.2.5"}
 
 
-def test_a_file_above_the_nodes_quota_raises_it(render: Render) -> None:
-    race = {"fileSize": "30GB", "repetitions": 1}
-    rendered = render(values({"codex": {"kind": "codex"}}, race))
-    (node,) = peers(rendered)["codex"]["spec"]["template"]["spec"]["initContainers"]
-    assert int(environment(node)["CODEX_STORAGE_QUOTA"]) > 30 * 10**9
+def test_a_file_above_the_nodes_quota_raises_it() -> None:
+    _, variables = pod_options(CodexOptions(), 30 * 10**9, "spr:x")
+    assert int(variables["CODEX_STORAGE_QUOTA"]) > 30 * 10**9
+    assert "CODEX_STORAGE_QUOTA" not in pod_options(CodexOptions(), 10**9, None)[1]

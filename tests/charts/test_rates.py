@@ -6,7 +6,10 @@ import pytest
 from test_umbrella import ALL, environment, peers, values
 
 from helm_charts import Render
-from swarmrace.scenario.cluster import ANNOTATED_BURST_BYTES
+from swarmrace.backends.kubernetes import pods
+from swarmrace.cli.parameters import Bytes
+from swarmrace.scenario.loading import parse
+from swarmrace.units import parse_size
 
 
 def test_rates_by_tc_need_the_one_exception(render: Render) -> None:
@@ -47,13 +50,14 @@ def test_rates_by_annotations(render: Render, how: str, expected: dict[str, str]
         assert "initContainers" not in template["spec"]
 
 
-def test_annotations_know_no_queue(render: Render) -> None:
+def test_annotations_set_no_queue() -> None:
     shared = {"peers": {"conditions": "cni"}}
     said = "global.race.network.queueMilliseconds: needs global.peers.conditions: tc"
     race = {"network": {"upload": "40Mbit", "queueMilliseconds": 50}}
-    assert said in render(values(race=race, shared=shared), refused=True)
+    (fault,) = pods.cluster_faults(parse(values(race=race, shared=shared)))
+    assert str(fault).startswith(said)
     race["network"]["queueMilliseconds"] = 200
-    render(values(race=race, shared=shared))
+    assert pods.cluster_faults(parse(values(race=race, shared=shared))) == []
 
 
 def test_a_link_that_cannot_be_shaped_can_be_told(render: Render) -> None:
@@ -63,27 +67,24 @@ def test_a_link_that_cannot_be_shaped_can_be_told(render: Render) -> None:
         spec = job["spec"]["template"]["spec"]
         shape, (runner,) = spec["initContainers"][0], spec["containers"]
         env, known = environment(shape), environment(runner)
-        for name in ("RENDEZVOUS", "RACE_ID", "ENTRANT", "PEER", "SCENARIO", "TOKEN_FILE"):
+        for name in ("RENDEZVOUS", "RELEASE_HASH", "ENTRANT", "PEER", "SCENARIO", "TOKEN_FILE"):
             assert env[f"SWARMRACE_{name}"] == known[f"SWARMRACE_{name}"], entrant
         paths = {m["name"]: m["mountPath"] for m in shape["volumeMounts"]}
         assert env["SWARMRACE_TOKEN_FILE"].startswith(f"{paths['token']}/")
 
 
-@pytest.mark.parametrize(
-    ("how", "burst", "told"),
-    [
-        ("tc", None, None),
-        ("tc", "3MiB", "3145728"),
-        ("cni", None, str(ANNOTATED_BURST_BYTES)),
-        ("kubeOvn", None, str(ANNOTATED_BURST_BYTES)),
-        ("cni", "10MB", "10000000"),
-    ],
-)
-def test_a_peer_is_told_the_burst_it_has_to_use_up(
-    render: Render, how: str, burst: str | None, told: str | None
+@pytest.mark.parametrize("how", ["tc", "cni", "kubeOvn"])
+@pytest.mark.parametrize("burst", [None, "3MiB", 10_000_000])
+def test_a_peer_is_given_what_its_burst_follows_from(
+    render: Render, how: str, burst: str | None
 ) -> None:
     shared = {"peers": {"conditions": how, "burst": burst}}
-    for race, expected in (({"network": {"upload": "40Mbit"}}, told), ({}, None)):
+    for race, expected in (({"network": {"upload": "40Mbit"}}, how), ({}, None)):
         for job in peers(render(values(race=race, shared=shared))).values():
             (runner,) = job["spec"]["template"]["spec"]["containers"]
-            assert environment(runner).get("SWARMRACE_BURST_BYTES") == expected
+            found = environment(runner)
+            assert found.get("SWARMRACE_CONDITIONS") == expected
+            if expected:
+                given = found["SWARMRACE_BURST"]  # empty is as if it were not there
+                assert bool(given) == bool(burst)
+                assert not given or Bytes().convert(given, None, None) == parse_size(burst)

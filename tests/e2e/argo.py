@@ -47,20 +47,22 @@ class Application:
         )
 
     def raced(self, before: str = "") -> str | None:
-        """The race id of a verdict Job that is complete, of another race than `before`."""
+        """The release hash of a verdict Job that is complete, of another race than `before`."""
         job = cluster.job_of(self.namespace, "verdict")
         if job is None or cluster.ended(job) is None:
             return None
-        race_id = job["metadata"]["labels"]["app.kubernetes.io/part-of"].removeprefix("swarmrace-")
-        if race_id == before:
+        release_hash = job["metadata"]["labels"]["app.kubernetes.io/part-of"].removeprefix(
+            "swarmrace-"
+        )
+        if release_hash == before:
             return None
         assert cluster.ended(job) == "Complete", job["status"]
-        return race_id
+        return release_hash
 
     def await_race(self, before: str = "") -> str:
-        race_id = until("the race's verdict", RACE_SECONDS, lambda: self.raced(before))
+        release_hash = until("the race's verdict", RACE_SECONDS, lambda: self.raced(before))
         until("Synced and Healthy", 120, lambda: self.state() == ("Synced", "Healthy"))
-        return race_id
+        return release_hash
 
     def fingerprint(self) -> dict[str, str]:
         """Every object's uid, and the generation or data of what a sync could have changed."""
@@ -101,15 +103,15 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 @pytest.fixture(scope="module")
 def first(application: Application) -> str:
     began = time.monotonic()
-    race_id = application.await_race()
-    say(f"race {race_id}: verdict, Synced and Healthy after {time.monotonic() - began:.0f} s")
-    return race_id
+    release_hash = application.await_race()
+    say(f"race {release_hash}: verdict, Synced and Healthy after {time.monotonic() - began:.0f} s")
+    return release_hash
 
 
-def complete(application: Application, race_id: str, folder: Path) -> None:
+def complete(application: Application, release_hash: str, folder: Path) -> None:
     call(SWARMRACE, "fetch", application.name, "-n", application.namespace, "-o", folder)
     fetched = results.load(folder)
-    assert fetched.info.race_id == race_id
+    assert fetched.info.release_hash == release_hash
     assert [run.result.status for run in fetched.runs if run.result] == ["raced"] * 6
     peers = [peer for run in fetched.runs for peer in run.peers.values()]
     assert {peer.outcome for peer in peers} == {"completed"}

@@ -27,7 +27,7 @@ def test_nodes_race(tmp_path: Path, double: str, family: str, download: str) -> 
     shared = {
         "race": RACE,
         "entrants": entrants,
-        "codex": {"families": {family: {"image": double}}},
+        "sidecars": {family: {"image": double}},
     }
     with installed(tmp_path, "codex", {"global": shared}) as release:
         log = release.verdict(400)
@@ -41,6 +41,9 @@ def test_nodes_race(tmp_path: Path, double: str, family: str, download: str) -> 
         raced = [peer for record in results.runs for peer in record.peers.values()]
         nodes = [peer.system for peer in raced if peer.entrant == "codex"]
         assert {node["family"] for node in nodes} == {family}
+        cpus = {peer.limits.cpu_cores for peer in raced if peer.limits}
+        assert cpus == {2.0}, "read from the cgroups: node and runner together as any other peer"
+        assert "unequal resources" not in log
         assert "double" in log, "a raced double is said to be one"
         cluster.until(
             "every Job completes",
@@ -61,8 +64,8 @@ def test_a_node_that_exits_at_once_never_started_and_the_others_race(
         "http": {"kind": "http"},
     }
     race = {**RACE, "repetitions": 1, "timeouts": {"prepareSeconds": 60}}
-    families = {"codex": {"image": double}}
-    shared = {"race": race, "entrants": entrants, "codex": {"families": families}}
+    sidecars = {"codex": {"image": double}}
+    shared = {"race": race, "entrants": entrants, "sidecars": sidecars}
     with installed(tmp_path, "exits", {"global": shared}) as release:
         log = release.verdict(300, "Failed")  # 4: a program never started
         results = release.fetch(tmp_path / "results")

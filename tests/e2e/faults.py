@@ -180,6 +180,71 @@ def assert_not_run(results: Results, entrant: str, other: str) -> None:
     assert whole(of(results, other))
 
 
+FAULTY = {
+    "bittorrent": {"kind": "bittorrent", "pieceSize": "20KiB"},
+    "http": {"kind": "http"},
+}
+"""What no schema and no template sees: it takes the model."""
+SAID = "global.entrants.bittorrent.pieceSize: found 20480, expected a power of two"
+LINGERS = "monitoring.lingerSeconds: found 3, expected at least 9"
+
+
+def test_faulty_values_are_said_by_all_who_are_asked(tmp_path: Path) -> None:
+    """On install the tracker judges, stays up, and answers with all faults."""
+    given = {**values(entrants=FAULTY), "monitoring": {"enabled": True, "lingerSeconds": 3}}
+    with installed(tmp_path, "faulty", given) as release:
+        log = release.verdict(120, "Failed")
+        assert SAID in log
+        assert LINGERS in log
+        assert set(jobs(release).values()) == {"Failed"}
+        for pod in get("pods", "-n", release.namespace, "-l", "swarmrace/entrant"):
+            status = pod["status"]
+            containers = [*status["containerStatuses"], *status.get("initContainerStatuses", [])]
+            ended = [each["state"].get("terminated") for each in containers]
+            # The first container, which sets the rates, ends before the runner begins.
+            assert {end["exitCode"] for end in ended if end} == {3}, pod["metadata"]["name"]
+        (tracker,) = get("deployments", "-n", release.namespace)
+        assert tracker["status"].get("readyReplicas") == 1, "it stays up"
+        command = ["helm", "test", release.name, "-n", release.namespace, "--timeout", "120s"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150)
+        assert done.returncode != 0
+        assert SAID in done.stdout + done.stderr
+        release.uninstall()
+
+
+def test_a_faulty_upgrade_leaves_the_race_alone(tmp_path: Path) -> None:
+    with installed(tmp_path, "upgrade", values()) as release:
+        release.racing(0)
+        before = objects(release)
+        wrong = tmp_path / "wrong.yaml"
+        wrong.write_text(yaml.safe_dump({"global": {"entrants": FAULTY}}))
+        command = release.upgrade(*release.files, wrong)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert done.returncode != 0
+        assert SAID in done.stdout + done.stderr
+        assert objects(release) == before, "nothing was touched, and nothing is left of the hook"
+        place = tmp_path / "place.yaml"
+        place.write_text(yaml.safe_dump({"verdict": {"labels": {"moved": "yes"}}}))
+        call(*release.upgrade(*release.files, place))
+        after = objects(release)
+        changed = {name.rpartition("-")[0] for name in before.keys() ^ after.keys()}
+        assert len(changed) == 1, "another verdict's Job, which can't be changed"
+        assert next(iter(changed)).endswith("-verdict")
+        log = release.verdict(300)
+        assert whole(list(release.fetch(tmp_path / "results").runs)), log
+        release.uninstall()
+
+
+def objects(release: Release) -> dict[str, str]:
+    """Uid by name of all that a race is made of."""
+    kinds = "jobs,deployments,services,configmaps,secrets,persistentvolumeclaims,networkpolicies"
+    return {
+        f"{thing['kind']} {thing['metadata']['name']}": thing["metadata"]["uid"]
+        for thing in get(kinds, "-n", release.namespace)
+        if not thing["metadata"]["name"].startswith("sh.helm.release.")
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

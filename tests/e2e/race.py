@@ -218,6 +218,11 @@ def test_every_run_was_raced_and_every_byte_verified(raced: Raced) -> None:
     assert "" not in nodes, "every result records its peer's node"
 
 
+def test_the_race_id_is_the_scenarios_and_the_releases_hash_is_beside_it(raced: Raced) -> None:
+    assert raced.results.info.race_id == load(SCENARIO).race_id()
+    assert raced.results.info.release_hash == raced.release.release_hash
+
+
 def test_the_first_transfer_begins_soon(raced: Raced) -> None:
     worst = max(peer.clock_error_seconds for peer in raced.results.info.peers)
     swarm_size = load(SCENARIO).race.swarm_size
@@ -245,7 +250,7 @@ def test_a_database_holds_what_the_results_say(raced: Raced, name: str) -> None:
     peers = [peer for run in raced.results.runs for peer in run.peers.values()]
     leechers = sum(peer.role == "leecher" for peer in peers)
     database = raced.databases[name]
-    compared = assert_holds(database, peers, raced.release.race_id, time.time(), window="1h")
+    compared = assert_holds(database, peers, raced.release.release_hash, time.time(), window="1h")
     assert compared == leechers * 2 * 6
     scraped = database.ask("/api/v1/series", **{"match[]": 'swarmrace_run_info{job!=""}'})
     assert bool(scraped) == (name == "prometheus"), "one was scraped, the other was pushed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ class Release:
     api: httpx.Client
     name: str
     namespace: str
-    race_id: str = ""
+    release_hash: str = ""
+    files: list[Path] = field(default_factory=list)
+    """What it was installed with."""
 
     @property
     def inside(self) -> str:
@@ -44,6 +46,11 @@ class Release:
         values = [part for file in files for part in ("-f", str(file))]
         return ["helm", "install", self.name, str(CHART), "-n", self.namespace, *values]
 
+    def upgrade(self, *files: Path) -> list[str]:
+        """The `helm upgrade` to these values files."""
+        install = self.command(*files)
+        return [install[0], "upgrade", *install[2:]]
+
     def status(self) -> dict[str, Any] | None:
         """What the tracker says of the race (docs/rendezvous.md); None when it can't be asked."""
         tracker = f"/api/v1/{self.inside}/services/{self.name}-tracker"
@@ -52,10 +59,13 @@ class Release:
             if not found.is_success:
                 return None
             part_of = found.json()["metadata"]["labels"]["app.kubernetes.io/part-of"]
-            self.race_id = part_of.removeprefix("swarmrace-")
-            answer = self.api.get(f"{tracker}:8080/proxy/{self.race_id}/status")
-            if answer.is_success:
-                return answer.json()
+            self.release_hash = part_of.removeprefix("swarmrace-")
+            proxy = f"{tracker}:8080/proxy/{self.release_hash}"
+            root = self.api.get(f"{proxy}/")
+            if root.is_success:
+                answer = self.api.get(f"{proxy}/{root.json()['race_id']}/status")
+                if answer.is_success:
+                    return answer.json()
         return None
 
     def until(
@@ -132,5 +142,6 @@ def installed(folder: Path, name: str, values: dict[str, Any], *files: Path) -> 
     image = folder / "image.yaml"
     image.write_text(yaml.safe_dump({"global": {"image": image_values()}}))
     with release_of(folder, name) as release:
-        call(*release.command(*files, image, path))
+        release.files = [*files, image, path]
+        call(*release.command(*release.files))
         yield release

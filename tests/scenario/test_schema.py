@@ -14,7 +14,7 @@ from paths import ROOT
 from swarmrace import __version__
 from swarmrace.backends.kubernetes import chart_files
 from swarmrace.errors import ResultsError, ScenarioError
-from swarmrace.scenario import schema
+from swarmrace.scenario import given, schema
 from swarmrace.scenario.loading import load, parse
 from swarmrace.scenario.scenario import Scenario
 
@@ -75,19 +75,61 @@ def test_no_reference_leaves_the_file() -> None:
 def test_the_umbrella_admits_what_helm_adds_to_the_values() -> None:
     """Helm validates with `global` and the library's key under every dependency."""
     added = {"global": {"race": {}}, "common": {"global": {}}}
-    document = {"global": {"entrants": {}}, "common": {"global": {}}}
+    document = {"global": {"entrants": {}}, "common": {"global": {}}, "enabled": True}
     document |= {name: dict(added) for name in schema.CHART_VALUES}
     assert faults(document, schema.chart_schema("swarmrace")) == []
     for name in schema.CHART_VALUES:
-        alone = {"global": {"race": {}, "entrants": {}}, "common": {}}
-        assert faults(alone, schema.chart_schema(name)) == []
+        assert faults({"global": {"anything": 1}, "common": {}}, schema.chart_schema(name)) == []
         assert faults({"glob": {}}, schema.chart_schema(name)) != []
+
+
+def test_what_has_moved_passes_the_schema_so_that_a_template_can_say_where_it_is() -> None:
+    document: dict[str, Any] = {key: {"annotations": {}} for key in given.MOVED}
+    document["global"] = {key: {} for key in given.MOVED_GLOBAL} | {"entrants": {}}
+    assert faults(document, schema.chart_schema("swarmrace")) == []
+    checks = (CHARTS / "swarmrace/templates/checks.yaml").read_text()
+    with pytest.raises(ScenarioError) as caught:
+        parse(document)
+    for fault in caught.value.faults[: len(document)]:
+        assert f'"{fault.key}"' in checks or f"{fault.key}:" in checks
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("entrant", "entrants"), ("Race", "race"), ("rcae", "race"), ("sidecar", "sidecars"),
+        ("imageregistry", "imageRegistry"), ("tokens", "token"), ("peer", "peers"),
+        ("swarmSize", "global.race.swarmSize"), ("matrix", "global.race.matrix"),
+    ],
+)  # fmt: skip
+def test_a_global_near_to_ours_is_refused_by_both(key: str, meant: str) -> None:
+    document = {"global": {"entrants": {"a": {"kind": "http"}}, key: {}}}
+    with pytest.raises(ScenarioError) as caught:
+        parse(document)
+    assert str(caught.value.faults[0]) == f"global.{key}: unknown key (did you mean '{meant}'?)"
+    for of in (schema.scenario_schema(), schema.chart_schema("swarmrace")):
+        assert any(key in fault for fault in faults(document, of))
+
+
+@pytest.mark.parametrize("key", ["postgresql", "storageClass", "imagePullSecrets", "env", "domain"])
+def test_a_global_of_another_chart_is_none_of_ours(key: str) -> None:
+    document = {"global": {"entrants": {"a": {"kind": "http"}}, key: {"x": 1}}}
+    plain = {"global": {"entrants": {"a": {"kind": "http"}}}}
+    assert parse(document) == parse(plain)
+    for of in (schema.scenario_schema(), schema.chart_schema("swarmrace")):
+        assert faults(document, of) == []
+
+
+def test_a_kind_that_nobody_here_knows_is_for_the_image_to_judge() -> None:
+    document = {"global": {"entrants": {"a": {"kind": "kubo", "chunker": "size-1"}}}}
+    assert faults(document, schema.chart_schema("swarmrace")) == []
+    assert faults(document, schema.scenario_schema()) != []
 
 
 def test_every_key_of_the_model_is_in_the_schema() -> None:
     definitions = schema.scenario_schema()["$defs"]
     shared = definitions["Global"]["properties"]
-    assert {"race", "entrants", "image", "peers", "token", "codex"} <= set(shared)
+    assert {"race", "entrants", "image", "peers", "token", "sidecars"} <= set(shared)
     branches = next(iter(shared["entrants"]["patternProperties"].values()))["allOf"]
     kinds = {branch["if"]["properties"]["kind"]["const"] for branch in branches}
     assert {"bittorrent", "codex", "http", "synthetic"} <= kinds
@@ -98,31 +140,27 @@ def test_the_charts_have_not_drifted() -> None:
     assert changed == [], "run `swarmrace schema --write charts` and commit"
 
 
-def test_drift_is_seen_and_mended(tmp_path: Path) -> None:
+def test_drift_is_seen_and_corrected(tmp_path: Path) -> None:
     charts = tmp_path / "charts"
-    script = tmp_path / chart_files.SUPERVISOR
+    script = charts / chart_files.SUPERVISOR
     script.parent.mkdir(parents=True)
     script.write_text("#!/bin/sh\n")
     first = chart_files.write(charts)
-    assert len(first) == 3 + 2 * (1 + len(schema.CHART_VALUES)) + 1
+    assert len(first) == 2 + 2 * (1 + len(schema.CHART_VALUES)) + 1
     assert chart_files.write(charts, check=True) == []
     values = charts / "swarmrace" / "values.yaml"
     values.write_text(values.read_text().replace("swarmSize: 4", "swarmSize: 5"))
     script.write_text("#!/bin/sh\nexit 1\n")
-    expected = {values, charts / "common" / "templates" / "_supervise.tpl"}
+    expected = {values, charts / "common" / "templates" / "_generated.tpl"}
     assert set(chart_files.write(charts, check=True)) == expected
     assert "swarmSize: 5" in values.read_text(), "--check changes nothing"
     assert set(chart_files.write(charts)) == expected
     assert chart_files.write(charts, check=True) == []
 
 
-def test_a_script_that_helm_would_misread_is_refused(tmp_path: Path) -> None:
-    script = tmp_path / "supervise.sh"
-    with pytest.raises(ResultsError, match="supervise"):
-        chart_files.supervise_template(script)
-    script.write_text("echo {{ .Values }}\n")
-    with pytest.raises(ResultsError, match="expected none"):
-        chart_files.supervise_template(script)
+def test_a_missing_supervisor_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="expected the supervisor"):
+        chart_files.library_template(tmp_path / "supervise.sh")
 
 
 def test_values_written_are_the_models_defaults() -> None:
@@ -143,7 +181,8 @@ def test_every_chart_has_the_packages_version() -> None:
 
 def test_every_value_is_explained() -> None:
     """helm-docs lists a leaf only when a comment that begins with `# --` stands above it."""
-    for file in CHARTS.glob("*/values.yaml"):
+    for chart in (schema.UMBRELLA, *schema.CHART_VALUES):  # those that are written from the model
+        file = CHARTS / chart / "values.yaml"
         lines = file.read_text().splitlines()
         for number, line in enumerate(lines):
             leaf = re.match(r"( *)[a-zA-Z]+: \S", line)

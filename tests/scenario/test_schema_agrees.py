@@ -17,7 +17,7 @@ from swarmrace.errors import Fault, ScenarioError
 from swarmrace.faults import models_of
 from swarmrace.scenario import schema
 from swarmrace.scenario.entrants import with_entrants
-from swarmrace.scenario.loading import parse
+from swarmrace.scenario.loading import ours_of, parse
 from swarmrace.scenario.scenario import Scenario
 
 OPTIONS = {kind: systems.load(kind).options for kind in systems.names()}
@@ -57,7 +57,8 @@ values = st.one_of(
 def by_model(document: dict[str, Any]) -> list[str]:
     """Every fault of a key by itself."""
     faults: list[Fault] = []
-    typed = with_entrants(document, faults, set(), stored=False)
+    ours = ours_of(document, faults, set(), stored=False)
+    typed = with_entrants(ours, faults, set(), stored=False)
     try:
         Scenario.model_validate(typed, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -96,7 +97,10 @@ def boundless(node: Any, path: str = "") -> Iterator[str]:
 @given(st.sampled_from(PATHS), values)
 @example(("monitoring", "enabled"), "yes")
 @example(("monitoring", "intervalSeconds"), "2")
-@example(("global", "codex", "nodePercent"), "75")
+@example(("global", "peers", "resources", "limits"), {"a": "1 core"})
+@example(("global", "peers", "resources"), None)
+@example(("global", "sidecars", "codex", "metricsPort"), "75")
+@example(("global", "race", "timeouts"), None)
 @example(("verdict", "enabled"), 1)
 @example(("global", "entrants", "synthetic", "curve"), [["0", 0], [1, True]])
 @example(("global", "race", "fileSize"), 0)

@@ -52,7 +52,7 @@ class Rendered(list[dict[str, Any]]):
         return found
 
     @property
-    def race_id(self) -> str:
+    def release_hash(self) -> str:
         return self.one("ConfigMap", "-scenario")["metadata"]["name"].split("-")[-2]
 
 

@@ -112,7 +112,7 @@ def test_ports_are_free_and_differ():
 
 def test_the_check_says_how_to_get_the_program(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("SWARMRACE_CODEX_NODE", raising=False)
+    monkeypatch.delenv("SWARMRACE_SIDECAR_API", raising=False)
     (missing,) = SPEC.check(CodexOptions())
     assert "codex or storage on PATH" in missing
     assert "github.com/logos-storage/logos-storage-nim" in missing
@@ -125,14 +125,14 @@ def test_the_check_says_how_to_get_the_program(tmp_path, monkeypatch):
     assert find_program(CodexOptions()) == str(path)
     assert find_program(CodexOptions(family="codex")) is None
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setenv("SWARMRACE_CODEX_NODE", "http://127.0.0.1:8080")
+    monkeypatch.setenv("SWARMRACE_SIDECAR_API", "http://127.0.0.1:8080")
     assert SPEC.check(CodexOptions()) == []
 
 
 def test_a_block_size_that_the_program_found_does_not_take_is_told_before_a_race(
     tmp_path, monkeypatch
 ):
-    monkeypatch.delenv("SWARMRACE_CODEX_NODE", raising=False)
+    monkeypatch.delenv("SWARMRACE_SIDECAR_API", raising=False)
     for personality in ("v0.2.5", "storage-2026"):
         folder = tmp_path / personality
         folder.mkdir()

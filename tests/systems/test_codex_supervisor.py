@@ -19,10 +19,16 @@ from codex_swarm import ROOT, codex_swarm, program
 from memory_cgroups import memory_cgroup, move
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.local import free_ports
+from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.remote import SupervisedNode
+from swarmrace.systems.sidecar import Sidecar, Supervisor
 
-SCRIPT = ROOT / "images/codex-supervisor/supervise.sh"
+SCRIPT = ROOT / "charts/swarm/files/supervise.sh"
 SHELLS = [["dash"], ["busybox", "sh"], ["bash", "--posix"]]
+
+
+def node_of(url: str, control: Path, family: str = "auto") -> SupervisedNode:
+    return SupervisedNode(Sidecar(url, control, None), CodexOptions(family=family), 100_000)
 
 
 def shell(words: list[str]) -> list[str]:
@@ -58,7 +64,6 @@ def supervised(folder: Path, words: list[str], *, storage: bool = False, command
         "SUPERVISE_DATA": str(folder / "volume/data"),
         "CODEX_LOG_LEVEL": "INFO",
         "CODEX_ETH_PRIVATE_KEY": "none of our business",
-        **({"SUPERVISE_ALONE": "--no-bootstrap-node"} if storage else {}),
     }
 
     def start() -> subprocess.Popen:
@@ -86,37 +91,36 @@ def test_cold_starts_stops_and_unasked_ends(tmp_path, words):
     stand_in = tmp_path / "node"
     stand_in.write_text('#!/bin/sh\ntouch "$SUPERVISE_DATA/used"\nexec sleep 1000 # "$@"\n')
     stand_in.chmod(0o755)
-    with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (process, _, control, url):
+    with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (process, _, control, _):
 
         async def main():
-            node = SupervisedNode(url, control, "auto")
-            await until(lambda: node.read_status().state == "stopped")
-            assert node.read_status().generation == 0  # before anybody asked
-            node._status = await node._request("start", "")
+            node = Supervisor(control)
+            await until(lambda: node.status().state == "stopped")
+            assert node.status().generation == 0  # before anybody asked
+            await node.start()
             used = tmp_path / "volume/data/used"
             await until(used.exists)
             (tmp_path / "volume/data/left").write_text("from the run before")
-            old = node.read_status().pid
-            node._status = status = await node._request("start", "spr:a=b==")
-            assert status.command == f"{stand_in} --bootstrap-node=spr:a=b=="
+            old = node.status().pid
+            status = await node.start(["--join=a b=="], {"OPTION": "c d"})
+            assert status.command == f"env OPTION=c d {stand_in} --join=a b=="
             assert (status.generation, status.state, status.unasked) == (2, "running", 0)
             assert node.pids() == [status.pid]
             assert not psutil.pid_exists(old)
             await until(used.exists)
+            assert psutil.Process(status.pid).environ()["OPTION"] == "c d"
             assert not (tmp_path / "volume/data/left").exists()
 
             os.kill(status.pid, signal.SIGKILL)
             assert "exit code 137" in await node.died()
-            await until(lambda: node.read_status().pid != status.pid)
+            await until(lambda: node.status().pid != status.pid)
             assert used.exists()  # on the data as they were
-            assert node.read_status().command == status.command
-            assert node.read_status().generation == 2
+            assert node.status().command == status.command
+            assert node.status().generation == 2
 
-            node._active = True
             await node.stop()
-            assert (node.read_status().state, node.read_status().pid) == ("stopped", 0)
+            assert (node.status().state, node.status().pid) == ("stopped", 0)
             assert not used.parent.exists()
-            await node.close()
 
         asyncio.run(main())
         process.terminate()
@@ -127,7 +131,7 @@ def test_a_container_that_starts_again_counts_as_unasked(tmp_path):
     with supervised(tmp_path, ["sh"], storage=True) as (process, start, control, url):
 
         async def main():
-            node = SupervisedNode(url, control, "storage")
+            node = node_of(url, control, "storage")
             await node.start(None)
             assert "--no-bootstrap-node" in psutil.Process(node.pids()[0]).cmdline()
             died = asyncio.create_task(node.died())
@@ -138,7 +142,7 @@ def test_a_container_that_starts_again_counts_as_unasked(tmp_path):
             again = start()
             try:
                 assert "container started again" in await died
-                assert node.read_status().generation == 1
+                assert node.supervisor.status().generation == 1
             finally:
                 again.terminate()
                 again.wait(timeout=30)
@@ -164,17 +168,17 @@ def test_a_node_that_the_kernel_kills_for_memory_is_told_from_one_that_dies(
         with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (_, _, control, url):
 
             async def main():
-                node = SupervisedNode(url, control, "auto")
-                node._status = await node._request("start", "")
+                node = node_of(url, control)
+                await node.supervisor.start()
                 assert node.killed_for_memory is None
-                move(node.read_status().pid, folder)
+                move(node.supervisor.status().pid, folder)
                 go.touch()
                 assert "out of memory: the kernel killed it" in await node.died()
                 found = node.killed_for_memory
                 assert found.used_bytes == found.limit_bytes == pytest.approx(6e7, abs=4096)
                 go.unlink()
-                os.kill(node.read_status().pid, signal.SIGKILL)
-                node._status = node.read_status()
+                os.kill(node.supervisor.status().pid, signal.SIGKILL)
+                node.supervisor._status = node.supervisor.status()
                 assert "out of memory" not in await node.died()
                 assert node.killed_for_memory is None
                 await node.api.close()
@@ -186,7 +190,7 @@ def test_a_node_that_cannot_start_is_refused(tmp_path):
     with supervised(tmp_path, ["sh"], command=["false"]) as (_, _, control, url):
 
         async def main():
-            node = SupervisedNode(url, control, "auto")
+            node = node_of(url, control)
             with pytest.raises(TransferError, match="exit code 1") as caught:
                 await node.start(None)
             assert caught.value.reason is Reason.REFUSED
@@ -211,7 +215,7 @@ sys.exit(3)
     with supervised(tmp_path, shell(words), command=[str(stand_in)]) as (_, _, control, url):
 
         async def main():
-            node = SupervisedNode(url, control, "auto")
+            node = node_of(url, control)
             with pytest.raises(TransferError, match="exit code 3") as caught:
                 await node.start(None)
             assert caught.value.detail.endswith("x | this is | [31m the end"), caught.value.detail
@@ -234,8 +238,8 @@ def test_a_node_that_lives_has_last_lines_too(tmp_path):
     with supervised(tmp_path, ["sh"], command=[str(stand_in)]) as (_, _, control, url):
 
         async def main():
-            node = SupervisedNode(url, control, "auto")
-            await node._request("start", "")
+            node = node_of(url, control)
+            await node.supervisor.start()
             await until(lambda: node.last_lines() == "nobody answers me")
             await node.api.close()
 
@@ -245,8 +249,8 @@ def test_a_node_that_lives_has_last_lines_too(tmp_path):
 def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch):
     """A pod's peer: the node beside it by environment variables, alone in its swarm here."""
     with supervised(tmp_path, ["sh"]) as (_, _, control, url):
-        monkeypatch.setenv("SWARMRACE_CODEX_NODE", url)
-        monkeypatch.setenv("SWARMRACE_CODEX_CONTROL", str(control))
+        monkeypatch.setenv("SWARMRACE_SIDECAR_API", url)
+        monkeypatch.setenv("SWARMRACE_SIDECAR_CONTROL", str(control))
 
         async def main():
             ids = []
@@ -267,6 +271,20 @@ def test_the_system_restarts_its_sidecar_cold_between_runs(tmp_path, monkeypatch
             assert ids[0] != ids[1]
 
         asyncio.run(main())
+
+
+def test_a_pod_with_an_ipv6_address_is_refused_with_the_reason(tmp_path):
+    """Its discovery listens on 0.0.0.0 (observed on v0.2.5)."""
+
+    async def main():
+        sidecar = Sidecar("http://127.0.0.1:9", tmp_path, None)
+        node = SupervisedNode(sidecar, CodexOptions(), 100_000, "fd00::7")
+        with pytest.raises(TransferError, match=r"found fd00::7: .* IPv4 only") as caught:
+            await node.start(None)
+        assert caught.value.reason is Reason.REFUSED
+        await node.api.close()
+
+    asyncio.run(main())
 
 
 def test_what_is_gone_is_no_noise_in_the_log():

@@ -18,9 +18,9 @@ from typing import Any
 import click
 
 from swarmrace import __version__
-from swarmrace.cli import pod_commands, report_commands, sweep_command
+from swarmrace.cli import judge_commands, pod_commands, report_commands, sweep_command
 from swarmrace.cli.parameters import NewFolder, RaceId
-from swarmrace.cli.pod_commands import SCENARIO_FILE
+from swarmrace.cli.pod_options import SCENARIO_FILE
 from swarmrace.errors import Exit, OutputError, SwarmraceError
 from swarmrace.host import infrastructure, output
 
@@ -370,7 +370,10 @@ def fetch(
     if list_:
         for race in cluster.races():
             size = format_size(race["sizeBytes"])
-            click.echo(f"{race['raceId']}  {race['status']:<11}  {race['createdUtc']}  {size}")
+            hash_ = race.get("releaseHash") or "-"
+            click.echo(
+                f"{race['raceId']}  {hash_:<10}  {race['status']:<11}  {race['createdUtc']}  {size}"
+            )
         return
     folder = cluster.fetch(output, race_id)
     if warning := fetching.unfinished(folder):
@@ -394,6 +397,8 @@ for _command in (
     pod_commands.shape,
     pod_commands.archive,
     sweep_command.sweep,
+    judge_commands.judge,
+    judge_commands.answers,
 ):
     main.add_command(_command)
 

@@ -82,7 +82,7 @@ class Listen(click.ParamType[tuple[str, int]]):
     name = "host:port"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return host, without an IPv6 address's brackets, and port."""
+        """Return host, without an IPv6 address's brackets, and port; `*` is every address."""
         if isinstance(value, tuple):
             return value
         host, _, port = str(value).rpartition(":")

@@ -13,6 +13,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 
+from swarmrace.host.sockets import EVERYWHERE
 from swarmrace.host.termination import SIGTERM_CODE, Termination
 from swarmrace.metrics.exporter import MetricsServer
 from swarmrace.metrics.linger import Linger
@@ -96,9 +97,8 @@ async def _stay(reporter: Reporter, linger: Linger, seconds: float) -> None:
 async def _serving(
     sampler: Sampler, config: PeerConfig, port: int, linger: Linger
 ) -> AsyncIterator[MetricsServer]:
-    own = config.address
-    everywhere = "::" if ":" in own else "0.0.0.0"
-    server = MetricsServer(sampler, everywhere if config.isolated else own, port, linger.answered)
+    host = EVERYWHERE if config.isolated else config.address
+    server = MetricsServer(sampler, host, port, linger.answered)
     server.start()
     try:
         yield server

@@ -14,31 +14,35 @@ from typing import Any
 
 import click
 
-from swarmrace.cli.parameters import Listen, NewFolder, RaceId
+from swarmrace.cli.parameters import Bytes, Listen, NewFolder, RaceId
+from swarmrace.cli.pod_options import (
+    SCENARIO_FILE,
+    known_scenario_option,
+    race_id_of,
+    race_id_option,
+    read_token,
+    release_hash_option,
+    rendezvous_option,
+    scenario_option,
+    token_option,
+)
 from swarmrace.errors import Exit, InfrastructureError, UnavailableError
 
 _TRACKER_FIRST_SECONDS = 2.0
 _PEERS_FIRST_SECONDS = 3.0
-SCENARIO_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-_rendezvous = click.option(
-    "--rendezvous", required=True, envvar="SWARMRACE_RENDEZVOUS", help="Base URL of the rendezvous."
-)
-_race_id = click.option("--race-id", envvar="SWARMRACE_RACE_ID", required=True)
-_scenario = click.option(
-    "--scenario", type=SCENARIO_FILE, required=True, envvar="SWARMRACE_SCENARIO"
-)
-_token = click.option(
-    "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="SWARMRACE_TOKEN_FILE",
-    help="File that holds the token guarding the results.",
-)
 
 
 @click.command()
-@_scenario
-@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
+@scenario_option
+@race_id_option
+@release_hash_option
+@click.option(
+    "--values",
+    type=SCENARIO_FILE,
+    envvar="SWARMRACE_VALUES",
+    help="All values of the Helm release. If they are faulty, every request is answered with the "
+    "faults.",
+)
 @click.option(
     "--data-dir",
     type=NewFolder(),
@@ -70,10 +74,12 @@ _token = click.option(
     envvar="SWARMRACE_TRIAL",
     help="Start and join each program once before the first run.",
 )
-@_token
+@token_option
 def tracker(
     scenario: Path,
     race_id: str | None,
+    release_hash: str,
+    values: Path | None,
     data_dir: Path,
     listen: tuple[str, int],
     uds: Path | None,
@@ -84,6 +90,12 @@ def tracker(
     token_file: Path | None,
 ) -> None:
     """Serve the bootstrap tracker: announces, the board, barriers and results."""
+    if values is not None:
+        from swarmrace.backends.kubernetes import judge as judging
+
+        if faults := judging.faults_of(judging.read(values)):
+            sys.exit(_serve_faults(faults, *listen))
+
     from swarmrace.backends.local.processes import run_tracker
     from swarmrace.rendezvous.server import ServerConfig
     from swarmrace.rendezvous.trial_book import TrialPolicy
@@ -96,6 +108,7 @@ def tracker(
     config = ServerConfig(
         scenario=loaded,
         race_id=race_id or loaded.race_id(),
+        release_hash=release_hash,
         data_dir=data_dir,
         host=host,
         port=port,
@@ -105,16 +118,27 @@ def tracker(
         backend=backend,
         trials=TrialPolicy(held=trial),
         stop_rule=stopping.decided if loaded.race.stopping else None,
-        token=_read_token(token_file),
+        token=read_token(token_file),
     )
     code = run_tracker(config)
     sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
 
 
+def _serve_faults(faults: list[Any], host: str, port: int) -> int:
+    import asyncio
+
+    from swarmrace.host.termination import ended_by_sigterm
+    from swarmrace.rendezvous.faulty import serve_faults
+
+    code = asyncio.run(ended_by_sigterm(serve_faults(faults, host, port)))
+    return Exit.OK if code == 128 + signal.SIGTERM else code
+
+
 @click.command()
-@_rendezvous
-@_race_id
-@_scenario
+@rendezvous_option
+@race_id_option
+@release_hash_option
+@scenario_option
 @click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
 @click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
 @click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
@@ -127,10 +151,23 @@ def tracker(
 @click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
 @click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
 @click.option(
-    "--burst-bytes",
-    type=click.IntRange(1),
-    envvar="SWARMRACE_BURST_BYTES",
-    help="Most that what limits this peer's rates may let pass at once.  [default: tc's own]",
+    "--burst",
+    type=Bytes(),
+    envvar="SWARMRACE_BURST",
+    help="Burst size of what limits this peer's rates.  [default: of --conditions]",
+)
+@click.option(
+    "--conditions",
+    default="tc",
+    show_default=True,
+    envvar="SWARMRACE_CONDITIONS",
+    help="What limits this peer's rates: tc, or a CNI plugin's annotations.",
+)
+@click.option(
+    "--storage",
+    type=Bytes(),
+    envvar="SWARMRACE_STORAGE",
+    help="Size of the volume of --work-dir.  [default: not known]",
 )
 @click.option(
     "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
@@ -145,7 +182,7 @@ def tracker(
     help="How long to stay at most after the last run, until a scraper has had two answers at "
     "least 5 s apart.",
 )
-@_token
+@token_option
 def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     """Live one peer's life: seed or leech in every run of its entrant."""
     from swarmrace.rendezvous.client import listening
@@ -154,14 +191,20 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
 
     from swarmrace.cli import peer_command
     from swarmrace.peer.state import PeerConfig
+    from swarmrace.scenario.cluster import ANNOTATED_BURST_BYTES
     from swarmrace.scenario.loading import load
 
     reporting = {key: options.pop(key) for key in ("metrics_port", "push_url", "linger_seconds")}
     loaded = load(scenario)
+    options["race_id"] = options["race_id"] or loaded.race_id()
     _require_peer(loaded, options["entrant"], options["peer"])
     _require_address(loaded, options["entrant"], options["address"])
+    _require_storage(loaded, options.pop("storage"))
+    burst, conditions = options.pop("burst"), options.pop("conditions")
+    known = None if conditions == "tc" else ANNOTATED_BURST_BYTES
+    options["burst_bytes"] = burst or known
     options["work_dir"].mkdir(parents=True, exist_ok=True)
-    config = PeerConfig(scenario=loaded, token=_read_token(token_file), **options)
+    config = PeerConfig(scenario=loaded, token=read_token(token_file), **options)
     sys.exit(peer_command.run(config, **reporting))
 
 
@@ -180,14 +223,16 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     "ENTRANT:BOUND:OF. With FOLDER only.",
 )
 @click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="In a pod: its base URL.")
-@click.option("--race-id", envvar="SWARMRACE_RACE_ID")
-@_token
+@race_id_option
+@known_scenario_option
+@token_option
 @click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
 def verdict(
     folders: tuple[Path, ...],
     accept: tuple[str, ...],
     rendezvous: str | None,
     race_id: str | None,
+    scenario: Path | None,
     token_file: Path | None,
     timeout_seconds: float,
 ) -> None:
@@ -201,13 +246,19 @@ def verdict(
         text, code = judging.verdict(folders, accept, lambda line: click.echo(line, err=True))
         click.echo(text)
         sys.exit(code)
-    if not rendezvous or not race_id:
-        raise click.UsageError("expected a FOLDER, or in a pod --rendezvous and --race-id")
-    _await_verdict(rendezvous, race_id, token_file, timeout_seconds)
+    if not rendezvous or not (race_id or scenario):
+        raise click.UsageError(
+            "expected a FOLDER, or in a pod --rendezvous and --scenario or --race-id"
+        )
+    _await_verdict(rendezvous, race_id, scenario, token_file, timeout_seconds)
 
 
 def _await_verdict(
-    rendezvous: str, race_id: str, token_file: Path | None, timeout_seconds: float
+    rendezvous: str,
+    race_id: str | None,
+    scenario: Path | None,
+    token_file: Path | None,
+    timeout_seconds: float,
 ) -> None:
     import asyncio
     import tempfile
@@ -225,13 +276,15 @@ def _await_verdict(
     from swarmrace.integrity.verify import require
 
     console = make_console()
+    # What is wrong with the values the tracker knows better than the scenario, which is a part.
+    race_id = race_id or race_id_of(scenario)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         status = asyncio.run(
             fetching.wait_and_download(
                 rendezvous,
                 race_id,
-                _read_token(token_file),
+                read_token(token_file),
                 folder,
                 timeout_seconds=timeout_seconds,
                 watch=Guarded(Lines(make_console(stderr=True))).update,
@@ -251,7 +304,9 @@ def _await_verdict(
     required=True,
     envvar="SWARMRACE_DATA_DIR",
 )
-@click.option("--race-id", type=RaceId(), help="Another race, whose folder lies beside that one.")
+@click.option(
+    "--race-id", type=RaceId(), help="Another race beside that one: its race id or release hash."
+)
 @click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
 @click.option("--sweep", is_flag=True, help="The folder is a sweep's.")
 def archive(data_dir: Path, race_id: str | None, list_: bool, sweep: bool) -> None:
@@ -263,17 +318,17 @@ def archive(data_dir: Path, race_id: str | None, list_: bool, sweep: bool) -> No
     elif sweep:
         fetching.write_archive(data_dir, head="sweep.json")
     else:
-        fetching.write_archive(data_dir.with_name(race_id) if race_id else data_dir)
+        fetching.write_archive(fetching.folder_of(data_dir, race_id) if race_id else data_dir)
 
 
 @click.command()
-@_scenario
+@scenario_option
 @click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
 @click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
 @click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
 @click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="Who is told when it fails.")
-@click.option("--race-id", envvar="SWARMRACE_RACE_ID", help="[default: the scenario's]")
-@_token
+@race_id_option
+@token_option
 def shape(
     scenario: Path,
     entrant: str,
@@ -294,11 +349,27 @@ def shape(
         race_id or loaded.race_id(),
         entrant,
         peer,
-        _read_token(token_file),
+        read_token(token_file),
         loaded.race.timeouts.assemble_seconds,
     )
     done = shaping.run(loaded.race, peer, device, tell or None)
     click.echo(f"{entrant}-{peer}: {done}")
+
+
+def _require_storage(scenario: Any, storage_bytes: int | None) -> None:
+    """Refuse a volume that can't hold the payload, and a node's copy of it beside a node.
+
+    Raises:
+        ScenarioError: it names the value to set.
+    """
+    from swarmrace.backends.kubernetes import pods
+    from swarmrace.errors import Fault, ScenarioError
+    from swarmrace.systems.sidecar import beside
+
+    needed = pods.needed_storage_bytes(scenario.race.file_size, beside_a_node=beside() is not None)
+    if storage_bytes is not None and storage_bytes < needed:
+        text = f"found {storage_bytes}, expected at least {needed}"
+        raise ScenarioError([Fault("global.peers.storage.size", text)])
 
 
 def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
@@ -335,7 +406,3 @@ def _require_address(scenario: Any, entrant: str, address: str) -> None:
                 f"--address: found {address}: {why}; start each peer in a network namespace or pod "
                 "of its own, or race with `swarmrace run`"
             )
-
-
-def _read_token(file: Path | None) -> str | None:
-    return file.read_text().strip() if file is not None else None

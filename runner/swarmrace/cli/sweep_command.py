@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from swarmrace.cli.parameters import Bytes, Duration, Listen, NewFolder
-from swarmrace.cli.pod_commands import SCENARIO_FILE
+from swarmrace.cli.pod_options import SCENARIO_FILE
 
 
 @click.command()

@@ -71,7 +71,8 @@ The pushed series have the names and labels of the served ones, without those th
 data source, `charts/monitoring/files/rules.yaml` into Prometheus or vmalert. The chart `monitoring`
 brings both for its own release: rules over its race alone, so that several releases don't record
 the same series, and a dashboard with a name and uid of its own that opens at its race. Two releases
-of one scenario have one race id, and their series fall together: raise `attempt` in one of them.
+of one scenario have one release hash, and their series fall together: raise `attempt` in one of
+them.
 
 The dashboard needs no recording rule. Its rates are taken over four scrapes, whatever the data
 source in Grafana is set to: the scrape interval stands in each panel and query, 2 s in the file and

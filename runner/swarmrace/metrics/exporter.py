@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -21,6 +20,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from swarmrace.errors import UnavailableError
+from swarmrace.host import sockets
 from swarmrace.metrics import table
 from swarmrace.metrics.sampler import Sampler
 from swarmrace.rendezvous.client.wire import wire_bytes
@@ -70,7 +70,7 @@ class MetricsServer:
 
     Args:
         sampler: what is served.
-        host: the address to listen on, IPv4 or IPv6; `::` takes both.
+        host: the address to listen on, IPv4 or IPv6; `*` takes both, as far as there are any.
         port: the port; 0 for any.
         answered: called in the event loop after each complete answer to a scraper, with the
             client's address and when the request began (monotonic seconds).
@@ -177,15 +177,12 @@ class _Server(ThreadingMixIn, WSGIServer):
     wire_bytes = (0, 0)
 
     def __init__(self, host: str, port: int) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._counting = threading.Lock()
-        super().__init__((host, port), _Handler)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's: that one asks the name service for this host's name.
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        TCPServer.server_bind(self)
+        super().__init__((host, port), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = sockets.listening(host, port, self.request_queue_size)
+        self.server_address = self.socket.getsockname()
+        # Not HTTPServer's binding: that one asks the name service for this host's name.
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 

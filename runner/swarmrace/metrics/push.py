@@ -66,7 +66,7 @@ def run_samples(sampler: Sampler, ended: Ended, curves: Mapping[str, Curve]) -> 
     result, state = ended.result, sampler.state.config
     t_ms = -(-ended.ended_wall_ns // 1_000_000)
     found = [*sampler.peer_samples(t_ms), *sampler.ended_samples(ended, t_ms)]
-    labels = (state.race_id, state.entrant, str(state.peer), result.run_id)
+    labels = (state.release_hash or state.race_id, state.entrant, str(state.peer), result.run_id)
     if ended.start_wall_ns is not None:
         for of, metric in table.BYTES.items():
             if of in curves:

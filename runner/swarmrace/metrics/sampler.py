@@ -95,7 +95,7 @@ class Sampler:
         config = state.config
         self._options = config.scenario.entrants[config.entrant]
         self._observes = systems.load(self._options.kind).observes(self._options)
-        self._me = (config.race_id, config.entrant, str(config.peer))
+        self._me = (config.release_hash or config.race_id, config.entrant, str(config.peer))
 
     def ended(self, result: PeerResult, curves: Mapping[str, Curve]) -> Ended:
         """Note that a run has ended; from now on it is served as its result says.

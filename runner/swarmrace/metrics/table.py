@@ -19,7 +19,8 @@ SWEEP_LABELS: Final = ("sweep",)
 """Of what a sweep exports of itself, whoever drives it."""
 
 LABELS: Final[dict[str, str]] = {
-    "race": "the race id; without it two races in one database would be one series",
+    "race": "the race id, on a cluster the release hash; without it two races in one database "
+    "would be one series",
     "entrant": "the entrant's name in the scenario",
     "peer": "the peer's index in its entrant's swarm, from 0",
     "run": "the run's id, its position in the race and its entrant (`003-codex`); empty between "

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from swarmrace.clock import Offset
 from swarmrace.errors import Reason
+from swarmrace.host import limits
 from swarmrace.host.load import LoadMeter
 from swarmrace.host.priority import lower_priority, raise_priority
 from swarmrace.host.usage import UsageMeter
@@ -181,6 +182,7 @@ class PeerRun:
         figures = usage.stop()
         self.state.usage = lambda: figures
         self.facts["usage"], self.facts["load"] = figures, load.stop()
+        self.facts["limits"] = limits.read(self.system.processes())
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):
                 await self.system.refresh()

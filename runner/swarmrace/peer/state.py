@@ -27,6 +27,8 @@ class PeerConfig:
     """The IP address that this peer's system listens on and announces."""
     work_dir: Path
     token: str | None = None
+    release_hash: str = ""
+    """Of the Helm release; it is the label `race` of metrics on a cluster."""
     node: str = ""
     isolated: bool = False
     """Whether this peer has a network interface of its own to measure."""

@@ -206,6 +206,17 @@ class Usage(Model):
     """CPU throttling by cgroup."""
 
 
+class Limits(Model):
+    """What cgroups limit a system and its runner to, together (`host.limits`)."""
+
+    cpu_cores: float | None = None
+    """Cores; null for no limit."""
+    memory_bytes: int | None = None
+    """Null for no limit."""
+    cpus: int | None = None
+    """CPUs that they may run on: fewer than the machine's where a CPU manager pins them."""
+
+
 class Load(Model):
     """The peer's whole machine over the race part of the run, all of its CPUs together."""
 
@@ -276,6 +287,8 @@ class PeerResult(Model):
     wire: Wire | None = None
     wire_curve: WireCurve | None = None
     usage: Usage | None = None
+    limits: Limits | None = None
+    """What its containers were limited to; null before it was recorded."""
     load: Load | None = None
     waiting: Waiting | None = None
     started: Literal["cold", "warm"] | None = None
@@ -348,6 +361,10 @@ class RaceInfo(Model):
 
     format: int = FORMAT
     race_id: str
+    """The scenario's own (`Scenario.race_id`): the same on one machine and on a cluster."""
+    release_hash: str = ""
+    """Of the Helm release that raced it: a hash of what is raced and of the peers' pod templates;
+    empty on one machine."""
     name: str
     scenario: dict[str, Any]
     """What is raced (`global.race`, `global.entrants`), complete, defaults filled in. What only a

@@ -50,6 +50,7 @@ class App:
         token: bearer token that guards whatever changes the race's state.
         poll_seconds: longest wait for a barrier before the peer is asked to ask again.
         open_announce: whether `/announce` and `/scrape` are served beside the race's own.
+        release_hash: what every path of a Helm release begins with; empty on one machine.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class App:
         token: str | None = None,
         poll_seconds: float = 10.0,
         open_announce: bool = False,
+        release_hash: str = "",
     ) -> None:
+        self._release_hash = release_hash
         self._race_id, self._conductor, self._tracker = race_id, conductor, tracker
         self._other, self._poll_seconds = other, poll_seconds
         self._bearer = None if token is None else f"Bearer {token}".encode()
@@ -80,6 +83,7 @@ class App:
         if "method" not in scope:
             return  # a WebSocket or the lifespan, which nobody serves here
         try:
+            scope = self._below_release(scope)
             await self._answer(scope, receive, send)
         except RefusedError as error:
             await _send(send, error.status, encode({"error": str(error)}))
@@ -120,6 +124,13 @@ class App:
             await _send(send, 200, encode({"now_ns": now_ns, "identity": self._identity}))
             return
         await self._other(scope, receive, send)
+
+    def _below_release(self, scope: Scope) -> Scope:
+        """Return the scope with a path below the release's; another release's path stays."""
+        path, prefix = scope["path"], f"/{self._release_hash}"
+        if not self._release_hash or not path.startswith(f"{prefix}/"):
+            return scope
+        return {**scope, "path": path[len(prefix) :], "raw_path": scope["raw_path"][len(prefix) :]}
 
     def _announce(self, scope: Scope) -> bytes:
         client = scope.get("client")

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from swarmrace import systems
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
-from swarmrace.host import machine
+from swarmrace.host import machine, sockets
 from swarmrace.host.watch import MachineWatch
 from swarmrace.recording.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
@@ -47,11 +48,13 @@ class ServerConfig:
     data_dir: Path
     """The results folder, which holds the rendezvous' own state too."""
     host: str = "0.0.0.0"
-    """IP address or name; empty or `::` listens on IPv6 and IPv4."""
+    """IP address or name; `*` listens on IPv6 and IPv4, as far as there are any."""
     port: int = 0
     """0 takes a free one."""
     uds: Path | None = None
     """A unix socket to listen on as well: it is reached from any network namespace."""
+    release_hash: str = ""
+    """Of the Helm release, which its URLs begin with; empty on one machine."""
     name: str = "race"
     backend: str = "local"
     test_doubles: tuple[str, ...] = ()
@@ -105,6 +108,7 @@ class Rendezvous:
         now = now or asyncio.get_running_loop().time
         info = RaceInfo(
             race_id=config.race_id,
+            release_hash=config.release_hash,
             name=doubles.mark(config.name) if config.test_doubles else config.name,
             test_doubles=list(config.test_doubles),
             scenario={"global": config.scenario.canonical()},
@@ -140,6 +144,7 @@ class Rendezvous:
             token=config.token,
             poll_seconds=config.poll_seconds,
             open_announce=config.open_announce,
+            release_hash=config.release_hash,
         )
 
     async def tick(self) -> None:
@@ -197,15 +202,15 @@ async def listening(config: ServerConfig, clock: Clock | None = None) -> AsyncIt
         ResultsError: the data folder holds another race.
     """
     _allow_many_connections()
-    bound = _bind(config.host, config.port)
+    bound = bind(config.host, config.port)
     try:
         rendezvous = Rendezvous(config, clock)
     except BaseException:
         bound.close()
         raise
-    servers = [_Server(rendezvous.app, sockets=[bound])]
+    servers = [Server(rendezvous.app, sockets=[bound])]
     if config.uds is not None:
-        servers.append(_Server(rendezvous.app, uds=config.uds))
+        servers.append(Server(rendezvous.app, uds=config.uds))
     tasks = [asyncio.ensure_future(server.run_until_told()) for server in servers]
     ticks = asyncio.ensure_future(rendezvous.tick())
     try:
@@ -224,11 +229,11 @@ async def listening(config: ServerConfig, clock: Clock | None = None) -> AsyncIt
             config.uds.unlink(missing_ok=True)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn without signal handlers of its own: who runs the event loop says when to end."""
 
     def __init__(
-        self, app: App, *, sockets: list[socket.socket] | None = None, uds: Path | None = None
+        self, app: Any, *, sockets: list[socket.socket] | None = None, uds: Path | None = None
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -252,9 +257,11 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
         yield
 
     async def run_until_told(self) -> None:
+        """Serve until `should_exit` is set."""
         try:
             await self.serve(sockets=self._sockets)
         except (SystemExit, OSError) as error:
@@ -262,6 +269,7 @@ class _Server(uvicorn.Server):
             raise RendezvousError(f"{where}: can't be listened on: {error}") from error
 
     async def started_or_failed(self, task: asyncio.Future[None]) -> None:
+        """Wait until it answers; raise what `task`, which runs it, has failed with."""
         while not self.started and not task.done():
             await asyncio.sleep(0.005)
         if task.done():
@@ -269,14 +277,14 @@ class _Server(uvicorn.Server):
             raise RendezvousError("the server ended before it had begun")
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there (`host.sockets.listening`).
+
+    Raises:
+        RendezvousError: it can't be listened on.
+    """
     try:
-        if host in ("", "::", "*") and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
-            )
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return sockets.listening(host, port, _BACKLOG)
     except OSError as error:
         raise RendezvousError(
             f"{host}:{port}: expected an address to listen on, found: {error.strerror or error}; "

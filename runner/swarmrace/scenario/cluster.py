@@ -1,82 +1,74 @@
 """Values that only a cluster needs; the laptop checks and ignores them.
 
-What peers' pods are made of stands under `global`: a sub-chart sees only its own key and `global`,
-the race id is a hash that covers every entrant's pod template, and every chart must come to the
-same id by itself. It also gives all entrants the same resources by construction. Under a chart's
-own key stands what changes no peer's pod.
+The charts place these values, mostly as they are. What peers' pods are made of is under `global`:
+a sub-chart sees only its own key and `global`, and the release's hash covers every entrant's pod
+template. Under a chart's own key is what changes no peer's pod.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from swarmrace.model import Flag, Model, NoText, in_yaml
 from swarmrace.units import Size
 
 TRACKER_PORT = 8080
 METRICS_PORT = 9200
-NODE_API_PORT = 8080
-NODE_DISCOVERY_PORT = 8090
-NODE_LISTEN_PORT = 8070
-NODE_QUOTA_BYTES = 20 * 1024**3
-"""A node's own quota since v0.2."""
 USER_ID = 65_532
 MIB = 1024**2
-MOST_CORES = 9_999_999
+
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_MAX_QUANTITY = 2**63 - 1
 
 
-def parse_cpu(value: object) -> int:
-    """Return an amount of CPU in thousandths of a core, as Kubernetes writes it: `500m`, `2`, 0.5.
+def parse_quantity(value: object) -> int | float | str:
+    """Return an amount as Kubernetes writes it (`500m`, `2`, `0.5`, `128Mi`), unchanged.
 
     Raises:
-        ValueError: not an amount of CPU.
+        ValueError: not such an amount.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_CORES:
-        return int(Decimal(repr(value)) * 1000)
-    if isinstance(value, str) and value.removesuffix("m").isascii():
-        number = value.removesuffix("m")
-        if number.isdigit() and len(number) <= 7:
-            return int(number) * (1 if value.endswith("m") else 1000)
-    raise ValueError(f"found {in_yaml(value)}, expected cores such as 2, 0.5 or 500m")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 <= value <= _MAX_QUANTITY:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    if isinstance(value, str) and re.fullmatch(_QUANTITY[1:-1], value):
+        return value
+    raise ValueError(f"found {in_yaml(value)}, expected a quantity such as 500m, 2, 0.5 or 128Mi")
 
 
-Cpu = Annotated[
-    int,
-    BeforeValidator(parse_cpu),
-    PlainSerializer(lambda v: f"{v}m", return_type=str),
+Quantity = Annotated[
+    int | float | str,
+    BeforeValidator(parse_quantity),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "minimum": 0, "maximum": MOST_CORES},
-                {"type": "string", "pattern": "^[0-9]{1,7}m?$"},
+                {"type": "number", "minimum": 0, "maximum": _MAX_QUANTITY},
+                {"type": "string", "pattern": _QUANTITY},
             ],
-            "description": "cores, or thousandths of one: 2, 0.5, 500m",
+            "description": "a quantity as Kubernetes writes it: 500m, 2, 0.5, 128Mi",
         }
     ),
 ]
-"""Thousandths of a core; input as Kubernetes writes it."""
-
-Percent = Annotated[int, Field(ge=1, le=99), NoText]
 Port = Annotated[int, Field(ge=1, le=65_535), NoText]
 Labels = dict[str, str]
 Free = dict[str, Any]
-"""An object of Kubernetes' own, handed on as it is."""
+"""An object of Kubernetes' own, passed on as it is."""
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
 class Image(Model):
     """The runner's image: tracker, peers and verdict are one."""
 
     repository: Annotated[str, Field(min_length=1)] = "localhost/swarmrace"
-    """Without the tag; there is no public image: build it and load it or push it to yours."""
+    """Without the tag. There is no public image: build it, and load it or push it."""
     tag: str = ""
-    """The version of swarmrace when empty."""
+    """swarmrace's version if empty."""
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
-    """`sha256:…`; then the tag only tells people."""
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When nodes fetch it."""
+    """`sha256:…`; the tag is then only for people to read."""
+    pull_policy: PullPolicy = "IfNotPresent"
+    """Image pull policy."""
     pull_secrets: list[str] = []
     """Names of Secrets for the registries of all images."""
 
@@ -85,34 +77,89 @@ class Token(Model):
     """The token that guards the intake of results."""
 
     existing_secret: str = ""
-    """A Secret of yours; when empty the chart makes one with a random token and keeps it."""
+    """Name of your own Secret; if empty the chart makes one with a random token and keeps it."""
     key: Annotated[str, Field(min_length=1)] = "token"
-    """Its key that holds the token."""
-
-
-class Amounts(Model):
-    """CPU and memory of a pod, summed over its containers. 0 means: not set."""
-
-    cpu: Cpu = 0
-    memory: Size = 0
+    """The Secret's key that holds the token."""
 
 
 class Resources(Model):
-    """What a pod asks for and what it is limited to."""
+    """What a container requests and what it is limited to, as in a pod's spec."""
 
-    requests: Amounts = Amounts(cpu="20m", memory=128 * MIB)
-    limits: Amounts = Amounts(cpu="2", memory=1024 * MIB)
+    requests: dict[str, Quantity] = {}
+    """Requests of the container."""
+    limits: dict[str, Quantity] = {}
+    """Limits of the container."""
+
+
+def resources_of(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Resources:
+    """Return requests and limits; an empty CPU limit sets none."""
+    limits: dict[str, Any] = {"cpu": cpu_limit} if cpu_limit else {}
+    return Resources(
+        requests={"cpu": cpu, "memory": memory}, limits={**limits, "memory": memory_limit}
+    )
+
+
+_POD_SECURITY: Free = {
+    "runAsNonRoot": True,
+    "runAsUser": USER_ID,
+    "runAsGroup": USER_ID,
+    "fsGroup": USER_ID,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+SECURITY: Free = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_SHAPE_SECURITY: Free = {
+    **SECURITY,
+    "runAsUser": 0,
+    "runAsNonRoot": False,
+    "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+}
+
+
+class Pod(Model):
+    """What can be said of any pod."""
+
+    resources: Resources = Resources()
+    """Requests and limits."""
+    pod_security_context: Free = _POD_SECURITY
+    """The pod's security context; `null` sets none (OpenShift gives each pod a UID of its own)."""
+    security_context: Free = SECURITY
+    """The container's security context; `null` sets none."""
+    service_account_name: str = ""
+    """Name of a ServiceAccount; its token is never mounted."""
+    node_selector: Labels = {}
+    """Labels a node must have."""
+    tolerations: list[Free] = []
+    """Pod tolerations."""
+    affinity: Free = {}
+    """Node affinity, pod affinity and pod anti-affinity."""
+    priority_class_name: str = ""
+    """Name of a PriorityClass."""
+    labels: Labels = {}
+    """Further labels."""
+    annotations: Labels = {}
+    """Further annotations."""
+    extra_env: list[Free] = []
+    """Further environment variables."""
+    extra_volumes: list[Free] = []
+    """Further volumes of the pod."""
+    extra_volume_mounts: list[Free] = []
+    """Further mounts of the container."""
 
 
 class PeerStorage(Model):
-    """Where a peer's payload lies."""
+    """Where a peer's payload is."""
 
     kind: Literal["emptyDir", "persistentVolumeClaim"] = "emptyDir"
     """`persistentVolumeClaim` makes one for each pod, which goes with the pod."""
     size: Annotated[Size, Field(gt=0)] | None = None
-    """2.25 times the file size and 256 MiB when absent; ephemeral-storage is set to it as well."""
+    """2.25 times the file size plus 256 MiB if absent. Ephemeral storage is set to it as well."""
     storage_class_name: str = ""
-    """Of the claim; the cluster's default when empty."""
+    """Storage class of the claim; the cluster's default if empty."""
 
 
 class Spread(Model):
@@ -121,9 +168,9 @@ class Spread(Model):
     topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
     """Label of the nodes over which to spread."""
     max_skew: Annotated[int, Field(ge=1, le=2**31 - 1), NoText] = 1
-    """Most that two of them may differ by."""
+    """Maximum difference between two of them."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
-    """Whether a peer that would break it starts all the same."""
+    """Whether a peer that would break it starts anyway."""
     one_per_node: Flag = False
     """Hard anti-affinity: no two peers of an entrant on one node; with `sameNodes` one of each."""
     same_nodes: Flag = True
@@ -135,103 +182,40 @@ ANNOTATED_BURST_BYTES = 512 * MIB
 """containerd and CRI-O give the bandwidth plugin a burst of 2^32 - 1 bits."""
 
 
-class Peers(Model):
+class Peers(Pod):
     """The pods of all peers, of every entrant alike."""
 
-    resources: Resources = Resources()
-    """Of one peer, split over its containers: equal sums for all entrants."""
+    resources: Resources = resources_of("20m", "128Mi", "2", "1Gi")
+    """Of a peer whose runner is its only container. With a node beside it, `global.sidecars` has
+    the node's and the runner's; let them add up to these, so that all entrants have equal resources
+    (each peer reads its limits at run time; the verdict flags a difference)."""
     storage: PeerStorage = PeerStorage()
     spread: Spread = Spread()
     conditions: Literal["tc", "cni", "kubeOvn"] = "tc"
-    """How rates are applied: `tc` in an init container (the one that needs NET_ADMIN and root),
-    `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have large
-    bursts, know rates alone, and are ignored without their plugin: the preflight measures."""
+    """How rates are applied: `tc` in an init container (the only one that needs NET_ADMIN and
+    root), `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have
+    large bursts, set rates only, and are ignored without their plugin: the preflight measures."""
     burst: Annotated[Size, Field(gt=0)] | None = None
-    """Most that what limits the rates may let pass at once before it limits: the preflight moves so
-    much before it measures. When absent what is known: tc's own, 512MiB with the annotations."""
-    node_selector: Labels = {}
-    """Labels a node must have."""
-    tolerations: list[Free] = []
-    """Taints of nodes that don't matter, as Kubernetes has them."""
-    affinity: Free = {}
-    """Node affinity, pod affinity and pod anti-affinity as Kubernetes has them."""
-    priority_class_name: str = ""
-    """Name of a PriorityClass."""
+    """Burst size of the rate limiter, in bytes: the preflight moves this much before it measures.
+    If absent tc's own, 512MiB with the annotations."""
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=2**31 - 1), NoText] | None = None
+    """When Kubernetes ends a peer's Job; if absent well above what the race's timeouts add up
+    to."""
+    shape_security_context: Free = _SHAPE_SECURITY
+    """Security context of the init container that runs tc."""
     labels: Labels = {}
     """Further labels of the pods."""
     annotations: Labels = {}
     """Further annotations of the pods."""
 
 
-class Family(Model):
-    """What tells one family of Codex nodes from another."""
+class SwarmValues(Model):
+    """Values of the `swarm` chart."""
 
-    image: Annotated[str, Field(min_length=1)]
-    """Name with tag or digest."""
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When nodes fetch it."""
-    command: Annotated[list[str], Field(min_length=1)]
-    """The image's entrypoint and the node's program."""
-    alone: str = ""
-    """The argument for a node that has none to join yet."""
-    nat: str = "extip:$(POD_IP)"
-    """Its option `nat`: the pod's own address. Codex v0.1.9 takes a bare one, `$(POD_IP)`."""
-    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")]
-    """Of the environment variables that are its options."""
-    metrics_port: Port = 8008
-    """Where it serves its own metrics."""
-
-
-class CodexFamily(Family):
-    """Codex up to 0.2."""
-
-    image: Annotated[str, Field(min_length=1)] = "codexstorage/nim-codex:0.2.5"
-    command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "codex"]
-    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "CODEX_"
-
-
-class StorageFamily(Family):
-    """Logos Storage, as Codex is called since 2026."""
-
-    image: Annotated[str, Field(min_length=1)] = "logosstorage/logos-storage-nim:latest"
-    command: Annotated[list[str], Field(min_length=1)] = ["/docker-entrypoint.sh", "storage"]
-    alone: str = "--no-bootstrap-node"
-    environment_prefix: Annotated[str, Field(pattern=r"^[A-Z]+_$")] = "STORAGE_"
-
-
-class Families(Model):
-    """The families of Codex nodes that an entrant's `family` chooses from."""
-
-    codex: CodexFamily = CodexFamily()
-    storage: StorageFamily = StorageFamily()
-
-
-class CodexNode(Model):
-    """The nodes of all Codex entrants."""
-
-    families: Families = Families()
-    """By an entrant's `family`; `auto` is `codex` here. Pin images by digest."""
-    node_percent: Percent = 75
-    """The node's share of a peer's resources; the runner beside it has the rest."""
-
-
-class EntrantChartValues(Model):
-    """What a chart of entrants has under its own key: nothing that changes a pod."""
-
+    labels: Labels = {}
+    """Further labels of the Jobs and Services."""
     annotations: Labels = {}
     """Annotations of the Jobs and Services (for Argo CD's sync options, say)."""
-
-
-class BitTorrentValues(EntrantChartValues):
-    """Values of the `bittorrent` chart."""
-
-
-class CodexValues(EntrantChartValues):
-    """Values of the `codex` chart."""
-
-
-class HttpValues(EntrantChartValues):
-    """Values of the `http` chart."""
 
 
 class TrackerStorage(Model):
@@ -240,35 +224,45 @@ class TrackerStorage(Model):
     kind: Literal["persistentVolumeClaim", "emptyDir"] = "persistentVolumeClaim"
     """With `emptyDir` a deleted tracker pod loses all results."""
     size: Annotated[Size, Field(gt=0)] = 4096 * MIB
-    """Refused when the results may come to more. A claim can't shrink: keep it over races."""
+    """Refused if the results may come to more. A claim can't shrink: keep it over races."""
     storage_class_name: str = ""
-    """The cluster's default when empty."""
+    """Storage class of the claim; the cluster's default if empty."""
 
 
-class TrackerValues(Model):
+class TrackerValues(Pod):
     """Values of the `tracker` chart."""
 
-    resources: Resources = Resources(
-        requests=Amounts(cpu="50m", memory=128 * MIB), limits=Amounts(memory=1024 * MIB)
-    )
+    resources: Resources = resources_of("50m", "128Mi", "", "1Gi")
     storage: TrackerStorage = TrackerStorage()
-    node_selector: Labels = {}
-    """Labels a node must have."""
-    tolerations: list[Free] = []
-    """Taints of nodes that don't matter, as Kubernetes has them."""
-    affinity: Free = {}
-    """Node affinity, pod affinity and pod anti-affinity as Kubernetes has them."""
-    priority_class_name: str = ""
-    """Name of a PriorityClass."""
+    labels: Labels = {}
+    """Further labels of the Deployment and its pod."""
     annotations: Labels = {}
-    """Annotations of the Deployment."""
+    """Annotations of the Deployment and its pod."""
 
 
-class VerdictValues(Model):
-    """The Job that waits for all results and prints the verdict in its log."""
+class VerdictValues(Pod):
+    """The Job that waits for all results and prints the verdict in its log. It goes where the
+    tracker goes, unless it has values of its own."""
 
     enabled: Flag = True
     """Whether it is part of the release."""
+    resources: Resources = resources_of("10m", "128Mi", "1", "1Gi")
+
+
+class JudgeValues(Pod):
+    """The hook that judges new values before an upgrade touches anything. It goes where the tracker
+    goes, unless it has values of its own."""
+
+    enabled: Flag = True
+    """Whether it is part of the release."""
+    resources: Resources = resources_of("10m", "64Mi", "1", "256Mi")
+
+
+class TestValues(Pod):
+    """The pod of `helm test`. It goes where the tracker goes, unless it has values of its own."""
+
+    __test__ = False
+    resources: Resources = resources_of("10m", "64Mi", "1", "256Mi")
 
 
 class NetworkPolicyValues(Model):

@@ -14,6 +14,7 @@ from swarmrace import systems
 from swarmrace.errors import Fault, UnavailableError
 from swarmrace.faults import closest, faults_of
 from swarmrace.model import in_yaml
+from swarmrace.scenario import given
 from swarmrace.scenario.soundness import sound_part
 from swarmrace.systems.options import EntrantOptions
 
@@ -72,6 +73,7 @@ def _entrant(
             return None
         model, value = _model_of(meant, stored=stored), {**value, "kind": meant}
         assert model is not None
+    value = given.without_nulls(model, value)
     try:
         options = model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from swarmrace.errors import Fault, ScenarioError
 from swarmrace.faults import faults_of
-from swarmrace.scenario import yaml_file
+from swarmrace.scenario import given, yaml_file
 from swarmrace.scenario.crossfaults import cross_faults
 from swarmrace.scenario.entrants import missing_because_unsound, with_entrants
-from swarmrace.scenario.scenario import Scenario
+from swarmrace.scenario.scenario import Global, Race, Scenario
 from swarmrace.scenario.soundness import sound_part
 from swarmrace.scenario.yaml_file import Document
 
@@ -87,6 +87,7 @@ def examine(
     """
     faults = list(known.faults) if known else []
     unsound = set(known.unsound) if known else set()
+    data = ours_of(data, faults, unsound, stored=stored)
     typed = with_entrants(data, faults, unsound, stored=stored)
     scenario: Scenario | None = None
     try:
@@ -104,3 +105,20 @@ def examine(
         names = list(map(str, raw)) if isinstance(raw, dict) else []
         faults += cross_faults(scenario, names=names, unsound=unsound, stored=stored)
     return Reading(source, scenario, tuple(faults), frozenset(unsound))
+
+
+def ours_of(data: Any, faults: list[Fault], unsound: set[str], *, stored: bool) -> Any:
+    """Return `data` without nulls, other charts' globals and keys that are no more; note the faults
+    of the last. What was raced may have such keys."""
+    if not isinstance(data, dict):
+        return data
+    shared = data.get("global")
+    foreign = given.foreign(shared, Global, Race)
+    if not stored:
+        found = [*given.moved_faults(data), *(fault for fault in foreign.values() if fault)]
+        faults += found
+        unsound |= {fault.key for fault in found}
+    data = {key: value for key, value in data.items() if key not in given.MOVED}
+    if isinstance(shared, dict):
+        data["global"] = {key: value for key, value in shared.items() if key not in foreign}
+    return given.without_nulls(Scenario, data)

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from swarmrace.model import Flag, Model, NoText, in_yaml
 from swarmrace.scenario import cluster
+from swarmrace.scenario.sidecars import Sidecars
 from swarmrace.systems.options import EntrantOptions
 from swarmrace.units import MOST_EXACT, Rate, Size
 
@@ -231,10 +232,16 @@ class Global(Model):
     entrants: dict[str, SerializeAsAny[EntrantOptions]]
     """Name to options. A name is 1 to 20 of a-z, 0-9 and -, begins with a letter and does not end
     with -. Several entrants of one kind are allowed."""
+    image_registry: str = ""
+    """Registry of all images, in place of the one in their names."""
+    name_override: str = ""
+    """The label `app.kubernetes.io/name`, and added to the release in names."""
+    fullname_override: str = ""
+    """Stands for the release in names."""
     image: cluster.Image = cluster.Image()
     token: cluster.Token = cluster.Token()
     peers: cluster.Peers = cluster.Peers()
-    codex: cluster.CodexNode = cluster.CodexNode()
+    sidecars: Sidecars = Sidecars()
 
 
 class Scenario(Model):
@@ -245,11 +252,11 @@ class Scenario(Model):
 
     global_: Annotated[Global, Field(alias="global")]
     tracker: cluster.TrackerValues = cluster.TrackerValues()
-    bittorrent: cluster.BitTorrentValues = cluster.BitTorrentValues()
-    codex: cluster.CodexValues = cluster.CodexValues()
-    http: cluster.HttpValues = cluster.HttpValues()
+    swarm: cluster.SwarmValues = cluster.SwarmValues()
     monitoring: cluster.MonitoringValues = cluster.MonitoringValues()
     verdict: cluster.VerdictValues = cluster.VerdictValues()
+    judge: cluster.JudgeValues = cluster.JudgeValues()
+    test: cluster.TestValues = cluster.TestValues()
     network_policy: cluster.NetworkPolicyValues = cluster.NetworkPolicyValues()
 
     @property
@@ -275,7 +282,8 @@ class Scenario(Model):
     def race_id(self) -> str:
         """Return the id of this race: 10 hex digits of a hash of what is raced.
 
-        On a cluster the chart extends the hash by the pod template and hands the id to the pods.
+        It is the same on one machine and on a cluster; there the release's hash, which covers the
+        pods too, is recorded beside it.
         """
         return _hash(self.canonical())
 

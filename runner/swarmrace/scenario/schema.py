@@ -2,8 +2,8 @@
 
 `swarmrace schema` prints the scenario's. `swarmrace schema --write charts` writes into every chart
 what must not be a second copy of the model: `values.schema.json`, `values.yaml` with its comments,
-and for the library chart the defaults and limits its templates work with. With `--check` it only
-tells what differs.
+and for the library chart the defaults that a null leaves. With `--check` it only reports what
+differs.
 """
 
 from __future__ import annotations
@@ -16,19 +16,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from swarmrace import systems
-from swarmrace.scenario import cluster
+from swarmrace.scenario import cluster, given
 from swarmrace.scenario.entrants import NAME_PATTERN
-from swarmrace.scenario.scenario import Global, Scenario
+from swarmrace.scenario.scenario import Race, Scenario
 from swarmrace.systems.options import EntrantOptions
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-CHART_KINDS = ("bittorrent", "codex", "http")
-"""Kinds that a chart races."""
 CHART_VALUES: dict[str, type[BaseModel]] = {
     "tracker": cluster.TrackerValues,
-    "bittorrent": cluster.BitTorrentValues,
-    "codex": cluster.CodexValues,
-    "http": cluster.HttpValues,
+    "swarm": cluster.SwarmValues,
     "monitoring": cluster.MonitoringValues,
 }
 UMBRELLA = "swarmrace"
@@ -40,31 +36,59 @@ _ANY_MAP = {"type": "object"}
 def scenario_schema(kinds: Iterable[str] | None = None) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a scenario file.
 
+    Null is allowed for every key that need not be given: it is as if the key were deleted. `global`
+    may hold other charts' keys, but none near in spelling to ours.
+
     Args:
         kinds: the kinds an entrant may have; all that are installed when absent.
     """
-    return _with_definitions(Scenario, systems.names() if kinds is None else kinds)
+    schema = _with_definitions(Scenario, systems.names() if kinds is None else kinds)
+    shared = schema["$defs"]["Global"]
+    ours = [*shared["properties"]]
+    shared["additionalProperties"] = True
+    near = {"pattern": given.near_pattern(ours)}
+    never = {"enum": sorted({*_aliases(Race), *given.MOVED_GLOBAL})}
+    shared["propertyNames"] = {"anyOf": [{"enum": ours}, {"not": {"anyOf": [near, never]}}]}
+    whole: dict[str, Any] = _nullable(schema)
+    return whole
 
 
 def chart_schema(chart: str) -> dict[str, Any]:
-    """Return the JSON Schema of a chart's values: its own keys, `global`, its dependencies' keys.
+    """Return the JSON Schema of a chart's values: its own keys, and what Helm puts beside them.
+
+    `global` is the umbrella's to judge. A kind that is built in has its options judged; any other
+    is for the runner's image to know.
 
     Raises:
         KeyError: there is no such chart.
     """
-    if chart == UMBRELLA:
-        schema = scenario_schema(CHART_KINDS)
-        for name, model in CHART_VALUES.items():
-            schema["$defs"][model.__name__]["properties"] |= _dependencies(name)
-        schema["properties"][LIBRARY] = _ANY_MAP
-        return schema
-    own = _with_definitions(CHART_VALUES[chart], (), seed=[])
-    shared = _with_definitions(Global, CHART_KINDS)
-    definitions = shared.pop("$defs") | own.pop("$defs", {})
-    definitions["Global"] = {key: shared[key] for key in shared if key != "$schema"}
-    definitions["Global"].pop("required", None)  # a chart alone has no entrants and makes nothing
-    own["properties"] |= {"global": {"$ref": "#/$defs/Global"}, LIBRARY: _ANY_MAP}
-    return {**own, "$defs": definitions}
+    if chart != UMBRELLA:
+        own: dict[str, Any] = _nullable(_with_definitions(CHART_VALUES[chart], ()))
+        own["properties"] |= _dependencies()
+        return own
+    schema = scenario_schema(systems.built_in())
+    for model in CHART_VALUES.values():
+        schema["$defs"][model.__name__]["properties"] |= _dependencies()
+    schema["properties"] |= {LIBRARY: _ANY_MAP, **dict.fromkeys(given.MOVED, True)}
+    schema["properties"]["enabled"] = {
+        "type": "boolean",
+        "description": "For the condition of a chart that depends on this one.",
+    }
+    # The chart's own checks say better that nobody races, and what has moved.
+    shared = schema["$defs"]["Global"]
+    schema.pop("required", None)
+    shared.pop("required", None)
+    (_, other) = shared["propertyNames"]["anyOf"]
+    other["not"]["anyOf"][1] = {"enum": sorted(_aliases(Race))}
+    entrants = shared["properties"]["entrants"]
+    entrants["type"] = ["object", "null"]
+    for entrant in entrants["patternProperties"].values():
+        entrant["properties"]["kind"] = {"type": "string"}
+    return schema
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def library_schema() -> dict[str, Any]:
@@ -83,14 +107,58 @@ def text_of(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _dependencies(chart: str) -> dict[str, Any]:
+def _dependencies() -> dict[str, Any]:
     """What Helm puts under a sub-chart's key besides its own values."""
     return {"global": _ANY_MAP, LIBRARY: _ANY_MAP}
 
 
-def _with_definitions(
-    model: type[BaseModel], kinds: Iterable[str], seed: list[type[BaseModel]] | None = None
-) -> dict[str, Any]:
+def _nullable(node: Any, name: str = "") -> Any:
+    """Allow null for every key that need not be given: it is as if the key were deleted."""
+    if isinstance(node, list):
+        return [_nullable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if name == "$defs":
+        return {key: _nullable(value) | _map_or_null(value) for key, value in node.items()}
+    node = {key: _nullable(value, key) for key, value in node.items()}
+    for part in ("properties", "patternProperties"):
+        needed = node.get("required", ()) if part == "properties" else ()
+        if isinstance(node.get(part), dict) and name not in ("properties", "patternProperties"):
+            node[part] = {
+                key: _never_null(value) if key in needed else _or_null(value)
+                for key, value in node[part].items()
+            }
+    if isinstance(node.get("additionalProperties"), dict):
+        node["additionalProperties"] = _or_null(node["additionalProperties"])
+    if "items" in node:
+        node["items"] = _never_null(node["items"])
+    return node
+
+
+def _never_null(value: Any) -> Any:
+    """Refuse null for a map, whose definition allows it where it need not be given."""
+    refers = isinstance(value, dict) and "$ref" in value
+    return {**value, "type": "object"} if refers else value
+
+
+def _map_or_null(definition: dict[str, Any]) -> dict[str, Any]:
+    return {"type": ["object", "null"]} if definition.get("type") == "object" else {}
+
+
+def _or_null(value: Any) -> Any:
+    if not isinstance(value, dict) or "$ref" in value or not value.keys() - {"description"}:
+        return value
+    if isinstance(value.get("type"), str) and not value.keys() & {"enum", "const"}:
+        return {**value, "type": [value["type"], "null"]} if value["type"] != "null" else value
+    if "anyOf" in value:
+        some = value["anyOf"]
+        return value if {"type": "null"} in some else {**value, "anyOf": [*some, {"type": "null"}]}
+    if "enum" in value:
+        return {k: v for k, v in value.items() if k != "type"} | {"enum": [*value["enum"], None]}
+    return value
+
+
+def _with_definitions(model: type[BaseModel], kinds: Iterable[str]) -> dict[str, Any]:
     options = {kind: systems.load(kind).options for kind in kinds}
     models: list[type[BaseModel]] = [model, *options.values()]
     refs, whole = models_json_schema([(m, "validation") for m in models], by_alias=True)

@@ -27,6 +27,12 @@ def names() -> list[str]:
     return sorted(_entry_points())
 
 
+def built_in() -> list[str]:
+    """Return the kinds that swarmrace itself brings, without loading any."""
+    entries = _entry_points().items()
+    return sorted(kind for kind, entry in entries if entry.dist and entry.dist.name == "swarmrace")
+
+
 def find_options(kind: object) -> type[EntrantOptions] | None:
     """Return the options model of an installed kind, or None if no such kind is installed."""
     return load(kind).options if isinstance(kind, str) and kind in names() else None

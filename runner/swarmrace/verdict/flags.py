@@ -20,6 +20,7 @@ from swarmrace.units import format_seconds
 from swarmrace.verdict.figures import bound_of
 from swarmrace.verdict.groups import group_flags
 from swarmrace.verdict.model import EntrantVerdict, Flag
+from swarmrace.verdict.resource_flags import resource_flags
 from swarmrace.verdict.runs import RunView, wrong_bytes
 from swarmrace.verdict.sides import Side
 from swarmrace.verdict.usage_figures import waiting_cpu, waiting_rate
@@ -64,6 +65,7 @@ def race_flags(results: Results) -> list[Flag]:
     if info.rendezvous_restarts:
         times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"
         texts.append(f"the rendezvous restarted {times}")
+    texts += resource_flags(results)
     if not race.cold_start:
         texts.append("warm starts (coldStart: false): not comparable with cold ones")
     return [Flag(entrant="", text=text) for text in texts]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmrace.backends.kubernetes.fetch import SUMS, Cluster, archive, unpack
+from swarmrace.backends.kubernetes.fetch import SUMS, Cluster, archive, folder_of, races, unpack
 from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.results import manifest, pod_facts
 
@@ -243,15 +243,29 @@ def test_pods_that_can_not_be_read_are_unknown(cluster, run_cli):
 
 def test_an_earlier_race_is_still_there(cluster, run_cli):
     result = run_cli("fetch", "quick", "--list")
-    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
-        ["aaaaaaaaaa", "finished"],
-        ["bbbbbbbbbb", "running"],
+    assert [line.split()[:3] for line in result.stdout.splitlines()] == [
+        ["aaaaaaaaaa", "-", "finished"],
+        ["bbbbbbbbbb", "-", "running"],
     ]
     result = run_cli("fetch", "quick", "--race-id", "aaaaaaaaaa")
     assert (result.stdout, result.stderr) == ("results/quick-aaaaaaaaaa\n", "")
     result = run_cli("fetch", "quick", "--race-id", "cccccccccc")
     assert result.exit_code == 4
     assert "cccccccccc: expected a results folder" in result.stderr
+
+
+def test_a_race_is_found_by_its_own_id_or_the_releases_hash(tmp_path):
+    """On a cluster a folder has the release's hash; two may hold the same scenario."""
+    for number, name in enumerate(("aaaaaaaaaa", "bbbbbbbbbb")):
+        head = {"raceId": "0123456789", "releaseHash": name, "status": "finished"}
+        head["createdUtc"] = f"2026-11-2{number}T00:00:00"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "race.json").write_text(json.dumps(head))
+    here = tmp_path / "cccccccccc"
+    assert [race["releaseHash"] for race in races(here)] == ["aaaaaaaaaa", "bbbbbbbbbb"]
+    assert folder_of(here, "aaaaaaaaaa").name == "aaaaaaaaaa"
+    assert folder_of(here, "0123456789").name == "bbbbbbbbbb", "the newest"
+    assert folder_of(here, "dddddddddd").name == "dddddddddd"
 
 
 def test_what_kubectl_says_is_one_line(cluster, run_cli):

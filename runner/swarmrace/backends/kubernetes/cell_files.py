@@ -84,7 +84,7 @@ def cell_values(path: Path, scenario: Scenario, cell: Cell) -> str:
 def _data(data: Any, scenario: Scenario, cell: Cell) -> Any:
     """Return a cell's file: the whole one's, changed where the cell differs."""
     data, of = copy.deepcopy(data), cell.scenario.race
-    race = data["global"].setdefault("race", {})
+    race = data["global"]["race"] = data["global"].get("race") or {}
     given = race.pop("matrix", None) or {}
     if given.get("swarmSize"):
         race["swarmSize"] = of.swarm_size
@@ -97,6 +97,8 @@ def _data(data: Any, scenario: Scenario, cell: Cell) -> Any:
         race["network"] = given["network"][scenario.race.matrix.network.index(of.network)]
     needed = pods.results_bytes(cell.scenario)
     if needed > scenario.tracker.storage.size:
-        storage = data.setdefault("tracker", {}).setdefault("storage", {})
-        storage["size"] = canonical_size(-(-needed // (1024 * MIB)) * 1024 * MIB)
+        tracker = data["tracker"] = data.get("tracker") or {}
+        tracker["storage"] = (tracker.get("storage") or {}) | {
+            "size": canonical_size(-(-needed // (1024 * MIB)) * 1024 * MIB)
+        }
     return data

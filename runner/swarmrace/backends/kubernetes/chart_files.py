@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import re
@@ -12,19 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import annotated_types
 from pydantic import BaseModel, BeforeValidator
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from swarmrace import __version__, systems
-from swarmrace.backends.kubernetes import pods
 from swarmrace.errors import ResultsError
-from swarmrace.metrics import linger
 from swarmrace.scenario import cluster
-from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Global, Scenario
+from swarmrace.scenario.scenario import Scenario
 from swarmrace.scenario.schema import (
-    CHART_KINDS,
     CHART_VALUES,
     LIBRARY,
     UMBRELLA,
@@ -32,17 +28,16 @@ from swarmrace.scenario.schema import (
     library_schema,
     text_of,
 )
-from swarmrace.systems.options import EntrantOptions
+from swarmrace.scenario.sidecars import Sidecar, Sidecars
 from swarmrace.units import canonical_size, parse_rate, parse_size
 
-SUPERVISOR = Path("images/codex-supervisor/supervise.sh")
-"""The Codex sidecar's command, beside the charts; Helm reads only what lies inside a chart."""
+SUPERVISOR = Path("swarm/files/supervise.sh")
+"""The sidecars' command, below the folder of the charts."""
 
-_AMOUNTS = {parse_size: "size", parse_rate: "rate", cluster.parse_cpu: "cpu"}
+_AMOUNTS = {parse_size: "size", parse_rate: "rate"}
 _AMOUNT_WORDS = {
     "size": "Bytes, or 100MB (10^8), 100MiB or 100Mi (104,857,600).",
     "rate": "Bytes per second, or 100Mbit, 12.5MB.",
-    "cpu": "Cores, or thousandths of one: 2, 0.5, 500m.",
 }
 _HEAD = "# Written from the model by `swarmrace schema --write charts`; don't edit.\n"
 _TEMPLATE_HEAD = (
@@ -72,75 +67,114 @@ def generated(folder: Path) -> dict[str, str]:
     """Return every generated file's text by its path below the folder of the charts.
 
     Raises:
-        ResultsError: the Codex supervisor is missing or can't be carried in a template.
+        ResultsError: the sidecars' supervisor is missing.
     """
     files = {
-        f"{LIBRARY}/templates/_model.tpl": model_template(),
-        f"{LIBRARY}/templates/_supervise.tpl": supervise_template(folder.parent / SUPERVISOR),
+        f"{LIBRARY}/templates/_generated.tpl": library_template(folder / SUPERVISOR),
         f"{LIBRARY}/values.yaml": _HEAD + "{}\n",
         f"{LIBRARY}/values.schema.json": text_of(library_schema()),
         f"{UMBRELLA}/values.yaml": umbrella_values(),
     }
     for chart, model in CHART_VALUES.items():
-        head = (
-            _HEAD
-            + "# What peers' pods are made of stands under `global`, see the chart swarmrace.\n"
-        )
-        files[f"{chart}/values.yaml"] = head + "\n".join(_yaml(model(), "")) + "\n"
+        files[f"{chart}/values.yaml"] = _HEAD + "\n".join(_yaml(model(), "")) + "\n"
     for chart in (UMBRELLA, *CHART_VALUES):
         files[f"{chart}/values.schema.json"] = text_of(chart_schema(chart))
     return files
 
 
-def model_template() -> str:
-    """Return the templates `common.model` (defaults, amounts, limits) and `common.constants`."""
-    model = {
-        "global": _spec(Global),
-        "kinds": {kind: _spec(systems.load(kind).options) for kind in CHART_KINDS},
-        "charts": {name: _spec(model) for name, model in CHART_VALUES.items()},
-        "verdict": _spec(cluster.VerdictValues),
-        "networkPolicy": _spec(cluster.NetworkPolicyValues),
-    }
+def library_template(supervisor: Path) -> str:
+    """Return the templates `swarmrace.constants`, `swarmrace.maps` and `swarmrace.scalars`.
+
+    Values given go over the maps; what a null leaves of the rest goes below them.
+
+    Raises:
+        ResultsError: there is no such supervisor.
+    """
+    try:
+        script = supervisor.read_bytes()
+    except OSError as error:
+        raise ResultsError(f"{supervisor}: expected the supervisor, {error.strerror}") from error
     constants = {
         "version": __version__,
         "trackerPort": cluster.TRACKER_PORT,
         "metricsPort": cluster.METRICS_PORT,
-        "nodeApiPort": cluster.NODE_API_PORT,
-        "nodeDiscoveryPort": cluster.NODE_DISCOVERY_PORT,
-        "nodeListenPort": cluster.NODE_LISTEN_PORT,
-        "nodeQuotaBytes": cluster.NODE_QUOTA_BYTES,
-        "userId": cluster.USER_ID,
-        "baseLength": pods.BASE_LENGTH,
-        "assembleTimes": pods.ASSEMBLE_TIMES,
-        "runTimes": {to_camel(bound): times for bound, times in pods.run_times().items()},
-        "runExtraSeconds": pods.RUN_EXTRA_SECONDS,
-        "slackSeconds": pods.SLACK_SECONDS,
-        "storageOverheadBytes": pods.STORAGE_OVERHEAD_BYTES,
-        "ephemeralOverheadBytes": pods.EPHEMERAL_OVERHEAD_BYTES,
-        "annotatedBurstBytes": cluster.ANNOTATED_BURST_BYTES,
-        "queueMilliseconds": QUEUE_MILLISECONDS,
-        "resultsDivisor": pods.RESULTS_DIVISOR,
-        "resultsOverheadBytes": pods.RESULTS_OVERHEAD_BYTES,
-        "scrapesApartSeconds": linger.APART_SECONDS,
+        "supervisor": hashlib.sha256(script).hexdigest()[:16],
     }
-    texts = {"common.model": json.dumps(model), "common.constants": json.dumps(constants, indent=1)}
-    defines = [f'{{{{- define "{k}" -}}}}\n{v}\n{{{{- end -}}}}\n' for k, v in texts.items()]
+    scenario = Scenario.model_validate({"global": {"entrants": {}}})
+    sidecars = {f"sidecar-{name}": node for name, node in scenario.global_.sidecars}
+    sidecars["sidecar"] = Sidecar(image="none").model_copy(update={"image": None})
+    texts = {
+        "swarmrace.constants": {"constants": constants},
+        "swarmrace.maps": _maps(scenario) | {key: _maps(node) for key, node in sidecars.items()},
+        "swarmrace.scalars": _scalars(scenario)
+        | {key: _scalars(node) for key, node in sidecars.items()},
+    }
+    defines = [
+        f'{{{{- define "{name}" -}}}}\n{_flow(data)}{{{{- end -}}}}\n'
+        for name, data in texts.items()
+    ]
     return _TEMPLATE_HEAD + "\n".join(defines)
 
 
-def supervise_template(script: Path) -> str:
-    """Return the template `common.codex.supervise`: the script, word for word.
+def _scalars(model: BaseModel) -> dict[str, Any]:
+    """Return what is left of a model's values when each was null: no maps."""
+    found: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, Sidecars):
+            continue
+        if isinstance(value, BaseModel):
+            found[field.alias or name] = _scalars(value)
+        elif not isinstance(value, dict) and value is not None:
+            found[field.alias or name] = canonical_size(value) if _amount(field) else value
+    return found
 
-    Raises:
-        ResultsError: there is no such file, or it holds `{{`, which Helm would take for its own.
+
+def _maps(model: BaseModel) -> dict[str, Any]:
+    """Return the defaults that values.yaml has as comments only (`_optional`)."""
+    found: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, Sidecars):
+            continue
+        if _optional(value):
+            found[field.alias or name] = _dumped(value)
+        elif isinstance(value, BaseModel) and (inner := _maps(value)):
+            found[field.alias or name] = inner
+    return found
+
+
+def _optional(value: Any) -> bool:
+    """Whether a value is a map that null empties, and not empty by default.
+
+    Helm 3 and 4 delete a key whose value is null from the values of the chart itself, but a
+    sub-chart keeps the default of a map under `global`. So such a default is in no values.yaml.
     """
-    try:
-        text = script.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(f"{script}: expected the Codex supervisor, {error.strerror}") from error
-    if "{{" in text:
-        raise ResultsError(f"{script}: found '{{{{', expected none: Helm takes it for its own")
-    return f'{_TEMPLATE_HEAD}{{{{- define "common.codex.supervise" -}}}}\n{text}{{{{- end -}}}}\n'
+    return bool(_dumped(value)) and _is_map(value)
+
+
+def _is_map(value: Any) -> bool:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return bool(fields) and all(_is_map(getattr(value, name)) for name in fields)
+    return isinstance(value, dict)
+
+
+def _dumped(value: Any) -> Any:
+    if not isinstance(value, BaseModel):
+        return value
+    return {k: v for k, v in value.model_dump(by_alias=True).items() if v}
+
+
+def _flow(data: dict[str, Any]) -> str:
+    """Return a map of maps as YAML, one line for each; of `global` one for each of its keys."""
+    lines = []
+    for key, value in data.items():
+        if key == "global":
+            lines += [f"{key}:", *(f"  {k}: {json.dumps(v)}" for k, v in value.items())]
+        else:
+            lines.append(f"{key}: {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def umbrella_values() -> str:
@@ -153,9 +187,12 @@ def umbrella_values() -> str:
 
 
 def _entrant_examples(indent: str) -> Iterator[str]:
-    for kind in CHART_KINDS:
+    for kind in systems.built_in():
+        if kind == "synthetic":  # of tests only
+            continue
+        model = systems.load(kind).options
         yield f"{indent}{kind}:"
-        for line in _yaml(systems.load(kind).options(kind=kind), "  ", mark="#"):
+        for line in _yaml(model(kind=kind), "  ", mark="#"):
             yield indent + line
 
 
@@ -164,14 +201,18 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
     lines = []
     for name, field in type(model).model_fields.items():
         value, key = getattr(model, name), field.alias or name
-        nested = isinstance(value, BaseModel)
-        first = "#" if nested else mark  # helm-docs lists what is marked; leaves say it all
+        optional = _optional(value)
+        nested = isinstance(value, BaseModel) and not optional
+        first = "#" if nested or optional else mark  # helm-docs lists what is marked
         about = _about(type(model), name, value)
         if value is None and mark == "# --":
             about = f"({_type(field)}) {about}"
         for number, line in enumerate(textwrap.wrap(about, 96 - len(indent))):
             lines.append(f"{indent}{first if number == 0 else '#'} {line}")
-        if nested:
+        if optional:
+            text = json.dumps(_dumped(value))
+            lines.append(f"{indent}# {key}: {text}")
+        elif nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
         else:
             lines.append(f"{indent}{key}: {_scalar(field, value)}")
@@ -186,7 +227,7 @@ def _about(model: type[BaseModel], name: str, value: Any) -> str:
     if not words and isinstance(value, BaseModel):
         words = inspect.getdoc(type(value))
     if not words and (amount := _amount(field)):
-        words = _AMOUNT_WORDS[amount["amount"]]
+        words = _AMOUNT_WORDS[amount]
     if not words:
         for option in _options(field.annotation):
             inner = [option, *typing.get_args(option)]
@@ -207,91 +248,22 @@ def _type(field: FieldInfo) -> str:
 def _scalar(field: FieldInfo, value: Any) -> str:
     amount = _amount(field)
     if amount and value is not None:
-        return _spelled(amount["amount"], value)
+        return canonical_size(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value) if not isinstance(value, str) or not _plain(value) else value
-
-
-def _spelled(amount: str, value: int) -> str:
-    if amount != "cpu":
-        return canonical_size(value)
-    return f"{value}m" if value % 1000 else str(value // 1000)
 
 
 def _plain(text: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", text)) and text not in ("null", "true")
 
 
-def _spec(model: type[BaseModel]) -> dict[str, Any]:
-    """Return what the templates need of a model: its keys, their defaults and amounts."""
-    keys = {}
-    for name, field in model.model_fields.items():
-        if name in ("entrants",):
-            continue
-        node = _node(field.annotation, field.metadata)
-        if not field.is_required():
-            node["default"] = _plain_default(field)
-        keys[field.alias or name] = node
-    return {"keys": keys}
-
-
-def _plain_default(field: FieldInfo) -> Any:
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
-        return _dumped(value)
-    return value
-
-
-def _dumped(model: BaseModel) -> dict[str, Any]:
-    """Return a model's values by alias, amounts as bare numbers."""
-    found = {}
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        found[field.alias or name] = _dumped(value) if isinstance(value, BaseModel) else value
-    return found
-
-
-def _node(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
-    amount = _amount_of(annotation, metadata)
-    if amount:
-        return amount
-    for option in _options(annotation):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return _spec(option) if not issubclass(option, EntrantOptions) else {}
-        if typing.get_origin(option) is list:
-            inner = typing.get_args(option)[0]
-            items = _node(inner, [])
-            return {"items": items} if items else {}
-    return {}
-
-
-def _amount(field: FieldInfo) -> dict[str, Any] | None:
-    return _amount_of(field.annotation, field.metadata)
-
-
-def _amount_of(annotation: Any, metadata: list[Any]) -> dict[str, Any] | None:
-    """Return `{"amount": "size", "ge": 1, …}` where the field is an amount with a unit."""
-    found: dict[str, Any] = {}
-    for part in [*metadata, *_metadata(annotation)]:
+def _amount(field: FieldInfo) -> str | None:
+    """Return `size` or `rate` if the field is an amount with a unit."""
+    for part in [*field.metadata, *_metadata(field.annotation)]:
         if isinstance(part, BeforeValidator) and part.func in _AMOUNTS:
-            found["amount"] = _AMOUNTS[part.func]
-        elif isinstance(part, FieldInfo):
-            found |= {k: v for m in part.metadata for k, v in _limits(m).items()}
-        else:
-            found |= _limits(part)
-    return found if "amount" in found else None
-
-
-def _limits(part: Any) -> dict[str, Any]:
-    for kind, name in (
-        (annotated_types.Ge, "ge"),
-        (annotated_types.Gt, "gt"),
-        (annotated_types.Le, "le"),
-    ):
-        if isinstance(part, kind):
-            return {name: getattr(part, name)}
-    return {}
+            return _AMOUNTS[part.func]
+    return None
 
 
 def _metadata(annotation: Any) -> list[Any]:

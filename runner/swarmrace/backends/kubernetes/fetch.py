@@ -42,7 +42,7 @@ _PATIENCE_SECONDS = 300.0
 def races(folder: Path) -> list[dict[str, Any]]:
     """Return the heads of the races whose results lie beside `folder`, itself included.
 
-    Each is `raceId`, `status`, `createdUtc` and `sizeBytes`, oldest first.
+    Each is `raceId`, `releaseHash`, `status`, `createdUtc` and `sizeBytes`, oldest first.
     """
     found = []
     for head in folder.parent.glob("*/race.json"):
@@ -50,8 +50,21 @@ def races(folder: Path) -> list[dict[str, Any]]:
             told = json.loads(head.read_bytes())
             size = sum(path.stat().st_size for path in head.parent.rglob("*") if path.is_file())
             keys = ("raceId", "status", "createdUtc")
-            found.append({**{key: told[key] for key in keys}, "sizeBytes": size})
+            facts = {key: told[key] for key in keys}
+            facts["releaseHash"] = told.get("releaseHash", "")
+            found.append({**facts, "sizeBytes": size})
     return sorted(found, key=lambda race: (race["createdUtc"], race["raceId"]))
+
+
+def folder_of(folder: Path, wanted: str) -> Path:
+    """Return the folder beside `folder` of a release hash, or the newest of a race id."""
+    named = folder.with_name(wanted)
+    if named.is_dir():
+        return named
+    for race in reversed(races(folder)):
+        if race["raceId"] == wanted:
+            return folder.with_name(race["releaseHash"] or wanted)
+    return named
 
 
 def archive(folder: Path, out: IO[bytes], *, head: str = "race.json") -> None:
@@ -177,8 +190,9 @@ class Cluster:
 
     def _pod_facts(self, folder: Path) -> pod_facts.PodsFile:
         """Return what the cluster says of the race's pods, or why it says nothing."""
-        race_id = json.loads((folder / "race.json").read_bytes())["raceId"]
-        labels = f"app.kubernetes.io/part-of=swarmrace-{race_id}"
+        head = json.loads((folder / "race.json").read_bytes())
+        release_hash = head.get("releaseHash") or head["raceId"]
+        labels = f"app.kubernetes.io/part-of=swarmrace-{release_hash}"
         try:
             told = _run([*self._kubectl, "get", "pods", "-l", labels, "-o", "json"])
             return pod_facts.from_kubernetes(json.loads(told)["items"])

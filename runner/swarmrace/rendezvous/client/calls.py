@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from swarmrace.errors import Exit, RendezvousError, WrongRaceError
+from swarmrace.errors import Exit, Fault, RendezvousError, ScenarioError, WrongRaceError
 from swarmrace.rendezvous.client.wire import CountingTransport
 from swarmrace.rendezvous.messages import INSTANCE_HEADER
 
@@ -153,6 +153,9 @@ class Caller:
         if response.is_success:
             return
         status, text = response.status_code, error.get("error", response.reason_phrase)
+        if isinstance(error.get("faults"), list):
+            faults = [Fault("", str(fault)) for fault in error["faults"]]
+            raise ScenarioError(faults, "the release's values")
         if error.get("stopped") is True:
             raise StoppedError(f"{self.url}: the race was stopped: {text}")
         if status >= 500:

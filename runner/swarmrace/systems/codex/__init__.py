@@ -2,13 +2,12 @@
 
 Two API families are spoken, found by asking the node. The node's program is started and stopped
 here (`options.program`, or `codex` or `storage` on PATH), or a node that runs is used
-(`options.nodes`, or a pod's sidecar named by SWARMRACE_CODEX_NODE). docs/codex.md tells how.
+(`options.nodes`, or a pod's sidecar). docs/codex.md says how.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from swarmrace.errors import TransferError
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System
 from swarmrace.systems.codex.cross_faults import cross_faults
-from swarmrace.systems.codex.environment import NODE_VARIABLE
 from swarmrace.systems.codex.gauges import GAUGES
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
 from swarmrace.systems.parts import Identity, Needs, NetworkRules, Settings, Standing
+from swarmrace.systems.sidecar import beside
 from swarmrace.systems.spec import SystemSpec
 
 __all__: Sequence[str] = ("SPEC",)
@@ -76,7 +75,7 @@ def _may_report_progress(options: CodexOptions) -> bool:
 
 
 def _runs_elsewhere(options: CodexOptions) -> bool:
-    return bool(options.nodes or os.environ.get(NODE_VARIABLE))
+    return bool(options.nodes or beside())
 
 
 def _check(options: CodexOptions) -> list[str]:

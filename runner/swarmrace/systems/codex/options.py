@@ -31,7 +31,7 @@ class CodexOptions(EntrantOptions):
     program: str | None = None
     """Path of the node's program on one machine; `codex` or `storage` on PATH when absent."""
     image: Annotated[str, Field(min_length=1)] | None = None
-    """The node's image on a cluster; its family's (`global.codex.families`) when absent. So two
+    """The node's image on a cluster; its sidecar's (`global.sidecars`) if absent. So two
     versions can race."""
     nodes: Annotated[
         list[NodeUrl], AfterValidator(_apart), Field(json_schema_extra={"uniqueItems": True})

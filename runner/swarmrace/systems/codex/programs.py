@@ -12,6 +12,7 @@ import ipaddress
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.codex.options import CodexOptions
 
 _GIB = 1 << 30
+POD_QUOTA_BYTES = 20 * _GIB
+"""A node's own quota since v0.2."""
 _INSPECT_SECONDS = 20.0
 _PREFIXES = ("CODEX_", "STORAGE_")
 _OPTION = re.compile(r"--([a-z][a-z0-9-]+)")
@@ -218,6 +221,35 @@ def command_line(
     for argument in options.arguments:
         arguments[argument] = "set by the scenario"
     return [program.path, *arguments], arguments
+
+
+def pod_options(
+    options: CodexOptions, size_bytes: int, bootstrap: str | None
+) -> tuple[list[str], dict[str, str]]:
+    """Return what a pod's node gets besides its container's: arguments, and variables by name.
+
+    Args:
+        options: family (`auto` is Codex in a pod), profile and quota.
+        size_bytes: the file size, for the quota.
+        bootstrap: the record of the node to join, or None for the first node of a swarm.
+    """
+    storage = options.family == "storage"
+    prefix = _PREFIXES[storage]
+    variables = {"LOG_LEVEL": "WARN" if options.profile == "tuned" else "INFO"}
+    if options.profile == "tuned":
+        variables["BLOCK_MI"] = "1d"
+    quota = quota_bytes(POD_QUOTA_BYTES, options, size_bytes)
+    if quota is not None:
+        variables["STORAGE_QUOTA"] = str(quota)
+    arguments = [] if bootstrap is None else [f"--bootstrap-node={bootstrap}"]
+    if bootstrap is None and storage:
+        arguments = ["--no-bootstrap-node"]
+    return arguments, {f"{prefix}{name}": value for name, value in variables.items()}
+
+
+def known_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the variables that a node reads as options."""
+    return {name: environment[name] for name in environment if name.startswith(_PREFIXES)}
 
 
 def quota_bytes(default_bytes: int, options: CodexOptions, size_bytes: int) -> int | None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from swarmrace.errors import KilledForMemoryError, Reason, TransferError
-from swarmrace.host.memory_kills import UNLIMITED, Kill
-from swarmrace.host.process_stat import STARTED, field_of
+from swarmrace.host.memory_kills import Kill
 from swarmrace.systems.codex.api import Api, UnreachableError
 from swarmrace.systems.codex.metrics import fetch
 from swarmrace.systems.codex.node import Node, answering, identity, last_lines_of
+from swarmrace.systems.codex.options import CodexOptions
+from swarmrace.systems.codex.programs import known_variables, pod_options
+from swarmrace.systems.sidecar import Sidecar, Supervisor
 
-_WATCH_SECONDS = 0.25
 _ASK_SECONDS = 2.0
 
 
@@ -96,45 +95,25 @@ class GivenNode(Node):
         return values.get("process_start_time_seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the supervisor last wrote."""
-
-    generation: int = -1
-    state: str = ""
-    """`running`, `stopped`, or empty before it has written anything."""
-    pid: int = 0
-    start_ticks: str = ""
-    """Field 22 of /proc/PID/stat, which tells whether a pid seen here is that process."""
-    unasked: int = 0
-    """Starts nobody asked for: after an exit of the node or of its container."""
-    note: str = ""
-    """How the node or its container last ended unasked."""
-    memory_kill: str = ""
-    """Where the kernel killed it for memory: its container's limit in bytes, or `unknown`."""
-    words: str = ""
-    """The last lines of the output of the node that ended so."""
-    command: str = ""
-
-
 class SupervisedNode(Node):
-    """A pod's sidecar whose supervisor (images/codex-supervisor) starts it cold on request.
+    """A pod's sidecar, which its supervisor starts cold on request.
 
     Args:
-        url: its API.
-        control: the folder shared with the supervisor.
-        family: `codex`, `storage` or `auto`.
-        metrics_url: its metrics page.
+        sidecar: where it is; it has a control folder.
+        options: of the entrant.
+        size_bytes: the file size, for the quota.
+        address: the pod's, which the node announces.
     """
 
     def __init__(
-        self, url: str, control: Path, family: str, metrics_url: str | None = None
+        self, sidecar: Sidecar, options: CodexOptions, size_bytes: int, address: str = ""
     ) -> None:
         super().__init__()
-        self.api = Api(url, family)
-        self.metrics_url = metrics_url or default_metrics_url(url)
-        self._control = control
-        self._status = Status()
+        assert sidecar.control is not None
+        self.api = Api(sidecar.api, options.family)
+        self.metrics_url = sidecar.metrics or default_metrics_url(sidecar.api)
+        self.supervisor = Supervisor(sidecar.control)
+        self._options, self._size_bytes, self._address = options, size_bytes, address
         self._active = False
 
     @property
@@ -145,10 +124,17 @@ class SupervisedNode(Node):
     async def start(self, bootstrap: str | None) -> None:
         """Ask the supervisor for a cold start, and wait until the node answers."""
         assert self.api is not None
-        self._status = await self._request("start", bootstrap or "")
+        if ":" in self._address:
+            raise TransferError(
+                Reason.REFUSED,
+                f"codex: expected an IPv4 address, found {self._address}: a node's discovery "
+                "listens on IPv4 only (0.0.0.0); give the pods an IPv4 address, the first of two",
+            )
+        arguments, variables = pod_options(self._options, self._size_bytes, bootstrap)
+        status = await self.supervisor.start(arguments, variables)
         self._active = True
-        self.command = self._status.command.split()
-        self.environment = self._read_pairs("environment")
+        self.command = status.command.split()
+        self.environment = known_variables({**self.supervisor.environment(), **variables})
         watch = asyncio.create_task(self.died())
         ready = asyncio.create_task(answering(self.api))
         try:
@@ -168,80 +154,25 @@ class SupervisedNode(Node):
         """Ask the supervisor to end the node and remove its data."""
         if self._active:
             self._active = False
-            await self._request("stop", "")
+            await self.supervisor.stop()
 
     async def died(self) -> str:
-        """Watch the supervisor's account."""
-        while True:
-            status = self.read_status()
-            if status.unasked != self._status.unasked:
-                how = f"the node ended or started again unasked: {status.note or 'no note'}"
-                return f"{how}; output: {status.words or 'none'}"
-            if status.generation != self._status.generation:
-                return f"the node was restarted by somebody else (generation {status.generation})"
-            await asyncio.sleep(_WATCH_SECONDS)
+        """Watch what the supervisor reports."""
+        return await self.supervisor.died()
 
     @property
     def killed_for_memory(self) -> Kill | None:
-        """How the kernel killed it for memory, or None. At its container's limit it held all of
-        that, for nothing else of size is in there."""
-        told = self.read_status().memory_kill
-        limit = int(told) if told.isdigit() and int(told) < UNLIMITED else None
-        return Kill(used_bytes=limit, limit_bytes=limit) if told else None
+        """How the kernel killed it for memory, or None."""
+        return self.supervisor.killed_for_memory
 
     def pids(self) -> list[int]:
-        """Return the node's pid where the containers of the pod share their processes."""
-        status = self._status
-        alive = status.pid and field_of(status.pid, STARTED) == status.start_ticks
-        return [status.pid] if alive else []
+        """Return the node's pid if the containers of the pod share their processes."""
+        return self.supervisor.pids()
 
     def last_lines(self) -> str:
         """Return the last words of a node that has ended, otherwise the end of its output."""
-        if words := self.read_status().words:
+        if words := self.supervisor.status().words:
             return words
-        output = self._control / "output"
-        return last_lines_of(output) or last_lines_of(output.with_name("output.old"))
-
-    def read_status(self) -> Status:
-        """Return what the supervisor last wrote."""
-        lines = self._read_pairs("status")
-        try:
-            return Status(
-                generation=int(lines.get("generation", -1)),
-                state=lines.get("state", ""),
-                pid=int(lines.get("pid", 0)),
-                start_ticks=lines.get("start_ticks", ""),
-                unasked=int(lines.get("unasked", 0)),
-                note=lines.get("note", ""),
-                memory_kill=lines.get("memory_kill", ""),
-                words=lines.get("words", ""),
-                command=lines.get("command", ""),
-            )
-        except ValueError:
-            return Status()
-
-    def _read_pairs(self, name: str) -> dict[str, str]:
-        try:
-            text = (self._control / name).read_text(errors="replace")
-        except OSError:
-            return {}
-        return {key: value for key, _, value in (row.partition("=") for row in text.splitlines())}
-
-    async def _request(self, action: str, bootstrap: str) -> Status:
-        while (status := self.read_status()).generation < 0:
-            await asyncio.sleep(_WATCH_SECONDS)
-        generation = max(status.generation, self._status.generation) + 1
-        text = f"generation={generation}\naction={action}\nbootstrap={bootstrap}\n"
-        part = self._control / "request.part"
-        try:
-            part.write_text(text)
-            part.replace(self._control / "request")
-        except OSError as error:
-            raise TransferError(
-                Reason.REFUSED,
-                f"{self._control}: expected a folder shared with the node's supervisor, found "
-                f"{error.strerror}; mount it read-write in both containers",
-            ) from error
-        while (status := self.read_status()).generation < generation:
-            await asyncio.sleep(_WATCH_SECONDS / 5)
-        return status
+        return next(
+            (text for file in self.supervisor.outputs() if (text := last_lines_of(file))), ""
+        )

@@ -1,0 +1,44 @@
+"""Commands that say whether a Helm release's values can be raced: its hook, and `helm test`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from swarmrace.cli.pod_options import (
+    SCENARIO_FILE,
+    known_scenario_option,
+    race_id_of,
+    race_id_option,
+    read_token,
+    rendezvous_option,
+    token_option,
+)
+
+
+@click.command()
+@click.argument("values", type=SCENARIO_FILE)
+def judge(values: Path) -> None:
+    """Judge a Helm release's values (a JSON file): print every fault and exit with 3."""
+    from swarmrace.backends.kubernetes import judge as judging
+    from swarmrace.errors import ScenarioError
+
+    if faults := judging.faults_of(judging.read(values)):
+        raise ScenarioError(faults, "the release's values")
+    click.echo("these values can be raced")
+
+
+@click.command()
+@rendezvous_option
+@race_id_option
+@known_scenario_option
+@token_option
+def answers(
+    rendezvous: str, race_id: str | None, scenario: Path | None, token_file: Path | None
+) -> None:
+    """Ask a release's tracker and board whether they answer, and refuse who has no token."""
+    from swarmrace.backends.kubernetes import answers as asking
+
+    asking.require(rendezvous, race_id or race_id_of(scenario), read_token(token_file))
+    click.echo("tracker and board answer, and refuse who has no token")
