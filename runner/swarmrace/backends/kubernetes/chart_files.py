@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
@@ -210,8 +211,10 @@ def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
         for number, line in enumerate(textwrap.wrap(about, 96 - len(indent))):
             lines.append(f"{indent}{first if number == 0 else '#'} {line}")
         if optional:
-            text = json.dumps(_dumped(value))
-            lines.append(f"{indent}# {key}: {text}")
+            text = yaml.safe_dump(
+                {key: _dumped(value)}, sort_keys=False, default_flow_style=None, width=60
+            )
+            lines += [f"{indent}# {line}" for line in text.splitlines()]
         elif nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
         else:
