@@ -16,16 +16,8 @@ OUTSIDE = [
 ]
 KINDS = ("bittorrent", "codex", "http", "synthetic")
 QUOTED = re.compile(f"[\"']({'|'.join(KINDS)})[\"']")
-CLUSTER = (
-    "backends/kubernetes/chart_files.py",
-    "backends/kubernetes/pods.py",
-    "rendezvous/faulty.py",
-    "scenario/cluster.py",
-    "scenario/given.py",
-    "scenario/schema.py",
-    "scenario/sidecars.py",
-)
-"""Values of a chart for each kind, until there is one chart for all."""
+CLUSTER = ("scenario/sidecars.py",)
+"""Default values of the charts: images and variables of the nodes that they know."""
 
 
 def own_fields(kind):

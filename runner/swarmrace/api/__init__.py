@@ -30,11 +30,13 @@ from swarmrace.systems.parts import (
     Identity,
     Needs,
     NetworkRules,
+    PodRules,
     RaceShape,
     Settings,
     Standing,
 )
 from swarmrace.systems.run import Run
+from swarmrace.systems.sidecar import Sidecar, Status, Supervisor, beside
 from swarmrace.systems.spec import API_VERSION, SystemSpec
 from swarmrace.units import Size, format_size
 
@@ -59,6 +61,7 @@ __all__ = [
     "NetworkRules",
     "NoText",
     "Observes",
+    "PodRules",
     "Profile",
     "Published",
     "RaceShape",
@@ -68,11 +71,15 @@ __all__ = [
     "Run",
     "SampledLog",
     "Settings",
+    "Sidecar",
     "Size",
     "Standing",
+    "Status",
+    "Supervisor",
     "System",
     "SystemSpec",
     "TransferError",
+    "beside",
     "file_sha256",
     "format_size",
     "free_ports",

@@ -18,18 +18,18 @@ from pydantic import BaseModel
 from swarmrace.errors import Fault
 from swarmrace.faults import closest, models_of
 
-MOVED = {
-    "bittorrent": "`swarm`",
-    "codex": "`swarm`",
-    "http": "`swarm`",
-    "nameOverride": "`global.nameOverride`",
-    "fullnameOverride": "`global.fullnameOverride`",
-}
+MOVED = dict(  # noqa: C408 (keys of values, of which three were charts)
+    bittorrent="`swarm`",
+    codex="`swarm`",
+    http="`swarm`",
+    nameOverride="`global.nameOverride`",
+    fullnameOverride="`global.fullnameOverride`",
+)
 """Keys at the top that are no more, and where to look; checks.yaml of the chart has them too."""
-MOVED_GLOBAL = {
-    "codex": "the families of nodes are under `global.sidecars`, with CPU and memory of the node "
+MOVED_GLOBAL = dict(  # noqa: C408
+    codex="the families of nodes are under `global.sidecars`, with CPU and memory of the node "
     "(`resources`) and of the runner beside it (`runnerResources`)"
-}
+)
 
 
 def without_nulls(model: type[BaseModel], data: Any) -> Any:

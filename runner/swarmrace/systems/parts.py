@@ -108,12 +108,28 @@ class Identity:
             race; one that is missing makes `doctor` report a broken installation.
         test_double: returns whether the program says that it only plays the real one for tests.
             False if that is not known before the race; `describe` may still say so.
+        for_tests: whether the kind is of swarmrace's own tests and of no use to others.
     """
 
     version: Callable[[Any], str] = lambda options: ""
     program: Callable[[Any], str] = lambda options: ""
     packages: tuple[str, ...] = ()
     test_double: Callable[[Any], bool] = lambda options: False
+    for_tests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodRules:
+    """What holds of an entrant only in a cluster's pods.
+
+    Args:
+        sidecar: returns the key in `global.sidecars` of the node beside its runners; there is one
+            if the values have this key. By default its kind.
+        faults: returns what can't be raced in pods, each under the option's key.
+    """
+
+    sidecar: Callable[[Any], str] = lambda options: options.kind
+    faults: Callable[[Any], list[Fault]] = lambda options: []
 
 
 RaceKey = Literal["fileSize", "swarmSize", "coldStart"]

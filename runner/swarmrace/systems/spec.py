@@ -18,6 +18,7 @@ from swarmrace.systems.parts import (
     Identity,
     Needs,
     NetworkRules,
+    PodRules,
     RaceShape,
     Settings,
     Standing,
@@ -57,6 +58,7 @@ class SystemSpec:
         standing: returns how a verdict sets it against others.
         settings: which options change the program's settings.
         network: what its peers need of one machine's network.
+        pods: what holds only in a cluster's pods.
         identity: which program it is.
         api_version: the `API_VERSION` that the package was written for; with another one the kind
             is refused. The installed one by default.
@@ -79,6 +81,7 @@ class SystemSpec:
     standing: Callable[[Any], Standing] = lambda options: Standing()
     settings: Settings = field(default_factory=Settings)
     network: NetworkRules = field(default_factory=NetworkRules)
+    pods: PodRules = field(default_factory=PodRules)
     identity: Identity = field(default_factory=Identity)
     api_version: int = API_VERSION
 

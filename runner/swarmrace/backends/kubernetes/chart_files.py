@@ -189,7 +189,7 @@ def umbrella_values() -> str:
 
 def _entrant_examples(indent: str) -> Iterator[str]:
     for kind in systems.built_in():
-        if kind == "synthetic":  # of tests only
+        if systems.load(kind).identity.for_tests:  # of tests only
             continue
         model = systems.load(kind).options
         yield f"{indent}{kind}:"

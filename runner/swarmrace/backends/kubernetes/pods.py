@@ -10,6 +10,7 @@ from collections import Counter
 
 from pydantic.alias_generators import to_camel
 
+from swarmrace import systems
 from swarmrace.errors import Fault
 from swarmrace.metrics.linger import APART_SECONDS
 from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
@@ -56,33 +57,17 @@ def results_bytes(scenario: Scenario) -> int:
 
 def sidecar_of(scenario: Scenario, entrant: str) -> str | None:
     """Return the key in `global.sidecars` of the node beside an entrant's runners, or None."""
-    options = scenario.entrants[entrant]
-    family = getattr(options, "family", "auto")
-    name = options.kind if family == "auto" else family
-    known = scenario.global_.sidecars.model_dump()
-    return name if name in known else None
+    spec = systems.load(scenario.entrants[entrant].kind)
+    name = spec.pods.sidecar(scenario.entrants[entrant])
+    return name if name in scenario.global_.sidecars.model_dump() else None
 
 
 def cluster_faults(scenario: Scenario) -> list[Fault]:
     """Return what a cluster can't race of a valid scenario."""
     faults = _matrix_faults(scenario)
     for name, options in scenario.entrants.items():
-        key = f"global.entrants.{name}"
-        if nodes := getattr(options, "nodes", None):
-            faults.append(
-                Fault(
-                    f"{key}.nodes",
-                    f"found {len(nodes)}, expected none: every pod has a node of its own",
-                )
-            )
-        if getattr(options, "family", "") == "auto" and getattr(options, "block_size", None):
-            faults.append(
-                Fault(
-                    f"{key}.blockSize",
-                    f"needs {key}.family: storage, because `auto` is codex on a cluster, which "
-                    "takes none",
-                )
-            )
+        pods = systems.load(options.kind).pods
+        faults += [fault.below(f"global.entrants.{name}") for fault in pods.faults(options)]
     spread = scenario.global_.peers.spread
     if (
         spread.same_nodes

@@ -15,11 +15,18 @@ from pathlib import Path
 from swarmrace.errors import TransferError
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System
-from swarmrace.systems.codex.cross_faults import cross_faults
+from swarmrace.systems.codex.cross_faults import cross_faults, pod_faults, sidecar
 from swarmrace.systems.codex.gauges import GAUGES
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
-from swarmrace.systems.parts import Identity, Needs, NetworkRules, Settings, Standing
+from swarmrace.systems.parts import (
+    Identity,
+    Needs,
+    NetworkRules,
+    PodRules,
+    Settings,
+    Standing,
+)
 from swarmrace.systems.sidecar import beside
 from swarmrace.systems.spec import SystemSpec
 
@@ -185,5 +192,6 @@ SPEC = SystemSpec(
     standing=lambda options: Standing(rank=0, metadata_sought="a CID"),
     settings=Settings(("block_size", "storage_quota", "arguments")),
     network=NetworkRules(_own_source_address, _host_network),
+    pods=PodRules(sidecar=sidecar, faults=pod_faults),
     identity=Identity(version=_version, program=_program, test_double=_is_test_double),
 )

@@ -9,6 +9,23 @@ from swarmrace.systems.parts import CrossFault, RaceShape
 _BLOCK_BYTES = (4096, 524_288)
 
 
+def pod_faults(options: CodexOptions) -> list[Fault]:
+    """Return what can't be raced in pods, where every peer has a node of its own."""
+    found = []
+    if options.nodes:
+        text = f"found {len(options.nodes)}, expected none: every pod has a node of its own"
+        found.append(Fault("nodes", text))
+    if options.family == "auto" and options.block_size:
+        text = "needs family: storage, because `auto` is codex on a cluster, which takes none"
+        found.append(Fault("blockSize", text))
+    return found
+
+
+def sidecar(options: CodexOptions) -> str:
+    """Return the key in `global.sidecars` of the node's family."""
+    return options.kind if options.family == "auto" else options.family
+
+
 def cross_faults(options: CodexOptions, race: RaceShape) -> list[CrossFault]:
     """Return the faults of `blockSize`, `storageQuota` and `nodes`."""
     found: list[CrossFault] = []
