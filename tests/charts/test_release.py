@@ -18,7 +18,7 @@ from swarmrace.faults import models_of
 from swarmrace.scenario.cluster import Spread
 from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Global, Timeouts
-from swarmrace.scenario.sidecars import CodexSidecar
+from swarmrace.scenario.sidecars import Sidecars
 
 HASHED = re.compile(r"app.kubernetes.io/part-of\W+swarmrace-([0-9a-f]{10})|:8080/([0-9a-f]{10})")
 
@@ -153,7 +153,10 @@ def nulls() -> Iterator[Any]:
     yield pytest.param({"race": {"timeouts": timeouts}}, id="race.timeouts.*")
     spread = {field.alias: None for field in Spread.model_fields.values()}
     yield pytest.param({"peers": {"spread": spread, "storage": {"kind": None}}}, id="peers.*.*")
-    codex = {field.alias: None for field in CodexSidecar.model_fields.values()}
+    codex = {
+        field.alias: None
+        for field in Sidecars.model_fields["codex"].annotation.model_fields.values()
+    }
     yield pytest.param({"sidecars": {"codex": codex}}, id="sidecars.codex.*")
 
 

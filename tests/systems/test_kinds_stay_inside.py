@@ -16,8 +16,6 @@ OUTSIDE = [
 ]
 KINDS = ("bittorrent", "codex", "http", "synthetic")
 QUOTED = re.compile(f"[\"']({'|'.join(KINDS)})[\"']")
-CLUSTER = ("scenario/sidecars.py",)
-"""Default values of the charts: images and variables of the nodes that they know."""
 
 
 def own_fields(kind):
@@ -50,8 +48,6 @@ def mentions(source):
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_outside_systems_knows_a_kind(path):
-    if str(path.relative_to(PACKAGE)) in CLUSTER:
-        pytest.skip("holds values of a chart for each kind")
     assert list(mentions(path.read_text())) == []
 
 

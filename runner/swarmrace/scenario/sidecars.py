@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
+from swarmrace import systems
 from swarmrace.model import Model, NoText
 from swarmrace.scenario.cluster import SECURITY, Free, Port, PullPolicy, Resources, resources_of
 
@@ -38,47 +39,34 @@ class Sidecar(Model):
     """Further mounts; their volumes are in `global.peers.extraVolumes`."""
 
 
-def _codex_env(prefix: str) -> dict[str, str]:
-    own = {
-        "API_BINDADDR": "0.0.0.0",
-        "API_PORT": "8080",
-        "DATA_DIR": "/work/node",
-        "DISC_PORT": "8090",
-        "LISTEN_ADDRS": "/ip4/$(POD_IP)/tcp/8070",
-        "LISTEN_IP": "$(POD_IP)",
-        "LISTEN_PORT": "8070",
-        "METRICS": "true",
-        "METRICS_ADDRESS": "0.0.0.0",
-        "METRICS_PORT": "8008",
-        "NAT": "extip:$(POD_IP)",
-    }
-    return {f"{prefix}{name}": value for name, value in own.items()}
+def _known() -> dict[str, Any]:
+    """Return the nodes that the charts know, each a field with its own defaults."""
+    found: dict[str, Any] = {}
+    for kind in systems.built_in():
+        for name, given in systems.load(kind).pods.sidecars.items():
+            model = create_model(
+                f"{name.capitalize()}Sidecar",
+                __base__=Sidecar,
+                __module__=__name__,
+                __doc__=given.about,
+                image=(Annotated[str, Field(min_length=1)], given.image),
+                command=(list[str], list(given.command)),
+                env=(dict[str, str], dict(given.env)),
+                metrics_port=(
+                    Annotated[int, Field(ge=0, le=65_535), NoText],
+                    given.metrics_port,
+                ),
+            )
+            found[name] = (model, model())
+    return found
 
 
-class CodexSidecar(Sidecar):
-    """Codex up to 0.2."""
-
-    image: Annotated[str, Field(min_length=1)] = "codexstorage/nim-codex:0.2.5"
-    command: list[str] = ["/docker-entrypoint.sh", "codex"]
-    env: dict[str, str] = _codex_env("CODEX_")
-    metrics_port: Annotated[int, Field(ge=0, le=65_535), NoText] = 8008
+_Known = create_model("_Known", __base__=Model, __module__=__name__, **_known())
 
 
-class StorageSidecar(Sidecar):
-    """Logos Storage, as Codex is called since 2026."""
-
-    image: Annotated[str, Field(min_length=1)] = "logosstorage/logos-storage-nim:latest"
-    command: list[str] = ["/docker-entrypoint.sh", "storage"]
-    env: dict[str, str] = _codex_env("STORAGE_")
-    metrics_port: Annotated[int, Field(ge=0, le=65_535), NoText] = 8008
-
-
-class Sidecars(Model):
+class Sidecars(_Known):  # type: ignore[valid-type, misc]
     """Nodes beside the runners: an entrant has the one named by its `family`, otherwise by its
     kind, if there is one. Add your own by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Sidecar]
-
-    codex: CodexSidecar = CodexSidecar()
-    storage: StorageSidecar = StorageSidecar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from swarmrace.errors import Fault
@@ -119,6 +119,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class SidecarDefaults:
+    """Default values of a node beside a runner (`global.sidecars`)."""
+
+    about: str
+    """One line: which program it is."""
+    image: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    metrics_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PodRules:
     """What holds of an entrant only in a cluster's pods.
 
@@ -126,10 +138,13 @@ class PodRules:
         sidecar: returns the key in `global.sidecars` of the node beside its runners; there is one
             if the values have this key. By default its kind.
         faults: returns what can't be raced in pods, each under the option's key.
+        sidecars: default values, of built-in kinds only: the charts are written with them. Those of
+            other kinds are in the values of a release.
     """
 
     sidecar: Callable[[Any], str] = lambda options: options.kind
     faults: Callable[[Any], list[Fault]] = lambda options: []
+    sidecars: Mapping[str, SidecarDefaults] = field(default_factory=dict)
 
 
 RaceKey = Literal["fileSize", "swarmSize", "coldStart"]

@@ -19,6 +19,7 @@ from swarmrace.systems.codex.cross_faults import cross_faults, pod_faults, sidec
 from swarmrace.systems.codex.gauges import GAUGES
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
+from swarmrace.systems.codex.sidecars import SIDECARS
 from swarmrace.systems.parts import (
     Identity,
     Needs,
@@ -192,6 +193,6 @@ SPEC = SystemSpec(
     standing=lambda options: Standing(rank=0, metadata_sought="a CID"),
     settings=Settings(("block_size", "storage_quota", "arguments")),
     network=NetworkRules(_own_source_address, _host_network),
-    pods=PodRules(sidecar=sidecar, faults=pod_faults),
+    pods=PodRules(sidecar=sidecar, faults=pod_faults, sidecars=SIDECARS),
     identity=Identity(version=_version, program=_program, test_double=_is_test_double),
 )
