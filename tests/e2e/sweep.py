@@ -98,7 +98,7 @@ def lab(sweep_image: str, double: str, tmp_path_factory: pytest.TempPathFactory)
     values = {
         "name": "matrix",
         "scenario": {"global": {"race": RACE, "entrants": ENTRANTS}},
-        "raceValues": {"global": {"codex": {"families": {"codex": {"image": double}}}}},
+        "raceValues": {"global": {"sidecars": {"codex": {"image": double}}}},
         "retries": 0,
         "claim": {"size": "2Gi"},
     }

@@ -57,14 +57,14 @@ def _known() -> dict[str, Any]:
                     given.metrics_port,
                 ),
             )
-            found[name] = (model, model())
+            found[name] = (model, model.model_validate({}))
     return found
 
 
 _Known = create_model("_Known", __base__=Model, __module__=__name__, **_known())
 
 
-class Sidecars(_Known):  # type: ignore[valid-type, misc]
+class Sidecars(_Known):
     """Nodes beside the runners: an entrant has the one named by its `family`, otherwise by its
     kind, if there is one. Add your own by name."""
 
