@@ -57,6 +57,8 @@ def _known() -> dict[str, Any]:
                     given.metrics_port,
                 ),
             )
+            # By this name pickle finds it: peers get the scenario by a pipe.
+            globals()[model.__name__] = model
             found[name] = (model, model.model_validate({}))
     return found
 
