@@ -75,7 +75,7 @@ def test_each_entrant_is_tried_once_however_many_cells_follow(tmp_path):
     scenario = racing.scenario_file(tmp_path, entrants, matrix={"fileSize": ["10kB", "20kB"]})
     with racing.race(tmp_path, scenario) as running:
         assert running.end() == 0, running.output()
-        heads = [json.loads(file.read_text()) for file in running.results.glob("*/race.json")]
+        heads = [json.loads(file.read_text()) for file in running.results.rglob("race.json")]
     trials = [head["trials"] for head in heads]
     trials.sort(key=lambda each: each["b"]["tried"], reverse=True)
     first, second = trials

@@ -58,6 +58,6 @@ def test_arrival_after_the_write_is_named(made, tmp_path):
         since_ns=curve.since_ns,
     )
     path.write_bytes(late.to_npz(curve.origin))
-    faults = [line for line in records.faults(load(folder)) if "had arrived" in line]
+    faults = [line for line, _ in records.faults(load(folder)) if "had arrived" in line]
     assert len(faults) == 1
     assert path.name.replace(".arrivals.npz", ".json: ") in faults[0]
