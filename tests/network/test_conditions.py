@@ -100,7 +100,9 @@ def test_a_full_queue_delays_by_what_is_set(network, milliseconds, direction):
     set_ = Network.model_validate({direction: "8Mbit", "queueMilliseconds": milliseconds})
     limited = first if direction == "upload" else second
     conditions.apply(network.ports, limited, set_, seeder=False)
-    waited = sorted(overloaded(first, second, seconds=1.0))
+    waited: list[float] = []
+    while not waited:  # on a busy machine the receiver may not run within a second
+        waited = sorted(overloaded(first, second, seconds=1.0))
     typical = 1000 * waited[len(waited) // 2]
     assert 0.85 * milliseconds < typical < 1.5 * milliseconds
 
