@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from swarmrace.backends.kubernetes.fetch import unpack
+from swarmrace.backends.kubernetes.fetch import run, unpack
 from swarmrace.backends.kubernetes.tools import Tools
 from swarmrace.errors import ResultsError, UnavailableError
 
@@ -50,7 +50,7 @@ def fetch_sweep(
         )
     with _reader(tools, found["metadata"]["name"], image) as pod, tempfile.TemporaryFile() as out:
         archive = ["swarmrace", "archive", "--data-dir", f"{MOUNT}/{name}", "--sweep"]
-        tools.kubectl_to(out, "exec", pod, "--", *archive)
+        run(tools.kubectl_command("exec", pod, "--", *archive), out)
         out.seek(0)
         unpack(out, output, head="sweep.json")
 

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from typing import IO, Any
 
 import tenacity
 
+from swarmrace.backends.kubernetes.tools import Tools
 from swarmrace.clock import SystemClock
 from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
 from swarmrace.recording.payload import file_sha256
@@ -144,18 +144,12 @@ class Cluster:
     """
 
     def __init__(self, release: str, namespace: str | None, context: str | None) -> None:
-        if shutil.which("kubectl") is None:
-            raise UnavailableError(
-                "kubectl: not found on PATH; install it (kubernetes.io/docs/tasks)"
-            )
         self._release = release
-        self._kubectl = ["kubectl"]
-        self._kubectl += ["--namespace", namespace] if namespace else []
-        self._kubectl += ["--context", context] if context else []
+        self._tools = Tools(namespace, context, lambda line: None, helm=False)
 
     def races(self) -> list[dict[str, Any]]:
         """Return the heads of the races that the release still holds (`races`), oldest first."""
-        races: list[dict[str, Any]] = json.loads(_run(self._archive("--list")))
+        races: list[dict[str, Any]] = json.loads(run(self._archive("--list")))
         return races
 
     def fetch(self, output: Path | None, race_id: str | None = None) -> Path:
@@ -178,7 +172,7 @@ class Cluster:
             reraise=True,
         ):
             with attempt, tempfile.TemporaryFile() as stream:
-                _run(command, stream)
+                run(command, stream)
                 stream.seek(0)
                 folder = output or Path("results") / _folder_name(self._release, stream)
                 stream.seek(0)
@@ -194,18 +188,20 @@ class Cluster:
         release_hash = head.get("releaseHash") or head["raceId"]
         labels = f"app.kubernetes.io/part-of=swarmrace-{release_hash}"
         try:
-            told = _run([*self._kubectl, "get", "pods", "-l", labels, "-o", "json"])
+            told = run(self._tools.kubectl_command("get", "pods", "-l", labels, "-o", "json"))
             return pod_facts.from_kubernetes(json.loads(told)["items"])
         except (UnavailableError, ValueError, KeyError) as error:
             return pod_facts.from_kubernetes([], f"kubectl get pods: {error}")
 
     def _archive(self, *options: str) -> list[str]:
         inside = ["exec", self._pod(), "-c", "tracker", "--", "swarmrace", "archive", *options]
-        return [*self._kubectl, *inside]
+        return self._tools.kubectl_command(*inside)
 
     def _pod(self) -> str:
         labels = f"app.kubernetes.io/instance={self._release},app.kubernetes.io/component=tracker"
-        found = json.loads(_run([*self._kubectl, "get", "pods", "-l", labels, "-o", "json"]))
+        found = json.loads(
+            run(self._tools.kubectl_command("get", "pods", "-l", labels, "-o", "json"))
+        )
         for item in found["items"]:
             head = item["metadata"]
             if item["status"].get("phase") == "Running" and "deletionTimestamp" not in head:
@@ -224,7 +220,12 @@ def unfinished(folder: Path) -> str:
     return f"race {head['raceId']} goes on: these are the results so far; fetch again after its end"
 
 
-def _run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
+def run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
+    """Run kubectl once; return what it prints, or write it to `out`.
+
+    Raises:
+        UnavailableError: it fails; the line of its errors that says why is in it.
+    """
     done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         text = _last_word(done.stderr.decode(errors="replace"))

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import IO
 
 from swarmrace.errors import InfrastructureError, UnavailableError
 
@@ -60,24 +59,13 @@ class Tools:
         self, *arguments: str, given: str = "", patience_seconds: float = PATIENCE_SECONDS
     ) -> str:
         """Run kubectl, with `given` as its input, and return what it prints; see `_call`."""
+        return self._call(self.kubectl_command(*arguments), given, patience_seconds)
+
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """Return the command that runs kubectl in this namespace and context."""
         place = ["--namespace", self.namespace] if self.namespace else []
         place += ["--context", self.context] if self.context else []
-        return self._call(["kubectl", *place, *arguments], given, patience_seconds)
-
-    def kubectl_to(self, out: IO[bytes], *arguments: str) -> None:
-        """Run kubectl once and write what it prints to `out`.
-
-        Raises:
-            UnavailableError: it fails.
-        """
-        place = ["--namespace", self.namespace] if self.namespace else []
-        place += ["--context", self.context] if self.context else []
-        command = ["kubectl", *place, *arguments]
-        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            why = lines[-1] if lines else f"exit code {done.returncode}"
-            raise UnavailableError(f"{' '.join(command[:3])} …: {why}")
+        return ["kubectl", *place, *arguments]
 
     def await_cluster(self) -> None:
         """Return once the cluster's API answers.
