@@ -42,6 +42,22 @@ COPY --from=build /opt/swarmrace /opt/swarmrace
 ENV PATH=/opt/swarmrace/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 USER 65532:65532
 WORKDIR /tmp
+# Last: what changes with each commit must not make the layers above anew.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG CREATED=unknown
+# What race.json says of the code that raced.
+ENV SWARMRACE_COMMIT=${REVISION}
+LABEL org.opencontainers.image.title="swarmrace" \
+      org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.created="${CREATED}"
+ENTRYPOINT ["swarmrace"]
+CMD ["--help"]
 
 # What a sweep's workflow runs: the runner with its report, helm, kubectl and the packaged chart.
 FROM ${TOOLS_IMAGE} AS tools
@@ -63,37 +79,5 @@ COPY --from=tools /build/programs/ /usr/local/bin/
 COPY --from=tools /build/packages/ /opt/charts/
 ENV SWARMRACE_CHART=/opt/charts/swarmrace.tgz HELM_CACHE_HOME=/tmp/helm HELM_CONFIG_HOME=/tmp/helm \
     HELM_DATA_HOME=/tmp/helm
-# Last: what changes with each commit must not make the layers above anew.
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-ARG SOURCE=unknown
-ARG CREATED=unknown
-# What race.json says of the code that raced.
-ENV SWARMRACE_COMMIT=${REVISION}
-LABEL org.opencontainers.image.title="swarmrace" \
-      org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.created="${CREATED}"
-ENTRYPOINT ["swarmrace"]
-CMD ["--help"]
 
 FROM runtime
-# Last: what changes with each commit must not make the layers above anew.
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-ARG SOURCE=unknown
-ARG CREATED=unknown
-# What race.json says of the code that raced.
-ENV SWARMRACE_COMMIT=${REVISION}
-LABEL org.opencontainers.image.title="swarmrace" \
-      org.opencontainers.image.description="Races Codex (Logos Storage) against BitTorrent, byte by byte." \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.created="${CREATED}"
-ENTRYPOINT ["swarmrace"]
-CMD ["--help"]
