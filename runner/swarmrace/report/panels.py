@@ -67,10 +67,8 @@ def _row(
 
     def square(seeders: int, size: int, file_size: int, network: str) -> Square:
         cell = chosen.at(size, seeders, file_size, network)
-        if seeders >= size:
-            return Square(seeders, size, "impossible", "", told="needs a leecher")
-        if cell is None:
-            return Square(seeders, size, "missing", "", "no results", told="no results")
+        if cell is None or seeders >= size:
+            return _empty(seeders, size)
         found = comparison_of(cell, pair)
         mark = verdicts.get(chosen.name_of(cell), "")
         made = ratio_square(seeders, size, get(found) if found else None, mark)
@@ -84,6 +82,13 @@ def _row(
 
     prefix = key if first else f"{key}-{pair[0]}-{pair[1]}"
     return PanelRow(key, title, text, name, tuple(_panels(chosen, prefix, square)))
+
+
+def _empty(seeders: int, size: int) -> Square:
+    """Return the square of a cell that can't be, or of one without results."""
+    if seeders >= size:
+        return Square(seeders, size, "impossible", "", told="needs a leecher")
+    return Square(seeders, size, "missing", "", "no results", told="no results")
 
 
 def ratio_square(seeders: int, size: int, found: Ratio | None, mark: str = "") -> Square:
@@ -121,10 +126,8 @@ def level_of(estimate: object) -> int:
 def _completion(chosen: Chosen, pair: tuple[str, str]) -> PanelRow:
     def square(seeders: int, size: int, file_size: int, network: str) -> Square:
         cell = chosen.at(size, seeders, file_size, network)
-        if seeders >= size:
-            return Square(seeders, size, "impossible", "", told="needs a leecher")
-        if cell is None:
-            return Square(seeders, size, "missing", "", "no results", told="no results")
+        if cell is None or seeders >= size:
+            return _empty(seeders, size)
         shown = [cell.verdict.entrants.get(each) for each in pair]
         texts = [_complete(each) for each in shown]
         whole = all(each is None or not _failed(each) for each in shown)
