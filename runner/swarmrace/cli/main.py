@@ -19,7 +19,7 @@ import click
 
 from swarmrace import __version__
 from swarmrace.cli import judge_commands, pod_commands, report_commands, sweep_command
-from swarmrace.cli.parameters import NewFolder, RaceId
+from swarmrace.cli.parameters import NewFolder, RaceId, namespaces_option, work_dir_option
 from swarmrace.cli.pod_options import SCENARIO_FILE
 from swarmrace.errors import Exit, OutputError, SwarmraceError
 from swarmrace.host import infrastructure, output
@@ -145,17 +145,8 @@ _explain = click.option(
     show_default=True,
     help="Folder below which the results folder is made.",
 )
-@click.option(
-    "--work-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder on whose disk payloads lie during the race.  [default: the system's temporary]",
-)
-@click.option(
-    "--namespaces/--no-namespaces",
-    default=None,
-    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
-    "are set]",
-)
+@work_dir_option
+@namespaces_option
 @click.option("--attempt", type=click.IntRange(1), help="Override the scenario's attempt.")
 @_full
 @_explain

@@ -89,3 +89,16 @@ class Listen(click.ParamType[tuple[str, int]]):
         if not (host and port.isascii() and port.isdigit() and int(port) <= 65_535):
             self.fail(f"found {value!r}, expected HOST:PORT such as 0.0.0.0:8080", param, ctx)
         return host.strip("[]"), int(port)
+
+
+work_dir_option = click.option(
+    "--work-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder on whose disk payloads are during a race.  [default: the system's temporary]",
+)
+namespaces_option = click.option(
+    "--namespaces/--no-namespaces",
+    default=None,
+    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
+    "are set]",
+)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -120,8 +119,7 @@ def tracker(
         stop_rule=stopping.decided if loaded.race.stopping else None,
         token=read_token(token_file),
     )
-    code = run_tracker(config)
-    sys.exit(Exit.OK if code == 128 + signal.SIGTERM else code)
+    sys.exit(_unless_ended(run_tracker(config)))
 
 
 def _serve_faults(faults: list[Any], host: str, port: int) -> int:
@@ -130,8 +128,14 @@ def _serve_faults(faults: list[Any], host: str, port: int) -> int:
     from swarmrace.host.termination import ended_by_sigterm
     from swarmrace.rendezvous.faulty import serve_faults
 
-    code = asyncio.run(ended_by_sigterm(serve_faults(faults, host, port)))
-    return Exit.OK if code == 128 + signal.SIGTERM else code
+    return _unless_ended(asyncio.run(ended_by_sigterm(serve_faults(faults, host, port))))
+
+
+def _unless_ended(code: int) -> int:
+    """Return an exit code; 0 where SIGTERM was the end: so a tracker's pod always ends."""
+    from swarmrace.host.termination import SIGTERM_CODE
+
+    return Exit.OK if code == SIGTERM_CODE else code
 
 
 @click.command()

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from swarmrace.cli.parameters import Bytes, Duration, Listen, NewFolder
+from swarmrace.cli.parameters import (
+    Bytes,
+    Duration,
+    Listen,
+    NewFolder,
+    namespaces_option,
+    work_dir_option,
+)
 from swarmrace.cli.pod_options import SCENARIO_FILE
 
 
@@ -42,17 +49,8 @@ from swarmrace.cli.pod_options import SCENARIO_FILE
     help="Add blocks to every cell up to so many in total.",
 )
 @click.option("--cell", "cells", multiple=True, help="Race only this cell (name or id).")
-@click.option(
-    "--work-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder on whose disk payloads are during a race.  [default: the system's temporary]",
-)
-@click.option(
-    "--namespaces/--no-namespaces",
-    default=None,
-    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
-    "are set]",
-)
+@work_dir_option
+@namespaces_option
 @click.option(
     "--metrics", type=Listen(), help="Serve the sweep's metrics on HOST:PORT for Prometheus."
 )
