@@ -21,8 +21,15 @@ from swarmrace.systems.parts import NetworkRules
 Disk = namedtuple("Disk", "total used free")
 
 
+def cells_of(path, site, attempt=None):
+    """Return a file's cells, all of which this machine can race."""
+    expanded = plan.expand(checks.load_here(path, site, attempt))
+    checks.require_cells(expanded, site)
+    return expanded
+
+
 def require(scenario, *, work_dir=None, namespaces=None):
-    """Refuse a scenario without a matrix as `checks.cells` refuses a file."""
+    """Refuse a scenario without a matrix as a race refuses a file."""
     lacking = checks._lacking([Cell("", scenario)], checks.Site(work_dir, namespaces=namespaces))
     if lacking is not None:
         raise lacking
@@ -225,10 +232,10 @@ def test_every_cell_of_a_matrix_is_looked_at_before_any_is_raced(room, tmp_path,
     networks = [{}, {"upload": "8Mbit"}]
     matrix = {"swarmSize": [2, 16, 8], "fileSize": ["1MB", "1GB"], "network": networks}
     free = file_of(tmp_path, {"matrix": matrix | {"network": []}})
-    assert len(checks.cells(free, site(tmp_path))) == 6
+    assert len(cells_of(free, site(tmp_path))) == 6
     room(disk=1, memory=1)
     with pytest.raises(UnavailableError) as caught:
-        checks.cells(file_of(tmp_path, {"matrix": matrix}), site(tmp_path))
+        cells_of(file_of(tmp_path, {"matrix": matrix}), site(tmp_path))
     head, disk, memory, network = lines_of(caught)
     assert head.endswith("3 things missing")
     assert disk.startswith("disk: 16 peers of 1GB (cell 16x1-1GB-net1 of 12, after 7 cells) need ")
@@ -256,10 +263,10 @@ def test_results_need_room_of_their_own_on_another_disk(room, tmp_path, monkeypa
     devices = {work: 1, other: 2}
     monkeypatch.setattr(checks, "_device", devices.__getitem__)
     pretend(payload, kept)
-    checks.cells(path, apart)
+    cells_of(path, apart)
     pretend(payload - 1, kept - 1)
     with pytest.raises(UnavailableError) as caught:
-        checks.cells(path, apart)
+        cells_of(path, apart)
     _, first, second = lines_of(caught)
     assert first.startswith("disk: 10 peers of 1GB (cell 10x1-1GB of 3) need ")
     assert second.startswith("disk: the results of 10 peers of 1GB (cell 10x1-1GB-again1 of 3, ")
@@ -267,12 +274,12 @@ def test_results_need_room_of_their_own_on_another_disk(room, tmp_path, monkeypa
     assert "--results" in second
     devices[other] = 1
     pretend(needs.disk_bytes(of), 0)
-    checks.cells(path, apart)
+    cells_of(path, apart)
     pretend(needs.disk_bytes(of) - 1, 0)
     with pytest.raises(
         UnavailableError, match=r"disk: 10 peers of 1GB \(cell 10x1-1GB-again1 of 3"
     ):
-        checks.cells(path, apart)
+        cells_of(path, apart)
 
 
 def test_a_faulty_scenario_is_told_with_what_is_missing_for_the_rest(room, tmp_path, monkeypatch):
@@ -281,7 +288,7 @@ def test_a_faulty_scenario_is_told_with_what_is_missing_for_the_rest(room, tmp_p
     race = {"fileSize": "1MB", "sed": 3, "order": "rand"}
     path = file_of(tmp_path, race, c={"kind": "codex"}, w={"kind": "http", "readSise": 1})
     with pytest.raises(ScenarioError) as caught:
-        checks.cells(path, site(tmp_path))
+        cells_of(path, site(tmp_path))
     assert [line.split(": ")[0] for line in lines_of(caught)] == [
         str(path),
         "global.entrants.w.readSise",
@@ -310,7 +317,7 @@ def test_nothing_is_said_to_be_missing_for_a_key_that_is_wrong(
     monkeypatch.setenv("PATH", str(tmp_path))
     room(disk=1, memory=1)
     with pytest.raises(ScenarioError) as caught:
-        checks.cells(
+        cells_of(
             file_of(tmp_path, race, c={"kind": "codex", **entrant}),
             site(tmp_path, namespaces=False),
         )
@@ -319,7 +326,7 @@ def test_nothing_is_said_to_be_missing_for_a_key_that_is_wrong(
 
 def test_another_attempt_is_another_race(room, tmp_path):
     path = file_of(tmp_path, {"matrix": {"swarmSize": [2, 4]}})
-    first, second = (checks.cells(path, site(tmp_path), attempt) for attempt in (None, 2))
+    first, second = (cells_of(path, site(tmp_path), attempt) for attempt in (None, 2))
     assert [cell.scenario.race.attempt for cell in second] == [2, 2]
     assert {c.scenario.race_id() for c in first}.isdisjoint(c.scenario.race_id() for c in second)
 

@@ -41,54 +41,56 @@ def race_file(
 
     Returns, raises: as `race` and `sweep_run.race_here`.
     """
-    scenario = checks.load_here(scenario_file, checks.Site(work_dir, results, namespaces))
+    site = checks.Site(work_dir, results, namespaces)
+    scenario = checks.load_here(scenario_file, site, attempt)
+    name = printable(scenario_file.stem)
     cells = plan.expand(scenario)
     if len(cells) == 1:
-        return race(scenario_file, results, work_dir, namespaces, attempt, full=full)
+        return race(cells[0], name, site, results, full=full)
     from swarmrace.cli import sweep_run
+    from swarmrace.sweep.start import Request, default_folder
 
     make_console(stderr=True).print(
         f"a matrix of {len(cells)} cells: raced as a sweep, which goes on where it stopped when it "
         "is started again (`swarmrace sweep --help`)",
         soft_wrap=True,
     )
-    return sweep_run.race_file(
-        scenario_file, None, work_dir, namespaces, {}, results=results, attempt=attempt
-    )
+    request = Request(scenario, name, default_folder(results, name, scenario.race.attempt))
+    return sweep_run.race_here(request, work_dir, namespaces)
 
 
 def race(
-    scenario_file: Path,
-    results: Path,
-    work_dir: Path | None,
-    namespaces: bool | None,
-    attempt: int | None,
-    *,
-    full: bool = False,
+    cell: plan.Cell, name: str, site: checks.Site, results: Path, *, full: bool = False
 ) -> int:
-    """Race a scenario of one cell (`swarmrace.sweep` races those of several).
+    """Race one cell (`swarmrace.sweep` races several).
 
     Standard output gets the verdict only, `full` or what fits a terminal; standard error all else.
+
+    Args:
+        cell: to be raced.
+        name: of the race, and of its folder.
+        site: where.
+        results: the folder below which the results folder is made.
+        full: whether to print the whole verdict.
 
     Returns:
         130 when it was interrupted, otherwise the verdict's exit code, or that of what kept the
         race from its end.
 
     Raises:
-        ScenarioError, UnavailableError: nothing was started.
+        UnavailableError: nothing was started.
         NeverStartedError: a program failed its trial; nothing was raced.
     """
     console = make_console(stderr=True)
-    site = checks.Site(work_dir, results, namespaces)
-    (cell,) = checks.cells(scenario_file, site, attempt)
+    checks.require_cells([cell], site)
     isolate(site, [cell])
     for line in plan.acceptance_warnings(cell.scenario):
         console.print(f"! {line}", soft_wrap=True)
     local = LocalRace(
         cell.scenario,
-        printable(scenario_file.stem),
+        name,
         results,
-        work_dir,
+        site.work_dir,
         site.isolates(cell.scenario),
         doubles_among(cell.scenario.entrants),
     )

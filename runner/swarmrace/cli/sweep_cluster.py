@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -33,7 +34,6 @@ from swarmrace.plan.plan import Cell, expand
 from swarmrace.results import manifest
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, pins, state, text
-from swarmrace.sweep.driver import Driver
 from swarmrace.sweep.pins import Pins
 from swarmrace.sweep.start import Request, started
 from swarmrace.sweep.state import SweepState
@@ -76,12 +76,9 @@ def race_there(
         SweepError, ResultsError: see `start.started`.
     """
     console = make_console(stderr=True)
-
-    def say(line: str) -> None:
-        console.print(line, soft_wrap=True)
-
+    say = partial(console.print, soft_wrap=True)
     tools = Tools(namespace, context, say)
-    release = Release(release_name(request), chart, values, tools)
+    release = Release(release_name(request.name, request.scenario), chart, values, tools)
     racer = ClusterRacer(request, file, release, console)
 
     def expect(scenario: Scenario) -> float:
@@ -92,17 +89,8 @@ def race_there(
         holder = f"{socket.gethostname()}:{request.folder.resolve()}"
         with Lease(tools, release.name, holder, say).held() as still, _interruptible():
             racer.still = still
-            driver = Driver(
-                request.folder,
-                ready.cells,
-                racer,
-                ready.limits,
-                ready.lock,
-                console,
-                request.metrics.update,
-            )
             try:
-                code = driver.run()
+                code = ready.drive(racer)
             except KeyboardInterrupt:
                 code = Exit.INTERRUPTED
     make_console().print(text.render(state.look(request.folder)))
@@ -111,27 +99,28 @@ def race_there(
     return code
 
 
-def tidy(request: Request, namespace: str | None, context: str | None) -> None:
+def tidy(name: str, namespace: str | None, context: str | None) -> None:
     """Remove the release of a sweep's cell, if one is left.
+
+    Args:
+        name: of the release (`release_name`).
+        namespace: Kubernetes namespace; the context's own when absent.
+        context: kubeconfig context; the current one when absent.
 
     Raises:
         UnavailableError, InfrastructureError: as `Release.remove`.
         SweepError: another driver goes on with the sweep.
     """
-    console = make_console(stderr=True)
-    tools = Tools(namespace, context, lambda line: console.print(line, soft_wrap=True))
-    release = Release(release_name(request), "", (), tools)
-    holder = f"{socket.gethostname()}:tidy"
-    with Lease(
-        tools, release.name, holder, lambda line: console.print(line, soft_wrap=True)
-    ).held():
-        release.remove()
+    say = partial(make_console(stderr=True).print, soft_wrap=True)
+    tools = Tools(namespace, context, say)
+    with Lease(tools, name, f"{socket.gethostname()}:tidy", say).held():
+        Release(name, "", (), tools).remove()
 
 
-def release_name(request: Request) -> str:
+def release_name(name: str, scenario: Scenario) -> str:
     """Return the name of a sweep's release: of one at a time, so what is left over is found."""
-    text = hashlib.sha256(str(book.raced(request.scenario)).encode()).hexdigest()[:8]
-    stem = re.sub(r"[^a-z0-9]+", "-", request.name.lower()).strip("-")[:14].strip("-")
+    text = hashlib.sha256(str(book.raced(scenario)).encode()).hexdigest()[:8]
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:14].strip("-")
     return f"sweep-{stem}-{text}" if stem else f"sweep-{text}"
 
 

@@ -22,7 +22,7 @@ from swarmrace.plan.plan import Cell
 from swarmrace.recording.records import Trial
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, pins, state, text
-from swarmrace.sweep.driver import Driver, Limits
+from swarmrace.sweep.driver import Limits
 from swarmrace.sweep.lock import Lock
 from swarmrace.sweep.pins import Pins
 from swarmrace.sweep.start import Request, default_folder, started
@@ -30,6 +30,8 @@ from swarmrace.sweep.state import SweepState
 from swarmrace.sweep.watching import SweepMetrics
 from swarmrace.systems import doubles
 
+RESULTS = Path("results")
+"""Below which a sweep's folder is unless another one is given."""
 _OF_VERDICTS = frozenset(
     (Exit.ACCEPTANCE_MISSED, Exit.ACCEPTANCE_UNDECIDED, Exit.RACE, Exit.TRANSFERS_FAILED)
 )
@@ -82,9 +84,6 @@ def race_file(
     work_dir: Path | None,
     namespaces: bool | None,
     limits: Mapping[str, Any],
-    *,
-    results: Path = Path("results"),
-    attempt: int | None = None,
     **options: Any,
 ) -> int:
     """Sweep a scenario file on this machine.
@@ -95,16 +94,13 @@ def race_file(
         work_dir: on whose disk payloads are.
         namespaces: see `checks.Site`.
         limits: fields of `Limits`.
-        results: below which the sweep's folder is.
-        attempt: instead of the scenario's own.
         options: further fields of `Request`.
 
     Returns, raises: as `race_here`.
     """
-    site = checks.Site(work_dir, folder or results, namespaces)
-    scenario = checks.load_here(matrix, site, attempt)
+    scenario = checks.load_here(matrix, checks.Site(work_dir, folder or RESULTS, namespaces))
     name = printable(matrix.stem)
-    where = folder or default_folder(results, name, scenario.race.attempt)
+    where = folder or default_folder(RESULTS, name, scenario.race.attempt)
     request = Request(scenario, name, where, limits=Limits(**limits), **options)
     return race_here(request, work_dir, namespaces)
 
@@ -131,7 +127,7 @@ def race_on_cluster(
 
     scenario = checks.load(matrix)
     name = printable(matrix.stem)
-    where = folder or default_folder(Path("results"), name, scenario.race.attempt)
+    where = folder or default_folder(RESULTS, name, scenario.race.attempt)
     request = Request(scenario, name, where, limits=Limits(**limits), **options)
     given = {**cluster, "chart": cluster["chart"] or sweep_cluster.default_chart()}
     return sweep_cluster.race_there(request, matrix, **given)
@@ -149,9 +145,8 @@ def tidy_cluster(matrix: Path, cluster: Mapping[str, Any]) -> None:
     """
     from swarmrace.cli import sweep_cluster
 
-    name = printable(matrix.stem)
-    request = Request(checks.load(matrix), name, default_folder(Path("results"), name, 1))
-    sweep_cluster.tidy(request, cluster["namespace"], cluster["context"])
+    name = sweep_cluster.release_name(printable(matrix.stem), checks.load(matrix))
+    sweep_cluster.tidy(name, cluster["namespace"], cluster["context"])
 
 
 def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) -> int:
@@ -182,17 +177,7 @@ def race_here(request: Request, work_dir: Path | None, namespaces: bool | None) 
         return needs.expected_seconds(scenario, cores)
 
     with started(request, "local", where, lambda: racer_pins, expect, console) as ready:
-        racer = LocalRacer(request, site, ready.lock, console)
-        driver = Driver(
-            request.folder,
-            ready.cells,
-            racer,
-            ready.limits,
-            ready.lock,
-            console,
-            request.metrics.update,
-        )
-        code = driver.run()
+        code = ready.drive(LocalRacer(request, site, ready.lock, console))
     make_console().print(text.render(state.look(request.folder)))
     if code == Exit.INTERRUPTED:
         console.print("interrupted: start the sweep again to go on", soft_wrap=True)

@@ -104,24 +104,6 @@ def _read(path: Path) -> Reading:
     return replace(reading, faults=(*reading.faults, *faults))
 
 
-def cells(path: Path, site: Site, attempt: int | None = None) -> list[Cell]:
-    """Return what is to be raced one after another, all of which this machine can.
-
-    Args:
-        path: a scenario file.
-        site: where.
-        attempt: instead of the scenario's own.
-
-    Raises:
-        ScenarioError: the file is wrong; what the machine lacks for the rest is told with it.
-        UnavailableError: with one line for each thing missing and how to get it; a
-            `ConditionError` when it is the network conditions alone.
-    """
-    expanded = plan.expand(load_here(path, site, attempt))
-    require_cells(expanded, site)
-    return expanded
-
-
 def load_here(path: Path, site: Site, attempt: int | None = None) -> Scenario:
     """Read a scenario file that is to be raced on this machine.
 
@@ -146,14 +128,19 @@ def load_here(path: Path, site: Site, attempt: int | None = None) -> Scenario:
 
 
 def require_cells(cells: list[Cell], site: Site) -> None:
-    """Refuse cells, raced one after another, that this machine can't race, as `cells` does."""
+    """Refuse cells, raced one after another, that this machine can't race.
+
+    Raises:
+        UnavailableError: with one line for each thing missing and how to get it; a
+            `ConditionError` when it is the network conditions alone.
+    """
     lacking = _lacking(cells, site)
     if lacking is not None:
         raise lacking
 
 
 def lacks(scenario: Scenario, site: Site) -> list[str]:
-    """Return everything for which `cells` would refuse a scenario on this machine, one line each.
+    """Return why `require_cells` would refuse a scenario on this machine, one line each.
 
     Rates that no transfer can meet in time are left out: they are no fault of the machine
     (`plan.plan.impossible`).

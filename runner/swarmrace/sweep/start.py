@@ -16,7 +16,7 @@ from swarmrace.plan.plan import Cell, expand
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, lock, state, text
 from swarmrace.sweep.book import Sweep
-from swarmrace.sweep.driver import Limits, refuse_other_pins
+from swarmrace.sweep.driver import Driver, Limits, Racer, refuse_other_pins
 from swarmrace.sweep.lock import Holder, Lock
 from swarmrace.sweep.order import Order
 from swarmrace.sweep.pins import Pins
@@ -54,10 +54,24 @@ class Request:
 class Started:
     """A sweep whose lock is held."""
 
+    request: Request
     cells: dict[str, Cell]
     """Scenarios by cell id."""
     limits: Limits
     lock: Lock
+    console: Console
+
+    def drive(self, racer: Racer) -> int:
+        """Race what is missing by `racer`; return the exit code, and raise, as `Driver.run`."""
+        return Driver(
+            self.request.folder,
+            self.cells,
+            racer,
+            self.limits,
+            self.lock,
+            self.console,
+            self.request.metrics.update,
+        ).run()
 
 
 def default_folder(results: Path, stem: str, attempt: int) -> Path:
@@ -107,7 +121,7 @@ def started(
         found = state.look(request.folder)
         console.print(f"sweep {sweep.name}: {text.summary(found)}", soft_wrap=True)
         console.print(f"sweep's folder: {request.folder}", soft_wrap=True)
-        yield Started(cells, limits, held)
+        yield Started(request, cells, limits, held, console)
 
 
 def _sweep(
