@@ -1,7 +1,7 @@
 {{/* Names and labels. All but the first take a dict: r, what swarmrace.release returned. */}}
 
 {{/*
-swarmrace.fullname: what stands for the release in names: at most 27 characters, so that with an
+swarmrace.fullname: the release's part of names: at most 27 characters, so that with an
 entrant (20), a hash (10), an index (3) and the dashes between it makes 63. A name that is changed to
 fit gets 6 digits of its hash, so that my.release and my-release share none. Takes the root.
 */}}

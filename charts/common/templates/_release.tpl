@@ -19,7 +19,7 @@ defaults), race (a matrix of one cell resolved), sidecars (as given), name, full
 {{- end -}}
 
 {{/*
-swarmrace.hash: 10 hexadecimal digits that stand for what is raced and for every entrant's pod
+swarmrace.hash: 10 hexadecimal digits of a hash of what is raced and of every entrant's pod
 template, read as YAML: a comment makes no new race. Takes a release whose names are all "x".
 */}}
 {{- define "swarmrace.hash" -}}

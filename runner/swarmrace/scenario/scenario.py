@@ -237,7 +237,7 @@ class Global(Model):
     name_override: str = ""
     """The label `app.kubernetes.io/name`, and added to the release in names."""
     fullname_override: str = ""
-    """Stands for the release in names."""
+    """Replaces the release's name in the names of objects."""
     image: cluster.Image = cluster.Image()
     token: cluster.Token = cluster.Token()
     peers: cluster.Peers = cluster.Peers()
