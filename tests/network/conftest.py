@@ -7,7 +7,7 @@ from swarmrace.network import namespaces
 
 @pytest.fixture(scope="session")
 def permitted() -> None:
-    """Skip where namespaces can't be made, with the reason that `doctor` gives."""
+    """Skip if namespaces can't be created, with the reason that `doctor` gives."""
     refused = namespaces.refusals()
     if refused:
         pytest.skip("; ".join(refused))

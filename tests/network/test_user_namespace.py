@@ -1,4 +1,4 @@
-"""What who is not root may do: tried as nobody, on this kernel."""
+"""What an unprivileged user may do on this kernel, tried as the user `nobody`."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def python(text: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", text, *arguments]
 
 
-def test_who_is_not_root_may_have_namespaces_and_rates_in_a_user_namespace():
+def test_an_unprivileged_user_can_have_namespaces_and_rates_in_a_user_namespace():
     done = run(as_nobody(python(_ASK)))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"here": False, "refusals": [], "rates": ""}
 
 
-def test_inside_the_user_stays_who_they_are_with_the_capabilities_of_a_network():
+def test_inside_the_user_keeps_their_ids_and_gets_network_capabilities():
     with open_folder() as folder:
         inside = user_namespace.command_inside(python(_INSIDE, str(folder)))
         done = run(as_nobody(inside))
@@ -61,7 +61,7 @@ def test_inside_the_user_stays_who_they_are_with_the_capabilities_of_a_network()
 
 
 @pytest.mark.parametrize("setting", ["max_user_namespaces", "max_net_namespaces"])
-def test_what_the_kernel_forbids_is_said_with_the_setting_that_does(setting):
+def test_a_refusal_names_the_kernels_setting(setting):
     ask = "from swarmrace.network import namespaces; print(*namespaces.refusals(), sep='\\n')"
     done = run(forbidden(python(ask), setting))
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def test_what_the_kernel_forbids_is_said_with_the_setting_that_does(setting):
     assert f"or as root `sysctl -w user.{setting}=" in line
 
 
-def test_a_command_that_can_not_be_inside_is_not_run_outside():
+def test_a_command_that_cannot_run_inside_is_not_run_outside():
     command = user_namespace.command_inside(["echo", "ran"])
     done = run(forbidden(command))
     assert done.returncode == 4

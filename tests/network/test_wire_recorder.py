@@ -1,4 +1,4 @@
-"""The wire curve: from samples to marks, the runner's own traffic taken off."""
+"""The wire curve: from samples to marks, without the runner's own traffic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def samples_of(*rows):
     return Samples(*(np.array(column, np.int64) for column in zip(*rows, strict=True)))
 
 
-def test_marks_are_percents_of_what_came_until_done():
+def test_marks_are_percents_of_the_bytes_until_done():
     rows = [(0, 1000), (10, 1000), (20, 1500), (30, 2000), (60, 2900), (70, 3000), (80, 9000)]
     samples = samples_of(*((1000 * MS + t * MS, count) for t, count in rows))
     figures, curve = wire_curve(samples, 1005 * MS, 1066 * MS, "x-1.wire.npz")
@@ -39,7 +39,7 @@ def test_a_seeder_and_an_unfinished_transfer_have_a_curve_without_marks():
     assert curve.total_bytes == 50
 
 
-def test_nothing_received_is_a_curve_of_nothing():
+def test_without_received_bytes_the_curve_is_empty():
     figures, curve = wire_curve(samples_of((0, 7), (10 * MS, 7)), 0, 5 * MS, "f")
     assert (figures.received_bytes, curve.records) == (0, 0)
     assert wire_curve(samples_of((0, 7)), 0, 5 * MS, "f") is None
@@ -62,7 +62,7 @@ def recorded(control, *steps, monkeypatch):
     return totals, recorder.samples()
 
 
-def test_the_runners_own_traffic_is_taken_off(monkeypatch):
+def test_the_runners_own_traffic_is_subtracted(monkeypatch):
     totals, samples = recorded(
         [40, 40, 140, 140],
         [(10, 1500), (20, 2500)],
@@ -73,14 +73,14 @@ def test_the_runners_own_traffic_is_taken_off(monkeypatch):
     assert samples.received.tolist() == [460, 1460, 2460, 2460, 2460]
 
 
-def test_what_is_taken_off_never_makes_the_curve_fall(monkeypatch):
+def test_the_subtraction_never_makes_the_curve_fall(monkeypatch):
     _, samples = recorded(
         [0, 0, 1000, 1000], [(10, 1500)], [(20, 1500), (30, 2500)], monkeypatch=monkeypatch
     )
     assert (np.diff(samples.received) >= 0).all()
 
 
-def test_a_recorder_begins_anew():
+def test_a_recorder_can_begin_again():
     ring = Ring.private()
     recorder = WireRecorder(ring, 0, lambda: 0)
     ring.write(1, [10])

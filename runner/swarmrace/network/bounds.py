@@ -1,8 +1,8 @@
-"""The least time in which any protocol could distribute a file, where rates are set.
+"""The minimum time in which any protocol could distribute a file, if rates are set.
 
 R. Kumar and K. W. Ross, "Peer-Assisted File Distribution: The Minimum Distribution Time", IEEE
 Workshop on Hot Topics in Web Systems and Technologies (HOTWEB), 2006. It bounds the time until the
-last leecher has everything.
+last leecher has the whole file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarmrace.scenario.scenario import Network
 
 
 class Limit(NamedTuple):
-    """One limiter. What isn't limited has an infinite rate."""
+    """One limiter. A link without one has an infinite rate."""
 
     rate: float
     burst: float = 0.0
@@ -26,18 +26,18 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Least times of one run in seconds."""
+    """Minimum times of one run in seconds."""
 
     minimum_seconds: float
-    """Of any protocol."""
+    """For any protocol."""
     http_seconds: float
-    """Of one in which only seeders send."""
+    """For a protocol in which only seeders send."""
     measured: bool
-    """Whether every rate in it was measured by the preflight; otherwise some are as set."""
+    """Whether the preflight measured every rate used; otherwise some are as set."""
     limits_seconds: float = 0.0
-    """What limits that hold let through at the earliest: of the rates as set (or as measured, where
-    that is more), and with what each limiter passes at once after a pause. A run below it shows
-    that a rate did not hold; one below `minimum_seconds` alone doesn't."""
+    """Minimum time that the limiters allow: with the rates as set (or as measured, if higher), and
+    with each limiter's burst. A faster run shows that a rate did not hold; a run that is only
+    faster than `minimum_seconds` doesn't."""
 
 
 def minimum_seconds(
@@ -50,10 +50,10 @@ def minimum_seconds(
 
     Args:
         size_bytes: F.
-        seeder_uploads: the seeders' upload rates in bytes per second; their sum is u_s. What isn't
-            limited is `math.inf`.
+        seeder_uploads: the seeders' upload rates in bytes per second; their sum is u_s. An
+            unlimited rate is `math.inf`.
         leecher_uploads: u_i, one for each of the N leechers.
-        leecher_downloads: their download rates; the least is d_min.
+        leecher_downloads: their download rates; the lowest is d_min.
 
     Raises:
         ValueError: no seeder, no leecher, or a rate that isn't positive.
@@ -68,7 +68,7 @@ def minimum_seconds(
 
 
 def http_minimum_seconds(size_bytes: int, leechers: int, seeder_uploads: Sequence[float]) -> float:
-    """Return N·F/u_s: every leecher's copy leaves a seeder.
+    """Return N·F/u_s: a seeder sends every leecher's copy.
 
     Raises:
         ValueError: no seeder, no leecher, or a rate that isn't positive.
@@ -84,7 +84,7 @@ def limits_seconds(
     leecher_downloads: Sequence[Limit],
 ) -> float:
     """Return `minimum_seconds` with full token buckets at the start: a limiter of rate r and burst
-    b passes r·t + b within t, so each term is (bytes - bursts) / rate, and never below 0.
+    b passes r·t + b within t, so each term is (bytes - bursts) / rate, at least 0.
 
     Raises:
         ValueError: no seeder or no leecher.
@@ -109,10 +109,10 @@ def of_run(
     swarm_size: int,
     size_bytes: int,
 ) -> Bounds | None:
-    """Return the bounds of a run, or None where no rate is set.
+    """Return the bounds of a run, or None if no rate is set.
 
-    A rate that is set counts as the preflight measured it (`PeerInfo.rates`), else as set. A rate
-    that isn't set doesn't bound, whatever was measured.
+    A rate that is set counts as the preflight measured it (`PeerInfo.rates`), otherwise as set. A
+    rate that isn't set doesn't count, even if it was measured.
     """
     if not network.limited:
         return None
@@ -130,7 +130,7 @@ def of_run(
             found = infos[peer].rates.get(direction) if peer in infos else None
             measured = measured and bool(found)
             counted.append(found or float(wanted))
-            # A policer's burst: the largest that any of our limiters has.
+            # A policer has the largest burst of our limiters.
             limits.append(Limit(max(found or 0.0, float(wanted)), policer_burst_bytes(wanted)))
         return counted, limits
 

@@ -1,25 +1,22 @@
 """What went over a peer's own interface, read from the kernel.
 
-The bytes are those of `/proc/net/dev`, of the namespace that the calling thread is in: link-layer
-frames. With segmentation offload (gso, tso, gro) the kernel hands on up to 64 KiB at once and
-counts it as one packet with one header, while a wire would carry a header for every 1,448 bytes:
-4.6 % that TCP would hide and a protocol on UDP would not. The kernel's protocol counters know the
-true number of segments (`OutSegs` of TCP, `InNoECTPkts` and its kin of IP count each segment of an
-offloaded packet), so the headers that the interface did not see are added, and how many bytes that
-were is recorded beside the packets and the offload state.
+The bytes are those of `/proc/net/dev` in the calling thread's namespace: link-layer frames. With
+segmentation offload (gso, tso, gro) the kernel passes on up to 64 KiB at once and counts it as one
+packet with one header, while a wire would carry a header for every 1,448 bytes: 4.6 % that would be
+hidden for TCP but not for a protocol over UDP. The kernel's protocol counters have the true number
+of segments (`OutSegs` of TCP, `InNoECTPkts` and its siblings of IP count each segment of an
+offloaded packet). So the headers that the interface didn't count are added, and their bytes are
+recorded together with the packets and the offload state.
 
-Of what is sent, TCP's counter also holds the segments that the peer's own limiter then drops. So
-where the interface has a queueing discipline that counts, as every limiter does, what is sent is
-what has left that (`qdiscs`).
+TCP's counter of sent segments includes those that the peer's own limiter then drops. So if the
+interface has a queueing discipline that counts, as every limiter does, the sent bytes are those
+that have left it (`qdiscs`).
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import ipaddress
 import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,20 +25,17 @@ from typing import TypeVar
 import psutil
 
 from swarmrace.definitions import HEADER_BYTES, HEADER_BYTES_V6
+from swarmrace.network import link_bytes, offload
 from swarmrace.network.qdiscs import Passed, root_qdisc
 from swarmrace.recording.records import Wire
 
-_DEVICES = Path("/proc/thread-self/net/dev")
 _USUAL_MTU = 1500
 _LINK_HEADER = 14
-"""Ethernet's, which an MTU leaves out."""
-_SIOCETHTOOL = 0x8946
-# <linux/ethtool.h>: ETHTOOL_GGRO, _GGSO, _GTSO; lro is bit 15 of ETHTOOL_GFLAGS
-_OFFLOADS = {"gro": (0x2B, 1), "gso": (0x23, 1), "tso": (0x1E, 1), "lro": (0x25, 1 << 15)}
+"""Ethernet's header, which an MTU doesn't include."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterReading:
     """An interface's counters at one instant, since it came up."""
 
     received_bytes: int
@@ -52,29 +46,29 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Packets of the whole namespace as a wire would carry them, since it was made."""
+    """Packets of the whole namespace as a wire would carry them, since its creation."""
 
     received: int
     sent: int
 
 
-def read(interface: str) -> Reading | None:
-    """Return an interface's counters, or None if there is no such here.
+def read(interface: str) -> CounterReading | None:
+    """Return an interface's counters, or None if it doesn't exist here.
 
-    All four come from one read of one file, so that none is older than the others.
+    All four come from one read of one file, so that they are equally old.
     """
-    for line in _DEVICES.read_text().splitlines():
-        name, colon, figures = line.partition(":")
-        if colon and name.strip() == interface:
-            values = figures.split()
-            return Reading(int(values[0]), int(values[1]), int(values[8]), int(values[9]))
+    fields = link_bytes.split(Path(link_bytes.DEVICES).read_bytes())
+    for at in range(0, len(fields), link_bytes.FIELDS):
+        name, *figures = fields[at : at + link_bytes.FIELDS]
+        if name == f"{interface}:".encode():
+            return CounterReading(*(int(figures[each]) for each in (0, 1, 8, 9)))
     return None
 
 
 def read_segments() -> Segments:
-    """Return the true number of IP packets, segments of offloaded ones counted each.
+    """Return the true number of IP packets, counting each segment of an offloaded one.
 
-    Loopback's are in it; ARP's are not.
+    Loopback's are included; ARP's are not.
     """
     ipv4 = _tables(Path("/proc/thread-self/net/snmp"))
     extended = _tables(Path("/proc/thread-self/net/netstat")).get("IpExt", {})
@@ -91,9 +85,10 @@ def read_segments() -> Segments:
 
 
 def own_interface(address: str | None = None) -> str | None:
-    """Return the interface that holds `address`, or None on loopback or when none does.
+    """Return the interface with `address`, or None if none has it or it is the loopback interface.
 
-    Without an address: the only interface but loopback that has any, or None when there are more.
+    Without an address: the only interface other than loopback that has any address, or None if
+    there are several.
     """
     found = set()
     for name, entries in psutil.net_if_addrs().items():
@@ -107,31 +102,16 @@ def own_interface(address: str | None = None) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def offload(interface: str) -> dict[str, bool]:
-    """Return which of gro, gso, tso and lro are on; what the driver doesn't tell is left out."""
-    state = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for name, (command, bit) in _OFFLOADS.items():
-            value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
-            request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
-            try:
-                fcntl.ioctl(control, _SIOCETHTOOL, request)
-            except OSError:
-                continue
-            state[name] = bool(struct.unpack_from("=II", value)[1] & bit)
-    return dict(sorted(state.items()))
-
-
 class WireMeter:
     """Bytes over the peer's own interface between `start` and `stop`.
 
-    Both must be called where the interface is: in the peer's namespace.
+    Call both in the peer's namespace, where the interface is.
 
     Args:
-        control_bytes: returns what the runner itself has sent to and received from the rendezvous
-            so far, in bytes with their headers; it is taken off the figures.
-        address: the peer's own address; where it is a loopback address, or no interface holds it,
-            nothing is measured. When absent, see `own_interface`.
+        control_bytes: returns the bytes, with headers, that the runner itself has sent to and
+            received from the rendezvous so far; they are subtracted.
+        address: the peer's own address. If it is a loopback address, or no interface has it,
+            nothing is measured. For None see `own_interface`.
     """
 
     def __init__(
@@ -140,6 +120,8 @@ class WireMeter:
         self.interface = own_interface(address)
         self._header_bytes = header_bytes(address)
         self._mtu = _mtu(self.interface) if self.interface is not None else _USUAL_MTU
+        if self.interface is not None:
+            offload.load()
         self._control_bytes = control_bytes
         self._began: _Instant | None = None
 
@@ -148,10 +130,10 @@ class WireMeter:
         self._began = self._now()
 
     def stop(self, dropped_packets: int | None = None) -> Wire | None:
-        """Return what went over the interface since `start`; None when it can't be measured.
+        """Return what went over the interface since `start`, or None if it can't be measured.
 
         Args:
-            dropped_packets: what was dropped on the way to the interface, where that is known.
+            dropped_packets: packets dropped on the way to the interface, if known.
         """
         first, last = self._began, self._now()
         if first is None or last is None or self.interface is None:
@@ -180,14 +162,14 @@ class WireMeter:
             control_received_bytes=control_received,
             dropped_packets=dropped_packets,
             interface=self.interface,
-            offload=offload(self.interface),
+            offload=offload.read(self.interface),
         )
 
     def _now(self) -> _Instant | None:
         own = read(self.interface) if self.interface is not None else None
         if own is None:
             return None
-        none = Reading(0, 0, 0, 0)
+        none = CounterReading(0, 0, 0, 0)
         assert self.interface is not None
         passed = root_qdisc(self.interface)
         return _Instant(own, read("lo") or none, read_segments(), self._control_bytes(), passed)
@@ -195,30 +177,30 @@ class WireMeter:
 
 @dataclass(frozen=True, slots=True)
 class _Instant:
-    own: Reading
-    loopback: Reading
+    own: CounterReading
+    loopback: CounterReading
     segments: Segments
     control: tuple[int, int]
     passed: Passed | None = None
-    """What has left the interface's queueing discipline, where it has one that counts."""
+    """What has left the interface's queueing discipline, if it has one that counts."""
 
 
 def header_bytes(address: str | None) -> int:
-    """Return what a segment's headers come to over the address's family; IPv4's without one."""
+    """Return the header bytes of a segment for the address's family; without address, IPv4's."""
     parsed = ipaddress.ip_address(address) if address else None
     six = isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None
     return HEADER_BYTES_V6 if six else HEADER_BYTES
 
 
 def _hidden(
-    segments: Segments, own: Reading, loopback: Reading, each: int, mtu: int
+    segments: Segments, own: CounterReading, loopback: CounterReading, each: int, mtu: int
 ) -> tuple[int, int]:
-    """Return the header bytes, received and sent, that offload kept off the interface's count.
+    """Return the header bytes, received and sent, that offload hid from the interface's count.
 
-    Loopback's MTU of 64 KiB leaves nothing to segment, so its packets are its segments. What was
-    sent is counted before anything may drop it (a firewall, a neighbour that doesn't answer); but
-    of the segments of an offloaded packet all are full except the last, so no more were hidden than
-    full frames went out.
+    With loopback's MTU of 64 KiB nothing is segmented, so its packets are its segments. Sent
+    segments are counted before they may be dropped (by a firewall, or because a neighbour doesn't
+    answer). But all segments of an offloaded packet except the last are full, so at most as many
+    were hidden as full frames were sent.
     """
     received = segments.received - loopback.received_packets - own.received_packets
     sent = segments.sent - loopback.sent_packets - own.sent_packets
@@ -231,7 +213,7 @@ def _mtu(interface: str) -> int:
     return stats.mtu if stats is not None else _USUAL_MTU
 
 
-_Counts = TypeVar("_Counts", Reading, Segments)
+_Counts = TypeVar("_Counts", CounterReading, Segments)
 
 
 def _minus(last: _Counts, first: _Counts) -> _Counts:

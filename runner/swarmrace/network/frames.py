@@ -1,4 +1,4 @@
-"""Frames in and out of a relay by packet(7): rings that are read, sockets that send in batches."""
+"""A relay's frames by packet(7): rings to receive, sockets to send in batches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 
 SLOT = 2048
 _BLOCK = 1 << 16
-LEAST_FRAMES = _BLOCK // SLOT
-"""What a ring holds at least, and a power of two of it."""
+MIN_FRAMES = _BLOCK // SLOT
+"""Minimum size of a ring in frames; any size is a power of two times this."""
 BATCH = 512
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -24,8 +24,8 @@ _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 
 _TPACKET_V2 = 1
 _SO_SNDBUFFORCE, _SO_ATTACH_FILTER = 32, 26
 _QUEUE_BYTES = 64_000_000
-_MOST_SOCKETS = 64
-"""Of one port. Inside a user namespace a socket may hold some 200 frames only."""
+_MAX_SOCKETS = 64
+"""Sockets of one port. Inside a user namespace a socket holds only about 200 frames."""
 # <linux/if_packet.h>: struct tpacket2_hdr, then struct sockaddr_ll at 32; data at tp_mac
 FRAME = np.dtype(
     {
@@ -54,16 +54,16 @@ class Port:
 
     interface: str
     mac: bytes
-    """Of the link's other end: 6 bytes."""
+    """MAC address of the link's other end: 6 bytes."""
 
 
 class Exits:
-    """Where frames leave: sockets for each port, so that a full one holds up no other.
+    """The sockets that frames leave by, several for each port, so that no port holds up another.
 
-    A port has as many sockets as what waits at its limiter fills.
+    A port has as many sockets as the frames that wait at its limiter fill.
 
     Args:
-        ports: of the switch.
+        ports: the switch's ports.
         indexes: their interfaces' indexes.
         count: adds to one of the relay's counts: `lost`, `foreign`, `limited`.
     """
@@ -93,9 +93,9 @@ class Exits:
         """Send frames.
 
         Args:
-            frames: consecutive ones of a ring.
-            address: of the first.
-            lost: returns for the source ports of frames which of them are lost; None loses none.
+            frames: consecutive frames of a ring.
+            address: the memory address of the first.
+            lost: returns, for the frames' source ports, which frames are lost; None loses none.
         """
         offset = int(frames["mac"][0])
         raw = frames.view(np.uint8).reshape(len(frames), SLOT)
@@ -106,27 +106,29 @@ class Exits:
         exits = np.where(known, self._by_mac[found], -1)
         everywhere = (heads & np.uint64(1)).astype(bool)
         foreign = ((exits < 0) & ~everywhere) | (frames["kept"] != frames["length"])
-        gone = foreign
+        dropped = foreign
         if lost is not None:
             drawn = lost(sources)
             self._count("lost", int(drawn.sum()))
-            gone = foreign | drawn
+            dropped = foreign | drawn
         if foreign.any():
             self._count("foreign", int(foreign.sum()))
-        exits[gone] = -1
-        everywhere &= ~gone
+        exits[dropped] = -1
+        everywhere &= ~dropped
         starts = address + offset + np.arange(len(frames)) * SLOT
         if everywhere.any():
             for port in range(len(self._sockets)):
-                self._leave(
+                self._send_from(
                     port, (exits == port) | (everywhere & (sources != port)), starts, frames
                 )
         else:
             for port in np.unique(exits):
                 if port >= 0:
-                    self._leave(int(port), exits == port, starts, frames)
+                    self._send_from(int(port), exits == port, starts, frames)
 
-    def _leave(self, port: int, chosen: np.ndarray, starts: np.ndarray, frames: np.ndarray) -> None:
+    def _send_from(
+        self, port: int, chosen: np.ndarray, starts: np.ndarray, frames: np.ndarray
+    ) -> None:
         places = np.flatnonzero(chosen)
         count, sent, full = len(places), 0, 0
         sockets = self._sockets[port]
@@ -148,8 +150,8 @@ class Exits:
                 continue
             if number not in (errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN):
                 raise OSError(number, os.strerror(number))
-            # EAGAIN: what waits at the limiter fills this socket, not the limiter's queue
-            if number == errno.EAGAIN and full < _MOST_SOCKETS:
+            # EAGAIN: frames that wait at the limiter fill this socket, not the limiter's queue.
+            if number == errno.EAGAIN and full < _MAX_SOCKETS:
                 full += 1
                 if full == len(sockets):
                     sockets.insert(0, _exit_socket(self._interfaces[port]))
@@ -162,13 +164,13 @@ class Exits:
 
 def ring_socket(*, only: str = "", not_from: int | None = None) -> socket.socket:
     """Return a socket that will fill a ring, of one interface or of all but one."""
-    # a socket of all interfaces takes frames from here on; what came before the ring is dropped
+    # A socket of all interfaces receives frames from now on; those before the ring are dropped.
     protocol = 0 if only else socket.htons(_ETH_P_ALL)
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
     made.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
     made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
     if not_from is not None:
-        # classic BPF: load SKF_AD_IFINDEX; equal to the hub's: nothing, else the whole frame
+        # Classic BPF: load SKF_AD_IFINDEX; if it is the hub's, nothing, otherwise the whole frame.
         lines = ((0x20, 0, 0, 0xFFFFF008), (0x15, 0, 1, not_from), (6, 0, 0, 0), (6, 0, 0, 1 << 18))
         code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
         program = struct.pack("HP", len(lines), ctypes.addressof(code))
@@ -179,13 +181,13 @@ def ring_socket(*, only: str = "", not_from: int | None = None) -> socket.socket
 
 
 def overflowed(source: socket.socket) -> int:
-    """Return how many frames found a socket's ring full since this was last asked."""
+    """Return how many frames found a socket's ring full since the last call."""
     _, drops = struct.unpack("=II", source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
     return int(drops)
 
 
 def make_ring(source: socket.socket, frames: int) -> np.ndarray:
-    """Give a socket a ring of so many frames and return it."""
+    """Give a socket a ring of `frames` frames and return the ring."""
     request = struct.pack("=IIII", _BLOCK, frames * SLOT // _BLOCK, SLOT, frames)
     source.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
     return np.frombuffer(mmap.mmap(source.fileno(), frames * SLOT), FRAME)
@@ -196,6 +198,6 @@ def _exit_socket(interface: str) -> socket.socket:
     made.bind((interface, 0))
     try:
         made.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _QUEUE_BYTES)
-    except PermissionError:  # inside a user namespace: as much as anybody may have
+    except PermissionError:  # inside a user namespace: the maximum without privileges
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)
     return made

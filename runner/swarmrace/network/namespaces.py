@@ -1,23 +1,17 @@
-"""One network namespace for each peer of a local race, joined by a bridge in one of their own.
+"""One network namespace for each peer of a local race, joined by a bridge in another namespace.
 
-The namespaces have no names: they live by the file descriptors that a `PeerNetwork` holds and by
-the processes inside. So nothing is added to the host's own network, and nothing can be left: when
-the owner ends, in whatever way, the kernel removes them. Needed are the program `ip` and
-CAP_SYS_ADMIN with CAP_NET_ADMIN, which root has, and anybody in a user namespace of their own
-(`user_namespace`).
+The namespaces have no names: they exist as long as the file descriptors that a `PeerNetwork` holds
+and the processes inside. So nothing is added to the host's own network, and nothing can be left
+behind: however the owner ends, the kernel removes them. They need CAP_SYS_ADMIN and CAP_NET_ADMIN.
+root has these, and so does any user in their own user namespace (`user_namespace`).
 
-A look inside while a race runs: `nsenter --net=PATH ip address` with a `Namespace.path`.
+To look inside during a race: `nsenter --net=PATH ip address` with a `Namespace.path`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
-import shutil
-import socket
-import struct
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 from swarmrace.errors import ConditionError
 from swarmrace.network import user_namespace
+from swarmrace.network.rtnetlink import Rtnetlink
 
 _T = TypeVar("_T")
 
@@ -37,15 +32,13 @@ INTERFACE = "eth0"
 BRIDGE = "hub0"
 """The hub's interface inside its namespace."""
 HUB_PORT = "phub"
-"""The relay's end of the hub's link, where a relay is."""
-MOST_PEERS = 1000
-COMMAND_TIMEOUT_SECONDS = 30
+"""The relay's end of the hub's link, if there is a relay."""
+MAX_PEERS = 1000
 
-_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
-_SIOCSIFADDR, _SIOCSIFNETMASK = 0x8916, 0x891C
-_IFF_UP = 0x1
 _FIRST_OCTETS = (10, 208)
-_NETMASK = "255.252.0.0"
+_PREFIX = 14
+_SETTINGS = Path("/proc/sys/net")
+"""Of the calling thread's namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +48,34 @@ class Namespace:
     name: str
     """For people: `swarmrace-PID-hub` or `swarmrace-PID-007`."""
     path: str
-    """What `enter` takes: a path below /proc that is good while the owner lives."""
+    """The path for `enter`, below /proc; valid as long as the owner runs."""
     address: str
-    """Its IPv4 address, of a range that exists only inside these namespaces."""
+    """Its IPv4 address, in a range that exists only inside these namespaces."""
     interface: str
-    """The interface that has the address."""
+    """The interface with the address."""
     port: str = ""
     """The other end of its link; empty for a hub that is the bridge."""
 
 
 class PeerNetwork:
-    """A hub and `count` peers, each in a network namespace of its own, as a context manager.
+    """A hub and `count` peers, each in its own network namespace, as a context manager.
 
-    Every peer has `eth0` (MTU 1500) on a bridge in the hub's namespace, and a loopback of its own.
-    There is no route to anywhere else.
+    Every peer has `eth0` (MTU 1500) on a bridge in the hub's namespace, and its own loopback
+    interface. There is no route to anywhere else.
 
-    With `relayed` there is no bridge: the other ends of all links, the hub's too, are in a
-    namespace of their own, where a relay (`network.relay`) must forward frames.
+    With `relayed` there is no bridge: the other ends of all links, the hub's too, are in another
+    namespace, where a relay (`network.relay`) must forward frames.
 
     Args:
-        count: how many peers, at most 1000.
-        relayed: whether a relay takes the bridge's place.
+        count: the number of peers, at most 1000.
+        relayed: whether a relay replaces the bridge.
 
     Raises:
-        ConditionError: (on entering) namespaces are not permitted here, or `ip` is missing.
+        ConditionError: (on entering) namespaces are not permitted here.
     """
 
     def __init__(self, count: int, *, relayed: bool = False) -> None:
-        if not 1 <= count <= MOST_PEERS:
+        if not 1 <= count <= MAX_PEERS:
             raise ConditionError(f"network namespaces: found {count} peers, expected 1 to 1000")
         self._count, self._relayed = count, relayed
         self._descriptors: list[int] = []
@@ -91,7 +84,7 @@ class PeerNetwork:
 
     @property
     def hub(self) -> Namespace:
-        """Where the rendezvous runs."""
+        """The namespace that the rendezvous runs in."""
         if self._hub is None:
             raise RuntimeError("the network is not open")
         return self._hub
@@ -102,8 +95,7 @@ class PeerNetwork:
         return self._path(self._count + 1) if self._relayed else self.hub.path
 
     def open(self) -> Self:
-        """Make the namespaces and their links. Leaves nothing when it fails."""
-        need(*_missing_program())
+        """Create the namespaces and their links. Leaves nothing behind if it fails."""
         try:
             self._descriptors = in_thread(_unshared, self._count + 1 + self._relayed)
             self._hub = Namespace(
@@ -119,19 +111,18 @@ class PeerNetwork:
                 )
                 for index in range(self._count)
             )
+            linked = [*zip(self.peers, self._descriptors[1:], strict=False)]
             if self._relayed:
-                call_inside(self.ports, _make_relayed_links, (*self.peers, self._hub))
-            else:
-                call_inside(self.hub, _make_links, self.peers)
-            call_inside(self.hub, _configure, self.hub)
-            in_thread(_configure_each, self.peers)
+                linked.append((self._hub, self._descriptors[0]))
+            call_inside(self.ports, _make_links, linked, "" if self._relayed else BRIDGE)
+            in_thread(_configure, (self._hub, *self.peers))
         except BaseException:
             self.close()
             raise
         return self
 
     def close(self) -> None:
-        """Let the namespaces go. They end with the last process inside. Safe to call twice."""
+        """Release the namespaces; each ends with the last process inside. Safe to call twice."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors, self._hub, self.peers = [], None, ()
@@ -152,12 +143,12 @@ class PeerNetwork:
 
 
 def enter(namespace: Namespace | str) -> None:
-    """Move the calling thread into a namespace; its sockets and children are inside from then on.
+    """Move the calling thread into a namespace; its later sockets and children are inside.
 
-    A process that calls it before it has other threads is inside as a whole. There is no way back.
+    A process that calls it before it has other threads moves as a whole. There is no way back.
 
     Raises:
-        ConditionError: the namespace is gone, or entering it is not permitted.
+        ConditionError: the namespace has ended, or entering it is not permitted.
     """
     path = namespace if isinstance(namespace, str) else namespace.path
     try:
@@ -166,12 +157,12 @@ def enter(namespace: Namespace | str) -> None:
     except OSError as error:
         raise ConditionError(
             f"network namespace {path}: can't be entered ({error.strerror}); "
-            "its owner must be alive, and this process needs CAP_SYS_ADMIN"
+            "its owner must be running, and this process needs CAP_SYS_ADMIN"
         ) from error
 
 
 def call_inside(namespace: Namespace | str, function: Callable[..., _T], *args: Any) -> _T:
-    """Call a function in a thread of its own inside a namespace; return what it returns."""
+    """Call a function in a new thread inside a namespace; return its result."""
 
     def inside() -> _T:
         enter(namespace)
@@ -181,7 +172,7 @@ def call_inside(namespace: Namespace | str, function: Callable[..., _T], *args: 
 
 
 def call_in_scratch(function: Callable[..., _T], *args: Any) -> _T:
-    """Call a function in a thread inside a new, empty namespace that ends with the call.
+    """Call a function in a new thread inside an empty namespace that ends with the call.
 
     Raises:
         ConditionError: namespaces are not permitted here.
@@ -197,6 +188,9 @@ def call_in_scratch(function: Callable[..., _T], *args: Any) -> _T:
 def unshare() -> None:
     """Move the calling thread into a new network namespace.
 
+    From Python 3.12 on, `os` has this call and that of `enter`; pyroute2 makes only named
+    namespaces, which can outlive the race.
+
     Raises:
         ConditionError: not permitted here.
     """
@@ -210,7 +204,8 @@ def unshare() -> None:
 
 
 def permitted_here() -> bool:
-    """Whether this process itself may make namespaces; otherwise a user namespace may help."""
+    """Return whether this process itself may create namespaces; if not, a user namespace may
+    help."""
     try:
         in_thread(unshare)
     except ConditionError:
@@ -219,62 +214,21 @@ def permitted_here() -> bool:
 
 
 def refusals() -> list[str]:
-    """Return why races here can't have namespaces, one line each; empty when they can.
+    """Return why races here can't have namespaces, one line each; empty if they can.
 
-    They can where this process may make them, or may make a user namespace to make them in.
+    They can if this process may create them, itself or in a user namespace.
     """
-    found = _missing_program()
-    return found if permitted_here() else [*found, *user_namespace.refusals()]
+    return [] if permitted_here() else user_namespace.refusals()
 
 
-def _missing_program() -> list[str]:
-    if shutil.which("ip") is None:
-        return ["network namespaces: the program ip is missing; apt-get install iproute2"]
-    return []
-
-
-def need(*lines: str) -> None:
-    """Raise `ConditionError` with the lines, if there are any."""
-    if lines:
-        raise ConditionError("\n".join(lines))
-
-
-def run(program: str, *args: str, lines: Sequence[str] = ()) -> None:
-    """Run `ip` or `tc` in the calling thread's namespace.
-
-    Args:
-        program: `ip` or `tc`.
-        args: its arguments; none when `lines` are given.
-        lines: commands for its batch mode; the first that fails ends it.
-
-    Raises:
-        ConditionError: it is missing or failed; the text holds what it printed.
-    """
-    found = shutil.which(program)
-    if found is None:
-        raise ConditionError(f"the program {program} is missing; apt-get install iproute2")
-    command = [found, *(("-batch", "-") if lines else args)]
-    try:
-        done = subprocess.run(
-            command,
-            input="".join(f"{line}\n" for line in lines),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConditionError(
-            f"{program}: no end within {COMMAND_TIMEOUT_SECONDS} s; is the machine overloaded?"
-        ) from error
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        what = f"batch of {len(lines)} commands" if lines else " ".join(args)
-        raise ConditionError(f"{program} {what}: failed ({said})")
+def refuse(*faults: str) -> None:
+    """Raise `ConditionError` with the faults, one line each, if there are any."""
+    if faults:
+        raise ConditionError("\n".join(faults))
 
 
 def in_thread(function: Callable[..., _T], *args: Any) -> _T:
-    """Call a function in a thread of its own; return what it returns, raise what it raises."""
+    """Call a function in a new thread; return its result or raise its error."""
     result: list[_T] = []
     failed: list[BaseException] = []
 
@@ -305,55 +259,39 @@ def _unshared(count: int) -> list[int]:
     return descriptors
 
 
-def _make_links(peers: Sequence[Namespace]) -> None:
-    lines = [f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
-    for peer in peers:
-        lines += [
-            f"link add {peer.port} type veth peer name {INTERFACE} netns {peer.path}",
-            f"link set {peer.port} master {BRIDGE} addrgenmode none up",
-        ]
-    run("ip", lines=lines)
+def _make_links(members: Sequence[tuple[Namespace, int]], bridge: str) -> None:
+    """Make a link to each member, given with its namespace's descriptor, all on a bridge if named.
+
+    The links' ends here only pass on frames.
+    """
+    with Rtnetlink() as links:
+        if bridge:
+            links.add_link(
+                bridge, "bridge", br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0
+            )
+        for member, descriptor in members:
+            links.add_pair(member.port, member.interface, descriptor)
+            keep_silent(member.port)
+            links.bring_up(member.port, master=bridge)
 
 
-def _make_relayed_links(members: Sequence[Namespace]) -> None:
-    lines = []
-    for member in members:
-        lines += [
-            f"link add {member.port} type veth peer name {member.interface} netns {member.path}",
-            f"link set {member.port} addrgenmode none up",
-        ]
-    run("ip", lines=lines)
+def _configure(namespaces: Sequence[Namespace]) -> None:
+    """Enter each namespace, set its interface's address and bring it up."""
+    for namespace in namespaces:
+        enter(namespace)
+        keep_silent(namespace.interface)
+        with suppress(OSError):
+            (_SETTINGS / "ipv4/ip_forward").write_text("0")
+        with Rtnetlink() as links:
+            links.add_address(namespace.interface, namespace.address, _PREFIX)
+            for name in ("lo", namespace.interface):
+                links.bring_up(name)
 
 
-def _configure_each(peers: Sequence[Namespace]) -> None:
-    for peer in peers:
-        enter(peer)
-        _configure(peer)
-
-
-def _configure(namespace: Namespace) -> None:
-    """Give the interface its address and raise it, by ioctls: 64 peers take no 64 processes."""
-    base = Path("/proc/sys/net")
-    for setting, value in (
-        (f"ipv6/conf/{namespace.interface}/addr_gen_mode", "1"),
-        ("ipv4/ip_forward", "0"),
-    ):
-        with suppress(OSError):  # a kernel without IPv6 has nothing to silence
-            (base / setting).write_text(value)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for name, address in (("lo", None), (namespace.interface, namespace.address)):
-            if address is not None:
-                _set_address(control, _SIOCSIFADDR, name, address)
-                _set_address(control, _SIOCSIFNETMASK, name, _NETMASK)
-            request = struct.pack("16sh14x8x", name.encode(), 0)
-            (flags,) = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)
-            request = struct.pack("16sh14x8x", name.encode(), flags | _IFF_UP)
-            fcntl.ioctl(control, _SIOCSIFFLAGS, request)
-
-
-def _set_address(control: socket.socket, code: int, interface: str, address: str) -> None:
-    packed = struct.pack("16sHH4s8x8x", interface.encode(), 2, 0, socket.inet_aton(address))
-    fcntl.ioctl(control, code, packed)
+def keep_silent(interface: str) -> None:
+    """Give an interface that isn't up yet no link-local address, so that it sends nothing."""
+    with suppress(OSError):  # a kernel without IPv6 lacks the setting
+        (_SETTINGS / f"ipv6/conf/{interface}/addr_gen_mode").write_text("1")
 
 
 def _name(suffix: str) -> str:

@@ -1,19 +1,19 @@
-"""Does a limit hold? Measured before the race, by moving more than the limiter's burst.
+"""Whether the rate limits hold, measured before the race by moving more than the limiter's burst.
 
-Some runtimes take a rate, give it a burst of hundreds of megabytes, or ignore it silently. So each
-peer moves bytes between itself and the rendezvous, each direction by itself, and the race is
-refused where more comes through than was set. What is measured is payload of one TCP connection; of
-a rate on the link at most 95.6 % is payload (see `conditions`). The measured rates land in the
-results, and the theoretical minimum is counted with them.
+Some runtimes accept a rate but give it a burst of hundreds of megabytes, or silently ignore it. So
+each peer moves bytes between itself and the rendezvous, one direction at a time, and the race is
+refused if more comes through than was set. Payload of one TCP connection is measured; at most
+95.6 % of a rate on the link is payload (see `conditions`). The measured rates are recorded in the
+results, and the theoretical minimum is computed from them.
 
-First the burst is used up: bytes are moved until the limit is felt to hold, or until more came
-through than the burst and what the rate adds to it meanwhile, or for 20 s at most; a limit not felt
+First the burst is used up: bytes are moved until the limit takes effect, or until more came through
+than the burst and what the rate adds to it meanwhile, or for at most 20 s; a limit without effect
 by then is none for a race. What is moved after that is measured.
 
-Two figures are taken of one transfer. The whole of it, from before the first byte to after the
-last, less our own burst, can't exceed a limit that holds, however late a busy machine takes the
-stamps: by this one a race is refused. The steady part, after burst and queue, has no start of a
-connection in it: this one is reported, as far as it does not exceed what is set.
+Each transfer gives two figures. The whole transfer, from before the first byte to after the last,
+less our own burst, can't exceed a limit that holds, however late a busy machine takes the stamps:
+this figure can refuse a race. The steady part, after burst and queue, excludes the start of the
+connection: this figure is reported, but never more than the rate set.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from swarmrace.network.conditions import burst_bytes, policer_burst_bytes, queue
 from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Link, Network
 from swarmrace.units import format_link_rate, format_seconds
 
-MOST_RATIO = 1.10
-"""Measured over set: above it the race is refused."""
+MAX_RATIO = 1.10
+"""Maximum of measured over set rate; above it the race is refused."""
 PAYLOAD_RATIO = 0.95
-"""Of a rate on the link, what is payload at most (see `conditions`)."""
-LEAST_RATIO = 0.85
-"""Below it a measurement is made again, because a busy machine can make one too low, and the
-highest counts; when none is above, the log says that something else holds the link back."""
+"""Maximum share of payload in a rate on the link (see `conditions`)."""
+MIN_RATIO = 0.85
+"""Minimum of measured over set rate. Below it the measurement is repeated, because a busy machine
+can make one too low, and the highest counts; if all are below, a warning is logged."""
 TRIES = 3
 SECONDS = 0.5
-"""How long a measurement takes at the rate set, at least."""
+"""Minimum duration of a measurement at the rate set."""
 BURST_SECONDS = 20.0
-"""How long it may take to use up a burst."""
-MOST_SECONDS = 60.0
-"""How long one direction may take in all."""
-_FELT = 2
-"""Transfers in a row at the rate set that show a limit to hold."""
+"""Maximum time for using up a burst."""
+MAX_SECONDS = 60.0
+"""Maximum time for one direction in all."""
+_IN_EFFECT = 2
+"""Number of consecutive transfers at the rate set that show a limit to be in effect."""
 
 _log = logging.getLogger(__name__)
 
 
 class Mover(Protocol):
-    """What moves the bytes: `swarmrace.rendezvous.client.client.RendezvousClient`."""
+    """Moves bytes; implemented by `swarmrace.rendezvous.client.client.RendezvousClient`."""
 
     def preflight_lease(self) -> AbstractAsyncContextManager[None]:
-        """Hold one of the few places for measuring, so that the hub's own link is no limit."""
+        """Hold one of a few leases, so that the hub's own link doesn't limit the measurement."""
         ...
 
     async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
-        """Send; return bytes per second as received, the first `skip_bytes` left out."""
+        """Send; return bytes per second as received, excluding the first `skip_bytes`."""
         ...
 
     async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
-        """Receive; return bytes per second as received, the first `skip_bytes` left out."""
+        """Receive; return bytes per second as received, excluding the first `skip_bytes`."""
         ...
 
 
@@ -73,13 +73,13 @@ Move = Callable[[int, int], Awaitable[float]]
 def amounts(
     rate: int, round_trip_seconds: float = 0, queue_milliseconds: float = QUEUE_MILLISECONDS
 ) -> tuple[int, int, int]:
-    """Return the bytes to measure by, our burst in them, and what comes before the steady part.
+    """Return the bytes to move, our burst among them, and the bytes before the steady part.
 
     Args:
         rate: bytes per second.
-        round_trip_seconds: TCP has sent some twice what the path holds before it fills it
-            (slow start), and no more than twice that comes before the steady part.
-        queue_milliseconds: what the limiter's queue holds of the rate.
+        round_trip_seconds: TCP sends about twice what the path holds before it fills it (slow
+            start), and at most twice that comes before the steady part.
+        queue_milliseconds: length of the limiter's queue, as time at the rate.
     """
     burst = burst_bytes(rate)
     skip = burst + queue_bytes(rate, queue_milliseconds) + math.ceil(4 * rate * round_trip_seconds)
@@ -87,37 +87,37 @@ def amounts(
 
 
 def faults(network: Network) -> list[str]:
-    """Return which rates are too low to be measured in time, one line each."""
+    """Return which rates are too low to measure in time, one line each."""
     round_trip_seconds = network.delay_milliseconds / 1000
     found = []
-    for whose, link in (("", network), ("seeders.", network.seeders)):
+    for prefix, link in (("", network), ("seeders.", network.seeders)):
         for name in ("upload", "download"):
             rate = getattr(link, name, None)
             if rate is not None and (
                 why := _too_low(rate, round_trip_seconds, network.queue_milliseconds)
             ):
-                found.append(f"global.race.network.{whose}{name}: {why}")
+                found.append(f"global.race.network.{prefix}{name}: {why}")
     return found
 
 
 def _too_low(rate: int, round_trip_seconds: float, queue_milliseconds: float) -> str:
-    """Return that a measurement at a rate would outlast `MOST_SECONDS`, or nothing."""
+    """Return why a measurement at a rate would take longer than `MAX_SECONDS`, or nothing."""
 
     def seconds(rate: int) -> float:
         size, _, _ = amounts(rate, round_trip_seconds, queue_milliseconds)
-        return (_FELT + 1) * SECONDS + size / (PAYLOAD_RATIO * rate)
+        return (_IN_EFFECT + 1) * SECONDS + size / (PAYLOAD_RATIO * rate)
 
-    if seconds(rate) <= MOST_SECONDS:
+    if seconds(rate) <= MAX_SECONDS:
         return ""
-    lowest = next((high for high in range(1000, 10**6, 1000) if seconds(high) <= MOST_SECONDS), 0)
+    lowest = next((high for high in range(1000, 10**6, 1000) if seconds(high) <= MAX_SECONDS), 0)
     if not lowest:
         return (
-            f"whether a rate holds can't be measured within {MOST_SECONDS:g} s over a round trip "
+            f"whether a rate holds can't be measured within {MAX_SECONDS:g} s over a round trip "
             f"of {format_seconds(round_trip_seconds)}: set a shorter delay, or no rate"
         )
     return (
         f"set {format_link_rate(rate)}, expected {format_link_rate(lowest)} or more: whether a "
-        f"lower rate holds can't be measured within {MOST_SECONDS:g} s"
+        f"lower rate holds can't be measured within {MAX_SECONDS:g} s"
     )
 
 
@@ -134,19 +134,19 @@ async def measure(
 
     Args:
         mover: moves the bytes.
-        link: the rates set; a direction without one is not measured.
-        burst: most bytes that the limiter may let pass before it limits, where it is not ours (a
-            CNI plugin's); ours when absent.
+        link: the rates set; a direction without a rate is not measured.
+        burst: burst size of the rate limiter, in bytes, if it isn't ours (a CNI plugin's); None
+            means ours.
         round_trip_seconds: between this peer and the mover's other end.
-        queue_milliseconds: what the limiter's queue holds of the rate.
-        lossy: whether the path loses packets. TCP may then be slower than the limit: a rate that
-            was not reached says nothing of the limit and is left out.
+        queue_milliseconds: length of the limiter's queue, as time at the rate.
+        lossy: whether the path loses packets. TCP may then be slower than the limit, so a rate that
+            wasn't reached says nothing about the limit and is omitted.
 
     Returns:
-        `upload` and `download`, where set, in bytes of payload per second.
+        `upload` and `download`, if set, in bytes of payload per second.
 
     Raises:
-        ConditionError: a limit doesn't hold: more than 10 % above what is set came through; or it
+        ConditionError: a limit doesn't hold (more than 10 % above the rate came through), or it
             can't be measured in time.
     """
     rates = {}
@@ -160,16 +160,16 @@ async def measure(
             if why := _too_low(rate, round_trip_seconds, queue_milliseconds):
                 raise ConditionError(f"global.race.network.{name}: {why}")
             try:
-                async with asyncio.timeout(MOST_SECONDS):
+                async with asyncio.timeout(MAX_SECONDS):
                     amount = amounts(rate, round_trip_seconds, queue_milliseconds)
                     found = await _direction(move, rate, burst, amount, lossy=lossy)
             except TimeoutError as error:
                 raise ConditionError(
                     f"global.race.network.{name}: set {format_link_rate(rate)}, not measured "
-                    f"within {MOST_SECONDS:g} s: something else holds this link back"
+                    f"within {MAX_SECONDS:g} s: something else holds this link back"
                 ) from error
             judge(name, rate, found)
-            if not lossy or found >= LEAST_RATIO * rate:
+            if not lossy or found >= MIN_RATIO * rate:
                 rates[name] = found
     return rates
 
@@ -177,30 +177,34 @@ async def measure(
 async def _direction(
     move: Move, rate: int, burst: int | None, amount: tuple[int, int, int], *, lossy: bool
 ) -> float:
-    # Our own limiter of what comes into a pod may be a policer, which has the larger burst.
-    await _use_up(move, rate, policer_burst_bytes(rate) if burst is None else burst)
+    # Our own limiter of a pod's downloads may be a policer, which has the larger burst.
+    await _use_up_burst(move, rate, policer_burst_bytes(rate) if burst is None else burst)
     best = 0.0
     for _ in range(1 if lossy else TRIES):
-        best = max(best, await _once(move, rate, amount))
-        if best >= LEAST_RATIO * rate:
+        best = max(best, await _measure_once(move, rate, amount))
+        if best >= MIN_RATIO * rate:
             break
     return best
 
 
-async def _use_up(move: Move, rate: int, burst: int) -> None:
-    """Move what a limiter may let pass before it limits: a token bucket that is `burst` deep lets
-    that and rate * t pass in a time t (RFC 2697 calls them CBS and CIR)."""
+async def _use_up_burst(move: Move, rate: int, burst: int) -> None:
+    """Move what a limiter lets pass before it limits: a token bucket of size `burst` lets that and
+    rate * t pass in a time t (RFC 2697 calls them CBS and CIR)."""
     size = min(burst, math.ceil(rate * SECONDS))
     began = now = time.monotonic()
-    moved = felt = 0
-    while moved < burst + rate * (now - began) and felt < _FELT and now - began < BURST_SECONDS:
+    moved = limited = 0
+    while (
+        moved < burst + rate * (now - began)
+        and limited < _IN_EFFECT
+        and now - began < BURST_SECONDS
+    ):
         before = now
         await move(size, 0)
         moved, now = moved + size, time.monotonic()
-        felt = felt + 1 if size <= MOST_RATIO * rate * (now - before) else 0
+        limited = limited + 1 if size <= MAX_RATIO * rate * (now - before) else 0
 
 
-async def _once(move: Move, rate: int, amount: tuple[int, int, int]) -> float:
+async def _measure_once(move: Move, rate: int, amount: tuple[int, int, int]) -> float:
     size, allowance, skip = amount
     began = time.monotonic()
     steady = await move(size, skip)
@@ -209,18 +213,18 @@ async def _once(move: Move, rate: int, amount: tuple[int, int, int]) -> float:
 
 
 def judge(name: str, rate: int, measured: float) -> None:
-    """Refuse a rate that does not hold; note one that something else holds back.
+    """Refuse a rate that does not hold; log one that something else limits.
 
     Raises:
         ConditionError: `measured` is more than 10 % above `rate`.
     """
-    if measured > MOST_RATIO * rate:
+    if measured > MAX_RATIO * rate:
         raise ConditionError(
             f"global.race.network.{name}: set {format_link_rate(rate)}, measured "
             f"{format_link_rate(measured)}; the limit does not hold here: let swarmrace set it "
-            "(tc), or give what sets it a smaller burst"
+            "(tc), or give its limiter a smaller burst"
         )
-    if measured < LEAST_RATIO * rate:
+    if measured < MIN_RATIO * rate:
         _log.warning(
             "preflight: %s set %s, measured %s: something else holds this link back",
             name,

@@ -1,9 +1,9 @@
-"""What the queueing disciplines of a network namespace have let pass and dropped, by rtnetlink.
+"""What the queueing disciplines of a network namespace have passed and dropped, by rtnetlink.
 
-A root qdisc counts what leaves it towards the device, behind its own drops, and counts an offloaded
-packet as the segments that it stands for, each with its headers (`qdisc_pkt_len_init` in
-net/core/dev.c): the bytes that a wire would carry. TCP's own segment counter, by contrast, counts
-what the limiter then drops. See tc(8), "tc -s qdisc".
+A root qdisc counts what leaves it towards the device, after its own drops. It counts an offloaded
+packet as its segments, each with its headers (`qdisc_pkt_len_init` in net/core/dev.c): the bytes
+that a wire would carry. TCP's own segment counter, by contrast, includes what the limiter then
+drops. See tc(8), "tc -s qdisc". Not by pyroute2, which is too slow for a sampler (`rtnetlink`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _TCMSG = struct.Struct("=BBHiIII")
 _BASIC = struct.Struct("=QI")
 _QUEUE = struct.Struct("=IIIII")
 _UNCOUNTED = ("noqueue", "")
-"""Kinds that count nothing."""
+"""Kinds that don't count."""
 
 
 class Passed(NamedTuple):
-    """What a root qdisc has counted since it was made."""
+    """What a root qdisc has counted since its creation."""
 
     bytes: int
     packets: int
@@ -38,7 +38,7 @@ class Passed(NamedTuple):
 def root_qdiscs() -> dict[int, Passed]:
     """Return the counts of the root qdiscs that count, by interface number.
 
-    Of the calling thread's namespace. Empty where rtnetlink refuses.
+    In the calling thread's namespace. Empty if rtnetlink refuses.
     """
     found: dict[int, Passed] = {}
     try:
@@ -47,7 +47,7 @@ def root_qdiscs() -> dict[int, Passed]:
             body = _TCMSG.pack(0, 0, 0, 0, 0, 0, 0)
             size = _HEADER.size + len(body)
             link.send(_HEADER.pack(size, _RTM_GETQDISC, _NLM_F_DUMP_REQUEST, 0, 0) + body)
-            while _take(link.recv(262_144), found):
+            while _read_part(link.recv(262_144), found):
                 continue
     except OSError:
         return {}
@@ -55,7 +55,7 @@ def root_qdiscs() -> dict[int, Passed]:
 
 
 def root_qdisc(interface: str) -> Passed | None:
-    """Return the counts of an interface's root qdisc, or None where it has none that counts."""
+    """Return the counts of an interface's root qdisc, or None if it has none that counts."""
     try:
         number = socket.if_nametoindex(interface)
     except OSError:
@@ -63,8 +63,8 @@ def root_qdisc(interface: str) -> Passed | None:
     return root_qdiscs().get(number)
 
 
-def _take(data: bytes, found: dict[int, Passed]) -> bool:
-    """Take in one part of an answer; return whether another follows."""
+def _read_part(data: bytes, found: dict[int, Passed]) -> bool:
+    """Read one part of an answer; return whether another follows."""
     at = 0
     while at < len(data):
         length, kind = struct.unpack_from("=IH", data, at)

@@ -1,18 +1,18 @@
-"""Delay and loss between namespaces where the kernel has no netem: a relay in user space.
+"""Delay and loss between namespaces if the kernel has no netem: a relay in user space.
 
 The relay is the switch of a race's network. Every peer's link, and the hub's, ends in a namespace
-that only the relay uses; it reads the frames there from a packet(7) ring, holds each for its
-delay, and sends it out where its destination's address is. What a peer sends is delayed and lost,
-as with netem on the peer's interface; what the hub sends is not. A peer's rate limit acts before
-the delay, because it is on the peer's own interface.
+that only the relay uses. It reads the frames there from a packet(7) ring, holds each for its delay,
+and sends it to the port of its destination address. What a peer sends is delayed and lost, as with
+netem on the peer's interface; what the hub sends is not. A peer's rate limit acts before the delay,
+because it is on the peer's own interface.
 
 - The ring is the queue: a frame stays where the kernel put it until it is due, so frames keep
-  their order and are copied once.
-- Delay counts from the kernel's own stamp of a frame, so a relay that wakes late adds nothing to
-  what it has not looked at yet. The stamp is of the wall clock; `_Clock` makes a step harmless.
-- Frame n of a port is lost or not by a hash of seed, port and n: the same seed loses the same
-  frames.
-- Frames are handled in batches with numpy, a microsecond or two each; docs/methodology.md has the
+  their order and are copied only once.
+- Delay counts from the kernel's stamp of a frame, so a relay that wakes late adds no delay to
+  frames that it hasn't read yet. The stamp is a wall-clock time; `_Clock` makes a step harmless.
+- Whether frame n of a port is lost follows from a hash of seed, port and n: the same seed loses the
+  same frames.
+- Frames are processed in batches with numpy, a microsecond or two each; docs/methodology.md has the
   measured limit.
 
 Interfaces must not offload (`offload.turn_off`): a frame is at most 1514 bytes.
@@ -37,7 +37,7 @@ from swarmrace.errors import ConditionError
 from swarmrace.host.priority import RELAY, run_first
 from swarmrace.network.frames import (
     BATCH,
-    LEAST_FRAMES,
+    MIN_FRAMES,
     SLOT,
     Exits,
     Port,
@@ -46,13 +46,13 @@ from swarmrace.network.frames import (
     ring_socket,
 )
 
-FRAMES_A_SECOND = 200_000
-"""What the ring is made for: the delay's worth of frames at this rate, and 0.1 s more."""
-MOST_FRAMES = 1 << 17
+FRAMES_PER_SECOND = 200_000
+"""The ring holds the frames of the delay and another 0.1 s at this rate."""
+MAX_FRAMES = 1 << 17
 DIRECT_FRAMES = 4096
-"""Of the ring for what isn't delayed."""
+"""Size of the ring of frames that aren't delayed."""
 LATE_SECONDS = 0.001
-"""A frame is late when it leaves so much and a tenth of the delay after it was due."""
+"""A frame is late if it leaves more than this and a tenth of the delay after it was due."""
 COUNTS = (
     "frames",
     "frame_bytes",
@@ -63,16 +63,16 @@ COUNTS = (
     "foreign",
     "cpu_microseconds",
 )
-"""What a relay counts: frames taken and their bytes, frames lost as set, frames that left late,
-frames that found the ring full, frames that a limiter of a download dropped, frames that no port
-wanted, and the CPU time of its process."""
+"""What a relay counts: received frames and their bytes, frames lost as set, frames that left late,
+frames that found the ring full, frames that a limiter of a download dropped, frames for no port,
+and the CPU time of its process."""
 
 _PR_SET_TIMERSLACK = 29
 
 
 @dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """What a relay does. Port k of `peers` is peer k of the network."""
+    """A relay's configuration. Port k of `peers` is peer k of the network."""
 
     hub: Port
     peers: tuple[Port, ...]
@@ -80,13 +80,13 @@ class RelayConfig:
     loss_percent: float
     seed: int
     counts: Path
-    """A file for `read_counts`, made by the relay once it is ready."""
+    """A file for `read_counts`, created by the relay once it is ready."""
 
 
 def lost(seed: int, port: int, first: int, count: int, percent: float) -> np.ndarray:
     """Return which of a port's frames `first` to `first + count` are lost, as booleans.
 
-    Frame n is lost where a uniform number in [0, 1), SplitMix64 of seed, port and n (Steele, Lea,
+    Frame n is lost if a uniform number in [0, 1), SplitMix64 of seed, port and n (Steele, Lea,
     Flood 2014), is below the share.
     """
     keys = np.array([seed, port], np.uint64)
@@ -113,14 +113,14 @@ def read_counts(path: Path) -> dict[str, int] | None:
 
 
 def probe() -> None:
-    """Try in the calling thread's namespace what a relay needs.
+    """Try what a relay needs, in the calling thread's namespace.
 
     Raises:
         ConditionError: the kernel lacks it.
     """
     try:
         with ring_socket(only="lo") as trial:
-            make_ring(trial, LEAST_FRAMES)
+            make_ring(trial, MIN_FRAMES)
     except OSError as error:
         raise ConditionError(f"packet(7) ring: {error.strerror}") from error
 
@@ -129,7 +129,7 @@ def run(config: RelayConfig) -> int:
     """Relay in the calling process' namespace until it is killed."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_TIMERSLACK, 1)
-    run_first(RELAY, inherited=True)  # frames that leave late nonetheless are counted
+    run_first(RELAY, inherited=True)  # frames that still leave late are counted
     relay = _Relay(config)
     while True:
         relay.wait()
@@ -137,12 +137,12 @@ def run(config: RelayConfig) -> int:
 
 
 def frames_of(delay_seconds: float) -> int:
-    """Return how many frames the ring of a delay holds."""
-    return min(1 << int(FRAMES_A_SECOND * (delay_seconds + 0.1)).bit_length(), MOST_FRAMES)
+    """Return how many frames the ring for a delay holds."""
+    return min(1 << int(FRAMES_PER_SECOND * (delay_seconds + 0.1)).bit_length(), MAX_FRAMES)
 
 
 def ring_bytes(delay_milliseconds: float) -> int:
-    """Return the memory that the kernel takes for a relay's rings."""
+    """Return the memory that the kernel needs for a relay's rings."""
     return (frames_of(delay_milliseconds / 1000) + DIRECT_FRAMES) * SLOT
 
 
@@ -151,7 +151,7 @@ class _Relay:
         ports = [*config.peers, config.hub]
         indexes = [socket.if_nametoindex(port.interface) for port in ports]
         self._counts = _Counts(config.counts)
-        # select(2) takes descriptors below 1024: the sockets that are waited for come first
+        # select(2) only accepts descriptors below 1024, so the sockets to wait for come first.
         delayed = ring_socket(not_from=indexes[-1])
         direct = ring_socket(only=config.hub.interface)
         exits = Exits(ports, indexes, self._counts.add)
@@ -197,15 +197,15 @@ class _Lane:
         self._address = self._frames.__array_interface__["data"][0]
         self._size, self._head = frames, 0
         self._delay = round(delay_seconds * 1e9)
-        # a wake-up and a batch take some 0.3 ms, so frames leave that much before they are due
+        # A wake-up and a batch take about 0.3 ms, so frames leave that long before they are due.
         self._lead = min(self._delay // 4, 300_000)
         self._bound = self._delay // 10 + round(LATE_SECONDS * 1e9)
         self._clock = _Clock(2 * self._delay + 1_000_000_000)
         self._send, self._counts = send, counts
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
 
     def seconds_left(self) -> float | None:
-        """Return how long until the first frame is due, or None when there is none."""
+        """Return how long until the first frame is due, or None if there is none."""
         if not self._frames["status"][self._head]:
             return None
         if not self._delay:
@@ -214,15 +214,15 @@ class _Lane:
         return max(0, int(arrived[0]) + self._delay - self._lead - now) / 1e9
 
     def send_due(self) -> None:
-        """Send the frames that are due, in their order, and give their room back."""
+        """Send the frames that are due, in their order, and free their slots."""
         while True:
             frames = self._frames[self._head : self._head + BATCH]
-            here = (
+            filled = (
                 int(np.argmin(frames["status"] != 0)) if not frames["status"].all() else len(frames)
             )
-            if not here:
+            if not filled:
                 break
-            now, arrived = self._clock.arrivals(frames[:here])
+            now, arrived = self._clock.arrivals(frames[:filled])
             due = arrived + self._delay
             count = int(np.searchsorted(due, now + self._lead, side="right"))
             if not count:
@@ -236,29 +236,29 @@ class _Lane:
             self._send(frames, self._address + self._head * SLOT)
             frames["status"] = 0
             self._head = (self._head + count) % self._size
-        if time.monotonic() - self._looked > 0.1:
-            self._looked = time.monotonic()
+        if time.monotonic() - self._checked > 0.1:
+            self._checked = time.monotonic()
             self._counts.add("overflowed", overflowed(self.socket))
 
 
 class _Clock:
-    """Turns the kernel's stamps (wall clock) into monotonic nanoseconds, over steps of that clock.
+    """Converts the kernel's wall-clock stamps to monotonic nanoseconds, even across steps.
 
-    For a while after a step, frames from before it are still there. Of the offset before and the
-    one after, that one holds for a frame by which it came after the frame before it and not in the
+    For a while after a step, frames from before it are still in the ring. Of the offsets before and
+    after the step, a frame's is the one by which it came after the previous frame and not in the
     future.
 
     Args:
-        while_ns: how long frames from before a step may still be there.
+        overlap_ns: how long frames from before a step may still be there.
     """
 
-    def __init__(self, while_ns: int) -> None:
-        self._while_ns = while_ns
+    def __init__(self, overlap_ns: int) -> None:
+        self._overlap_ns = overlap_ns
         self._offset = self._before = time.time_ns() - time.monotonic_ns()
         self._last = self._stepped = 0
 
     def arrivals(self, frames: np.ndarray) -> tuple[int, np.ndarray]:
-        """Return the present and when each frame came, ascending."""
+        """Return the current time and when each frame came, ascending."""
         now = time.monotonic_ns()
         offset = time.time_ns() - now
         if abs(offset - self._offset) > 1_000_000:
@@ -266,19 +266,19 @@ class _Clock:
         self._offset = offset
         stamps = frames["sec"].astype(np.int64) * 1_000_000_000 + frames["nsec"]
         arrived = stamps - offset
-        if self._stepped and now - self._stepped < self._while_ns:
+        if self._stepped and now - self._stepped < self._overlap_ns:
             older = stamps - self._before
             arrived = np.where((older >= self._last) & (older <= now), older, arrived)
-        # two processors may stamp a microsecond out of order
+        # Two processors may stamp a microsecond out of order.
         return now, np.maximum.accumulate(np.clip(arrived, min(self._last, now), now))
 
     def passed(self, arrived: int) -> None:
-        """Note when the last frame that was sent had come."""
+        """Record when the last frame that was sent had come."""
         self._last = arrived
 
 
 class _Losses:
-    """Which frames are lost, counted by port."""
+    """Decides which frames are lost; frames are counted by port."""
 
     def __init__(self, seed: int, ports: int, percent: float) -> None:
         self._seed, self._percent = seed, percent
@@ -296,7 +296,7 @@ class _Losses:
 
 
 class _Counts:
-    """Counts in a file that others read while they grow."""
+    """Counts in a file that other processes read while they grow."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -306,11 +306,11 @@ class _Counts:
             self._values = np.frombuffer(mmap.mmap(file.fileno(), 8 * len(COUNTS)), np.int64)
 
     def ready(self) -> None:
-        """Show the file."""
+        """Make the file visible under its name."""
         self._part.replace(self._path)
 
     def set(self, name: str, count: int) -> None:
-        """Give a count a new value."""
+        """Set a count."""
         self._values[COUNTS.index(name)] = count
 
     def add(self, name: str, count: int) -> None:

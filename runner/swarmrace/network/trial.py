@@ -1,9 +1,9 @@
-"""What a race's delayed network does before the race: measured delay and throughput.
+"""Delay and throughput of a race's delayed network, measured before the race.
 
-Delay is one way, from each peer to the hub, by UDP packets that carry their send stamp; the
-kernel stamps their arrival by the same clock. Throughput is what arrives at the peers' interfaces
-while every peer of one entrant sends to the next one at the rate set, or one peer as fast as it can
-where no rate is set. The race is refused where either is off by more than a tenth.
+Delay is measured one way, from each peer to the hub, by UDP packets that carry their send stamp;
+the kernel stamps their arrival by the same clock. Throughput is what arrives at the peers'
+interfaces while every peer of one entrant sends to the next at the rate set, or, if no rate is set,
+one peer sends as fast as it can. The race is refused if either is off by more than a tenth.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from swarmrace.units import format_link_rate
 
 OFF_RATIO = 0.10
 OFF_SECONDS = 0.0005
-"""Below 5 ms of delay so much, because a wake-up takes some of it."""
+"""Tolerance for delays below 5 ms, because a wake-up takes some of it."""
 TRIES = 3
 ROUNDS = 40
 SECONDS = 0.4
@@ -45,13 +45,13 @@ def measure(
     *,
     seeders: int = 0,
 ) -> Delay:
-    """Measure a network that carries nothing else.
+    """Measure a network that carries no other traffic.
 
     Args:
-        hub: where the rendezvous will be.
-        peers: of one entrant, at least 2.
+        hub: the namespace of the rendezvous.
+        peers: the peers of one entrant, at least 2.
         network: the conditions set.
-        means: what makes delay and loss.
+        means: how delay and loss are made.
         seeders: how many of the peers have the seeders' rates.
 
     Raises:
@@ -87,7 +87,7 @@ def _measure(
     else:
         assert needed is not None
         raise ConditionError(
-            f"global.race.network: the rates of an entrant's peers come to "
+            f"global.race.network: the rates of an entrant's peers add up to "
             f"{format_link_rate(needed)}, measured {format_link_rate(carried)} by {means} on this "
             "machine; set lower rates, race fewer peers, end what else is running, or use a kernel "
             "with netem"
@@ -114,7 +114,7 @@ def _delay_seconds(hub: Namespace, peers: Sequence[Namespace], wanted: float) ->
         for sender in senders:
             sender.connect(sink.getsockname())
 
-        for sender in senders:  # asks for an address (ARP), which would be in the first delay
+        for sender in senders:  # resolves the address (ARP), which would add to the first delay
             sender.send(bytes(8))
         time.sleep(2 * wanted + 0.05)
         for _ in range(ROUNDS):
@@ -163,14 +163,14 @@ def _carried_rate(peers: Sequence[Namespace], network: Network, needed: float | 
             stop.set()
             thread.join()
         waits = network.queue_milliseconds if network.limited else 0
-        # what is on its way lands before the race
+        # What is still in flight arrives before the race.
         time.sleep((network.delay_milliseconds + waits) / 1000)
     return (last - first) / (ended - began)
 
 
 def _flood(senders: Sequence[socket.socket], stop: threading.Event) -> None:
-    """Send from all as fast as they take it."""
-    run_first(RELAY_TRIAL - 1, inherited=True)  # measuring comes before what is measured
+    """Send from all senders as fast as they accept it."""
+    run_first(RELAY_TRIAL - 1, inherited=True)  # below the priority of the measurement
     packet = bytes(_DATAGRAM)
     poll = select.epoll()
     by_fd = {sender.fileno(): sender for sender in senders}
@@ -182,7 +182,7 @@ def _flood(senders: Sequence[socket.socket], stop: threading.Event) -> None:
             for _ in range(4):
                 try:
                     by_fd[fd].send(packet)
-                except OSError:  # full, or what nobody reads was answered so
+                except OSError:  # the socket is full, or the other end has closed its own
                     break
     poll.close()
 

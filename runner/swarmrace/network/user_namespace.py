@@ -1,15 +1,15 @@
-"""Network namespaces for those who are not root: in a user namespace of their own.
+"""Network namespaces for users other than root, inside a user namespace.
 
-Whoever may make a user namespace has CAP_SYS_ADMIN and CAP_NET_ADMIN inside it, and so may make
-network namespaces, bridges, veth pairs and limiters there, without any right outside. The race
-replaces itself by the same command inside one (`reenter`), before it starts anything: everything
-that it starts is inside as well. The user keeps their own uid and gid, so files belong to them, and
-no other rights are added: the two capabilities are ambient, nobody becomes root.
+A user who may create a user namespace has CAP_SYS_ADMIN and CAP_NET_ADMIN inside it, and so may
+create network namespaces, bridges, veth pairs and limiters there, without any rights outside. The
+race replaces itself with the same command inside one (`reenter`) before it starts anything, so all
+that it starts is inside too. The user keeps their uid and gid, so files belong to them, and gets no
+other rights: the capabilities are ambient, and the user doesn't become root.
 
 This file is also the program that does it: `python user_namespace.py COMMAND…` becomes COMMAND in a
-new user namespace. A user namespace can't be made by a process with threads, which a race has as
-soon as it has loaded its libraries; so this program imports only the standard library, and starts
-fresh. See user_namespaces(7), capabilities(7).
+new user namespace. A process with threads can't create a user namespace, and a race has threads
+once it has loaded its libraries. So this program starts fresh and imports only the standard
+library. See user_namespaces(7), capabilities(7).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _SETTINGS = (
 
 
 def refusals() -> list[str]:
-    """Return why a user namespace with network namespaces inside can't be had, with the remedy.
+    """Return why a user namespace with network namespaces can't be created, with the remedy.
 
-    It is tried, in a process of its own; the list is empty when it works.
+    Another process tries it; the list is empty if it works.
     """
     try:
         done = subprocess.run(
@@ -53,19 +53,19 @@ def refusals() -> list[str]:
             timeout=_PROBE_SECONDS,
             check=False,
         )
-        said = "" if done.returncode == 0 else done.stderr.strip() or f"exit {done.returncode}"
+        failure = "" if done.returncode == 0 else done.stderr.strip() or f"exit {done.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
-    if not said:
+        failure = str(error)
+    if not failure:
         return []
-    why = _settings()
-    because = "".join(f", {name} is {found}" for name, found, _ in why)
-    remedy = "".join(f", or as root `sysctl -w {name}={wanted}`" for name, _, wanted in why)
-    if not why:
+    forbidding = _settings()
+    because = "".join(f", {name} is {found}" for name, found, _ in forbidding)
+    remedy = "".join(f", or as root `sysctl -w {name}={wanted}`" for name, _, wanted in forbidding)
+    if not forbidding:
         remedy = ", or in a container with CAP_SYS_ADMIN, or whose seccomp profile permits unshare"
     return [
-        "network namespaces: this user may not make them, nor a user namespace to make them in "
-        f"({said}{because}); run as root{remedy}"
+        "network namespaces: this user may not create them, nor a user namespace to create them in "
+        f"({failure}{because}); run as root{remedy}"
     ]
 
 
@@ -75,10 +75,10 @@ def command_inside(command: Sequence[str]) -> list[str]:
 
 
 def reenter() -> None:
-    """Become this very command again, in a new user namespace. Returns only when it is inside.
+    """Execute this command again in a new user namespace. Returns only if already inside one.
 
-    Process id, terminal, working folder and environment stay. What this process has in memory,
-    its threads and descriptors are gone, so nothing may have been started.
+    Process id, terminal, working folder and environment are kept. This process's memory, threads
+    and descriptors are lost, so nothing may have been started.
     """
     if os.environ.pop(_INSIDE, None) is not None:
         return
@@ -89,10 +89,10 @@ def reenter() -> None:
 
 
 def enter() -> None:
-    """Move this process, which must have one thread only, into a new user namespace.
+    """Move this process, which must have only one thread, into a new user namespace.
 
     Raises:
-        OSError: not permitted; `filename` says which step.
+        OSError: not permitted; `filename` names the step.
     """
     uid, gid = os.geteuid(), os.getegid()
     _unshare(_CLONE_NEWUSER, "unshare of a user namespace")
@@ -107,7 +107,7 @@ def enter() -> None:
 
 
 def _keep_capabilities() -> None:
-    """Have programs that are executed keep these capabilities: only root's would otherwise."""
+    """Let executed programs keep these capabilities; without this only root's programs would."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: capabilities 0-31, 32-63
     _check(_libc().capget(header, data), "capget")
@@ -120,7 +120,7 @@ def _keep_capabilities() -> None:
 
 
 def _settings() -> list[tuple[str, str, str]]:
-    """Return the kernel's settings that forbid it: name, value found, value that permits it."""
+    """Return the kernel's settings that forbid it: name, current value, value that permits it."""
     found = []
     for name, forbids, permits in _SETTINGS:
         try:
@@ -147,7 +147,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Become `argv` in a new user namespace, or try only whether one can be had."""
+    """Execute `argv` in a new user namespace, or only try whether one can be created."""
     try:
         enter()
         if argv == [_PROBE]:

@@ -1,8 +1,8 @@
-"""One peer's wire curve: what its interface received over time, whatever the system is.
+"""One peer's wire curve: what its interface received over time, whatever the system.
 
-It is the one curve that every system has. Its percents are of the bytes that the interface received
-from the leecher's start until its transfer was done, not of the payload: headers, protocol and
-duplicates are among them, and how much of the payload they carry differs between systems.
+It is the only curve that every system has. Its percents refer to the bytes that the interface
+received from the leecher's start until its transfer was done, not to the payload: they include
+headers, protocol and duplicates, and their share of payload differs between systems.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _READ_SECONDS = 5.0
 
 
 WireFigures = tuple[WireCurve, Curve]
-"""What is recorded of a wire curve, and the curve to be stored."""
+"""The record of a wire curve, and the curve to store."""
 
 
 class WireRecorder:
     """Records what one interface receives from `start` on.
 
     Args:
-        ring: where the samples are.
-        column: which of its columns is the interface's.
+        ring: the samples.
+        column: the interface's column in the ring.
         control_received: returns how many bytes of the runner's own traffic have been received.
-        sampler: what samples for this recorder alone; closed with it.
+        sampler: samples for this recorder only, if any; closed with it.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class WireRecorder:
         self._kept: Samples | None = None
         self._dropped_before = 0
         self.dropped_packets: int | None = None
-        """What limiters outside the peer dropped on the way to it from `start` to `finish`; None
-        where they can't be seen."""
-        ring.want()
+        """Packets to this peer that limiters outside of it dropped from `start` to `finish`; None
+        if they can't be seen."""
+        ring.request()
 
     @classmethod
     def own(cls, interface: str, control_received: Callable[[], int]) -> WireRecorder:
-        """Return a recorder of an interface of this process's namespace, with its own sampler.
+        """Return a recorder of an interface in this process's namespace, with its own sampler.
 
         Raises:
-            OSError: there is no such interface.
+            OSError: the interface doesn't exist.
         """
         sampler = OwnSampler(interface)
         return cls(sampler.ring, 0, control_received, sampler)
@@ -72,13 +72,15 @@ class WireRecorder:
     def start(self) -> None:
         """Begin to record, or begin again; the latest sample is the first."""
         self._parts, self._control, self._first = [], [], None
+        if self._sampler is None:  # an own sampler uses this process's CPU: it keeps its interval
+            self._ring.begin()
         self._row = max(0, self._ring.written - 1)
         self._dropped_before = self._ring.dropped(self._column)
         self.read()
 
     def read(self) -> int:
-        """Take in the samples so far; return the bytes received since `start`."""
-        self._ring.want()
+        """Read the samples so far; return the bytes received since `start`."""
+        self._ring.request()
         self._row, t_ns, counts = self._ring.since(self._row, self._column)
         if len(t_ns):
             self._parts.append((t_ns, counts))
@@ -89,9 +91,9 @@ class WireRecorder:
         return max(0, self._last - (self._first or 0) - control)
 
     def samples(self) -> Samples:
-        """Return what was recorded so far, the runner's own traffic taken off.
+        """Return what was recorded so far, without the runner's own traffic.
 
-        Of the runner's own traffic only totals at each `read` are known; in between it is taken off
+        Only totals of the runner's traffic at each `read` are known; in between it is subtracted
         evenly. It is a few hundred bytes a second.
         """
         self.read()
@@ -103,14 +105,15 @@ class WireRecorder:
         return Samples(t_ns, np.maximum.accumulate(counts - spent))
 
     def counted(self) -> Samples:
-        """Return what was read so far, the runner's own traffic included."""
+        """Return what was read so far, including the runner's own traffic."""
         if not self._parts:
             return Samples(np.zeros(0, np.int64), np.zeros(0, np.int64))
         return Samples(*(np.concatenate(columns) for columns in zip(*self._parts, strict=True)))
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
-        """Read every few seconds within the block, as the sampler overwrites what is old; close."""
+        """Read every few seconds within the block, because the sampler overwrites old samples;
+        close at its end."""
 
         async def keep_reading() -> None:
             while True:
@@ -125,17 +128,17 @@ class WireRecorder:
             self.close()
 
     def finish(self) -> None:
-        """Record no more; `curve` is of what was recorded by now."""
+        """Stop recording; `curve` uses what was recorded until now."""
         self._kept = self.samples()
         if self._sampler is None:
             self.dropped_packets = self._ring.dropped(self._column) - self._dropped_before
 
     def curve(self, zero_ns: int, done_ns: int | None, file: str) -> WireFigures | None:
-        """Return `wire_curve` of what was recorded until `finish`."""
+        """Return the `wire_curve` of what was recorded until `finish`."""
         return None if self._kept is None else wire_curve(self._kept, zero_ns, done_ns, file)
 
     def close(self) -> None:
-        """End the sampler, if it is this recorder's own."""
+        """Close the sampler, if this recorder has its own."""
         sampler, self._sampler = self._sampler, None
         if sampler is not None:
             sampler.close()
@@ -147,13 +150,13 @@ def wire_curve(
     """Return the figures and the curve of what was received since `zero_ns`.
 
     Args:
-        samples: of the whole run.
-        zero_ns: a leecher's start stamp, or a seeder's common instant.
-        done_ns: when the transfer was done; None of a seeder, and where it never was.
-        file: the name that the curve will have.
+        samples: the samples of the whole run.
+        zero_ns: a leecher's start stamp, or for a seeder the common instant.
+        done_ns: when the transfer was done; None for a seeder, and if it never was.
+        file: the name of the curve's file.
 
     Returns:
-        None where fewer than two samples were taken from just before `zero_ns` on.
+        None if fewer than two samples were taken from just before `zero_ns` on.
     """
     first = max(0, int(np.searchsorted(samples.t_ns, zero_ns, side="right")) - 1)
     t_ns, received = samples.t_ns[first:] - zero_ns, samples.received[first:]
@@ -184,8 +187,8 @@ def wire_curve(
 
 
 def _mark(t_ns: Int64s, received: Int64s, total: int, percent: float) -> Mark:
-    """Return when `percent` % of `total` had come: the first sample that shows it. It came between
-    that sample and the one before, so the gap is the resolution."""
+    """Return when `percent` % of `total` had come, by the first sample that shows it. It came
+    between that sample and the one before, so the gap is the resolution."""
     at = max(1, int(np.searchsorted(received, max(1, -(-total * round(percent) // 100)))))
     at = min(at, len(t_ns) - 1)
     gap_ns = int(t_ns[at] - t_ns[at - 1])
