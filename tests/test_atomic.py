@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all."""
+"""A file is replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from swarmrace import atomic
 
 
-def test_content_and_folders_are_there_afterwards_and_nothing_else(tmp_path):
+def test_a_write_makes_its_folders_and_leaves_no_other_file(tmp_path):
     path = tmp_path / "a" / "b" / "file.json"
     atomic.write_bytes(path, b"one")
     atomic.write_bytes(path, b"two")
@@ -21,7 +21,7 @@ def test_content_and_folders_are_there_afterwards_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["fsync", "rename"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, broken):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch, broken):
     path = tmp_path / "file"
     atomic.write_bytes(path, b"old")
 
@@ -46,7 +46,7 @@ def _write_for_ever(path: Path) -> None:
         atomic.write_bytes(path, str(number % 10).encode() * 200_000)
 
 
-def test_a_reader_sees_one_content_or_the_other_and_a_kill_leaves_a_whole_file(tmp_path):
+def test_readers_never_see_a_part_and_a_kill_leaves_a_whole_file(tmp_path):
     path = tmp_path / "file"
     atomic.write_bytes(path, b"0" * 200_000)
     writer = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(path,))

@@ -23,7 +23,7 @@ def test_the_system_clock_never_wakes_early():
     asyncio.run(go())
 
 
-def test_a_row_of_short_sleeps_leaves_the_loop_its_turns():
+def test_many_short_sleeps_do_not_starve_the_loop():
     clock, turns = SystemClock(), []
 
     async def others():
@@ -41,7 +41,7 @@ def test_a_row_of_short_sleeps_leaves_the_loop_its_turns():
     assert len(turns) >= 20
 
 
-def test_virtual_time_stands_until_slept_on_and_never_goes_back():
+def test_virtual_time_advances_only_by_sleeping_and_never_goes_back():
     clock = VirtualClock(1_000)
 
     async def go():
@@ -54,7 +54,7 @@ def test_virtual_time_stands_until_slept_on_and_never_goes_back():
     asyncio.run(go())
 
 
-def test_two_virtual_clocks_share_nothing():
+def test_virtual_clocks_are_independent():
     one, other = VirtualClock(), VirtualClock(10**15)
     asyncio.run(sleep(one, 1))
     assert (one.now_ns(), other.now_ns()) == (10**9, 10**15)
@@ -66,8 +66,8 @@ def test_two_virtual_clocks_share_nothing():
         st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=8
     ),
 )
-def test_the_offset_is_right_within_its_error_however_uneven_the_way(offset_ns, delays):
-    """There and back may take different times; half the round trip bounds what that can do."""
+def test_the_offset_is_right_within_its_error_for_any_delays(offset_ns, delays):
+    """The two ways may take different times; half the round trip bounds the error."""
     clock = VirtualClock(123)
     remaining = iter(delays)
 

@@ -1,4 +1,4 @@
-"""Writing files so that whoever reads them finds the old or the new content, never a part."""
+"""Atomic writes: a reader finds the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import os
 import tempfile
 from pathlib import Path
 
+PROBE_PREFIX = ".swarmrace-"
+"""Prefix of an empty folder that shows whether another one can be written; a killed process may
+leave one."""
+
 TEMPORARY_PREFIX = ".part-"
-"""Names of unfinished files begin so; a killed process may leave them, readers skip them."""
+"""Prefix of unfinished files: a killed process may leave some, and readers skip them."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: a temporary file in the same folder, fsync, rename, fsync the folder.
+    """Write `data` to `path` atomically and durably; make the folder if it doesn't exist.
 
-    Makes the folder if it isn't there. When it returns, the content is on disk.
+    It writes a temporary file in the same folder, fsyncs it, renames it, and fsyncs the folder.
 
     Raises:
-        OSError: it can't be written; `path` is then as it was.
+        OSError: the file can't be written; `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
@@ -35,10 +39,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Rename a finished, fsynced file to its name and make the renaming itself durable.
+    """Rename a finished, fsynced file to `path` and fsync the folder.
 
     Raises:
-        OSError: it can't be renamed; `temporary` is then removed.
+        OSError: the file can't be renamed; `temporary` has been removed.
     """
     try:
         temporary.replace(path)
@@ -46,8 +50,17 @@ def commit(temporary: Path, path: Path) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of entries to disk.
+
+    Raises:
+        OSError: it can't be flushed.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(fd)
     finally:
-        os.close(folder)
+        os.close(fd)

@@ -1,8 +1,8 @@
 """Clocks: one host's monotonic clock for every duration, and its offset to the rendezvous.
 
-No duration in swarmrace is a difference of two hosts' clocks. The offset estimated here serves
-one purpose: to let peers on several hosts begin at a common instant. Each then counts from its
-own stamp, and how far that stamp lay from the instant is recorded as `startLag`.
+No duration in swarmrace is a difference between two hosts' clocks. The offset estimated here has
+one purpose: peers on several hosts begin at a common instant. Each peer then counts from its own
+stamp, and the difference between that stamp and the instant is recorded as `startLag`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a peer needs of a clock. Times are integer nanoseconds of one monotonic clock."""
+    """A peer's clock. Times are integer nanoseconds of one monotonic clock."""
 
     def now_ns(self) -> int:
         """Return the monotonic time."""
@@ -30,16 +30,17 @@ class SystemClock:
     """CLOCK_MONOTONIC of this host."""
 
     spin_ns = 1_500_000
-    """The event loop wakes late by up to a millisecond; the rest is slept in one short call."""
+    """How long before the instant the loop's sleep ends: it wakes up to a millisecond late, so one
+    short blocking sleep covers the rest."""
 
     def now_ns(self) -> int:
         """Return CLOCK_MONOTONIC in nanoseconds."""
         return time.monotonic_ns()
 
     async def sleep_until(self, instant_ns: int) -> None:
-        """Sleep in the event loop, then block for the last 1.5 ms so as to wake exactly.
+        """Sleep in the event loop, then block for the last 1.5 ms to wake on time.
 
-        The loop gets at least one turn, so that a row of short sleeps doesn't starve it.
+        The loop gets at least one turn, so that many short sleeps in a row don't starve it.
         """
         remaining_ns = instant_ns - self.now_ns() - self.spin_ns
         await asyncio.sleep(max(0, remaining_ns) / 1e9)
@@ -49,11 +50,11 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands still until slept on: results computed on it are exact.
+    """A clock that advances only by `sleep_until`, so results computed on it are exact.
 
     Args:
-        start_ns: first reading; differs from peer to peer in tests, so that a subtraction of
-            two hosts' clocks anywhere in the chain would show.
+        start_ns: first reading. Tests give each peer another one, so that code that subtracts two
+            hosts' clocks fails.
     """
 
     def __init__(self, start_ns: int = 0) -> None:
@@ -76,27 +77,27 @@ async def sleep(clock: Clock, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How another clock relates to ours: `theirs = ours + offset_ns`, within ± `error_ns`."""
+    """Another clock's offset from ours: `theirs = ours + offset_ns`, within ± `error_ns`."""
 
     offset_ns: int
     error_ns: int
 
     def to_ours(self, theirs_ns: int) -> int:
-        """Convert an instant of the other clock into ours."""
+        """Convert an instant of the other clock to ours."""
         return theirs_ns - self.offset_ns
 
 
 async def estimate_offset(
     clock: Clock, ask: Callable[[], Awaitable[int]], samples: int = 8
 ) -> Offset:
-    """Estimate another clock's offset, by the exchange with the shortest round trip.
+    """Estimate another clock's offset from the exchange with the shortest round trip.
 
     The method is NTP's clock filter (RFC 5905, section 10) reduced to its minimum-delay rule.
 
     Args:
         clock: our clock.
         ask: returns the other clock's reading in nanoseconds.
-        samples: exchanges to make; the one with the least delay counts.
+        samples: number of exchanges.
 
     Raises:
         ValueError: fewer than one sample.

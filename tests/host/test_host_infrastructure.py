@@ -43,15 +43,15 @@ def caused_by(cause: BaseException) -> BaseException:
         (TransferError(Reason.REFUSED, "x"), None),
     ],
 )
-def test_which_errors_are_the_machines(error, number):
+def test_errors_of_the_machine(error, number):
     assert infrastructure.number_of(error) == number
     if number is not None:
         line = infrastructure.describe(number, Path("/data"))
         assert "\n" not in line
-        assert "; " in line, "what to do is said"
+        assert "; " in line, "what to do is expected"
 
 
-def test_what_only_went_before_is_no_cause():
+def test_an_error_that_only_came_before_is_no_cause():
     def fails():
         try:
             raise OSError(errno.ENOSPC, "handled")
@@ -63,7 +63,7 @@ def test_what_only_went_before_is_no_cause():
     assert infrastructure.number_of(caught.value) is None
 
 
-def test_a_real_limit_of_open_files():
+def test_a_real_limit_on_open_files():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     code = (
         "import os, resource\n"
@@ -76,16 +76,17 @@ def test_a_real_limit_of_open_files():
         "    os._exit(0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "this process may open no more files; raise the limit (`ulimit -n`)\n"
+    assert done.stdout == "this process can't open more files; raise the limit (`ulimit -n`)\n"
 
 
-def test_a_folder_that_is_gone(tmp_path):
-    assert infrastructure.disk_trouble(tmp_path / "x").endswith("a folder that nobody else clears")
+def test_a_removed_folder(tmp_path):
+    trouble = infrastructure.disk_trouble(tmp_path / "x")
+    assert trouble.endswith("give a folder that no other program clears")
 
 
 @needs_root
 @pytest.mark.parametrize(
-    ("options", "spoil", "said"),
+    ("options", "spoil", "expected"),
     [
         ("size=4m", fill, "no space left; make room"),
         ("size=4m,nr_inodes=9", lambda f: [(f / str(i)).touch() for i in range(8)], "no inodes"),
@@ -93,15 +94,15 @@ def test_a_folder_that_is_gone(tmp_path):
         ("size=4m", lambda f: None, ""),
     ],
 )
-def test_the_state_of_a_real_disk(tmp_path, options, spoil, said):
+def test_the_state_of_a_real_disk(tmp_path, options, spoil, expected):
     with small_disk(tmp_path / "disk", options) as folder:
         spoil(folder)
         found = infrastructure.disk_trouble(folder)
-        assert said in found
-        assert bool(found) == bool(said)
+        assert expected in found
+        assert bool(found) == bool(expected)
 
 
-def test_what_a_folder_takes_up(tmp_path):
+def test_disk_usage_of_a_folder(tmp_path):
     assert infrastructure.used(tmp_path / "nothing") == (0, 0)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").write_bytes(os.urandom(100_000))

@@ -13,15 +13,15 @@ _WAITS = "import sys; sys.stdout.write('.'); sys.stdout.flush(); sys.stdin.read(
 
 
 @pytest.fixture
-def gone() -> int:
+def ended_pid() -> int:
     """Return the pid of a process that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return ended.pid
 
 
-def test_the_folder_of_a_race_that_is_gone_is_found_and_removed(tmp_path, gone):
-    folder = tmp_path / f"swarmrace-{gone}-k3_x"
+def test_the_folder_of_a_killed_race_is_found_and_removed(tmp_path, ended_pid):
+    folder = tmp_path / f"swarmrace-{ended_pid}-k3_x"
     (folder / "peer" / "deep").mkdir(parents=True)
     (folder / "peer" / "payload").write_bytes(os.urandom(100_000))
     (left,) = leftovers.find(tmp_path)
@@ -33,12 +33,12 @@ def test_the_folder_of_a_race_that_is_gone_is_found_and_removed(tmp_path, gone):
     assert leftovers.find(tmp_path) == []
 
 
-def test_a_race_that_runs_keeps_its_folder(tmp_path):
+def test_a_running_race_keeps_its_folder(tmp_path):
     (tmp_path / f"swarmrace-{os.getpid()}-abc").mkdir()
     assert leftovers.find(tmp_path) == []
 
 
-def test_a_younger_process_with_the_same_number_keeps_nothing(tmp_path):
+def test_a_younger_process_with_the_same_pid_keeps_no_folder(tmp_path):
     folder = tmp_path / f"swarmrace-{os.getpid()}-abc"
     folder.mkdir()
     born = psutil.Process().create_time()
@@ -46,21 +46,21 @@ def test_a_younger_process_with_the_same_number_keeps_nothing(tmp_path):
     assert [left.folder for left in leftovers.find(tmp_path)] == [folder]
 
 
-def test_what_is_not_a_races_folder_is_left_alone(tmp_path, gone):
-    (tmp_path / f"swarmrace-{gone}").mkdir()
+def test_other_folders_are_left_alone(tmp_path, ended_pid):
+    (tmp_path / f"swarmrace-{ended_pid}").mkdir()
     (tmp_path / "swarmrace-results").mkdir()
-    (tmp_path / f"xswarmrace-{gone}-a").mkdir()
-    (tmp_path / f"swarmrace-{gone}-file").write_text("")
+    (tmp_path / f"xswarmrace-{ended_pid}-a").mkdir()
+    (tmp_path / f"swarmrace-{ended_pid}-file").write_text("")
     target = tmp_path / "elsewhere"
     target.mkdir()
-    (tmp_path / f"swarmrace-{gone}-link").symlink_to(target)
+    (tmp_path / f"swarmrace-{ended_pid}-link").symlink_to(target)
     assert leftovers.find(tmp_path) == []
 
 
-def test_a_node_that_still_runs_on_it_is_ended(tmp_path, gone):
-    folder = tmp_path / f"swarmrace-{gone}-abc"
+def test_a_node_that_still_uses_the_folder_is_ended(tmp_path, ended_pid):
+    folder = tmp_path / f"swarmrace-{ended_pid}-abc"
     folder.mkdir()
-    near = tmp_path / f"swarmrace-{gone}-abcd"
+    near = tmp_path / f"swarmrace-{ended_pid}-abcd"
     command = [sys.executable, "-c", _WAITS]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     node = subprocess.Popen([*command, f"--data-dir={folder}/node"], **pipes)

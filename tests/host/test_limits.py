@@ -1,4 +1,4 @@
-"""What cgroups limit processes to, on a made /sys/fs/cgroup of either version."""
+"""The limits of cgroups, in an imitated /sys/fs/cgroup of either version."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def cgroup(folder: Path, version: str, cores: float | None, memory: int | None) 
     quota = "-1" if cores is None else str(round(cores * 100_000))
     (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (folder / "cpu.cfs_period_us").write_text("100000\n")
-    most = 2**63 - 4096 if memory is None else memory
-    (folder / "memory.limit_in_bytes").write_text(f"{most}\n")
+    limit_bytes = 2**63 - 4096 if memory is None else memory
+    (folder / "memory.limit_in_bytes").write_text(f"{limit_bytes}\n")
     return folder
 
 
 @pytest.mark.parametrize("version", [V1, V2])
-def test_the_containers_of_a_pod_add_up(tmp_path: Path, folders, version: str) -> None:
+def test_limits_of_a_pods_containers_add_up(tmp_path: Path, folders, version: str) -> None:
     me, node, child = os.getpid(), os.getppid(), 1
     folders[me] = [cgroup(tmp_path / "runner", version, 0.5, 256)]
     folders[node] = folders[child] = [cgroup(tmp_path / "node", version, 1.5, 768)]
@@ -47,7 +47,7 @@ def test_the_containers_of_a_pod_add_up(tmp_path: Path, folders, version: str) -
 
 
 @pytest.mark.parametrize("version", [V1, V2])
-def test_one_without_a_limit_leaves_the_sum_without_one(
+def test_one_container_without_a_limit_means_no_limit(
     tmp_path: Path, folders, version: str
 ) -> None:
     me, node = os.getpid(), os.getppid()
@@ -58,12 +58,14 @@ def test_one_without_a_limit_leaves_the_sum_without_one(
 
 
 @pytest.mark.parametrize("version", [V1, V2])
-def test_the_lowest_of_those_above_counts(tmp_path: Path, folders, version: str) -> None:
+def test_the_lowest_limit_of_the_cgroups_above_counts(
+    tmp_path: Path, folders, version: str
+) -> None:
     pod = cgroup(tmp_path / "pod", version, 1, 100)
     folders[os.getpid()] = [cgroup(pod / "runner", version, 2, 50), pod]
     found = limits.read()
     assert (found.cpu_cores, found.memory_bytes) == (1.0, 50)
 
 
-def test_where_nothing_can_be_read_nothing_is_claimed(folders) -> None:
+def test_unreadable_limits_are_unknown(folders) -> None:
     assert limits.read() == Limits(cpus=len(os.sched_getaffinity(0)))

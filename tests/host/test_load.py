@@ -5,25 +5,28 @@ import time
 from swarmrace.host import load
 
 
-def test_a_machine_that_is_kept_busy():
+def test_a_busy_machine():
+    outside = time.monotonic()
     meter = load.LoadMeter()
     began = time.process_time()
     while time.process_time() - began < 0.3:
         pass
     found = meter.stop()
+    outside = time.monotonic() - outside
     assert found.busy_cpu_seconds >= 0.25, "this process alone was"
-    assert found.busy_cpu_seconds <= found.cpus * found.seconds + 0.05
-    assert found.seconds >= 0.3
+    # The kernel counts in ticks of 10 ms, or fewer, of each processor.
+    assert found.busy_cpu_seconds <= found.cpus * (outside + 0.03)
+    assert 0.3 <= found.seconds <= outside
 
 
-def test_a_kernel_that_does_not_say(tmp_path, monkeypatch):
+def test_a_kernel_without_counters(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "_PRESSURE", tmp_path / "none")
     assert load.LoadMeter().stop().pressure_seconds is None
     monkeypatch.setattr(load, "_STAT", tmp_path / "none")
     assert load.LoadMeter().stop() is None
 
 
-def test_pressure_is_read_where_there_is_any(tmp_path, monkeypatch):
+def test_pressure_is_read_if_the_kernel_has_it(tmp_path, monkeypatch):
     file = tmp_path / "cpu"
     monkeypatch.setattr(load, "_PRESSURE", file)
     file.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0 total=9\n")

@@ -1,4 +1,4 @@
-"""Output that is closed, full or of another encoding, and names that are too long: no defects."""
+"""Output that is closed, full or in another encoding, and names that are too long: no defects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """A scenario, and a results folder of it."""
+    """A scenario and its results folder."""
     home = tmp_path_factory.mktemp("output")
     scenario = home / "quick.yaml"
     scenario.write_text(json.dumps(QUICK))
@@ -46,7 +46,7 @@ def places(tmp_path_factory):
 
 
 def swarmrace(arguments, *, shell="", **environment):
-    """Run the command; `shell` redirects its output as a shell does."""
+    """Run the command; `shell` holds redirections in shell syntax."""
     command = [sys.executable, "-m", "swarmrace", *arguments]
     if shell:
         command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
@@ -55,7 +55,6 @@ def swarmrace(arguments, *, shell="", **environment):
         capture_output=True,
         env={**os.environ, **environment},
         check=False,
-        timeout=100,
         text=True,
         errors="replace",
     )
@@ -66,7 +65,7 @@ def of(places, name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_full_standard_output_is_said_with_its_own_code(places, name):
+def test_a_full_standard_output_has_its_own_exit_code(places, name):
     done = swarmrace(of(places, name), shell="> /dev/full")
     assert done.stderr == "swarmrace: standard output can't be written: No space left on device\n"
     assert done.returncode == Exit.OUTPUT
@@ -84,7 +83,7 @@ def test_closed_output_and_a_full_standard_error_change_nothing(places, name, sh
     done = swarmrace(of(places, name), shell=shell)
     assert done.returncode == expected.returncode
     assert done.stderr == ""
-    if ">&-" not in shell.split() and name != "doctor":  # which measures
+    if ">&-" not in shell.split() and name != "doctor":  # its output holds measurements
         assert done.stdout == expected.stdout
 
 
@@ -95,7 +94,7 @@ def test_closed_output_and_a_full_standard_error_change_nothing(places, name, sh
         *(("show", encoding) for encoding in ("latin-1", "cp1252", "utf-16")),
     ],
 )
-def test_an_encoding_that_lacks_characters_gets_plain_ones(places, name, encoding):
+def test_characters_that_an_encoding_lacks_become_plain_ones(places, name, encoding):
     done = swarmrace(of(places, name), PYTHONIOENCODING=encoding)
     assert "defect" not in done.stderr
     assert done.returncode == swarmrace(of(places, name)).returncode
@@ -114,7 +113,7 @@ def test_an_encoding_that_lacks_characters_gets_plain_ones(places, name, encodin
         ("", {"PYTHONIOENCODING": "ascii"}, Exit.OK),
     ],
 )
-def test_what_was_raced_is_kept_whatever_becomes_of_the_output(
+def test_results_are_kept_whatever_happens_to_the_output(
     tmp_path, places, shell, environment, code
 ):
     done = swarmrace(
@@ -162,7 +161,7 @@ def test_a_scenario_may_have_any_name_that_a_file_can_have(tmp_path, stem):
         ["schema", "--write", "{long}"],
     ],
 )
-def test_a_path_that_can_not_be_is_named_and_no_defect(places, arguments):
+def test_an_impossible_path_is_named_and_no_defect(places, arguments):
     long = "/tmp/" + "x" * 300
     done = swarmrace([part.format(long=long, **places) for part in arguments])
     assert done.returncode not in (Exit.OK, Exit.UNEXPECTED)

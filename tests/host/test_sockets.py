@@ -1,22 +1,18 @@
-"""Tracker and metrics answer on whichever address families there are, in a network of each kind."""
+"""Tracker and metrics answer on whichever address families exist, in a network of each kind."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from families import SETUPS, in_network
 from paths import SCENARIOS
+from swarmrace.host.sockets import url_host
 
 HASH = "0123456789"
-SETUPS = {
-    "both": "ip link set lo up",
-    "IPv4 only": "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && ip link set lo up",
-    "IPv6 only": "ip link set lo up && ip address del 127.0.0.1/8 dev lo",
-}
 ADDRESSES = {"both": ["127.0.0.1", "[::1]"], "IPv4 only": ["127.0.0.1"], "IPv6 only": ["[::1]"]}
 METRICS = """
 import asyncio, sys, urllib.request
@@ -29,24 +25,13 @@ async def main():
     server.start()
     for address in sys.argv[1:]:
         url = f"http://{address}:9200/metrics"
-        await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read())
+        await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=300).read())
 asyncio.run(main())
 """
 
 
-def in_network(kind: str, script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script in a network namespace that has the families of `kind`."""
-    unshare = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
-    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
-        pytest.skip("expected network namespaces, found none permitted")
-    return subprocess.run(
-        [*unshare, "sh", "-euc", f"{SETUPS[kind]}\n{script}"],
-        capture_output=True, text=True, timeout=60, cwd=tmp_path,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("kind", SETUPS)
-def test_the_tracker_answers_on_every_family_there_is(tmp_path: Path, kind: str) -> None:
+def test_the_tracker_answers_on_every_existing_family(tmp_path: Path, kind: str) -> None:
     program = f"{sys.executable} -m swarmrace"
     scenario = SCENARIOS / "quick.yaml"
     (tmp_path / "token").write_text("secret")
@@ -74,8 +59,15 @@ do kill -0 $tracker; sleep 0.1; done
 
 
 @pytest.mark.parametrize("kind", SETUPS)
-def test_metrics_are_served_on_every_family_there_is(tmp_path: Path, kind: str) -> None:
+def test_metrics_are_served_on_every_existing_family(tmp_path: Path, kind: str) -> None:
     (tmp_path / "metrics.py").write_text(METRICS)
     addresses = " ".join(f"'{address}'" for address in ADDRESSES[kind])
     done = in_network(kind, f"{sys.executable} metrics.py {addresses}", tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "in_url"), [("10.0.0.1", "10.0.0.1"), ("fd00::7", "[fd00::7]"), ("a.b", "a.b")]
+)
+def test_an_ipv6_address_is_in_brackets_in_a_url(address: str, in_url: str) -> None:
+    assert url_host(address) == in_url

@@ -14,7 +14,7 @@ def terminate() -> None:
 
 
 class Work:
-    """Waits for ever, and clears up when it is cancelled."""
+    """Waits forever, and clears up when it is cancelled."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
@@ -29,26 +29,26 @@ class Work:
             self.cleared = True
 
 
-def test_work_that_ends_by_itself_is_0():
+def test_work_that_ends_by_itself_has_exit_code_0():
     async def main() -> int:
         return await ended_by_sigterm(asyncio.sleep(0))
 
     assert asyncio.run(main()) == 0
 
 
-def test_sigterm_ends_work_once_it_has_cleared_up_and_all_that_follows():
+def test_sigterm_ends_work_after_it_has_cleared_up_and_all_later_work():
     async def main() -> list[bool]:
         termination, work = Termination(), Work()
-        ending = asyncio.ensure_future(termination.unless(work()))
+        ending = asyncio.ensure_future(termination.run_until_sigterm(work()))
         await work.began.wait()
         terminate()
         found = [await ending, work.cleared]
-        return [*found, await termination.unless(asyncio.Event().wait())]
+        return [*found, await termination.run_until_sigterm(asyncio.Event().wait())]
 
     assert asyncio.run(main()) == [False, True, False]
 
 
-def test_sigterm_is_its_exit_code():
+def test_sigterm_has_its_own_exit_code():
     async def main() -> int:
         asyncio.get_running_loop().call_later(0.01, terminate)
         return await ended_by_sigterm(Work()())
@@ -56,7 +56,7 @@ def test_sigterm_is_its_exit_code():
     assert asyncio.run(main()) == SIGTERM_CODE == 143
 
 
-def test_an_error_of_the_work_is_its_own():
+def test_an_error_of_the_work_is_raised():
     async def fail() -> None:
         raise OSError("full")
 
@@ -64,10 +64,10 @@ def test_an_error_of_the_work_is_its_own():
         asyncio.run(ended_by_sigterm(fail()))
 
 
-def test_who_waits_may_be_cancelled_and_the_work_clears_up():
+def test_if_the_waiting_task_is_cancelled_the_work_clears_up():
     async def main() -> bool:
         work = Work()
-        ending = asyncio.ensure_future(Termination().unless(work()))
+        ending = asyncio.ensure_future(Termination().run_until_sigterm(work()))
         await work.began.wait()
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)

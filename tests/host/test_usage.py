@@ -22,9 +22,9 @@ def burn(seconds):
 
 
 def child(code: str, *before: str) -> subprocess.Popen:
-    """Start a Python process that waits for a line, runs `code`, says so and waits for its end.
+    """Start a Python process that waits for a line, runs `code`, prints "done", then waits.
 
-    `before` is a command that the process takes over from.
+    `before` is a command that executes the process.
     """
     program = f"{_BURNS}\nsys.stdin.readline()\n{code}\nprint('done', flush=True)\nsys.stdin.read()"
     return subprocess.Popen(
@@ -35,13 +35,13 @@ def child(code: str, *before: str) -> subprocess.Popen:
     )
 
 
-def tell(process: subprocess.Popen) -> None:
+def send_line(process: subprocess.Popen) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 def work(process: subprocess.Popen) -> None:
-    tell(process)
+    send_line(process)
     assert process.stdout.readline() == "done\n"
 
 
@@ -52,12 +52,12 @@ def burn(seconds: float) -> None:
 
 
 def cpu_clock(pid: int) -> float:
-    """Return the CPU seconds of a process as the kernel's CPU clock has them, to the nanosecond."""
+    """Return a process's CPU seconds by the kernel's CPU clock, to the nanosecond."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def test_only_what_is_used_between_start_and_stop_counts():
-    """What counts lies between the CPU clock read inside the measured span and around it."""
+    """The result is between the CPU clock's differences just inside and just outside the span."""
     pid = os.getpid()
     for seconds in (0.15, 0.0):
         burn(0.2)
@@ -73,7 +73,7 @@ def test_only_what_is_used_between_start_and_stop_counts():
         assert used.runner_cpu_seconds is None
 
 
-def test_a_process_apart_counts_without_the_runner():
+def test_a_separate_process_counts_without_the_runner():
     with child("burn(0.2)") as process:
         meter = UsageMeter(lambda: [process.pid])
         meter.start()
@@ -85,7 +85,7 @@ def test_a_process_apart_counts_without_the_runner():
     assert used.runner_cpu_seconds >= 0.09
 
 
-def test_children_count_while_they_live_and_when_they_have_ended():
+def test_children_count_while_they_run_and_after_they_have_ended():
     code = "for _ in range(2):\n  if os.fork() == 0:\n    burn(0.15)\n    os._exit(0)\n  os.wait()"
     with child(code) as process:
         meter = UsageMeter(lambda: [process.pid])
@@ -109,12 +109,12 @@ def test_children_count_while_they_live_and_when_they_have_ended():
     assert used.cpu_seconds >= 0.18
 
 
-def test_a_process_that_died_keeps_what_was_last_seen():
+def test_a_dead_process_keeps_its_last_sample():
     with child("burn(0.2)") as process:
         meter = UsageMeter(lambda: [process.pid])
         meter.start()
         work(process)
-        meter._look()
+        meter._sample()
         process.kill()
         process.wait()
         used = meter.stop()
@@ -122,8 +122,8 @@ def test_a_process_that_died_keeps_what_was_last_seen():
     assert used.peak_memory_bytes > 1_000_000
 
 
-def test_a_process_that_dies_while_it_is_looked_at_is_no_error(monkeypatch):
-    """Between two system calls of one look; on Python 3.11 the listing of its threads raises."""
+def test_a_process_that_dies_during_a_sample_is_no_error(monkeypatch):
+    """It dies between two system calls of a sample; on Python 3.11 listing its threads raises."""
     is_dir = Path.is_dir
     with child("") as process:
         tasks = f"/proc/{process.pid}/task"
@@ -139,10 +139,10 @@ def test_a_process_that_dies_while_it_is_looked_at_is_no_error(monkeypatch):
         assert usage._family(process.pid) == [process.pid]
 
 
-def test_children_that_die_all_the_time_end_no_measuring():
+def test_children_that_keep_dying_do_not_end_the_measurement():
     code = "while True:\n  if os.fork() == 0: os._exit(0)\n  os.wait()"
     with child(code) as process:
-        tell(process)
+        send_line(process)
         try:
             for _ in range(3000):
                 assert usage._family(process.pid)[0] == process.pid
@@ -150,7 +150,7 @@ def test_children_that_die_all_the_time_end_no_measuring():
             process.kill()
 
 
-def test_a_closed_meter_looks_no_more():
+def test_a_closed_meter_stops_sampling():
     looks = []
     meter = UsageMeter(lambda: looks.append(1) or [])
     meter.close()
@@ -169,19 +169,19 @@ def _watching() -> bool:
     return "swarmrace-usage" in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_watching_meter_looks_at_once():
+def test_watch_samples_at_once():
     looked = threading.Event()
     meter = UsageMeter(list)
     meter.start()
     meter._pids = lambda: looked.set() or []
     meter.watch()
     try:
-        assert looked.wait(30)
+        assert looked.wait(300)
     finally:
         meter.close()
 
 
-def test_a_process_that_began_in_the_run_counts_from_its_beginning():
+def test_a_process_that_began_during_the_run_counts_from_its_start():
     pids: list[int] = []
     meter = UsageMeter(lambda: pids)
     meter.start()
@@ -206,13 +206,13 @@ def test_the_peak_is_that_of_the_run(resettable, monkeypatch):
         work(process)
         used = meter.stop()
         process.stdin.close()
-    # what came before the run, 120 MB, is not in it
+    # The 120 MB from before the run don't count.
     assert used.peak_memory_bytes < 100_000_000
     if resettable and usage._reset_peak(os.getpid()):
         assert used.peak_memory_bytes > 30_000_000
 
 
-def test_a_peak_between_two_looks_is_seen_without_a_reset(monkeypatch):
+def test_a_peak_between_two_samples_is_seen_without_a_reset(monkeypatch):
     monkeypatch.setattr(usage, "_reset_peak", lambda pid: False)
     with child("b = bytearray(b'x') * 150_000_000\ndel b") as process:
         meter = UsageMeter(lambda: [process.pid])
@@ -224,7 +224,7 @@ def test_a_peak_between_two_looks_is_seen_without_a_reset(monkeypatch):
 
 
 @pytest.mark.parametrize("also_own", [False, True])
-def test_a_program_that_is_a_child_of_the_runner_counts_once_and_not_as_the_runner(also_own):
+def test_a_child_of_the_runner_counts_once_and_not_as_the_runner(also_own):
     with child("b = bytearray(b'x') * 150_000_000\nburn(0.5)") as process:
         meter = UsageMeter(lambda: [*([os.getpid()] if also_own else []), process.pid])
         before, own = cpu_clock(process.pid), cpu_clock(os.getpid())
@@ -243,28 +243,28 @@ def test_a_program_that_is_a_child_of_the_runner_counts_once_and_not_as_the_runn
     assert own / 2 < used.runner_peak_memory_bytes < own + 100_000_000
 
 
-def test_no_process_is_no_usage():
+def test_without_processes_there_is_no_usage():
     meter = UsageMeter(list)
     meter.start()
     used = meter.stop()
     assert (used.cpu_seconds, used.peak_memory_bytes) == (0, 0)
 
 
-def test_so_far_can_be_asked_while_it_runs():
+def test_so_far_can_be_called_during_the_run():
     meter = UsageMeter(lambda: [os.getpid()])
     meter.start()
     burn(0.1)
-    meter._look()
+    meter._sample()
     assert meter.so_far().cpu_seconds >= 0.08
     assert meter.stop().cpu_seconds >= meter.so_far().cpu_seconds - 0.01
 
 
 @pytest.fixture
 def cgroups(tmp_path, monkeypatch):
-    """Pretend what /proc says of a process; `{root}` stands for a folder of the test's own."""
+    """Imitate /proc of a process; `{root}` is replaced by a folder of the test."""
     read, answers = Path.read_text, {}
 
-    def told(path, *args, **kwargs):
+    def read_or_answer(path, *args, **kwargs):
         answer = answers.get(str(path))
         return read(path, *args, **kwargs) if answer is None else answer
 
@@ -273,7 +273,7 @@ def cgroups(tmp_path, monkeypatch):
         answers.update({f"/proc/{process}/cgroup": groups, f"/proc/{process}/mountinfo": mounts})
         return tmp_path
 
-    monkeypatch.setattr(Path, "read_text", told)
+    monkeypatch.setattr(Path, "read_text", read_or_answer)
     return pretend
 
 
@@ -281,7 +281,7 @@ def throttled():
     return usage.throttled_seconds(usage.cgroup_folders("cpu"))
 
 
-def test_throttling_of_version_2_is_that_of_the_own_cgroup_or_one_above(cgroups):
+def test_throttling_in_version_2_is_that_of_the_cgroup_or_one_above(cgroups):
     root = cgroups("0::/pod/runner\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
     (root / "pod" / "runner").mkdir(parents=True)
     (root / "pod" / "runner" / "cpu.stat").write_text("usage_usec 5\nthrottled_usec 1500000\n")
@@ -291,7 +291,7 @@ def test_throttling_of_version_2_is_that_of_the_own_cgroup_or_one_above(cgroups)
 
 
 def test_throttling_of_version_1_in_a_container(cgroups):
-    # the container sees the host's path, and a mount whose root is its own cgroup
+    # The container sees the host's path, and a mount whose root is its own cgroup.
     root = cgroups(
         "4:memory:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/\n",
         "31 1 0:3 /docker/abc {root} rw - cgroup cgroup rw,cpu,cpuacct\n",
@@ -303,14 +303,14 @@ def test_throttling_of_version_1_in_a_container(cgroups):
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "throttled_usec\n"])
-def test_no_throttling_figure_is_none_at_all(cgroups, text):
+def test_without_a_figure_throttling_is_0(cgroups, text):
     root = cgroups("0::/\n", "30 1 0:2 / {root} rw - cgroup2 cgroup2 rw\n")
     (root / "cpu.stat").write_text(text)
     assert throttled() == 0.0
 
 
 V2 = {
-    # What a container reads of itself, and of its neighbour, relative to its own namespace.
+    # What a container reads about itself and its neighbour, relative to its own namespace.
     "own": ("0::/\n", "30 1 0:2 / {root}/runner rw - cgroup2 cgroup rw\n"),
     "other": ("0::/../node\n", "40 2 0:2 /../node {root}/runner rw - cgroup2 cgroup rw\n"),
     "stat": "usage_usec 7\nthrottled_usec {0}000000\n",
@@ -329,7 +329,7 @@ V1 = {
 
 
 @pytest.mark.parametrize("version", [V2, V1], ids=["v2", "v1"])
-def test_a_node_in_another_container_is_throttled_for_itself(cgroups, version):
+def test_a_node_in_another_container_has_its_own_throttling(cgroups, version):
     """A Codex node has its own cgroup and limit, at the same path as the runner's."""
     root = cgroups(*version["own"])
     for name, seconds in (("runner", 3), ("node", 40)):
@@ -342,15 +342,15 @@ def test_a_node_in_another_container_is_throttled_for_itself(cgroups, version):
     with child("", *container) as node, child("", *container) as beside:
         for process in (node, beside):
             cgroups(*version["other"], process=process.pid)
-            work(process)  # it is past the mount
+            work(process)  # returns once the process has mounted it
         meter = UsageMeter(lambda: [node.pid, beside.pid])
         meter.start()
-        assert meter.stop().throttled_seconds == 0, "what was before the run is not the run's"
+        assert meter.stop().throttled_seconds == 0, "what came before the run doesn't count"
         meter.start()
         (root / "node" / "cpu.stat").write_text(version["stat"].format(45))
         assert meter.stop().throttled_seconds == 5, "two processes of one container are one cgroup"
         (root / "runner" / "cpu.stat").write_text(version["stat"].format(4))
         node.kill()
         node.wait()
-        assert meter.stop().throttled_seconds == 6, "and the runner's own counts with it"
+        assert meter.stop().throttled_seconds == 6, "the runner's own counts too"
         beside.stdin.close()

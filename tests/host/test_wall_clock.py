@@ -6,7 +6,7 @@ from swarmrace.host.wall_clock import WallClock
 
 
 @pytest.mark.parametrize(
-    ("offsets", "said"),
+    ("offsets", "expected"),
     [
         ([0, 0], ""),
         ([0, 0.4, 0.8, 1.2, 1.6], ""),  # slewed, or slept a little
@@ -15,10 +15,10 @@ from swarmrace.host.wall_clock import WallClock
         ([0, -2, 7200, 7200], "set forward by 7202.0 s"),
     ],
 )
-def test_steps_are_seen_and_slewing_is_none(offsets, said):
+def test_steps_are_detected_and_slewing_is_not_a_step(offsets, expected):
     clock = WallClock(iter([*offsets, offsets[-1]]).__next__)
     for _ in offsets[1:]:
-        clock.look()
+        clock.check()
     found = clock.stepped
-    assert said in found
-    assert bool(said) == bool(found)
+    assert expected in found
+    assert bool(expected) == bool(found)

@@ -8,7 +8,7 @@ from swarmrace.host.watch import MachineWatch, loopback_fault
 
 
 @needs_root
-def test_a_loopback_interface_that_is_down():
+def test_a_loopback_interface_that_is_down_is_reported():
     code = (
         "import subprocess\n"
         "from swarmrace.host.watch import MachineWatch\n"
@@ -27,15 +27,15 @@ def test_a_loopback_interface_that_is_down():
     assert (other, up, again) == ("''", "''", down)
 
 
-def test_here_it_is_up():
+def test_the_loopback_interface_of_this_machine_is_up():
     assert loopback_fault() == ""
 
 
-def test_a_machine_that_slept():
+def test_a_suspension_is_reported_once():
     slept = iter([100.0, 100.0, 100.2, 112.7, 112.7])
     watch = MachineWatch("127.0.0.1", lambda: next(slept))
     assert [watch.suspended() for _ in range(2)] == ["", ""]
     assert watch.suspended() == (
-        "the machine was suspended for 12.5 s; keep it awake while it races"
+        "the machine was suspended for 12.5 s; keep it awake during a race"
     )
     assert watch.suspended() == ""

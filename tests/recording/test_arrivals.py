@@ -1,4 +1,4 @@
-"""Arrivals against a naive model that keeps one time for every single byte."""
+"""Arrivals compared with a naive model that keeps a time for every single byte."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_byte_counts_once_at_its_first_record(rows):
 
 
 @given(record_lists(), st.randoms())
-def test_the_order_of_recording_is_of_no_account(rows, random):
+def test_the_order_of_recording_does_not_matter(rows, random):
     shuffled = rows[:]
     random.shuffle(shuffled)
     one, other = curve_of(rows), curve_of(shuffled)
@@ -67,7 +67,7 @@ def test_the_order_of_recording_is_of_no_account(rows, random):
 
 
 @given(record_lists() | transfers())
-def test_delivery_is_the_prefix_that_can_be_read_in_order(rows):
+def test_delivery_is_the_prefix_readable_in_order(rows):
     prefix, ready = curve_of(rows).prefix(), delivered(first_times(rows))
     assert prefix.total_bytes == len(ready)
     assert [prefix.time_to_bytes(n + 1) for n in range(len(ready))] == ready
@@ -101,7 +101,7 @@ def test_percents_by_hand():
 
 
 @pytest.mark.parametrize("percent", [-1, 100.1, float("nan")])
-def test_percents_outside_are_refused(percent):
+def test_percents_out_of_range_are_refused(percent):
     with pytest.raises(ValueError, match="expected 0 to 100"):
         curve_of([]).time_to_percent(percent)
 
@@ -118,7 +118,7 @@ def stall_by_hand(times, end_ns):
 
 
 @given(record_lists(), st.none() | st.integers(0, 10**12))
-def test_the_longest_stall_is_the_longest_silence_after_the_first_byte(rows, end_ns):
+def test_the_longest_stall_is_the_longest_gap_after_the_first_byte(rows, end_ns):
     curve, times = curve_of(rows), first_times(rows)
     length, began, _ = curve.longest_stall(end_ns)
     assert length == stall_by_hand(times, end_ns)
@@ -129,7 +129,7 @@ def test_the_longest_stall_is_the_longest_silence_after_the_first_byte(rows, end
 
 
 @given(record_lists(), st.integers(1, 10**9), st.none() | st.integers(1, 10**10))
-def test_bins_hold_every_byte_where_it_came(rows, width, end_ns):
+def test_bins_hold_every_byte_at_its_time(rows, width, end_ns):
     rows = [(offset, length, t % 10**9) for offset, length, t in rows]
     width = max(width, 10**6)
     bins, times = curve_of(rows).bins(width, end_ns), first_times(rows)
@@ -140,7 +140,7 @@ def test_bins_hold_every_byte_where_it_came(rows, width, end_ns):
         assert bins[k] == sum(t // width == k for t in came)
 
 
-def test_variation_is_of_the_whole_bins_between_first_and_last_byte():
+def test_variation_is_that_of_whole_bins_between_first_and_last_byte():
     """Bytes come in 100 ms bins: 1 (cut), 2, 4, 1 (cut); 2 and 4 vary by a third of their mean."""
     rows = [(0, 1, 50 * MS), (1, 2, 100 * MS), (3, 4, 299 * MS), (7, 1, 300 * MS)]
     assert curve_of(rows, size=8).variation() == pytest.approx(1 / 3)
@@ -164,7 +164,7 @@ def test_columns_of_different_lengths_are_refused():
         Curve(two, two, one, SIZE)
 
 
-def test_totals_without_offsets_answer_no_question_about_a_byte():
+def test_totals_without_offsets_have_no_prefix():
     log = ByteLog(2, offsets_known=False)
     log.record(0, 10, 5)
     curve = Curve.from_npz(log.curve(0, 20).to_npz())
@@ -174,7 +174,7 @@ def test_totals_without_offsets_answer_no_question_about_a_byte():
 
 
 @given(record_lists() | transfers(), st.booleans())
-def test_a_stored_curve_comes_back_exactly(rows, known):
+def test_a_stored_curve_is_loaded_exactly(rows, known):
     curve = curve_of(rows)
     curve.offsets_known = known
     again = Curve.from_npz(curve.to_npz())
@@ -186,8 +186,8 @@ def test_a_stored_curve_comes_back_exactly(rows, known):
         assert getattr(again, name) == getattr(curve, name)
 
 
-def test_a_stored_file_is_an_npz_that_numpy_alone_reads(tmp_path):
-    """The differences are documented: others need no swarmrace to read them."""
+def test_numpy_can_read_a_stored_file_without_swarmrace(tmp_path):
+    """The stored differences are documented, so that other programs can read them."""
     path = tmp_path / "arrivals.npz"
     path.write_bytes(curve_of([(10, 5, 300), (0, 10, 200)]).to_npz())
     with np.load(path, allow_pickle=False) as data:
@@ -200,15 +200,15 @@ def test_a_stored_file_is_an_npz_that_numpy_alone_reads(tmp_path):
 ORIGIN = Origin("0123456789", "003-x", "x", 2)
 
 
-def test_a_stored_curve_says_whose_it_is(tmp_path):
+def test_a_stored_curve_has_its_origin(tmp_path):
     curve = curve_of([(10, 5, 300), (0, 10, 200)])
     path = tmp_path / "x-2.arrivals.npz"
     path.write_bytes(curve.to_npz(ORIGIN))
     assert origin_of(path) == Curve.from_npz(path).origin == ORIGIN
     assert str(ORIGIN) == "peer 2 of x in run 003-x of race 0123456789"
     with np.load(path, allow_pickle=False) as data:
-        told = {name: data[name].item() for name in ("raceId", "runId", "entrant", "peer")}
-    assert told == {"raceId": "0123456789", "runId": "003-x", "entrant": "x", "peer": 2}
+        origin = {name: data[name].item() for name in ("raceId", "runId", "entrant", "peer")}
+    assert origin == {"raceId": "0123456789", "runId": "003-x", "entrant": "x", "peer": 2}
     assert origin_of(curve.to_npz()) is None
     assert Curve.from_npz(curve.to_npz()).origin is None
 
@@ -218,7 +218,7 @@ STORED = curve_of([(k * 6, 6, 1000 + 7 * k * k) for k in range(10)]).to_npz()
 
 @given(at=st.integers(0, len(STORED) - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_changes_nothing(at, bit):
-    """Not every byte of a zip is its content's (dates, for example); what loads was stored."""
+    """Not every byte of a zip is content (dates, for example). A file that loads is unchanged."""
     broken = bytearray(STORED)
     broken[at] ^= 1 << bit
     with suppress(ResultsError):
@@ -257,7 +257,7 @@ WHOLE = {
         {"raceId": np.array("0123456789")},
     ],
 )
-def test_an_npz_of_something_else_is_refused(change):
+def test_an_npz_with_other_content_is_refused(change):
     assert Curve.from_npz(stored(**WHOLE)).total_bytes == 4
     columns = {name: column for name, column in (WHOLE | change).items() if column is not None}
     with pytest.raises(ResultsError, match="expected an arrivals npz"):
@@ -272,8 +272,8 @@ def test_a_missing_file_and_an_npy_are_refused(tmp_path):
         Curve.from_npz(tmp_path / "other.npy")
 
 
-def test_the_hot_path_allocates_nothing_lasting():
-    """4,000 records into memory taken beforehand: nothing but the last integers may remain."""
+def test_the_hot_path_allocates_nothing_that_lasts():
+    """4,000 records into preallocated memory: only the last integers may remain."""
     log, count = ByteLog(4000), 4000
     log.record(0, 1, 1)
     times = list(range(10**12, 10**12 + count))
@@ -289,8 +289,8 @@ def test_the_hot_path_allocates_nothing_lasting():
     assert len(log) == count
 
 
-def test_a_log_grows_beyond_what_was_expected_beside_a_reader():
-    """A reader holds a view of the memory while it grows; a bytearray can't be resized then."""
+def test_a_log_grows_beyond_the_expected_size_while_it_is_read():
+    """A reader holds a view of the memory, so the bytearray can't be resized in place."""
     log = ByteLog(1)
     rows = [(k, 1, 100 + k) for k in range(50)]
     views = []
@@ -303,7 +303,7 @@ def test_a_log_grows_beyond_what_was_expected_beside_a_reader():
     assert log.since(50)[0].size == 0
 
 
-def test_a_record_that_is_none_is_an_error_and_leaves_the_log_as_it_was():
+def test_an_invalid_record_is_an_error_and_leaves_the_log_unchanged():
     log = ByteLog(10)
     with pytest.raises(struct.error):
         log.record(0, 1, 2**63)
@@ -320,7 +320,7 @@ def test_columns_are_copies():
 
 @given(st.integers(2, 400))
 def test_many_duplicates_among_many_blocks(count):
-    """Every block once out of order, every third again earlier or later: few of many overlap."""
+    """Every block once, out of order; every third again, earlier or later: only a few overlap."""
     assume(count % 7)
     order = [(k * 7) % count for k in range(count)]
     rows = [(k * 10, 10, 1000 + at) for at, k in enumerate(order)]

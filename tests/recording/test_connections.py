@@ -1,8 +1,10 @@
-"""Connected peers over time: a light series in every peer's record."""
+"""Connected peers over time: a small series in every peer's record."""
 
 from __future__ import annotations
 
 import asyncio
+
+import pytest
 
 from racing_peers import raced, scenario
 from swarmrace.clock import VirtualClock
@@ -21,47 +23,49 @@ def pairs(made):
     return [(entry.seconds, entry.connections) for entry in made.changes]
 
 
-def test_only_changes_are_kept_with_their_seconds_since_the_start():
+def test_only_changes_are_recorded_with_their_seconds_since_the_start():
     clock = VirtualClock(5_000_000_000)
     made = series(clock, [0, 0, 3, 3, 2])
     for _ in range(5):
-        made.look()
+        made.read()
         asyncio.run(clock.sleep_until(clock.now_ns() + 500_000_000))
     assert pairs(made) == [(0.0, 0), (1.0, 3), (2.0, 2)]
 
 
-def test_before_the_start_the_last_reading_counts():
+def test_the_last_reading_before_the_start_counts():
     clock = VirtualClock(4_000_000_000)
     made = series(clock, [0, 2, 1, 4])
     for _ in range(4):
-        made.look()
+        made.read()
         asyncio.run(clock.sleep_until(clock.now_ns() + 500_000_000))
     assert pairs(made) == [(0.0, 1), (0.5, 4)]
 
 
-def test_a_system_that_does_not_count_leaves_none():
+def test_a_system_without_a_count_has_no_series():
     made = series(VirtualClock(6_000_000_000), [None, None])
-    made.look()
-    made.look()
+    made.read()
+    made.read()
     assert made.changes == []
 
 
-def test_a_count_that_never_rests_does_not_fill_the_record(monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.0001)
+def test_a_constantly_changing_count_keeps_the_record_small(monkeypatch):
     monkeypatch.setattr(connections, "MANY", 10)
+    numbers, pauses = iter(range(10**9)), []
 
-    async def go():
-        numbers = iter(range(10**9))
-        made = ConnectionSeries(VirtualClock(1), 0, lambda: next(numbers))
-        task = asyncio.ensure_future(made.follow())
-        await asyncio.sleep(0.3)
-        task.cancel()
-        return len(made.changes)
+    async def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 35:
+            raise asyncio.CancelledError
 
-    assert asyncio.run(go()) < 200  # without a bound some 1,000
+    monkeypatch.setattr(connections.asyncio, "sleep", sleep)
+    made = ConnectionSeries(VirtualClock(1), 0, lambda: next(numbers))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(made.follow())
+    assert pauses == [0.5] * 9 + [1.0] * 10 + [2.0] * 10 + [4.0] * 6
+    assert len(made.changes) == 35
 
 
-def test_seeders_and_leechers_have_it_in_their_records(tmp_path, monkeypatch):
+def test_seeders_and_leechers_record_their_connections(tmp_path, monkeypatch):
     monkeypatch.setattr(SyntheticSystem, "counters", lambda self: Counters(connections=7))
     loaded, _ = raced(scenario(repetitions=1), tmp_path)
     for record in loaded.runs:

@@ -1,4 +1,4 @@
-"""The payload: known answers, any range, and one content however it is asked for."""
+"""The payload: known answers, any range, and the same content however it is read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MIB = 1 << 20
 
 
 def test_known_answer():
-    """Made by another program: `openssl enc -aes-256-ctr` over zeros, the key being
-    `printf swarmrace | sha256sum`, the first counter 0."""
+    """Computed by another program: `openssl enc -aes-256-ctr` over zeros, with the key
+    `printf swarmrace | sha256sum` and the first counter 0."""
     payload = Payload("swarmrace", 1_000_003)
     assert (
         payload.read(0, 32).hex()
@@ -30,7 +30,7 @@ def test_known_answer():
 
 
 def test_known_answer_at_the_end_of_five_gigabytes():
-    """By the same program, the first counter being (5 * 10^9 - 16) / 16; the rest is not needed."""
+    """By the same program, with the first counter (5 * 10^9 - 16) / 16."""
     payload = Payload("swarmrace", 5_000_000_000)
     assert payload.read(5_000_000_000 - 16, 100).hex() == "07e2d4a252e557b12bb3d17b74b97116"
 
@@ -43,7 +43,7 @@ WHOLE_BYTES = b"".join(bytes(chunk) for chunk in WHOLE.chunks())
     offset=st.integers(0, MIB + 200) | st.integers(MIB - 40, MIB + 90),
     length=st.integers(0, 100) | st.integers(0, MIB + 200),
 )
-def test_any_range_is_the_slice_of_the_whole(offset, length):
+def test_any_range_equals_a_slice_of_the_whole(offset, length):
     assert WHOLE.read(offset, length) == WHOLE_BYTES[offset : offset + length]
 
 
@@ -55,7 +55,7 @@ def test_negative_ranges_are_refused(offset, length):
 
 @settings(max_examples=20)
 @given(size=st.integers(0, 5) | st.sampled_from([MIB - 1, MIB, MIB + 1, 4 * MIB, 9 * MIB + 13]))
-def test_every_size_has_its_own_length_and_the_same_beginning(size):
+def test_payloads_of_all_sizes_have_the_same_beginning(size):
     payload = Payload("sizes", size)
     data = b"".join(bytes(chunk) for chunk in payload.chunks())
     assert len(data) == size
@@ -64,8 +64,8 @@ def test_every_size_has_its_own_length_and_the_same_beginning(size):
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 4 * MIB, 11 * MIB + 3])
-def test_the_file_written_is_the_payload(tmp_path, size):
-    """11 MiB go round the ring of buffers more than twice."""
+def test_the_written_file_is_the_payload(tmp_path, size):
+    """11 MiB use the ring of buffers more than twice."""
     payload, path = Payload("files", size), tmp_path / "file"
     path.write_bytes(b"longer than what is to be written" * 400_000)
     sha256 = payload.write(path)
@@ -74,12 +74,12 @@ def test_the_file_written_is_the_payload(tmp_path, size):
     assert sha256 == hashlib.sha256(data).hexdigest() == file_sha256(path) == payload.sha256()
 
 
-def test_seeds_differ_in_everything():
+def test_payloads_of_two_seeds_have_nothing_in_common():
     assert Payload("1/1/0/a", 1000).read(0, 1000) != Payload("1/1/0/b", 1000).read(0, 1000)
 
 
-def test_a_full_disk_is_raised_and_no_thread_stays():
-    """In a process of its own, whose files may have 3 MiB; RLIMIT_FSIZE answers EFBIG."""
+def test_a_full_disk_is_an_error_and_leaves_no_thread():
+    """In a separate process whose files may have at most 3 MiB: RLIMIT_FSIZE raises EFBIG."""
     code = """
 import resource, sys, tempfile, threading, pathlib
 from swarmrace.recording.payload import Payload
@@ -90,7 +90,7 @@ with tempfile.TemporaryDirectory() as folder:
     except OSError as error:
         print(error.errno, threading.active_count())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == [str(errno.EFBIG), "1"], done.stderr
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     assert threading.active_count() >= 1

@@ -1,4 +1,4 @@
-"""A curve at every whole percent, as stored, read back and held against its npz."""
+"""A curve at every whole percent: stored, read back and compared with its npz."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENTRANT = {"kind": "synthetic", "curve": [[0, 0], [0.5, 0.4], [2, 1]]}
 
 
 @given(rows=record_lists(), poll=st.sampled_from([0.0, 0.25]))
-def test_each_percent_is_what_the_curve_says_of_it(rows, poll):
+def test_each_percent_agrees_with_the_curve(rows, poll):
     curve = curve_of(rows)
     found = percents_of(curve, poll)
     wanted = [curve.mark(percent) for percent in range(101)]
@@ -33,9 +33,8 @@ def test_each_percent_is_what_the_curve_says_of_it(rows, poll):
     assert wanted[: len(reached)] == reached, "only the end can be missing"
 
 
-def test_by_hand():
-    """100 bytes: 10 at 1 s, 40 at 2 s, 50 at 5 s. Records come 2 s apart (the longest gap left
-    out: 1 s)."""
+def test_percents_computed_by_hand():
+    """100 bytes: 10 at 1 s, 40 at 2 s, 50 at 5 s. The mean gap excluding the longest is 1 s."""
     curve = Curve(np.array([0, 10, 50]), np.array([10, 40, 50]), np.array([1, 2, 5]) * SECOND, 100)
     found = percents_of(curve, 0.0)
     assert found.seconds[:12] == [1.0] * 11 + [2.0]
@@ -44,7 +43,7 @@ def test_by_hand():
     assert set(found.resolution_seconds) == {1.0}
 
 
-def test_a_transfer_that_ended_early_has_as_many_as_it_reached():
+def test_a_transfer_that_ended_early_has_only_the_percents_it_reached():
     curve = Curve(np.array([0]), np.array([30]), np.array([SECOND]), 100)
     found = percents_of(curve, 0.0, 11 * SECOND)
     assert len(found.seconds) == len(found.resolution_seconds) == 31
@@ -52,7 +51,7 @@ def test_a_transfer_that_ended_early_has_as_many_as_it_reached():
     assert percents_of(curve_of([], SIZE), 0.0).seconds == []
 
 
-def test_the_wire_by_hand():
+def test_wire_percents_computed_by_hand():
     """Sampled at 0, 1, 2, 3, 7 s: 0, 0, 50, 50, 100 bytes."""
     t_ns = np.array([0, 1, 2, 3, 7]) * SECOND
     found = wire_percents(t_ns, np.array([0, 0, 50, 50, 100]), 100)
@@ -77,7 +76,7 @@ def _leecher(folder: Path) -> tuple[Path, dict]:
     raise AssertionError
 
 
-def test_a_race_stores_them_with_each_curve_that_is_observed(made):
+def test_a_race_stores_percents_for_each_observed_curve(made):
     _, data = _leecher(made)
     transfer = data["transfer"]
     kinds = {kind for kind in ("arrival", "written", "delivery") if transfer[kind]}
@@ -102,7 +101,7 @@ def test_a_race_stores_them_with_each_curve_that_is_observed(made):
         ("stallSeconds", lambda found: found + 1, "stallSeconds"),
     ],
 )
-def test_an_edited_one_is_named(made, tmp_path, key, change, named):
+def test_verify_names_an_edited_percent(made, tmp_path, key, change, named):
     folder = shutil.copytree(made, tmp_path / "copy")
     path, data = _leecher(folder)
     [kind, *_] = data["transfer"]["percents"]

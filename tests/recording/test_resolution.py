@@ -1,4 +1,4 @@
-"""What is unknown of a curve's marks: the mean time that a record takes."""
+"""The resolution of a curve's marks: the mean time that a record takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from made_arrivals import MS, SIZE, curve_of, record_lists, transfers
 
 
 def pace_by_hand(curve):
-    """From the second instant to the last, with the longest gap and its place taken out."""
+    """Return the mean gap from the first instant to the last, excluding the longest."""
     kept = sorted(set(curve.t_ns.tolist()))
     gaps = sorted(after - before for before, after in pairwise(kept))
     if len(gaps) > 1:
@@ -20,7 +20,7 @@ def pace_by_hand(curve):
 
 
 @given(record_lists())
-def test_what_is_unknown_of_a_mark_is_what_one_record_takes(rows):
+def test_the_resolution_of_a_mark_is_what_one_record_takes(rows):
     curve = curve_of(rows)
     for percent in (0, 1, 50, 99, 100):
         mark, t_ns = curve.mark(percent), curve.time_to_percent(percent)
@@ -28,7 +28,7 @@ def test_what_is_unknown_of_a_mark_is_what_one_record_takes(rows):
 
 
 @given(record_lists() | transfers())
-def test_delivery_has_the_pace_of_the_records_it_comes_from(rows):
+def test_delivery_has_the_pace_of_the_records_it_is_derived_from(rows):
     curve = curve_of(rows)
     prefix = curve.prefix()
     mark = prefix.mark(0)
@@ -43,15 +43,15 @@ def steady(count, step_ns, start_ns=0):
 @pytest.mark.parametrize(
     ("rows", "percent", "expected"),
     [
-        # All in one record: of that instant nothing is unknown.
+        # All in one record: that instant is exact.
         ([(0, SIZE, 10_000 * MS)], 100, (10_000 * MS, 0)),
-        # A stall of a minute before the last block is time lost, not doubt.
+        # A stall of a minute before the last block makes its mark no less exact.
         (
             [*steady(SIZE - 1, 20 * MS), (SIZE - 1, 1, 61_180 * MS)],
             100,
             (61_180 * MS, 20 * MS),
         ),
-        # Bursts of four blocks, a microsecond apart, every 6 ms: not known to the microsecond.
+        # Bursts of four blocks, a microsecond apart, every 6 ms: not exact to the microsecond.
         (
             [(k, 1, (1 + k // 4) * 6 * MS + k % 4 * 1_000) for k in range(40)],
             40,
@@ -64,9 +64,9 @@ def steady(count, step_ns, start_ns=0):
             (70 * MS, MS),
         ),
         ([(0, 1, MS // 2), *steady(SIZE, MS)], 0, (MS // 2, MS // 2)),
-        # Records of one instant are one look.
+        # Records of one instant count as one.
         ([(k, 1, 5 * MS if k < 30 else 7 * MS) for k in range(SIZE)], 100, (7 * MS, 2 * MS)),
     ],
 )
-def test_resolution_by_hand(rows, percent, expected):
+def test_resolution_computed_by_hand(rows, percent, expected):
     assert curve_of(rows).mark(percent) == expected

@@ -1,4 +1,4 @@
-"""BitTorrent swarms on loopback through the rendezvous' own tracker, for the bittorrent tests."""
+"""BitTorrent swarms on loopback, with the rendezvous' tracker, for the bittorrent tests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from loopback import MemoryBoard, make_run, new_address
+from patience import PATIENCE_SECONDS
 from swarmrace.clock import SystemClock
 from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.payload import Payload
@@ -73,17 +74,17 @@ class Peers:
         self.seeders, self.leechers = self.all[:seeders], self.all[seeders:]
 
     def use_tracker(self, announce_url: str) -> None:
-        """Have everybody announce elsewhere."""
+        """Make every peer announce to another tracker."""
         for peer in self.all:
             peer.context = replace(peer.context, announce_url=announce_url)
 
     def with_settings(self, peer: int, **settings: Any) -> BitTorrent:
-        """Return another system at a peer's place, with settings of its own."""
+        """Return a new system that replaces a peer's, with its own settings."""
         options = self.options.model_copy(update={"settings": settings})
         return BitTorrent(self.all[peer].context, options)
 
     async def prepare(self, size_bytes: int | None = None) -> Run:
-        """Prepare everybody for a new run."""
+        """Prepare every peer for a new run."""
         index = next(self._indexes)
         self.run = make_run(
             size_bytes or self.size_bytes,
@@ -103,7 +104,7 @@ class Peers:
         return path
 
     async def publish(self) -> list[Reference]:
-        """Publish at every seeder, each from a file of its own name, the first alone."""
+        """Publish at one seeder after another, each from a file with a different name."""
         references: list[Reference] = []
         for number, seeder in enumerate(self.seeders):
             file = self.write(f"file {number}.iso")
@@ -118,7 +119,7 @@ class Peers:
     async def fetch(
         self, references: Sequence[Reference], leechers: Sequence[BitTorrent] | None = None
     ) -> list[Record]:
-        """Fetch at the leechers at once; return their records."""
+        """Fetch at all leechers in parallel; return their records."""
         leechers = self.leechers if leechers is None else leechers
         records = [self.record() for _ in leechers]
         fetches = (
@@ -135,8 +136,8 @@ class Peers:
 
 @asynccontextmanager
 async def peers(folder: Path, **arguments: Any) -> AsyncIterator[Peers]:
-    """Make peers with a tracker; close them, whatever happened."""
-    async with asyncio.timeout(60), rendezvous(folder) as announce_url:
+    """Yield peers with a tracker; close them in any case."""
+    async with asyncio.timeout(PATIENCE_SECONDS), rendezvous(folder) as announce_url:
         made = Peers(folder, announce_url, **arguments)
         try:
             yield made
@@ -145,7 +146,7 @@ async def peers(folder: Path, **arguments: Any) -> AsyncIterator[Peers]:
 
 
 def check_record(record: Record) -> None:
-    """Check that every block and every piece is there once, and in a possible order: received,
+    """Check that every block and every piece was recorded once, and in a possible order: received,
     written, delivered."""
     size = record.size_bytes
     assert record.complete is True
@@ -166,7 +167,7 @@ def check_record(record: Record) -> None:
     for at, count, when in zip(start.tolist(), whole.tolist(), ready_ns.tolist(), strict=True):
         assert when >= max(first[block][0] for block in range(at, at + count, BLOCK))
     assert record.discovered_ns <= min(when for when, _ in first.values())
-    # A block that came again after its piece had passed is none that anybody waited for.
+    # Nothing waits for a block that comes again after its piece has passed its hash check.
     assert record.done_ns == int(ready_ns.max()) >= max(when for when, _ in first.values())
     prefix = record.deliverable.curve(record.discovered_ns, size).prefix()
     assert prefix.complete
@@ -175,7 +176,7 @@ def check_record(record: Record) -> None:
     assert (arrival.total_bytes, arrival.offsets_known) == (size, False)
     assert arrival.since_ns is not None
     assert (arrival.since_ns <= arrival.t_ns).all()
-    # Nothing is written before it has arrived, nor before the samples say that it may have.
+    # Nothing is written before it has arrived, nor before the samples allow that it has.
     counts = np.cumsum(written.length)
     held = np.searchsorted(arrival.t_ns, written.t_ns, side="right") - 1
     assert (np.cumsum(arrival.length)[held] >= counts).all()

@@ -1,11 +1,11 @@
-"""A wall clock that tests can step, for processes that are given it; never the machine's."""
+"""A wall clock that tests can step, for chosen processes only; the machine's stays as it is."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-# CLOCK_REALTIME, moved by the seconds in the file `$STEP` as soon as it is there.
+# CLOCK_REALTIME, moved by the seconds in the file `$STEP` as soon as that file exists.
 SHIM = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -37,7 +37,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 def steppable_clock(folder: Path) -> dict[str, str]:
     """Build the library; return the environment of a process whose clock jumps by the whole seconds
-    that are written into the file `STEP` names."""
+    written into the file at `$STEP`."""
     source, shim = folder / "shim.c", folder / "shim.so"
     source.write_text(SHIM)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)

@@ -1,4 +1,4 @@
-"""Interop with a client that others wrote: aria2 from and to our peers, through our tracker."""
+"""Interoperation with an independent client: aria2 from and to our peers, through our tracker."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from bittorrent_swarms import check_record, peers
 from loopback import new_address
+from patience import PATIENCE_SECONDS
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.bittorrent import torrent
 
@@ -25,7 +26,7 @@ SIZE = 3_000_017
 
 @asynccontextmanager
 async def aria2(folder: Path, *arguments: str):
-    """Run aria2 on an address of its own; end it when the block ends."""
+    """Run aria2 on its own address within the block."""
     folder.mkdir(exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         "aria2c",
@@ -68,8 +69,8 @@ def test_aria2_downloads_from_our_seeder(tmp_path, reference):
                 what = str(tmp_path / "payload.torrent")
                 Path(what).write_bytes(made.metainfo)
             async with aria2(tmp_path / "aria2", "--seed-time=0", what) as process:
-                said, _ = await process.communicate()
-            assert process.returncode == 0, said.decode()
+                output, _ = await process.communicate()
+            assert process.returncode == 0, output.decode()
             assert file_sha256(tmp_path / "aria2" / torrent.NAME) == swarm.sha256
 
     asyncio.run(go())
@@ -105,6 +106,6 @@ async def until_announced(announce_url: str, info_hash: lt.sha1_hash) -> None:
     """Return when the tracker has a complete seeder."""
     query = quote_from_bytes(info_hash.to_bytes())
     url = f"{announce_url.replace('/announce', '/scrape')}?info_hash={query}"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as client:
         while b"8:completei1e" not in (await client.get(url)).content:
             await asyncio.sleep(0.02)

@@ -38,15 +38,20 @@ def test_every_difference_from_the_defaults_is_described_with_its_reason(tmp_pat
     assert described["version"] == f"libtorrent {lt.__version__}"
 
 
-def test_stock_changes_nothing_but_what_recording_and_isolation_need():
+def test_stock_changes_only_what_recording_and_isolation_need():
     table = profiles.table(BitTorrentOptions())
-    assert table == dict(profiles.NEEDED)
-    # Whatever bounds what is in flight bounds the speed over latency.
+    assert table == {**profiles.NEEDED, **profiles.RECORDED_WRITES}
+    # A limit of what is in flight limits the speed over latency.
     assert not [
         name for name in table if "queue" in name or "buffer" in name or "watermark" in name
     ]
     for setting in table.values():
-        assert setting.why.startswith(("recording: ", "isolated network: ", "clearing up "))
+        assert setting.why.startswith(("recordWrites: ", "isolated network: ", "clearing up "))
+
+
+def test_without_the_record_of_writes_nothing_is_set_for_recording():
+    table = profiles.table(BitTorrentOptions(record_writes=False))
+    assert table == dict(profiles.NEEDED)
 
 
 @pytest.mark.parametrize(
@@ -55,23 +60,23 @@ def test_stock_changes_nothing_but_what_recording_and_isolation_need():
         ({"conections_limit": 5}, "did you mean 'connections_limit'?"),
         ({"connections_limit": "many"}, "expected int"),
         ({"enable_dht": 1}, "expected bool"),
-        ({"alert_mask": 0}, "take it out"),
-        ({"listen_interfaces": "0.0.0.0:0"}, "take it out"),
+        ({"alert_mask": 0}, "remove it"),
+        ({"listen_interfaces": "0.0.0.0:0"}, "remove it"),
     ],
 )
-def test_settings_that_can_not_be_are_refused(settings, words):
+def test_invalid_settings_are_refused(settings, words):
     (fault,) = load("bittorrent").faults(BitTorrentOptions(settings=settings))
     assert fault.key == f"settings.{next(iter(settings))}"
     assert words in fault.text
 
 
-def test_settings_that_can_be_are_taken():
+def test_valid_settings_are_accepted():
     options = BitTorrentOptions(settings={"tick_interval": 50, "announce_ip": "1.2.3.4"})
     assert load("bittorrent").check(options) == []
 
 
 @pytest.mark.parametrize("profile", ["stock", "tuned"])
-def test_giving_a_profiles_own_value_changes_no_setting(profile):
+def test_setting_a_profiles_own_value_changes_nothing(profile):
     plain = BitTorrentOptions(profile=profile)
 
     def effective(options):
@@ -83,7 +88,7 @@ def test_giving_a_profiles_own_value_changes_no_setting(profile):
         assert effective(plain.model_copy(update={name: not value})) != effective(plain)
 
 
-def test_the_order_of_pieces_and_the_arenas_are_among_what_differs(tmp_path):
+def test_piece_order_and_arenas_are_listed_as_differences(tmp_path):
     async def go():
         async with peers(tmp_path, seeders=0, pieceOrder="sequential") as swarm:
             return swarm.leechers[0].describe()

@@ -1,4 +1,4 @@
-"""Known answers of the recorder: alerts in orders that a quiet machine rarely shows."""
+"""Known answers of the recorder, for orders of alerts that are rare on an idle machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 5 * BLOCK + 100  # three pieces of two blocks, the last block short
 
 
 class Alerts:
-    """Hands alerts to a recorder as the session would."""
+    """Passes alerts to a recorder as the session would."""
 
     def __init__(self, size: int = SIZE, piece_bytes: int | None = 2 * BLOCK) -> None:
         self.record = Record(SystemClock(), size)
@@ -67,7 +67,7 @@ def test_blocks_and_pieces_in_order():
     ]
 
 
-def test_alerts_before_the_metadata_are_placed_when_it_is_there():
+def test_alerts_before_the_metadata_are_recorded_once_it_is_known():
     alerts = Alerts(piece_bytes=None)
     alerts.all()
     assert not alerts.recorder.complete
@@ -76,7 +76,7 @@ def test_alerts_before_the_metadata_are_placed_when_it_is_there():
     assert len(alerts.record.written) == 6
 
 
-def test_a_piece_verified_before_its_blocks_are_written_is_delivered_when_they_are():
+def test_a_piece_verified_before_its_blocks_are_written_is_delivered_once_they_are():
     alerts = Alerts(size=2 * BLOCK)
     alerts.block(0, 0, 10)
     alerts.piece(0, 20)
@@ -87,7 +87,7 @@ def test_a_piece_verified_before_its_blocks_are_written_is_delivered_when_they_a
     assert alerts.recorder.finish(20) == 30
 
 
-def test_duplicates_are_recorded_and_count_once():
+def test_duplicates_are_recorded_but_count_once():
     alerts = Alerts()
     alerts.all()
     alerts.block(1, 0, 500)
@@ -98,7 +98,7 @@ def test_duplicates_are_recorded_and_count_once():
     assert len(alerts.record.deliverable) == 3
 
 
-def test_padding_is_no_payload():
+def test_padding_is_not_payload():
     alerts = Alerts(size=BLOCK + 5)
     alerts.block(0, 0, 1)
     alerts.block(0, 1, 2)
@@ -110,7 +110,7 @@ def test_padding_is_no_payload():
 
 
 @pytest.mark.parametrize("lost", [{(1, 1)}, {(0, 0), (2, 1)}])
-def test_blocks_without_a_record_are_said(lost):
+def test_blocks_without_a_record_are_noted(lost):
     alerts = Alerts()
     alerts.all(but=lost)
     assert not alerts.recorder.complete
@@ -122,7 +122,7 @@ def test_blocks_without_a_record_are_said(lost):
     assert alerts.record.deliverable.curve(0, SIZE).complete
 
 
-def test_pieces_without_a_record_are_said_and_count_when_the_torrent_was_finished():
+def test_pieces_without_a_record_are_noted_and_count_when_the_torrent_was_finished():
     alerts = Alerts()
     for index in range(6):
         alerts.block(*divmod(index, 2), 10)
@@ -133,7 +133,7 @@ def test_pieces_without_a_record_are_said_and_count_when_the_torrent_was_finishe
     assert [row[2] for row in alerts.rows(alerts.record.deliverable)] == [20, 99, 99]
 
 
-def test_after_a_failed_hash_the_blocks_that_come_again_count():
+def test_after_a_failed_hash_only_blocks_that_come_again_count():
     alerts = Alerts(size=2 * BLOCK)
     alerts.block(0, 0, 10)
     alerts.block(0, 1, 20)
@@ -152,7 +152,7 @@ def test_after_a_failed_hash_the_blocks_that_come_again_count():
     ]
 
 
-def test_after_a_failed_hash_blocks_that_stood_keep_their_time():
+def test_after_a_failed_hash_kept_blocks_keep_their_time():
     """In v2 (BEP 52) only the wrong block of a piece is fetched again."""
     alerts = Alerts(size=2 * BLOCK)
     alerts.block(0, 0, 10)
@@ -186,7 +186,7 @@ def test_a_piece_that_fails_twice_and_is_verified_before_it_is_written():
     st.lists(st.integers(0, 40), max_size=6),
     st.sets(st.integers(0, 2)),
 )
-def test_blocks_noted_together_leave_what_blocks_noted_singly_leave(blocks, cuts, verified):
+def test_blocks_recorded_together_equal_blocks_recorded_one_by_one(blocks, cuts, verified):
     single, together = Alerts(), Alerts()
     for piece in verified:
         single.piece(piece, 50)

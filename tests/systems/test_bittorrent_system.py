@@ -3,15 +3,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from itertools import pairwise
 from urllib.parse import parse_qsl, urlsplit
 
 import libtorrent as lt
+import numpy as np
 import pytest
 
 from bittorrent_swarms import BLOCK, check_record, peers
 from paths import ROOT
 from swarmrace.errors import TransferError
+from swarmrace.systems.bittorrent import session as session_module
+from swarmrace.systems.bittorrent.sampling import PayloadSampler
+from swarmrace.systems.bittorrent.session import Session
 
 PIECE = 2 * BLOCK
 SUPPORT = ROOT / "tests" / "support"
@@ -23,7 +26,7 @@ PROTOCOLS = ("v1", "v2", "hybrid")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("reference", ["magnet", "torrent"])
 def test_sizes_around_a_piece_in_every_protocol(tmp_path, protocol, reference):
-    """One warm session a peer carries all runs; nothing of a run is left in the next."""
+    """One warm session per peer runs all of them; no run leaves anything to the next."""
 
     async def go():
         options = {"protocol": protocol, "reference": reference, "piece_size": PIECE}
@@ -57,33 +60,92 @@ def test_a_hundred_megabytes_with_every_block_recorded(tmp_path):
     asyncio.run(go())
 
 
-def test_what_libtorrent_drops_as_redundant_is_counted_run_by_run(tmp_path):
-    """Near its end a leecher asks several peers for the same blocks; no alert tells of the second.
+def test_writes_that_are_not_recorded_cost_no_alert_and_change_no_bytes(tmp_path):
+    async def go():
+        options = {"record_writes": False, "size_bytes": 20_000_000, "leechers": 2}
+        async with peers(tmp_path, **options) as swarm:
+            await swarm.prepare()
+            records = await swarm.fetch(await swarm.publish())
+            for leecher, record in zip(swarm.leechers, records, strict=True):
+                assert record.written is None
+                assert record.deliverable is None
+                assert record.counted_duplicates is not None
+                assert record.notes == []
+                curve = record.arrivals.curve(0, 20_000_000)
+                assert curve.total_bytes == 20_000_000
+                # It has arrived before it is done, and both are known.
+                assert curve.t_ns[-1] <= record.done_ns
+                assert "suggest_mode" not in leecher.describe()["settings"]
+                assert (await leecher.digest()).sha256 == swarm.sha256
+
+    asyncio.run(go())
+
+
+def test_counters_follow_the_samples_while_alerts_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(PayloadSampler, "is_receiving", lambda self: self._log.total < 12_000_000)
+    monkeypatch.setattr(session_module, "DRIFT_NS", 10**12)
+    seen: list[int] = []
+    written: list[int] = []
+
+    async def go():
+        limit = {"upload_rate_limit": 2_000_000}  # seconds in which to look
+        async with peers(tmp_path, size_bytes=12_000_000, settings=limit) as swarm:
+            await swarm.prepare()
+            references = await swarm.publish()
+            (leecher,) = swarm.leechers
+            fetch = asyncio.create_task(swarm.fetch(references))
+            while not fetch.done():
+                sampler = leecher._sampler
+                if sampler is not None and 4_000_000 < sampler._log.total < 12_000_000:
+                    written.append(sampler._record.written.bytes_recorded)
+                    seen.append(leecher.counters().payload_received_bytes)
+                await asyncio.sleep(0.01)
+            (record,) = await fetch
+            check_record(record)
+
+    asyncio.run(go())
+    assert len(set(written)) == 1, "alerts were read while payload came"
+    assert min(seen) > 3_900_000
+    assert seen == sorted(seen)
+
+
+def test_redundant_blocks_are_counted_for_each_run(tmp_path):
+    """Near its end a leecher asks several peers for the same blocks; the second has no alert.
 
     The session is warm and counts on over the runs; what is shown is the run's own.
     """
 
     async def go():
         async with peers(tmp_path, size_bytes=20_000_000, leechers=3, cold_start=False) as swarm:
-            counted = 0
             for _ in range(2):
                 await swarm.prepare()
                 records = await swarm.fetch(await swarm.publish())
                 for leecher, record in zip(swarm.leechers, records, strict=True):
-                    counted += record.unlogged_duplicates
                     own = leecher.counters()
-                    # More may come after the end: blocks that were on their way.
+                    # More may come after the end: blocks that were in flight.
                     assert record.unlogged_duplicates <= own.extra["redundant_bytes"]
-                    # A second run's is not added to the first one's, which moved as much.
-                    assert own.payload_received_bytes < 1.5 * 20_000_000
+                    # The second run's count doesn't include the first run's.
+                    redundant = own.extra["redundant_bytes"]
+                    assert own.payload_received_bytes - redundant < 1.5 * 20_000_000
                 await swarm.clear()
-            return counted, [record.unlogged_duplicates for record in records]
 
-    total, last = asyncio.run(go())
-    assert total >= sum(last) >= 0
+    asyncio.run(go())
 
 
-def test_of_a_fetch_that_failed_it_is_not_known_what_came_twice(tmp_path):
+def test_a_records_redundant_bytes_are_those_since_its_fetch_began(tmp_path, monkeypatch):
+    counts = iter([100_000, 100_000 + BLOCK])
+    monkeypatch.setattr(Session, "redundant_bytes", property(lambda _: next(counts)))
+
+    async def go():
+        async with peers(tmp_path) as swarm:
+            await swarm.prepare()
+            (record,) = await swarm.fetch(await swarm.publish())
+            return record.unlogged_duplicates
+
+    assert asyncio.run(go()) == BLOCK
+
+
+def test_duplicates_of_a_failed_fetch_are_unknown(tmp_path):
     async def go():
         async with peers(tmp_path) as swarm:
             await swarm.prepare()
@@ -100,7 +162,7 @@ def test_of_a_fetch_that_failed_it_is_not_known_what_came_twice(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_magnet_holds_the_hashes_and_the_tracker_and_nothing_else(tmp_path, protocol):
+def test_a_magnet_link_only_holds_hashes_and_tracker(tmp_path, protocol):
     async def go():
         async with peers(tmp_path, seeders=2, leechers=0, protocol=protocol) as swarm:
             await swarm.prepare()
@@ -119,21 +181,21 @@ def test_a_magnet_holds_the_hashes_and_the_tracker_and_nothing_else(tmp_path, pr
     assert parsed.trackers == [announce_url]
 
 
-def test_publish_times_its_parts_and_the_tracker_then_knows_the_seeder(tmp_path):
+def test_publish_times_its_steps_and_the_tracker_knows_the_seeder_then(tmp_path):
     async def go():
         async with peers(tmp_path) as swarm:
             await swarm.prepare()
             published = await swarm.seeders[0].publish(swarm.write(), None)
             assert set(published.steps) == {"make", "check", "announce"}
             assert all(seconds > 0 for seconds in published.steps.values())
-            # Nothing but the tracker tells the leecher where the seeder is.
+            # The leecher only learns from the tracker where the seeder is.
             (record,) = await swarm.fetch([published.reference])
             check_record(record)
 
     asyncio.run(go())
 
 
-def test_two_seeders_and_leechers_that_serve_on_when_done(tmp_path):
+def test_two_seeders_and_leechers_that_keep_serving_when_done(tmp_path):
     async def go():
         async with peers(tmp_path, seeders=2, leechers=4, size_bytes=4_000_000) as swarm:
             await swarm.prepare()
@@ -148,7 +210,7 @@ def test_two_seeders_and_leechers_that_serve_on_when_done(tmp_path):
             assert (await late.digest()).sha256 == swarm.sha256
 
             for leecher in early:
-                await leecher.settle()  # counters brought up to date
+                await leecher.settle()  # updates the counters
             figures = [leecher.counters() for leecher in early]
             assert sum(f.payload_sent_bytes for f in figures) >= 4_000_000
             for each in figures:
@@ -166,10 +228,10 @@ def test_sequential_pieces_come_in_order_and_rarest_first_do_not(tmp_path):
             await swarm.prepare()
             (record,) = await swarm.fetch(await swarm.publish())
             offset, _, _ = record.written.columns()
-            inversions = sum(a > b for a, b in pairwise(offset))
-            return inversions / len(offset)
+            return np.corrcoef(np.arange(len(offset)), offset)[0, 1]
 
-    assert asyncio.run(order("sequential")) < 0.1 < asyncio.run(order("rarestFirst"))
+    # A busy machine may write neighbours in another order, but not the file.
+    assert asyncio.run(order("sequential")) > 0.9 > 0.5 > asyncio.run(order("rarestFirst"))
 
 
 def test_a_stock_swarm_over_utp(tmp_path):
@@ -185,8 +247,8 @@ def test_a_stock_swarm_over_utp(tmp_path):
     assert described["encryption"] is True
 
 
-def test_a_parent_that_loaded_it_can_fork():
-    """No thread comes with the import, and a forked child can open and end a session."""
+def test_a_parent_that_has_loaded_the_system_can_fork():
+    """The import starts no thread, and a forked child can open and end a session."""
     program = f"""
 {PATHS}
 import numpy
@@ -207,5 +269,5 @@ with tempfile.TemporaryDirectory() as folder:
     asyncio.run(go(folder))
 os._exit(0)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

@@ -1,1 +1,1 @@
-"""The machine under a race: what it lacks, and whose doing that is."""
+"""The machine under a race: what it is, what a race uses of it, and how it fails."""

@@ -1,8 +1,8 @@
-"""What an operating system's error says of the machine, and the state of a disk.
+"""What an operating system's error says about the machine, and the state of a disk.
 
-Three kinds matter to a race. A *full* disk may be the entrant's own doing (`peer.blame` decides).
-A *broken* one (read-only, I/O errors, gone) never is. What is *scarce* (descriptors, memory,
-processes) is the machine's as long as the entrant stays within what it declares to need.
+Three kinds matter to a race. A *full* disk may be the entrant's own fault (`peer.blame` decides). A
+*broken* disk (read-only, I/O errors, gone) never is. A *scarce* resource (descriptors, memory,
+processes) is the machine's fault as long as the entrant stays within what it declares to need.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No room: blocks or inodes, a quota, a limit of the file's size."""
+"""No room: blocks or inodes, a quota, a limit on file sizes."""
 
 BROKEN = frozenset(
     {
@@ -23,7 +23,7 @@ BROKEN = frozenset(
         errno.ESTALE,
         errno.ENODEV,
         errno.ENXIO,
-        errno.ENOTCONN,  # a FUSE file system whose server is gone
+        errno.ENOTCONN,  # a FUSE file system whose server has ended
         errno.ESHUTDOWN,
         getattr(errno, "EUCLEAN", errno.EIO),  # ext4 and xfs: the file system is damaged
     }
@@ -36,24 +36,24 @@ SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errn
 _NAMES = {
     errno.ENOSPC: "no space left",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the limit of a file's size is reached",
+    errno.EFBIG: "the limit on file sizes is reached",
     errno.EROFS: "the file system is read-only",
-    errno.EIO: "the disk answers with input/output errors",
-    errno.EMFILE: "this process may open no more files",
-    errno.ENFILE: "the machine may open no more files",
+    errno.EIO: "the disk has input/output errors",
+    errno.EMFILE: "this process can't open more files",
+    errno.ENFILE: "the machine can't open more files",
     errno.ENOMEM: "out of memory",
-    errno.EAGAIN: "no further process or thread may be started",
+    errno.EAGAIN: "no more processes or threads can be started",
 }
 _WHAT_TO_DO = {
     errno.EDQUOT: "remove files of this user, or have the quota raised",
     errno.EFBIG: "raise the limit (`ulimit -f`)",
     errno.EMFILE: "raise the limit (`ulimit -n`)",
-    errno.ENFILE: "raise fs.file-max, or end what holds so many files open",
+    errno.ENFILE: "raise fs.file-max, or end programs that hold many files open",
     errno.ENOMEM: "race fewer peers, or give the machine more memory",
     errno.EAGAIN: "raise the limit of processes (`ulimit -u`, pids.max of the cgroup)",
 }
 FULL_BYTES = 1_000_000
-"""A disk with less room than this is full, whatever the error said."""
+"""A disk with less free space than this counts as full."""
 
 
 def number_of(error: BaseException) -> int | None:
@@ -69,8 +69,8 @@ def number_of(error: BaseException) -> int | None:
         number: int | None = getattr(each, "number", None)  # `TransferError`
         if isinstance(each, OSError):
             number = each.errno
-            # A socket's EAGAIN and ENOTCONN are nobody's fault: only fork's and files' count.
-            if isinstance(each, ConnectionError) or _of_a_socket(each):
+            # A socket's EAGAIN and ENOTCONN are no failures: only those of fork and files count.
+            if isinstance(each, ConnectionError) or _is_from_socket(each):
                 number = None
         if number in FULL | BROKEN | SCARCE:
             return number
@@ -78,7 +78,7 @@ def number_of(error: BaseException) -> int | None:
 
 
 def describe(number: int, where: Path | str = "") -> str:
-    """Return one line for a person: what is wrong, where, and what to do."""
+    """Return one human-readable line: what is wrong, where, and what to do."""
     what = _NAMES.get(number, os.strerror(number))
     place = f"{where}: " if where else ""
     todo = _WHAT_TO_DO.get(number, "make room" if number in FULL else "repair or replace the disk")
@@ -88,16 +88,16 @@ def describe(number: int, where: Path | str = "") -> str:
 def disk_trouble(folder: Path, *, room: bool = True) -> str:
     """Return what is wrong with the disk that `folder` is on, or an empty string.
 
-    Finds: the folder is gone, the file system read-only, no space, no inodes. It doesn't write.
+    Detects a missing folder, a read-only file system, no space and no inodes, without writing.
 
     Args:
-        folder: it or one in it is to be written.
+        folder: the folder to be written to.
         room: whether too little space counts.
     """
     try:
         found = os.statvfs(folder)
     except FileNotFoundError:
-        return f"{folder}: the folder was removed; give a folder that nobody else clears"
+        return f"{folder}: the folder was removed; give a folder that no other program clears"
     except OSError as error:
         return describe(error.errno or errno.EIO, folder)
     if found.f_flag & os.ST_RDONLY:
@@ -110,7 +110,7 @@ def disk_trouble(folder: Path, *, room: bool = True) -> str:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the disk of `folder` can be written but has no room, or no inodes, left."""
+    """Return whether the disk of `folder` can be written but has no space, or no inodes, left."""
     try:
         found = os.statvfs(folder)
     except OSError:
@@ -121,19 +121,19 @@ def is_full(folder: Path) -> bool:
 
 
 def free(folder: Path) -> tuple[int, int | None]:
-    """Return the bytes and the inodes that this user can still have where `folder` is; None for
-    inodes where the file system makes them as it goes.
+    """Return the free bytes and inodes for this user on the file system of `folder`; None for
+    inodes if the file system creates them on demand.
 
     Raises:
-        OSError: it can't be asked.
+        OSError: the file system can't be queried.
     """
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
 
 
 def used(folder: Path) -> tuple[int, int]:
-    """Return the bytes on disk and the number of files below `folder`. What goes meanwhile is not
-    counted; 0 where there is no such folder."""
+    """Return the bytes on disk and the number of files below `folder`; zeros if there is none.
+    Files removed meanwhile don't count."""
     size = count = 0
     folders = [folder]
     while folders:
@@ -153,9 +153,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while at is not None and id(at) not in seen:
         seen.add(id(at))
         yield at
-        at = at.__cause__  # what merely went before (`__context__`) explains nothing
+        at = at.__cause__  # an error that only came before (`__context__`) is no cause
 
 
-def _of_a_socket(error: OSError) -> bool:
-    """Whether an error that has two meanings came from a socket: then no file is named."""
+def _is_from_socket(error: OSError) -> bool:
+    """Return whether an ambiguous error came from a socket: then it names no file."""
     return error.errno == errno.ENOTCONN and error.filename is None

@@ -1,7 +1,7 @@
-"""What killed races left behind: temporary folders, and nodes that still run on them.
+"""What killed races left behind: temporary folders, and nodes that still use them.
 
 A race's folder is `swarmrace-PID-…` in the temporary folder, owned by the race's process. It is
-left over when that process is gone. Network namespaces are not looked for: they end with the
+left over once that process has ended. Network namespaces aren't searched for: they end with the
 processes inside (see `network.namespaces`).
 """
 
@@ -24,15 +24,15 @@ _FOLDER = re.compile(r"swarmrace-(\d+)-\w+")
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One race's remains."""
+    """What one race left behind."""
 
     folder: Path
     processes: tuple[psutil.Process, ...]
-    """Those that name the folder on their command line, such as Codex nodes."""
+    """Processes that name the folder on their command line, such as Codex nodes."""
     size_bytes: int
 
     def describe(self) -> str:
-        """Return it for people."""
+        """Return a human-readable description."""
         running = f", used by {_pids(self.processes)}" if self.processes else ""
         return f"{self.folder} ({format_size(self.size_bytes)}{running})"
 
@@ -70,7 +70,8 @@ def remove(left: Leftover) -> bool:
 
 
 def _owned(pid: int, changed: float) -> bool:
-    """Whether the process that made a folder lives: a younger one only has its number."""
+    """Return whether the process that created a folder still runs. A younger one only has its
+    pid."""
     try:
         return psutil.Process(pid).create_time() <= changed + 1
     except psutil.NoSuchProcess:
@@ -84,8 +85,8 @@ def _users(folder: Path) -> tuple[psutil.Process, ...]:
     mark = re.compile(re.escape(str(folder)) + r"(/|$)")
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            mine = process.pid != os.getpid() and process.uids().real == os.getuid()
-            if mine and any(mark.search(word) for word in process.cmdline()):
+            is_mine = process.pid != os.getpid() and process.uids().real == os.getuid()
+            if is_mine and any(mark.search(word) for word in process.cmdline()):
                 found.append(process)
     return tuple(found)
 

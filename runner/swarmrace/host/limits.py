@@ -1,4 +1,4 @@
-"""What a system's cgroups limit it to: read at run time, because only the kernel knows."""
+"""The limits of a system's cgroups, read at run time, because only the kernel knows them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from swarmrace.host.usage import cgroup_folders
 from swarmrace.recording.records import Limits
 
 _UNLIMITED_BYTES = 2**60
-"""cgroup v1 writes the largest number of whole pages for no limit."""
+"""cgroup v1 writes a larger number, of whole pages, for no limit."""
 
 
 def read(pids: Iterable[int] = ()) -> Limits:
-    """Return what this process and a system's processes are limited to, together.
+    """Return the limits of this process and a system's processes together.
 
-    Several containers of a pod are several cgroups, whose limits add up; one without a limit leaves
-    the sum without one. A CPU manager that pins a pod shows in the number of CPUs.
+    The containers of a pod are several cgroups, whose limits add up; if one has no limit, neither
+    has the sum. If a CPU manager pins a pod, the number of CPUs shows it.
 
     Args:
         pids: the system's processes.
@@ -43,7 +43,7 @@ def _sum(
     limits: dict[tuple[int, int], float | None] = {}
     for pid in pids:
         folders = cgroup_folders(controller, pid)
-        with suppress(OSError, IndexError):  # not to be read, or no cgroup at all
+        with suppress(OSError, IndexError):  # unreadable, or no cgroup at all
             found = folders[0].stat()
             own = [limit for folder in folders if (limit := limit_of(folder)) is not None]
             limits[found.st_dev, found.st_ino] = min(own, default=None)

@@ -1,8 +1,8 @@
 """What else ran on the machine while a run was raced.
 
-The kernel's own counts, so that nothing has to look while the race runs: CPU time of the whole
-machine (/proc/stat, in ticks of 10 ms) and, where the kernel has it, pressure
-(/proc/pressure/cpu: the time in which some task waited for a CPU; the kernel's psi.rst).
+Taken from the kernel's counters, so that nothing is sampled during the race: CPU time of the whole
+machine (/proc/stat, in ticks of 10 ms) and, if the kernel has it, pressure (/proc/pressure/cpu: the
+time in which some task waited for a CPU; the kernel's psi.rst).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from swarmrace.recording.records import Load
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STAT, _PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
 _BUSY = (0, 1, 2, 7)
-"""Columns user, nice, system, steal. Interrupts are left out: those of the race's own packets are
-charged to nobody."""
+"""Columns user, nice, system, steal. Interrupts are excluded: those of the race's own packets are
+charged to no process."""
 
 
 class LoadMeter:
-    """Measures the machine's load from when it is made until `stop`."""
+    """Measures the machine's load from its creation until `stop`."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -31,7 +31,7 @@ class LoadMeter:
         self._pressure = _pressure_seconds()
 
     def stop(self) -> Load | None:
-        """Return what was measured, or None where the kernel doesn't say."""
+        """Return what was measured, or None if the kernel has no such counters."""
         busy, _ = _busy_seconds()
         if busy is None or self._busy is None:
             return None
@@ -45,7 +45,7 @@ class LoadMeter:
 
 
 def _busy_seconds() -> tuple[float | None, int]:
-    """Return how many CPU seconds the machine was busy since boot, and its number of CPUs."""
+    """Return the machine's busy CPU seconds since boot, and its number of CPUs."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = _STAT.read_text().splitlines()
         ticks = [int(field) for field in lines[0].split()[1:]]

@@ -1,4 +1,4 @@
-"""What a result must say of where it was measured: versions and the machine.
+"""What a result records about where it was measured: versions and the machine.
 
 Nothing heavy is imported: versions come from the installed packages' metadata.
 """
@@ -13,9 +13,12 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 import swarmrace
 from swarmrace import __version__
@@ -24,29 +27,34 @@ from swarmrace.host.usage import cgroup_folders
 COMMIT_VARIABLE = "SWARMRACE_COMMIT"
 """Set in images: the commit they were built from."""
 PACKAGES = ("httpx", "httptools", "starlette", "uvicorn", "uvloop", "numpy", "scipy")
-"""Packages of every race whose version could show in a figure."""
+"""Packages used by every race whose version could affect a figure."""
 
 
 def versions(packages: Iterable[str] = ()) -> dict[str, str]:
-    """Return the versions of swarmrace, Python, the kernel, `PACKAGES` and further packages; those
-    that aren't installed are left out."""
+    """Return the versions of swarmrace, Python, the kernel, `PACKAGES` and `packages`, without
+    those that aren't installed."""
     found = {
         "swarmrace": __version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
     }
-    for name in (*packages, *PACKAGES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found |= {name: version for name in (*packages, *PACKAGES) if (version := _version(name))}
     return found
 
 
+@cache
+def _version(package: str) -> str:
+    """Return a package's version, or an empty string where it isn't installed. Kept: reading the
+    metadata takes 5 ms."""
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return ""
+
+
 def commit() -> str:
-    """Return the commit of the running code: what an image was built from, what `git describe`
-    says of a checkout (`-dirty` with changes), what pip recorded of a repository it installed from;
-    otherwise `unknown`."""
+    """Return the commit of the running code: the one that an image was built from, what `git
+    describe` says about a checkout (`-dirty` with changes), or what pip recorded about a repository
+    it installed from; otherwise `unknown`."""
     built = os.environ.get(COMMIT_VARIABLE)
     if built:
         return built
@@ -67,14 +75,14 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
     """Return the machine as JSON: CPU, memory, system, limits.
 
     Args:
-        folder: where payloads will lie; its file system is told, when it exists.
+        folder: the payloads' folder; its file system is included if it exists.
 
     Returns:
         `cpu`, `cpus` (those this process may use), `memory_bytes`, `architecture`, `kernel`,
-        `system`, `clock_source`, `virtualisation`, `container`, `load_average_1_minute` (as this
-        is called: what ran beside it shortly before), and where there are any
-        `cpu_limit_cores`, `memory_limit_bytes` (cgroup; where `limits_source` is `cgroup` an
-        absent one is not set), `filesystem`.
+        `system`, `clock_source`, `virtualisation`, `container`, `load_average_1_minute` (at the
+        time of this call: what ran shortly before), `limits_source`, and if they exist
+        `cpu_limit_cores`, `memory_limit_bytes` (of the cgroup; if `limits_source` is `cgroup`, a
+        missing one is not set) and `filesystem`.
     """
     found: dict[str, Any] = {
         "cpu": cpu_model(),
@@ -97,15 +105,16 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
     return found
 
 
+@cache
 def cpu_model() -> str:
-    """Return the CPU's name as the kernel tells it."""
+    """Return the CPU's name as the kernel reports it."""
     text = _text(Path("/proc/cpuinfo"))
     match = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def cpu_limit_cores() -> float | None:
-    """Return the cgroup's CPU quota in cores, the tightest at or above the own, or None."""
+    """Return the lowest CPU quota of this process's cgroup and those above, in cores, or None."""
     found = []
     for folder in cgroup_folders("cpu"):
         quota = _text(folder / "cpu.max").split()
@@ -117,7 +126,7 @@ def cpu_limit_cores() -> float | None:
 
 
 def memory_limit_bytes() -> int | None:
-    """Return the cgroup's memory limit, the tightest at or above the own, or None."""
+    """Return the lowest memory limit of this process's cgroup and those above it, or None."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = []
     for folder in cgroup_folders("memory"):
@@ -129,7 +138,7 @@ def memory_limit_bytes() -> int | None:
 
 
 def memory_used_bytes() -> int:
-    """Return what the own cgroup uses of its memory limit, page cache that can go left out."""
+    """Return the memory that this process's cgroup uses, excluding reclaimable page cache."""
     for folder in cgroup_folders("memory"):
         for name, key in (
             ("memory.current", "inactive_file"),
@@ -145,26 +154,22 @@ def memory_used_bytes() -> int:
 
 
 def clock_source() -> str:
-    """Return what the kernel's clocks read, such as `tsc`; empty where it isn't told."""
+    """Return the kernel's clock source, such as `tsc`; empty if the kernel doesn't report it."""
     folder = Path("/sys/devices/system/clocksource/clocksource0")
     return _line(folder / "current_clocksource")
 
 
 def filesystem_of(folder: Path) -> str:
     """Return the type of the file system that `folder` is on, such as `ext4` or `tmpfs`."""
-    target = str(folder.resolve())
-    best, kind = "", "unknown"
-    for line in _text(Path("/proc/self/mountinfo")).splitlines():
-        left, _, right = line.partition(" - ")
-        point = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), left.split(" ")[4])
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, right.split(" ")[0]
-    return kind
+    folder = folder.resolve()
+    mounts = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
+    return next((mounts[each] for each in (folder, *folder.parents) if each in mounts), "unknown")
 
 
+@cache
 def virtualisation() -> str:
-    """Return the hypervisor as far as it is told for nothing, `none`, or `unknown`."""
+    """Return the hypervisor as far as the kernel shows it without privileges, `none`, or
+    `unknown`."""
     text = _text(Path("/proc/cpuinfo"))
     if platform.machine() in ("x86_64", "i686") and not re.search(
         r"^flags.* hypervisor", text, re.M
@@ -175,7 +180,7 @@ def virtualisation() -> str:
 
 
 def in_container() -> bool:
-    """Return whether this process seems to be in a container, by the marks that runtimes leave."""
+    """Return whether this process seems to be in a container, by the traces of common runtimes."""
     marks = ("/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io")
     return "KUBERNETES_SERVICE_HOST" in os.environ or any(Path(mark).exists() for mark in marks)
 
@@ -185,6 +190,7 @@ def python_build() -> str:
     return f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
 
 
+@cache
 def _system() -> str:
     match = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(Path("/etc/os-release")), re.MULTILINE)
     return match[1] if match else platform.system()

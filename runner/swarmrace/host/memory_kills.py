@@ -1,9 +1,9 @@
 """Whether the kernel killed a process because memory had run out.
 
-A process that the kernel kills for memory ends by SIGKILL like any other that somebody kills. The
-kernel tells which it was, in up to three places (Documentation/admin-guide: cgroup-v2,
-cgroup-v1/memory, /proc/vmstat): its log names the process and what it held, a memory cgroup counts
-the kills in it, and `oom_kill` of /proc/vmstat those of the whole machine.
+Such a process ends by SIGKILL like any other killed process. The kernel shows the difference in up
+to three places (Documentation/admin-guide: cgroup-v2, cgroup-v1/memory, /proc/vmstat): its log
+names the process and what it held, a memory cgroup counts its kills, and `oom_kill` in /proc/vmstat
+counts those of the whole machine.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pathlib import Path
 from swarmrace.host.usage import cgroup_folders
 from swarmrace.units import format_size
 
-KILLED_FROM_OUTSIDE = "killed from outside: not for memory, as far as the kernel tells"
-"""What is said of a process that ended by SIGKILL otherwise."""
+KILLED_FROM_OUTSIDE = "killed from outside: not for memory, as far as the kernel reports"
+"""The description of a process that ended by SIGKILL for another reason."""
 _LOG = "/dev/kmsg"
 _RECORD_BYTES = 8192
-"""A record of the log is never longer; a smaller buffer is refused."""
-_LOG_SECONDS = 0.2
-"""How long the line of a kill is waited for: the kernel counts first and writes then."""
+"""Maximum length of a record of the log; a smaller buffer is refused."""
+_LOG_SECONDS = 2.0
+"""How long to wait for the line of a kill: the kernel counts it before it writes the line."""
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 """Inode of the namespace whose pids the log uses (include/linux/proc_ns.h)."""
 UNLIMITED = 1 << 62
-"""What cgroup v1 gives for no limit is above."""
+"""cgroup v1 writes a larger number for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Kill:
     """One process that was killed because memory had run out.
 
     Attributes:
-        used_bytes: what it held that can't be given back (anonymous and shared memory), or None
-            where the kernel's log can't be read.
-        limit_bytes: the limit of the cgroup it was in, or None where none is known.
+        used_bytes: its anonymous and shared memory, which can't be reclaimed, or None if the
+            kernel's log can't be read.
+        limit_bytes: the limit of its cgroup, or None if unknown.
     """
 
     used_bytes: int | None = None
@@ -53,32 +53,33 @@ class Kill:
 
 
 class MemoryKills:
-    """The kernel's kills for memory since this was made, on the machine or in this cgroup."""
+    """The kernel's kills for memory since its creation, on the machine or in this cgroup."""
 
     def __init__(self) -> None:
         self._folders = cgroup_folders("memory")
-        self._machine = _of_the_machine()
-        self._cgroups = {folder: _of_cgroup(folder) for folder in self._folders}
+        self._machine = _count_on_machine()
+        self._cgroups = {folder: _count_in_cgroup(folder) for folder in self._folders}
         self._log = _open_log()
         self._named: dict[int, int] = {}
 
-    def of(self, pids: Iterable[int]) -> Kill | None:
-        """Return how the kernel killed one of these processes for memory, or None.
+    def find(self, pids: Iterable[int]) -> Kill | None:
+        """Return the kill of one of these processes for memory, or None.
 
-        Asked once a process was seen to end by SIGKILL. Without the kernel's log a counter that
-        has risen is taken for it; each kill is taken once.
+        Call it once a process has ended by SIGKILL. Without the kernel's log, a risen counter
+        counts as the kill; each kill is returned once.
         """
         pids = list(pids)
-        machine = _of_the_machine()
+        machine = _count_on_machine()
         if machine is not None and machine == self._machine:
             return None
-        risen = [folder for folder in self._folders if _of_cgroup(folder) > self._cgroups[folder]]
+        before = self._cgroups
+        risen = [folder for folder in self._folders if _count_in_cgroup(folder) > before[folder]]
         limits = [limit for folder in risen or self._folders if (limit := _limit(folder))]
         limit = min(limits, default=None) if risen else None
         if self._log is not None:
-            used = self._look_for(pids)
+            used = self._used_by_log(pids)
             return None if used is None else Kill(used, limit)
-        if any(map(_counts, self._folders)):
+        if any(map(_has_counter, self._folders)):
             for folder in risen:
                 self._cgroups[folder] += 1
             return Kill(None, limit) if risen else None
@@ -93,8 +94,8 @@ class MemoryKills:
             os.close(self._log)
             self._log = None
 
-    def _look_for(self, pids: list[int]) -> int | None:
-        """Return what the log says that one of these processes held, or None: not among them."""
+    def _used_by_log(self, pids: list[int]) -> int | None:
+        """Return what these processes held by the log, or None if it names none of them."""
         deadline = time.monotonic() + _LOG_SECONDS
         while True:
             self._read_log()
@@ -117,7 +118,7 @@ class MemoryKills:
 
 
 def _killed(record: str) -> tuple[int, int] | None:
-    """Return pid and memory held of a record that names a kill (mm/oom_kill.c), or None."""
+    """Return pid and memory in a record of a kill (mm/oom_kill.c); None for another record."""
     found = re.search(r"Killed process (\d+) \(", record)
     if found is None:
         return None
@@ -126,8 +127,8 @@ def _killed(record: str) -> tuple[int, int] | None:
 
 
 def _open_log() -> int | None:
-    """Return a descriptor at the end of the kernel's log, or None where it can't be read, or names
-    processes by other pids than ours."""
+    """Return a descriptor at the end of the kernel's log, or None if it can't be read or its pids
+    are those of another namespace."""
     try:
         if Path("/proc/self/ns/pid").stat().st_ino != _FIRST_PID_NAMESPACE:
             return None
@@ -142,7 +143,7 @@ def _open_log() -> int | None:
     return log
 
 
-def _of_the_machine() -> int | None:
+def _count_on_machine() -> int | None:
     """Return how many processes were killed since the machine booted (Linux 4.13 and later)."""
     with contextlib.suppress(OSError):
         found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
@@ -150,8 +151,8 @@ def _of_the_machine() -> int | None:
     return None
 
 
-def _of_cgroup(folder: Path) -> int:
-    """Return how many processes were killed in a cgroup, 0 where nothing counts them."""
+def _count_in_cgroup(folder: Path) -> int:
+    """Return how many processes were killed in a cgroup, 0 if it has no counter."""
     for name in ("memory.events", "memory.oom_control"):  # v2, v1
         with contextlib.suppress(OSError):
             found = re.search(r"^oom_kill (\d+)$", (folder / name).read_text(), re.MULTILINE)
@@ -160,7 +161,7 @@ def _of_cgroup(folder: Path) -> int:
     return 0
 
 
-def _counts(folder: Path) -> bool:
+def _has_counter(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("memory.events", "memory.oom_control"))
 
 

@@ -1,13 +1,13 @@
 """Standard output and error that are closed, full, or can't write every character.
 
-None of that is a defect, and none of it may cost what was measured. `prepare` is called once, when
-the command begins:
+None of these is a defect of swarmrace, and none of them may lose results. `prepare` is called once,
+when the command begins. From then on:
 
 - a character that the output's encoding lacks is replaced by a plain one (`×` by `x`, `–` by `-`);
-- a closed descriptor is opened on /dev/null, or the next file opened would get its number, and
-  what is printed would land in it;
-- standard output that can't be written raises `OutputError`, once; what follows is dropped;
-- standard error that can't be written is dropped: there is nobody to tell.
+- a closed descriptor is opened on /dev/null; otherwise the next opened file would get its number,
+  and output would be written to it;
+- standard output that can't be written raises `OutputError` once; later output is dropped;
+- standard error that can't be written is dropped, because nothing can report it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 import unicodedata
 from typing import Any, Final
@@ -45,42 +46,52 @@ _HANDLER = "swarmrace-plain"
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Return what stands for characters that an encoding lacks (an error handler of `codecs`)."""
+    """Return replacements for characters that an encoding lacks (an error handler of `codecs`)."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    gone = error.object[error.start : error.end]
-    return "".join(map(_instead, gone)), error.end
+    missing = error.object[error.start : error.end]
+    return "".join(map(_replacement, missing)), error.end
 
 
-def _instead(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte of a path that is not text (PEP 383)
+def _replacement(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # an undecodable byte of a path (PEP 383)
         return f"\\x{ord(character) - 0xDC00:02x}"
     return PLAIN.get(character, "?")
 
 
 def printable(text: str) -> str:
-    """Return a text for one line that every UTF-8 file can hold: a path's bytes that are no text,
-    and control characters, as hex."""
+    """Return a string that fits on one line of any UTF-8 file: undecodable bytes of a path and
+    control characters become hex."""
     return "".join(map(_printable, text))
+
+
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters except tab and line feed, those that reverse text, and lone surrogates."""
+
+
+def readable(text: str) -> str:
+    """Return a text of several lines that any viewer shows as it is: control characters, which
+    could move a terminal's cursor or reverse text, become hex."""
+    return _INVISIBLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _printable(character: str) -> str:
     if "\ud800" <= character <= "\udfff":
-        return _instead(character)
+        return _replacement(character)
     return f"\\x{ord(character):02x}" if unicodedata.category(character) == "Cc" else character
 
 
-def shortened(text: str, most_bytes: int) -> str:
-    """Return a text that takes at most `most_bytes` in UTF-8: its beginning and its end."""
+def shortened(text: str, max_bytes: int) -> str:
+    """Return a string cut to at most `max_bytes` of UTF-8: its beginning and its end."""
     data = text.encode("utf-8", "replace")
-    if len(data) <= most_bytes:
+    if len(data) <= max_bytes:
         return text
-    half = (most_bytes - 1) // 2
+    half = (max_bytes - 1) // 2
     return f"{data[:half].decode(errors='ignore')}~{data[-half:].decode(errors='ignore')}"
 
 
 class _Raw(io.FileIO):
-    """A descriptor; once it can't be written, what follows is dropped."""
+    """A descriptor; once it can't be written, later output is dropped."""
 
     def __init__(self, number: int, *, silent: bool) -> None:
         super().__init__(number, "w", closefd=False)
@@ -101,9 +112,9 @@ class _Raw(io.FileIO):
 
 
 def prepare() -> None:
-    """Make this process's standard output and error as the module says. Safe to call again.
+    """Set up this process's standard output and error as the module says. Safe to call again.
 
-    Streams that somebody else has put in place (a test, a caller in Python) are left alone.
+    Streams that other code has replaced (a test, a caller in Python) are left alone.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

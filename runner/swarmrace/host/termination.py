@@ -1,4 +1,4 @@
-"""Work that a SIGTERM ends, with whatever it has to clear up."""
+"""Work that SIGTERM ends in order, after it has cleared up."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Awaitable
 from typing import Any
 
 SIGTERM_CODE = 128 + signal.SIGTERM
-"""Exit code of a process that was ended so."""
+"""Exit code of a process ended by SIGTERM."""
 
 
 class Termination:
-    """The SIGTERM of a process; made on the running event loop, which hears it from then on."""
+    """Handles a process's SIGTERM on the running event loop, from its creation on."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._asked.set)
 
-    async def unless(self, work: Awaitable[Any]) -> bool:
-        """Do `work` and return True; on SIGTERM cancel it, wait for its end and return False."""
+    async def run_until_sigterm(self, work: Awaitable[Any]) -> bool:
+        """Run `work` and return True; on SIGTERM cancel it, wait for its end and return False."""
         task = asyncio.ensure_future(work)
         asked = asyncio.ensure_future(self._asked.wait())
         try:
@@ -37,5 +37,5 @@ class Termination:
 
 
 async def ended_by_sigterm(work: Awaitable[Any]) -> int:
-    """Do `work` and return the exit code: 0 when it ends by itself."""
-    return 0 if await Termination().unless(work) else SIGTERM_CODE
+    """Run `work` and return the exit code: 0 if it ends by itself."""
+    return 0 if await Termination().run_until_sigterm(work) else SIGTERM_CODE

@@ -1,4 +1,4 @@
-"""CPU and memory of a system's processes over one run, and what the cgroup held back.
+"""CPU and memory of a system's processes during one run, and the cgroup's throttling.
 
 Linux only: it reads /proc. A process's children count with it; what a child used before it ended
 and was waited for is in its parent's figures.
@@ -13,15 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from swarmrace.host.process_stat import STARTED, field_of
 from swarmrace.recording.records import Usage
 
 _Key = tuple[int, str]
-"""A pid with its start time: pids come back."""
+"""A pid with its start time, because pids are reused."""
 _Cgroup = tuple[int, int]
-"""Device and inode of a cgroup's folder: containers see the same one at different paths."""
+"""Device and inode of a cgroup's folder, because containers see it at different paths."""
 _CHILDREN_TIMES = (16, 17)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -29,20 +30,20 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class UsageMeter:
     """CPU seconds and peak memory of a set of processes between `start` and `stop`.
 
-    From `watch` on a thread looks once a second, so at most the last second of a process that dies
-    is missing; what was last seen of it stays counted.
+    From `watch` on a thread samples once a second, so at most the last second of a process that
+    dies is missing; its last sample stays counted.
 
-    A process that is listed and lies below another one listed counts with that one, once. The
-    runner's own figures are of this process alone, without what it has started.
+    A listed process below another listed one counts once, with that one. The runner's own figures
+    are of this process only, without the processes it has started.
 
-    Memory is the highest resident set of the run, by the kernel's own mark (VmHWM), which is reset
-    at the start where that is permitted. Where it is not and the mark doesn't rise during the run,
-    the highest of the samples counts. Of several processes the marks are summed: their peaks need
-    not have come at once, so the sum is an upper bound.
+    Memory is the highest resident set of the run, by the kernel's mark (VmHWM), which is reset at
+    the start if permitted. If it isn't, and the mark doesn't rise during the run, the highest
+    sample counts. The marks of several processes are added up. Their peaks need not coincide, so
+    the sum is an upper bound.
 
     Args:
-        pids: returns the system's processes as they are now.
-        sample_seconds: time between two looks, at least 1.
+        pids: returns the system's current processes.
+        sample_seconds: time between two samples, at least 1.
     """
 
     def __init__(self, pids: Callable[[], list[int]], sample_seconds: float = 1.0) -> None:
@@ -61,34 +62,36 @@ class UsageMeter:
         self._throttled: dict[_Cgroup, tuple[float, float]] = {}
 
     def start(self) -> None:
-        """Begin to measure, or begin again. No thread begins: its first turn can take long to come
-        on a busy machine, and whoever starts it waits for that."""
+        """Begin to measure, or begin again. No thread is started: on a busy machine its first turn
+        can come late, and the caller would wait for it."""
         self._end_thread()
         self._base, self._cpu, self._marks = {}, {}, {}
         self._peak_bytes = self._runner_peak_bytes = 0
         self._runner_base, self._cgroups, self._throttled = _own_cpu_seconds(), {}, {}
         self._includes_self = False
-        self._look(first=True)
+        self._sample(first=True)
 
     def watch(self) -> None:
-        """Look now and once a second from now on, in a thread, until `stop`, `close` or `start`."""
+        """Sample now and once a second in a thread, until `stop`, `close` or `start`."""
         self._end_thread()
         self._stopped.clear()
-        self._thread = threading.Thread(target=self._watch, name="swarmrace-usage", daemon=True)
+        self._thread = threading.Thread(
+            target=self._sample_until_stopped, name="swarmrace-usage", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> Usage:
-        """Return what was used since `start`. Safe to call again: then until now."""
+        """Return what was used since `start`. Safe to call again, for what was used until then."""
         self._end_thread()
-        self._look()
+        self._sample()
         return self.so_far()
 
     def close(self) -> None:
-        """Look no more. Safe at any time; what was seen stays."""
+        """Stop sampling. Safe at any time; the samples so far are kept."""
         self._end_thread()
 
     def so_far(self) -> Usage:
-        """Return what was used up to the last look, without looking again: cheap, for metrics."""
+        """Return what was used up to the last sample, without a new one: cheap, for metrics."""
         with self._lock:
             return Usage(
                 cpu_seconds=sum(total - self._base[key] for key, total in self._cpu.items()),
@@ -100,9 +103,9 @@ class UsageMeter:
                 throttled_seconds=sum(now - base for base, now in self._throttled.values()),
             )
 
-    def _watch(self) -> None:
+    def _sample_until_stopped(self) -> None:
         while not self._stopped.is_set():
-            self._look()
+            self._sample()
             self._stopped.wait(self.sample_seconds)
 
     def _end_thread(self) -> None:
@@ -111,7 +114,7 @@ class UsageMeter:
             self._thread.join()
             self._thread = None
 
-    def _look(self, *, first: bool = False) -> None:
+    def _sample(self, *, first: bool = False) -> None:
         with self._lock:
             memory, pids = 0, self._pids()
             self._includes_self |= os.getpid() in pids
@@ -123,7 +126,7 @@ class UsageMeter:
                     continue
                 key = (pid, started)
                 total = sum(map(_cpu_seconds, family))
-                # a process that began after the start used all its time in the run
+                # A process that began after the start used all its time in the run.
                 self._base.setdefault(key, total if first else 0.0)
                 self._cpu[key] = max(total, self._cpu.get(key, 0.0))
                 memory += sum(self._peak_of(member, reset=first) for member in family)
@@ -131,16 +134,15 @@ class UsageMeter:
             if not self._includes_self:
                 mark = self._peak_of(os.getpid(), reset=first)
                 self._runner_peak_bytes = max(self._runner_peak_bytes, mark)
-            self._look_at_cgroups({os.getpid(), *pids})
+            self._sample_throttling({os.getpid(), *pids})
 
-    def _look_at_cgroups(self, pids: set[int]) -> None:
-        """Note how long each cgroup was kept from running: a Codex node's is another container's.
-
-        A cgroup stays noted when its process ends.
+    def _sample_throttling(self, pids: set[int]) -> None:
+        """Record how long each cgroup was throttled. A Codex node's cgroup may be another
+        container's. A cgroup stays recorded when its process ends.
         """
         for pid in pids - self._cgroups.keys():
             folders = cgroup_folders("cpu", pid)
-            with suppress(OSError, IndexError):  # not to be read, or no cgroup at all
+            with suppress(OSError, IndexError):  # unreadable, or no cgroup at all
                 found = folders[0].stat()
                 self._cgroups[pid] = (found.st_dev, found.st_ino), folders
         for cgroup, folders in self._cgroups.values():
@@ -158,10 +160,10 @@ class UsageMeter:
 
 
 def throttled_seconds(folders: list[Path]) -> float:
-    """Return for how long a cgroup, or one above it, was kept from running, since it began.
+    """Return how long a cgroup, or one above it, has been throttled since its creation.
 
     cgroup v2: `throttled_usec`, v1: `throttled_time` of `cpu.stat`; summed over CPUs by the kernel.
-    0.0 where there is no CPU controller.
+    0.0 without a CPU controller.
 
     Args:
         folders: from `cgroup_folders`.
@@ -172,28 +174,40 @@ def throttled_seconds(folders: list[Path]) -> float:
 def cgroup_folders(controller: str, pid: int | None = None) -> list[Path]:
     """Return the folders of a process's cgroup and those above it, innermost first.
 
-    A process of another container, in a shared process namespace, is asked through its own root:
-    each container sees its own cgroup alone. To read there needs the same user and none of the
-    other's capabilities missing (proc(5), /proc/PID/root).
+    Those of a process in another container (with a shared process namespace) are read through its
+    own root, because each container only sees its own cgroup. That requires the same user and all
+    of the other's capabilities (proc(5), /proc/PID/root).
 
     Args:
         controller: the controller whose hierarchy counts in cgroup v1; v2 has one for all.
-        pid: this process when absent.
+        pid: the process; None means this one.
     """
     other = pid is not None and pid != os.getpid()
     proc = Path(f"/proc/{pid if other else 'self'}")
     try:
-        groups = (proc / "cgroup").read_text().splitlines()
-        mounts = (proc / "mountinfo").read_text().splitlines()
+        groups, mounts = (proc / "cgroup").read_text(), (proc / "mountinfo").read_text()
     except OSError:
         return []
+    find = _folders if other else _own_folders
+    return list(find(controller, groups, mounts, proc if other else None))
+
+
+def _folders(controller: str, groups: str, mounts: str, other: Path | None) -> list[Path]:
+    """Return the folders of a cgroup.
+
+    Args:
+        controller: as for `cgroup_folders`.
+        groups: the text of its process's /proc/PID/cgroup.
+        mounts: the text of /proc/PID/mountinfo.
+        other: /proc/PID of another process; None for this one.
+    """
     paths = {}
-    for line in groups:
+    for line in groups.splitlines():
         _, names, path = line.split(":", 2)
         for name in names.split(","):
             paths[name] = path
     folders = []
-    for line in mounts:
+    for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ", 2)
         unified = kind == "cgroup2"
@@ -202,9 +216,13 @@ def cgroup_folders(controller: str, pid: int | None = None) -> list[Path]:
         own = paths.get("" if unified else controller)
         if own is not None:
             root, point = left.split(" ")[3:5]
-            mount = proc / "root" / point.lstrip("/") if other else Path(point)
+            mount = other / "root" / point.lstrip("/") if other else Path(point)
             folders += _upwards(mount, own.removeprefix(root if root != "/" else ""))
     return folders
+
+
+_own_folders = lru_cache(maxsize=8)(_folders)
+"""Kept, also by forked processes: each peer asks several times, and finding them takes 2 ms."""
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:
@@ -224,21 +242,21 @@ def _throttled_of(folder: Path) -> float:
 
 
 def _family(pid: int) -> list[int]:
-    """Return a process and all below it. Asks only those (psutil would read all of /proc)."""
+    """Return a process and all below it. Reads only those; psutil would read all of /proc."""
     found = [pid]
     for member in found:
-        with suppress(OSError):  # it may end at any moment, and a thread of it alone as well
-            for task in Path(f"/proc/{member}/task").glob("*/children"):
+        with suppress(OSError):  # the process or one of its threads may end at any moment
+            for task in Path(f"/proc/{member}/task").iterdir():
                 with suppress(OSError):
-                    found += map(int, task.read_text().split())
+                    found += map(int, (task / "children").read_text().split())
     return found
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return a process's CPU time, with that of children it has waited for; 0.0 when it is gone.
+    """Return a process's CPU time, with that of children it has waited for; 0.0 if it has ended.
 
-    Its own is read from its CPU clock, which counts nanoseconds, and not from /proc, which counts
-    in steps of 10 ms (clock_getcpuclockid(3): the id is made of the pid).
+    Its own time is read from its CPU clock, which counts nanoseconds, because /proc counts in steps
+    of 10 ms (clock_getcpuclockid(3): the clock's id is computed from the pid).
     """
     with suppress(OSError):
         own = time.clock_gettime_ns((~pid << 3) | 2) / 1e9
@@ -253,7 +271,7 @@ def _own_cpu_seconds() -> float:
 
 
 def _reset_peak(pid: int) -> bool:
-    """Set VmHWM back to what is resident now (proc(5), clear_refs)."""
+    """Reset VmHWM to the current resident set (proc(5), clear_refs)."""
     try:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     except OSError:
@@ -262,10 +280,15 @@ def _reset_peak(pid: int) -> bool:
 
 
 def _memory(pid: int) -> tuple[int, int]:
-    """Return a process's peak and present resident set in bytes; zeros when it is gone."""
+    """Return a process's peak and current resident set in bytes; zeros if it has ended."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        text = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
         return 0, 0
-    found = dict(re.findall(r"^(VmHWM|VmRSS):\s+(\d+) kB$", text, re.MULTILINE))
-    return int(found.get("VmHWM", 0)) * 1024, int(found.get("VmRSS", 0)) * 1024
+    return _kilobytes(text, b"VmHWM"), _kilobytes(text, b"VmRSS")
+
+
+def _kilobytes(text: bytes, name: bytes) -> int:
+    """Return a figure of /proc/PID/status in bytes; 0 if it isn't there, as of a zombie."""
+    words = text.partition(b"\n" + name + b":")[2].split(None, 1)
+    return int(words[0]) * 1024 if words else 0

@@ -1,8 +1,7 @@
-"""Steps of the wall clock, seen by the monotonic one.
+"""Steps of the wall clock, detected with the monotonic clock.
 
-No time of a result is of the wall clock. But programs have timers of their own, and those that
-follow the wall clock stand still when it is set back, for as long as it was, or all end at once
-when it is set forward.
+No result depends on the wall clock. But programs have their own timers, and those that follow the
+wall clock stop for as long as it was set back, or all fire at once when it is set forward.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import time
 from collections.abc import Callable
 
 STEP_SECONDS = 1.0
-"""A step below it delays no timer for long enough to end a transfer. Slewing (at most 0.5 ms a
-second, adjtime(3)) never comes near it between two looks."""
+"""A smaller step doesn't delay a timer for long enough to end a transfer. Slewing (at most 0.5 ms a
+second, adjtime(3)) never comes near it between two checks."""
 
 
 def _offset_seconds() -> float:
@@ -20,7 +19,7 @@ def _offset_seconds() -> float:
 
 
 class WallClock:
-    """Watches the wall clock of this machine from when it is made.
+    """Watches this machine's wall clock from its creation on.
 
     Args:
         offset_seconds: returns wall clock minus monotonic clock.
@@ -31,9 +30,9 @@ class WallClock:
         self._last = offset_seconds()
         self._largest = 0.0
 
-    def look(self) -> None:
-        """Compare the clocks. To be called about once a second: of two steps between two looks
-        only their sum is seen."""
+    def check(self) -> None:
+        """Compare the clocks. Call it about once a second: only the sum of all steps between two
+        checks is detected."""
         before, self._last = self._last, self._offset_seconds()
         step = self._last - before
         if abs(step) > abs(self._largest):
@@ -41,12 +40,12 @@ class WallClock:
 
     @property
     def stepped(self) -> str:
-        """The largest step since this was made, for people; empty where there was none."""
-        self.look()
+        """The largest step since the creation, human-readable; empty if there was none."""
+        self.check()
         if abs(self._largest) < STEP_SECONDS:
             return ""
         way = "back" if self._largest < 0 else "forward"
         return (
             f"the wall clock was set {way} by {abs(self._largest):.1f} s, and timers that follow "
-            "it stand still or end at once; don't let this machine's clock be set while it races"
+            "it stop or fire at once; don't let this machine's clock be set during a race"
         )

@@ -1,4 +1,4 @@
-"""What a running race asks of its machine again and again: the loopback interface, and that it was
+"""What is checked repeatedly during a race: that the loopback interface is up and the machine was
 not suspended."""
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from collections.abc import Callable
 _SIOCGIFFLAGS = 0x8913
 _IFF_UP = 0x1
 SUSPENDED_SECONDS = 0.5
-"""A machine that slept for longer has ended what was raced: its peers' clocks stood still, those of
-others didn't."""
+"""A longer suspension ends the run: the clocks of this machine's peers stopped, those of other
+machines didn't."""
 
 
 class MachineWatch:
     """Watches the machine that a process runs on.
 
     Args:
-        host: the IP address or name that peers reach this process at.
-        asleep_seconds: returns how long the machine has been suspended since it booted.
+        host: the IP address or name at which peers reach this process.
+        suspended_seconds: returns how long the machine has been suspended since it booted.
     """
 
-    def __init__(self, host: str, asleep_seconds: Callable[[], float] | None = None) -> None:
-        self._by_loopback = _is_loopback(host)
-        self._asleep_seconds = asleep_seconds or _asleep_seconds
-        self._slept = self._asleep_seconds()
+    def __init__(self, host: str, suspended_seconds: Callable[[], float] | None = None) -> None:
+        self._uses_loopback = _is_loopback(host)
+        self._suspended_seconds = suspended_seconds or _suspended_seconds
+        self._suspended = self._suspended_seconds()
 
     def down(self) -> str:
-        """Return that the loopback interface is down, where peers depend on it, or nothing."""
-        return loopback_fault() if self._by_loopback else ""
+        """Return that the loopback interface is down, if peers depend on it; otherwise nothing."""
+        return loopback_fault() if self._uses_loopback else ""
 
     def suspended(self) -> str:
-        """Return that the machine was suspended since this was last asked, or nothing."""
-        before, self._slept = self._slept, self._asleep_seconds()
-        slept = self._slept - before
-        if slept < SUSPENDED_SECONDS:
+        """Return that the machine was suspended since the last call; otherwise nothing."""
+        before, self._suspended = self._suspended, self._suspended_seconds()
+        seconds = self._suspended - before
+        if seconds < SUSPENDED_SECONDS:
             return ""
-        return f"the machine was suspended for {slept:.1f} s; keep it awake while it races"
+        return f"the machine was suspended for {seconds:.1f} s; keep it awake during a race"
 
 
 def loopback_fault() -> str:
@@ -61,7 +61,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _asleep_seconds() -> float:
-    """Return how long the machine has slept: the boot clock runs on then, the monotonic doesn't."""
+def _suspended_seconds() -> float:
+    """Return how long the machine was suspended: the boot clock continues, the monotonic clock
+    stops."""
     boot, monotonic = time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic()
     return boot - monotonic

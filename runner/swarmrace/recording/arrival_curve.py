@@ -1,10 +1,9 @@
-"""The curve of arrival where a system's total is sampled: what else is known of it, put together.
+"""The curve of arrival if a system's total is sampled, combined with everything else known of it.
 
-A byte that has been written has arrived. And what an interface has received bounds what may have
-come in a while: of a total that was true at one instant, at most so much came since an earlier one.
-So at any instant at least as much had arrived as the samples show, as had been written, and as was
-there later less what the interface received in between. These are put together afterwards; nothing
-is added to the hot path.
+A byte that has been written has arrived. And what the interface received in an interval is an upper
+bound of what arrived in it. So at any instant at least as much had arrived as the samples show, as
+had been written, and as a later total shows less what the interface received in between. These are
+combined after the transfer; nothing is added to the hot path.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from swarmrace.recording.samples import READ_NS, SampledLog, Samples
 
 
 class Known(NamedTuple):
-    """Bytes that had arrived by some instants; both columns rise."""
+    """Bytes known to have arrived by some instants; both columns rise."""
 
     t_ns: Int64s
     total: Int64s
     since_ns: Int64s | None = None
-    """Where `t_ns` are samples: the sample before each."""
+    """If `t_ns` are samples: the instant of the sample before each."""
 
 
 def arrival_curve(
@@ -34,15 +33,15 @@ def arrival_curve(
     size_bytes: int,
     wire: Samples | None = None,
 ) -> Curve:
-    """Return the curve of arrival from `start_ns` on, in which nothing is written before it came.
+    """Return the curve of arrival from `start_ns` on, in which no byte is written before it came.
 
     Args:
-        arrivals: the system's log of what it received. One that is not sampled is taken as it is:
+        arrivals: the system's log of what it received. A log that isn't sampled is used as it is:
             each of its records was stamped when it happened.
-        written: the system's log of what it wrote, where it has one.
+        written: the system's log of what it wrote, if it has one.
         start_ns: instant 0 of the curve.
         size_bytes: the payload's size.
-        wire: what the leecher's own interface received, where it has one.
+        wire: what the leecher's own interface received, if it has one.
     """
     curve = arrivals.curve(start_ns, size_bytes)
     if not isinstance(arrivals, SampledLog):
@@ -53,31 +52,31 @@ def arrival_curve(
         known.append(Known(wrote.t_ns, np.cumsum(wrote.length)))
     if wire is not None and len(wire.t_ns):
         shown = [Known(curve.t_ns, np.cumsum(curve.length)), *known]
-        known.append(by_wire(Samples(wire.t_ns - start_ns, wire.received), shown))
+        known.append(known_by_wire(Samples(wire.t_ns - start_ns, wire.received), shown))
     known = [each for each in known if len(each.t_ns)]
-    return at_least(curve, known, arrivals.looks(start_ns)) if known else curve
+    return upper_envelope(curve, known, arrivals.requests(start_ns)) if known else curve
 
 
-def by_wire(wire: Samples, shown: Sequence[Known]) -> Known:
-    """Return what had arrived at the samples of an interface.
+def known_by_wire(wire: Samples, shown: Sequence[Known]) -> Known:
+    """Return the minimum that had arrived at each sample of an interface.
 
-    What `shown` has at one instant was there at an earlier one, but for what the interface received
-    in between, whatever that was: payload, headers, or bytes that never count.
+    A total that `shown` has at one instant had arrived at an earlier one, less what the interface
+    received in between, whatever that was: payload, headers, or bytes that never count.
 
     Args:
         wire: bytes received by the interface.
         shown: the system's own totals.
     """
     t_ns, received = wire
-    most = np.full(len(t_ns) + 1, np.iinfo(np.int64).min)
+    highest = np.full(len(t_ns) + 1, np.iinfo(np.int64).min)
     for each in shown:
-        # What the interface had received by then is what the next sample shows, or less.
+        # By then the interface had received at most what its next sample shows.
         after = np.searchsorted(t_ns, each.t_ns + READ_NS)
-        there = after < len(t_ns)
-        at = np.searchsorted(t_ns, each.t_ns[there], side="right")
-        # It holds for the samples before that instant: for number `at - 1` and all before.
-        np.maximum.at(most, at, each.total[there] - received[after[there]])
-    lead = np.maximum.accumulate(most[::-1])[::-1][1:]
+        has_next = after < len(t_ns)
+        at = np.searchsorted(t_ns, each.t_ns[has_next], side="right")
+        # This applies to the samples up to that instant: number `at - 1` and all before it.
+        np.maximum.at(highest, at, each.total[has_next] - received[after[has_next]])
+    lead = np.maximum.accumulate(highest[::-1])[::-1][1:]
     known = lead > np.iinfo(np.int64).min
     total = np.maximum.accumulate(np.maximum(0, lead[known] + received[known]))
     times, before = t_ns[known], np.concatenate((t_ns[:1], t_ns[:-1]))[known]
@@ -85,20 +84,22 @@ def by_wire(wire: Samples, shown: Sequence[Known]) -> Known:
     return Known(times[grew], total[grew], before[grew])
 
 
-def at_least(sampled: Curve, known: Sequence[Known], looks: tuple[Int64s, Int64s]) -> Curve:
-    """Return the curve that is at every instant the highest one of several.
+def upper_envelope(
+    sampled: Curve, known: Sequence[Known], requests: tuple[Int64s, Int64s]
+) -> Curve:
+    """Return the upper envelope of several curves.
 
-    Its record of a total has the earliest of their instants. It is last known not to be there when
-    the last sample that shows less was asked for; where the interface showed it, not later than the
-    interface's sample before. So a mark moves forward, and a stall ends at a sample that shows no
-    more than what had come before the stall.
+    Each total is stamped with the earliest instant that any of them has for it. It is last known
+    not to have been reached when the last sample with a lower total was asked for; if the interface
+    showed it, no later than the interface's sample before. So marks become earlier, and a stall
+    ends at a sample that shows no more than had come before the stall.
 
     Args:
         sampled: totals that were sampled.
-        known: what else had arrived when.
-        looks: of every sample, when it was asked for and the total that held at it; both rise.
+        known: what else is known to have arrived by when.
+        requests: for every sample, when it was asked for and the total at that time; both rise.
     """
-    asked, held = looks
+    asked, held = requests
     never = np.iinfo(np.int64).max
     every = [Known(sampled.t_ns, np.cumsum(sampled.length)), *known]
     totals = np.unique(np.concatenate([each.total for each in every]))
@@ -115,7 +116,7 @@ def at_least(sampled: Curve, known: Sequence[Known], looks: tuple[Int64s, Int64s
             )
         t_ns = np.minimum(t_ns, shown_ns)
     since_ns = np.minimum(since_ns, t_ns)
-    # Of totals that came at one instant the last says all.
+    # Of totals with the same instants only the last is needed.
     last = np.ones(len(totals), dtype=bool)
     last[:-1] = (np.diff(t_ns) > 0) | (np.diff(since_ns) > 0)
     totals, t_ns, since_ns = totals[last], t_ns[last], since_ns[last]

@@ -1,9 +1,8 @@
 """When each byte came: recording in the hot path, and every figure derived from it.
 
-Two classes share the work. `ByteLog` is written while a transfer runs: it appends fixed records to
-memory taken beforehand. `Curve` is read afterwards: it holds each byte's first record only and
-answers time to any percent, any byte's time, the deliverable prefix, stalls and bins. Stored, it
-carries its `Origin`.
+`ByteLog` is written while a transfer runs: it appends fixed-size records to preallocated memory.
+`Curve` is read afterwards: it holds only each byte's first record, and answers time to any percent,
+the deliverable prefix, stalls and bins. A stored curve carries its `Origin`.
 
 All times are nanoseconds of the recording host's monotonic clock; a `Curve` counts from its
 transfer's start stamp.
@@ -33,7 +32,7 @@ Int64s = npt.NDArray[np.int64]
 
 
 class Origin(NamedTuple):
-    """Whose curve it is; stands in the stored file, so that one from elsewhere is known as such."""
+    """Whose curve it is; stored in the file, so that a file from another run is recognized."""
 
     race_id: str
     run_id: str
@@ -50,16 +49,16 @@ class Stall(NamedTuple):
     length_ns: int
     began_ns: int
     resolution_ns: int
-    """How much longer it may have been."""
+    """How much longer it may have been than `length_ns`."""
 
 
 def bytes_of_percent(size_bytes: int, percent: float) -> int:
     """Return how many bytes make `percent` % of the payload.
 
-    Rounded up: 50 % of 3 bytes is 2. 0 % is the first byte. Percents are taken to the millionth.
+    Rounded up: 50 % of 3 bytes is 2. 0 % is the first byte. `percent` is rounded to a millionth.
 
     Raises:
-        ValueError: not within 0 to 100.
+        ValueError: `percent` isn't within 0 to 100.
     """
     if not 0 <= percent <= 100:
         raise ValueError(f"found {percent} %, expected 0 to 100")
@@ -70,10 +69,10 @@ class ByteLog:
     """Append-only records (offset, length, time) of payload bytes.
 
     Args:
-        expected_records: how many to take memory for at once; more still fit (the memory doubles,
+        expected_records: how many to preallocate memory for; more still fit (the memory doubles,
             outside the usual path).
         offsets_known: False for a system that reports only how many bytes it holds, not which;
-            offsets are then running totals and no byte's own time can be asked for.
+            offsets are then running totals, and no single byte's time is known.
     """
 
     __slots__ = ("_buffer", "_end", "bytes_recorded", "last_ns", "offsets_known")
@@ -95,14 +94,14 @@ class ByteLog:
         t_ns: int,
         _pack_into: Callable[[bytearray, int, int, int, int], None] = _RECORD.pack_into,
     ) -> None:
-        """Note that `length` bytes from `offset` were there at `t_ns`. The hot path."""
+        """Record that `length` bytes from `offset` were there at `t_ns`. The hot path."""
         end = self._end
         try:
             _pack_into(self._buffer, end, offset, length, t_ns)
         except struct.error:
             if end + _RECORD.size <= len(self._buffer):
                 raise
-            # A new one, not a longer one: another thread may be reading `columns` of the old.
+            # A new buffer instead of a longer one: another thread may be reading the old one.
             grown = bytearray(2 * len(self._buffer))
             grown[:end] = self._buffer
             self._buffer = grown
@@ -113,7 +112,7 @@ class ByteLog:
             self.last_ns = t_ns
 
     def record_many(self, offset: Int64s, length: Int64s, t_ns: Int64s) -> None:
-        """Note many records at once, in their order; a tenth of the cost of one at a time."""
+        """Record many at once, in their order, at a tenth of the cost of one at a time."""
         data = np.stack((offset, length, t_ns), axis=1).astype(np.int64, copy=False).tobytes()
         end = self._end + len(data)
         if end > len(self._buffer):
@@ -129,23 +128,23 @@ class ByteLog:
     def columns(self) -> tuple[Int64s, Int64s, Int64s]:
         """Return offsets, lengths and times as recorded, duplicates included.
 
-        May be called from another thread than the one that records.
+        Safe to call from another thread than the one that records.
         """
-        count = len(self)  # before the buffer: one that grows meanwhile holds at least these
+        count = len(self)  # read before the buffer: one that grows meanwhile holds at least these
         rows = np.frombuffer(self._buffer, dtype=np.int64, count=3 * count).reshape(-1, 3)
         return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy()
 
     def since(self, first: int) -> tuple[Int64s, Int64s, Int64s]:
         """Return offsets, lengths and times of the records from number `first` (from 0) on.
 
-        May be called from another thread than the one that records; costs what is new, no more.
+        Safe to call from another thread than the one that records; costs only the new records.
         """
         data = self._buffer[first * _RECORD.size : self._end]
         rows = np.frombuffer(data, dtype=np.int64).reshape(-1, 3)
         return rows[:, 0], rows[:, 1], rows[:, 2]
 
     def curve(self, start_ns: int, size_bytes: int) -> Curve:
-        """Return the curve from `start_ns` on, each byte at its first record."""
+        """Return the curve from `start_ns` on, with each byte's first record."""
         offset, length, t_ns = self.columns()
         return Curve(offset, length, t_ns - start_ns, size_bytes, offsets_known=self.offsets_known)
 
@@ -159,8 +158,8 @@ class Curve:
         t_ns: nanoseconds since the start.
         size_bytes: the payload's size; records beyond it are refused.
         offsets_known: see `ByteLog`.
-        since_ns: of totals that were sampled (`recording.samples`), when each record was last known
-            not to be there; None of records that were stamped as they happened.
+        since_ns: for sampled totals (`recording.samples`), when each record was last known not to
+            be there; None for records that were stamped as they happened.
 
     Raises:
         ValueError: records outside the payload, or columns of different lengths.
@@ -186,7 +185,7 @@ class Curve:
         self.size_bytes = size_bytes
         self.offsets_known = offsets_known
         self.origin: Origin | None = None
-        """Whose it is, of a stored curve that says so."""
+        """Whose curve it is, if it was stored with its origin."""
         self.records = len(offset)
         self.since_ns = since_ns
         self.duplicate_bytes = 0
@@ -201,8 +200,8 @@ class Curve:
         if len(gaps) > 1:
             gaps = np.delete(gaps, np.argmax(gaps))
         self.pace_ns = int(gaps.mean()) if len(gaps) else 0
-        """What one record takes: the mean time between distinct instants of record, of three and
-        more without the longest silence."""
+        """What one record takes: the mean time between distinct record times; of two or more such
+        gaps, excluding the longest."""
 
     @property
     def total_bytes(self) -> int:
@@ -215,7 +214,7 @@ class Curve:
         return self.total_bytes == self.size_bytes
 
     def time_to_bytes(self, count: int) -> int | None:
-        """Return when the `count`-th byte (from 1) came, in ns, or None if it never did."""
+        """Return when the byte number `count` (from 1) came, in ns, or None if it never did."""
         if count < 1 or count > self.total_bytes:
             return None
         return int(self.t_ns[int(np.searchsorted(self._cumulative, count))])
@@ -223,20 +222,20 @@ class Curve:
     def time_to_percent(self, percent: float) -> int | None:
         """Return when `percent` % of the payload was there, in ns, or None if it never was.
 
-        See `bytes_of_percent`: 0 % asks for the first byte, 50 % of 3 bytes is 2.
+        See `bytes_of_percent`: 0 % is the first byte, 50 % of 3 bytes is 2.
         """
         return self.time_to_bytes(bytes_of_percent(self.size_bytes, percent))
 
     def mark(self, percent: float) -> tuple[int, int] | None:
         """Return `time_to_percent` with its resolution, both in ns, or None if it never was.
 
-        Of sampled totals what is unknown is the real gap around the mark: the byte came between
-        the sample before, which did not have it, and the one at the mark.
+        For sampled totals the resolution is the real gap around the mark: the byte came between
+        the sample before, which didn't have it, and the one at the mark.
 
-        Otherwise a record's stamp is exact for its last byte, so what is unknown of a mark is what
-        one record takes, `pace_ns`. Not the time since the record before: a stall before the mark
-        is silence and no doubt, and the microseconds within a burst are no precision. How far a
-        stamp lies behind the socket is another matter (docs/methodology.md).
+        Otherwise a record's stamp is exact for its last byte, so the resolution of a mark is what
+        one record takes, `pace_ns`. It isn't the time since the record before: a stall before the
+        mark doesn't make it less exact, nor do the microseconds within a burst make it more exact.
+        For the delay between socket and stamp see docs/methodology.md.
         """
         count = bytes_of_percent(self.size_bytes, percent)
         if count > self.total_bytes:
@@ -247,10 +246,10 @@ class Curve:
         return t_ns, max(0, min(t_ns, unknown_ns))
 
     def prefix(self) -> Curve:
-        """Return the delivery curve: the prefix an application could read in order.
+        """Return the delivery curve: the prefix that an application could read in order.
 
-        A record of the result says that the prefix grew by `length` at `t_ns`. Its pace is that of
-        the records it was derived from.
+        Each of its records means that the prefix grew by `length` at `t_ns`. Its pace is that of
+        the records it is derived from.
         """
         self._need_offsets("the deliverable prefix")
         order = np.argsort(self.offset, kind="stable")
@@ -271,10 +270,11 @@ class Curve:
     def longest_stall(self, end_ns: int | None = None) -> Stall:
         """Return the longest time without a new byte.
 
-        Of sampled totals it is the span between equal samples, and its resolution the two gaps at
-        its ends; of records stamped as they happened, the gap between two, and what one record
-        takes. The time before the first byte is not a stall (it has its own mark); the time from
-        the last byte to `end_ns` is, when the transfer did not complete.
+        For sampled totals it is the span between equal samples. Its resolution is by how much the
+        longest silence that the samples permit, there or elsewhere, is longer. For records stamped
+        as they happened it is the gap between two, and its resolution is what one record takes. The
+        time before the first byte isn't a stall (it has its own mark). The time from the last byte
+        to `end_ns` is one if the transfer didn't complete.
         """
         times = self.t_ns
         if self.since_ns is None and len(times):  # each instant once
@@ -289,10 +289,11 @@ class Curve:
             return Stall(0, 0, 0)
         gaps = since[1:] - times[:-1]
         at = int(np.argmax(gaps))
-        if gaps[at] <= 0:
-            return Stall(0, int(times[at]), int(unknown[at]))
-        resolution = unknown[at] + unknown[at + 1] if self.since_ns is not None else unknown[at]
-        return Stall(int(gaps[at]), int(times[at]), int(resolution))
+        claimed = max(0, int(gaps[at]))
+        resolution = int(unknown[at])
+        if self.since_ns is not None:
+            resolution = int(np.max(times[1:] - since[:-1])) - claimed
+        return Stall(claimed, int(times[at]), resolution)
 
     def bins(self, width_ns: int = 100_000_000, end_ns: int | None = None) -> Int64s:
         """Return bytes per bin of `width_ns`, from the start to `end_ns` or the last byte."""
@@ -305,7 +306,7 @@ class Curve:
     def variation(self, width_ns: int = 100_000_000) -> float | None:
         """Return the coefficient of variation of throughput in whole bins, first to last byte.
 
-        None when fewer than two whole bins lie between them.
+        None if there are fewer than two whole bins between them.
         """
         if not len(self.t_ns):
             return None
@@ -319,14 +320,14 @@ class Curve:
     def to_npz(self, origin: Origin | None = None) -> bytes:
         """Return the curve as a compressed npz (numpy's open format), exact and compact.
 
-        Columns are stored as differences between neighbours, which compress well:
-        `offset`, `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates and
-        records. Sampled totals have a column more, `since_ns`. With an origin, `raceId`, `runId`
-        and `entrant` are texts and `peer` is an int64.
+        Columns are stored as differences between neighbours, which compress well: `offset`,
+        `length`, `t_ns`, each int64; `meta` holds size, offsets_known, duplicates and records.
+        Sampled totals have another column, `since_ns`. With an origin, `raceId`, `runId` and
+        `entrant` are strings and `peer` is an int64.
         """
         buffer = io.BytesIO()
         meta = [self.size_bytes, int(self.offsets_known), self.duplicate_bytes, self.records]
-        whose = dict(zip(_ORIGIN, origin, strict=True)) if origin is not None else {}
+        stored_origin = dict(zip(_ORIGIN, origin, strict=True)) if origin is not None else {}
         arrays: dict[str, Any] = {
             "meta": np.array(meta, dtype=np.int64),
             **{
@@ -334,17 +335,17 @@ class Curve:
                 for name in (*_COLUMNS, _SINCE)
                 if getattr(self, name) is not None
             },
-            **{name: np.array(value) for name, value in whose.items()},
+            **{name: np.array(value) for name, value in stored_origin.items()},
         }
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod
     def from_npz(cls, source: bytes | str | PathLike[str]) -> Curve:
-        """Load what `to_npz` wrote.
+        """Load a curve that `to_npz` returned.
 
         Raises:
-            ResultsError: not such a file.
+            ResultsError: it isn't one.
         """
         try:
             data = npz.read(source)
@@ -358,7 +359,7 @@ class Curve:
             curve = cls(
                 offset, length, t_ns, size_bytes, offsets_known=bool(known), since_ns=since_ns
             )
-        except Exception as error:  # numpy, zipfile and zlib each have their own
+        except Exception as error:  # numpy, zipfile and zlib each raise their own
             raise _not_an_npz(source, error) from error
         curve.duplicate_bytes, curve.records, curve.origin = duplicates, records, origin
         return curve
@@ -369,7 +370,7 @@ class Curve:
 
 
 def origin_of(source: bytes | str | PathLike[str]) -> Origin | None:
-    """Return whose curve an npz holds, or None where it doesn't say (results format 1).
+    """Return whose curve an npz holds, or None if it doesn't say (results format 1).
 
     Raises:
         ResultsError: not an npz.

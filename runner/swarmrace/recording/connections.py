@@ -1,7 +1,7 @@
 """Connected peers over time: how many connections a system had, from the start to the run's end.
 
-A system's own count is read twice a second and kept when it has changed. It costs some microseconds
-a second, and shows a swarm that fell apart or never came together.
+A system's own count is read twice a second and recorded when it has changed. That costs a few
+microseconds a second, and shows a swarm that fell apart or never came together.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Callable
 from swarmrace.clock import Clock
 from swarmrace.recording.records import Connected
 
-LOOK_SECONDS = 0.5
+READ_SECONDS = 0.5
 """How often the count is read."""
 MANY = 1_000
-"""After so many changes the count is read half as often, again and again: a record stays small."""
+"""After each further set of this many changes the count is read half as often, so that the record
+stays small."""
 
 
 class ConnectionSeries:
@@ -24,7 +25,7 @@ class ConnectionSeries:
     Args:
         clock: stamps the readings.
         start_ns: the common start on that clock; every reading counts from it.
-        count: returns the connections open now, or None where that is not known.
+        count: returns the number of open connections, or None if it isn't known.
     """
 
     def __init__(self, clock: Clock, start_ns: int, count: Callable[[], int | None]) -> None:
@@ -33,9 +34,9 @@ class ConnectionSeries:
         self._count = count
         self.changes: list[Connected] = []
 
-    def look(self) -> None:
-        """Read the count, and keep it if it differs from the last one. Of the readings before the
-        start the last one counts, as that of the start."""
+    def read(self) -> None:
+        """Read the count, and record it if it differs from the last one. The last reading before
+        the start counts as the start's."""
         count = self._count()
         if count is None or (self.changes and self.changes[-1].connections == count):
             return
@@ -45,7 +46,7 @@ class ConnectionSeries:
         self.changes.append(Connected(seconds=seconds, connections=count))
 
     async def follow(self) -> None:
-        """Read the count at once and then twice a second, until it is cancelled."""
+        """Read the count now and then twice a second, until cancelled."""
         while True:
-            self.look()
-            await asyncio.sleep(LOOK_SECONDS * 2 ** (len(self.changes) // MANY))
+            self.read()
+            await asyncio.sleep(READ_SECONDS * 2 ** (len(self.changes) // MANY))

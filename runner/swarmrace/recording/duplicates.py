@@ -1,4 +1,4 @@
-"""Bytes that came more than once: which record of them was the first."""
+"""Bytes that came more than once: finding their first record."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 _Int64s = npt.NDArray[np.int64]
+_MAX_SPARSE = 8
+"""A table with a place for each block is used up to this many places for a record."""
 
 
 def first_only(
     offset: _Int64s, length: _Int64s, t_ns: _Int64s
 ) -> tuple[_Int64s, _Int64s, _Int64s, int]:
-    """Sort by time and drop what had come before; return the columns and the bytes dropped."""
+    """Sort by time and drop bytes that had come before; return the columns and the dropped bytes'
+    count."""
+    if _in_order(offset, length, t_ns):  # a stored curve, or a stream: nothing to do
+        return offset, length, t_ns, 0
     order = np.lexsort((t_ns, offset))
     rows = np.stack((offset, length, t_ns), axis=1)[order]
-    # Records that share a byte, directly or by others, form a group; few do, and only those are
-    # gone through one by one.
+    # Records that share a byte, directly or through other records, form a group. Few do, and only
+    # those are processed one by one.
     reach = np.maximum.accumulate(rows[:, 0] + rows[:, 1])
     joins = np.zeros(len(rows), dtype=bool)
     joins[1:] = rows[1:, 0] < reach[:-1]
@@ -36,6 +41,26 @@ def first_only(
     rows = rows[np.lexsort((rows[:, 0], rows[:, 2]))]
     dropped = int(length.sum() - rows[:, 1].sum())
     return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy(), dropped
+
+
+def _in_order(offset: _Int64s, length: _Int64s, t_ns: _Int64s) -> bool:
+    """Return whether the records are sorted by time and offset, and share no byte."""
+    later = t_ns[1:] > t_ns[:-1]
+    if not np.all(later | ((t_ns[1:] == t_ns[:-1]) & (offset[1:] > offset[:-1]))):
+        return False
+    ends = offset + length
+    if np.all(offset[1:] >= ends[:-1]):
+        return True
+    block = int(length.max())
+    if int(ends.max()) <= _MAX_SPARSE * block * len(offset):
+        slot = offset // block
+        if np.all(ends <= (slot + 1) * block):  # blocks of one size: has each only one record?
+            taken = np.zeros(int(slot.max()) + 1, dtype=bool)
+            taken[slot] = True
+            if int(np.count_nonzero(taken)) == len(slot):
+                return True
+    order = np.argsort(offset)
+    return bool(np.all(offset[order][1:] >= ends[order][:-1]))
 
 
 def _add(covered: list[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
-"""Reads numpy's npz files of a few small arrays: thousands of them are opened to check a race.
+"""A fast reader of npz files with a few small arrays: checking a race opens thousands of them.
 
-`numpy.load` parses the header of every array as a Python expression, which for arrays of a hundred
-numbers takes longer than everything else. Here each distinct header is parsed once.
+`numpy.load` parses the header of every array as a Python expression, which takes longer than
+everything else for arrays of a hundred numbers. Here each distinct header is parsed once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MAGIC_BYTES = 8
 def read(
     source: bytes | str | PathLike[str], names: Collection[str] | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an npz by name; they can't be written to.
+    """Return the arrays of an npz by name, read-only.
 
     Args:
-        source: the file, or what is in it.
-        names: which arrays, where they are there; all of them when absent.
+        source: the file's path or content.
+        names: the arrays to read, those of them that exist; by default all.
 
     Raises:
-        OSError, ValueError, zipfile.BadZipFile, zlib.error: not an npz, or torn.
+        OSError, ValueError, zipfile.BadZipFile, zlib.error: not an npz, or damaged.
     """
     with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
         members = {name.removesuffix(".npy"): name for name in file.namelist()}
@@ -56,5 +56,5 @@ def _header(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
         reads = np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = reads(file)
     if dtype.hasobject or (fortran_order and len(shape) > 1):
-        raise ValueError("arrays of objects, or in another order than C's")
+        raise ValueError("arrays of objects, or not in C order")
     return shape, dtype

@@ -1,13 +1,14 @@
-"""The payload: pseudorandom bytes from a seed, any range computable without the rest.
+"""The payload: pseudorandom bytes from a seed; any range can be computed without the rest.
 
-The bytes are the AES-256-CTR keystream (NIST SP 800-38A) under a key that is the SHA-256 of the
-seed, counter from 0. They can't be compressed or guessed, and every run's seed is its own, so no
-system can profit from what it held before.
+The bytes are the AES-256-CTR keystream (NIST SP 800-38A) whose key is the SHA-256 of the seed,
+counter from 0. They can't be compressed or guessed, and each run has its own seed, so no system can
+profit from what it held before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -19,13 +20,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 _BLOCK = 16
 _CHUNK = 1 << 20
 _RING = 4
+_SMALL_BYTES = 1 << 18
 
 
 class Payload:
     """The bytes of one run.
 
     Args:
-        seed: any text; the same seed gives the same bytes on every machine.
+        seed: any string; the same seed gives the same bytes on every machine.
         size_bytes: length of the payload.
     """
 
@@ -47,19 +49,18 @@ class Payload:
         return self._encryptor(offset // _BLOCK).update(bytes(skip + length))[skip:]
 
     def chunks(self) -> Iterator[memoryview]:
-        """Yield the payload from its start in chunks of 1 MiB; each is valid until the next."""
+        """Yield the payload in chunks of 1 MiB; each is only valid until the next."""
         buffer = bytearray(_CHUNK + _BLOCK)
         return self._fill(repeat(buffer))
 
     def write(self, path: Path) -> str:
-        """Write the payload to `path`, ready on disk; return its SHA-256 in hex.
+        """Write the payload to `path`; return its SHA-256 in hex.
 
-        Another thread encrypts and writes while this one hashes; all three leave Python's lock to
-        the other. Hashing is the slowest of them and can't be shared, so nothing else is put on
-        its thread.
+        Another thread encrypts and writes while this one hashes; all three release Python's lock.
+        Hashing is the slowest of them and can't be split, so its thread does nothing else.
 
         Raises:
-            OSError: the file can't be written, for example ENOSPC; what was written stays.
+            OSError: the file can't be written (ENOSPC, say); what was written stays.
         """
         digest = hashlib.sha256()
         hashed: SimpleQueue[bytearray] = SimpleQueue()
@@ -69,7 +70,7 @@ class Payload:
 
         def encrypt_and_write() -> None:
             try:
-                # No fallocate: it would have the pages zeroed, or marked, once more than needed.
+                # No fallocate: the pages would be zeroed, or marked, once more than needed.
                 with path.open("wb", buffering=0) as file:
                     for chunk in self._fill(iter(hashed.get, None)):
                         filled.put(chunk)
@@ -96,7 +97,7 @@ class Payload:
         return digest.hexdigest()
 
     def _fill(self, buffers: Iterator[bytearray]) -> Iterator[memoryview]:
-        """Fill one of `buffers` after the other; yield the part of each that is payload."""
+        """Fill each of `buffers` in turn; yield the part of it that is payload."""
         zeros, encryptor = memoryview(bytes(_CHUNK)), self._encryptor(0)
         for offset in range(0, self.size_bytes, _CHUNK):
             size, buffer = min(_CHUNK, self.size_bytes - offset), next(buffers)
@@ -108,7 +109,9 @@ class Payload:
         return Cipher(algorithms.AES256(self._key), modes.CTR(counter)).encryptor()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123 (often a string)
+        if os.fstat(file.fileno()).st_size <= _SMALL_BYTES:  # `file_digest` clears a large buffer
+            return hashlib.sha256(file.read()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()

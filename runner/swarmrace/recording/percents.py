@@ -1,6 +1,6 @@
-"""A curve at every whole percent, as it is stored with a transfer.
+"""A curve at every whole percent, stored with each transfer.
 
-Reports and exports draw curves from these 101 numbers and open no npz.
+Reports and exports draw curves from these 101 numbers without opening an npz.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from swarmrace.recording.records import Percents
 WHOLE = np.arange(101)
 
 
-def percents_of(curve: Curve, poll_seconds: float, end_ns: int | None = None) -> Percents:
+def percents_of(
+    curve: Curve, poll_seconds: float, end_ns: int | None = None, *, behind_seconds: float = 0.0
+) -> Percents:
     """Return the time to each whole percent of the payload that was reached, and the longest stall.
 
     Args:
         curve: of arrival, of what was written, or of the deliverable prefix.
-        poll_seconds: added to each resolution of a curve whose totals are not sampled (those of a
-            sampled one hold the gap between two samples already).
+        poll_seconds: added to each resolution of a curve whose totals aren't sampled (those of a
+            sampled one already include the gap between two samples).
         end_ns: when the transfer ended, done or not: see `Curve.longest_stall`.
+        behind_seconds: added to each resolution, whatever the curve.
     """
     counts = _counts(curve.size_bytes)
     counts = counts[counts <= curve.total_bytes]
@@ -30,6 +33,7 @@ def percents_of(curve: Curve, poll_seconds: float, end_ns: int | None = None) ->
         unknown_ns, added = np.full(len(t_ns), curve.pace_ns), poll_seconds
     else:
         unknown_ns, added = t_ns - curve.since_ns[at], 0.0
+    added += behind_seconds
     stall = curve.longest_stall(end_ns)
     stalled = stall.length_ns > 0
     return Percents(
@@ -46,7 +50,7 @@ def wire_percents(t_ns: Int64s, received: Int64s, total: int) -> Percents:
 
     Args:
         t_ns: instants of the samples since the leecher's start stamp, rising.
-        received: bytes received by then, which never fall.
+        received: bytes received by then, never falling.
         total: bytes received until the transfer was done.
     """
     at = np.searchsorted(received, _counts(total))
@@ -54,7 +58,7 @@ def wire_percents(t_ns: Int64s, received: Int64s, total: int) -> Percents:
     until = int(np.searchsorted(received, total))
     held = np.concatenate(([0], np.flatnonzero(np.diff(received[: until + 1])) + 1))
     gaps = np.diff(t_ns[held])
-    # Before the first byte nothing stalls.
+    # The time before the first byte is no stall.
     longest = int(np.argmax(gaps[1:])) + 1 if len(gaps) > 1 else None
     return Percents(
         seconds=(t_ns[at] / 1e9).tolist(),
@@ -68,5 +72,5 @@ def wire_percents(t_ns: Int64s, received: Int64s, total: int) -> Percents:
 
 
 def _counts(size_bytes: int) -> Int64s:
-    """Return how many bytes make each whole percent, as `arrivals.bytes_of_percent` has it."""
+    """Return how many bytes make each whole percent, as `arrivals.bytes_of_percent` does."""
     return np.maximum(1, -(-size_bytes * WHOLE // 100))

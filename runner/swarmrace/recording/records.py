@@ -1,7 +1,7 @@
-"""What is written down: one `PeerResult` for each peer of each run, one `RunResult` for each run.
+"""The records: one `PeerResult` for each peer of each run, one `RunResult` for each run.
 
-Plain data, versioned, no behaviour. `results` reads and writes the folder they lie in; `verdict`
-judges them. Seconds are from one host's monotonic clock; a wall-clock time is for people only.
+Plain data, versioned, no behaviour. `results` reads and writes their folder; `verdict` judges them.
+Seconds are from one host's monotonic clock; wall-clock times are only for people.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ FORMAT = 3
 """Version of the results format. Older versions load; history in docs/results-format.md."""
 
 DRAW = 2
-"""Version of the way in which a scenario's seed gives order and seeders (`schedule`)."""
+"""Version of how order and seeders are drawn from a scenario's seed (`schedule`)."""
 
 MARK_PERCENTS = (0, 1, 10, 50, 90, 100)
-"""Marks stored with every transfer; 0 is the first byte. Any other follows from the arrivals."""
+"""Marks stored with every transfer; 0 is the first byte. All others can be derived from the
+curves."""
 
 CurveName = Literal["arrivals", "written", "deliveries", "wire"]
 CURVES: Final[Mapping[str, CurveName]] = {
@@ -28,10 +29,10 @@ CURVES: Final[Mapping[str, CurveName]] = {
     "written": "written",
     "delivery": "deliveries",
 }
-"""Kind of curve to its name in `{entrant}-{peer}.{name}.npz` and in `Transfer.{name}_file`."""
+"""The name of each kind of curve in `{entrant}-{peer}.{name}.npz` and `Transfer.{name}_file`."""
 
 WIRE: Final = "wire"
-"""The same of what a peer's interface received, which is no transfer's alone (`WireCurve`)."""
+"""The name of the curve of what a peer's interface received (`WireCurve`); seeders have it too."""
 
 WIRE_PERCENTS = (10, 50, 90)
 """Marks of the wire curve: percent of what the interface received until the transfer was done."""
@@ -39,13 +40,13 @@ WIRE_PERCENTS = (10, 50, 90)
 Outcome = Literal["completed", "failed"]
 
 StallSignal = Literal["arrivals", "counter", "wire", "written", "deliveries"]
-"""What a stall was judged by: the system's record of arrivals, the program's own counter, the
-interface's received bytes, or what was written or delivered."""
+"""The signal that a stall was judged by: the system's record of arrivals, the program's own
+counter, the interface's received bytes, or what was written or delivered."""
 DelayMeans = Literal["netem", "relay"]
 
 
 class Failure(Model):
-    """Why there is no time."""
+    """Why something failed."""
 
     reason: Reason
     stage: str
@@ -63,26 +64,26 @@ class Stage(Model):
 
 
 class Mark(Model):
-    """A time to some percent."""
+    """The time to some percent."""
 
     percent: float
     seconds: float
     """Since this leecher's own start stamp."""
     resolution_seconds: float
-    """What is unknown of it (`arrivals.Curve.mark`); a difference below it is none."""
+    """Its resolution (`arrivals.Curve.mark`): a smaller difference is no difference."""
 
 
 class Percents(Model):
-    """One curve at every whole percent, so that a report needs no npz. Empty in a folder from
-    before it was stored; it then follows from the npz."""
+    """One curve at every whole percent, so that a report needs no npz. Empty in folders from
+    before it was stored; it can then be derived from the npz."""
 
     seconds: list[float] = []
-    """Time to 0 (the first byte), 1, 2 … %, since the leecher's own start stamp, as far as the
-    transfer came: 101 numbers of a whole one."""
+    """Time from this leecher's own start stamp to 0 (the first byte), 1, 2 … %, up to the last
+    percent it reached: 101 numbers for a complete transfer."""
     resolution_seconds: list[float] = []
-    """What is unknown of each."""
+    """The resolution of each."""
     stall_began_seconds: float | None = None
-    """When the longest stall began; null where there was none."""
+    """When the longest stall began; null if there was none."""
     stall_seconds: float = 0.0
     stall_resolution_seconds: float = 0.0
     """How much longer the longest stall may have been."""
@@ -93,7 +94,7 @@ class Publish(Model):
 
     seconds: float
     rank: int
-    """0 published alone: its speed is the upload speed with one client."""
+    """The seeder of rank 0 published alone: its speed is the upload speed with one client."""
     steps: dict[str, float] = {}
 
 
@@ -103,10 +104,10 @@ class Transfer(Model):
     start_lag_seconds: float
     """Its own start stamp minus the common instant, on its own clock."""
     start_monotonic_nanoseconds: int | None = None
-    """Its start stamp on its host's monotonic clock: comparable with what else that host stamped
-    since it booted, and with nothing else. Null in formats 1 and 2."""
+    """Its start stamp on its host's monotonic clock: only comparable with other stamps of that host
+    since it booted. Null in formats 1 and 2."""
     start_error_seconds: float
-    """Half the round trip by which the common instant was carried over to its clock."""
+    """Uncertainty of the common instant on its clock: half the round trip of the estimate."""
     discovery_seconds: float | None = None
     arrival: list[Mark] = []
     written: list[Mark] = []
@@ -114,58 +115,58 @@ class Transfer(Model):
     done_seconds: float | None = None
     """t100 by the system's definition of done."""
     done_resolution_seconds: float | None = None
-    """What is unknown of `done_seconds`; null where it was never done, and in format 1."""
+    """The resolution of `done_seconds`; null if it was never done, and in format 1."""
     received_bytes: int = 0
     duplicate_bytes: int | None = None
-    """Payload bytes that came again; null where that is not observed."""
+    """Payload bytes that came again; null if that isn't observed."""
     records: int = 0
     records_complete: bool = True
-    """Whether every byte has its record; False is said with the verdict."""
+    """Whether every byte has its record; if not, the verdict flags it."""
     unit: str = ""
     longest_stall_seconds: float | None = None
-    """Of arrival; null where arrival is not observed."""
+    """The longest stall of arrival; null if arrival isn't observed."""
     longest_stall_resolution_seconds: float | None = None
-    """How much longer that stall may have been: the gaps between samples at its two ends."""
+    """How much longer the longest stall may have been, there or between two samples elsewhere."""
     longest_written_stall_seconds: float | None = None
     longest_delivery_stall_seconds: float | None = None
     arrival_variation: float | None = None
-    """Coefficient of variation of throughput in 100 ms bins, of arrival."""
+    """Coefficient of variation of the throughput of arrival in 100 ms bins."""
     written_variation: float | None = None
-    """The same of what was written."""
+    """The same for what was written."""
     delivery_variation: float | None = None
-    """The same of the deliverable prefix."""
+    """The same for the deliverable prefix."""
     percents: dict[str, Percents] = {}
-    """By kind of curve (`arrival`, `written`, `delivery`): each curve that is observed."""
+    """Each observed curve, by its kind (`arrival`, `written`, `delivery`)."""
     stall_judged_by: StallSignal | None = None
-    """What `stallSeconds` was judged by last; null where nothing was observed."""
+    """The signal that `stallSeconds` was last judged by; null if nothing was observed."""
     connections_at_start: int | None = None
     retries: int = 0
     verified: bool | None = None
-    """Whether length and SHA-256 are the payload's; None when it was not looked at."""
+    """Whether length and SHA-256 are the payload's; null if they weren't checked."""
     arrivals_file: str | None = None
-    """npz beside this record; the others lie beside it where they are logs of their own."""
+    """Name of the npz beside this record; null, like the other two, if there is no such curve."""
     written_file: str | None = None
     deliveries_file: str | None = None
 
 
 class Wire(Model):
-    """The peer's own interface from the common start to the run's end, control traffic apart."""
+    """The peer's own interface from the common start to the run's end, without control traffic."""
 
     sent_bytes: int
     received_bytes: int
     sent_packets: int
     received_packets: int
     offload_sent_bytes: int = 0
-    """Headers of segments that offload kept off the interface's count, from the kernel's segment
+    """Headers of segments that offload hid from the interface's count, by the kernel's segment
     counters; already added to the figures above."""
     offload_received_bytes: int = 0
     header_bytes: int = HEADER_BYTES
-    """What each of those segments adds: more over IPv6."""
+    """Header bytes of each of those segments; more over IPv6."""
     control_sent_bytes: int = 0
-    """The runner's own traffic with the rendezvous; already taken off the figures above."""
+    """The runner's own traffic with the rendezvous; already subtracted from the figures above."""
     control_received_bytes: int = 0
     dropped_packets: int | None = None
-    """Dropped on the way to this peer by what limits its download outside of it; null where that
+    """Packets to this peer that the limiter of its download dropped outside of it; null if that
     can't be seen."""
     interface: str = ""
     offload: dict[str, bool] = {}
@@ -173,74 +174,73 @@ class Wire(Model):
 
 class WireCurve(Model):
     """What the peer's own interface received over time, from just before the start to the run's
-    end, control traffic apart. Bytes as the interface counts them: headers that offload hid are not
-    added."""
+    end, without control traffic. Bytes as the interface counts them: headers that offload hid are
+    not added."""
 
     marks: list[Mark] = []
-    """At `WIRE_PERCENTS` % of `bytes_until_done`; none of a seeder, or of a transfer not done."""
+    """At `WIRE_PERCENTS` % of `bytes_until_done`; none for a seeder or a transfer not done."""
     bytes_until_done: int | None = None
     """Received between the leecher's start stamp and done."""
     percents: Percents | None = None
-    """The same at every whole percent of `bytes_until_done`; null where there is none."""
+    """The same at every whole percent of `bytes_until_done`; null without that figure."""
     received_bytes: int
     """Received until the run's end."""
     samples: int
     longest_gap_seconds: float
-    """Between two samples."""
+    """The longest gap between two samples."""
     file: str
-    """npz beside this record; it holds the samples at which bytes had come."""
+    """Name of the npz beside this record; it holds the samples at which bytes had come."""
 
 
 class Usage(Model):
-    """CPU and memory of the system over the race part of the run."""
+    """CPU and memory of the system during the race part of the run."""
 
     cpu_seconds: float
     peak_memory_bytes: int
-    """Highest resident set of the run, or since the process began where the kernel keeps no
-    more."""
+    """Highest resident set of the run, or since the process began if the kernel can't reset it."""
     runner_cpu_seconds: float | None = None
-    """The runner's own, where the system is a process apart."""
+    """The runner's own, if the system is a separate process."""
     runner_peak_memory_bytes: int | None = None
-    """The runner's own highest resident set, where the system is a process apart."""
+    """The runner's own highest resident set, if the system is a separate process."""
     throttled_seconds: float = 0.0
-    """CPU throttling by cgroup."""
+    """CPU throttling by the cgroup."""
 
 
 class Limits(Model):
-    """What cgroups limit a system and its runner to, together (`host.limits`)."""
+    """The limits that cgroups set for a system and its runner together (`host.limits`)."""
 
     cpu_cores: float | None = None
     """Cores; null for no limit."""
     memory_bytes: int | None = None
     """Null for no limit."""
     cpus: int | None = None
-    """CPUs that they may run on: fewer than the machine's where a CPU manager pins them."""
+    """CPUs that they may run on: fewer than the machine's if a CPU manager pins them."""
 
 
 class Load(Model):
-    """The peer's whole machine over the race part of the run, all of its CPUs together."""
+    """The peer's whole machine during the race part of the run, all of its CPUs together."""
 
     seconds: float
     cpus: int
     busy_cpu_seconds: float
-    """User, system and stolen time of all CPUs, without interrupts; the race's own is in it."""
+    """User, system and stolen time of all CPUs, without interrupts; includes the race's own."""
     pressure_seconds: float | None = None
-    """In which some task waited for a CPU; null where the kernel has no /proc/pressure."""
+    """Time in which some task waited for a CPU; null if the kernel has no /proc/pressure."""
 
 
 class Waiting(Model):
-    """What this peer did while others raced, since its last run."""
+    """What this peer used while other peers raced, since its last run."""
 
     seconds: float
     cpu_seconds: float
     wire_bytes: int | None = None
-    """Of its interface in that time, the runner's own traffic apart; null without one."""
+    """Bytes of its interface in that time, without the runner's own; null without an interface."""
     control_bytes: int | None = None
     """The runner's own traffic with the rendezvous in that time."""
 
 
 class Connected(Model):
-    """How many connections a peer had from some time on."""
+    """A change of a peer's number of connections."""
 
     seconds: float
     """Since the common start, on its own clock."""
@@ -248,7 +248,7 @@ class Connected(Model):
 
 
 class PeerInfo(Model):
-    """One peer for the whole race; sent when it reports to the rendezvous."""
+    """One peer of the race, as it reports to the rendezvous."""
 
     entrant: str
     peer: int
@@ -256,12 +256,12 @@ class PeerInfo(Model):
     host: str
     """Hostname or pod name."""
     node: str = ""
-    """The machine it runs on, where it is known (a Kubernetes node)."""
+    """The machine it runs on, if known (a Kubernetes node)."""
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
     clock_error_seconds: float = 0.0
     rates: dict[str, float] = {}
-    """Preflight: measured `upload` and `download`, bytes per second."""
+    """`upload` and `download` as measured by the preflight, bytes per second."""
 
 
 class PeerResult(Model):
@@ -278,7 +278,7 @@ class PeerResult(Model):
     payload_seed: str
     size_bytes: int
     sha256: str | None = None
-    """The payload's own, as the scenario's seed gives it."""
+    """The payload's SHA-256, from the scenario's seed."""
     outcome: Outcome
     failure: Failure | None = None
     stages: list[Stage] = []
@@ -288,22 +288,22 @@ class PeerResult(Model):
     wire_curve: WireCurve | None = None
     usage: Usage | None = None
     limits: Limits | None = None
-    """What its containers were limited to; null before it was recorded."""
+    """The limits of its containers; null in folders from before they were recorded."""
     load: Load | None = None
     waiting: Waiting | None = None
     started: Literal["cold", "warm"] | None = None
-    """Whether its system was started for this run or had been up before; null where not told."""
+    """Whether its system was started for this run or was already up; null if not recorded."""
     counters: dict[str, float] = {}
     connected: list[Connected] = []
-    """Connected peers over time, one entry for each change; empty where it is not observed."""
+    """Connected peers over time, one entry for each change; empty if not observed."""
     system: dict[str, Any] = {}
-    """`System.describe` as it stood in this run."""
+    """What `System.describe` returned in this run."""
     versions: dict[str, str] = {}
     notes: list[str] = []
 
 
 class RunResult(Model):
-    """One run as the rendezvous saw it; seconds on the rendezvous' clock."""
+    """One run as the rendezvous recorded it; seconds on the rendezvous' clock."""
 
     format: int = FORMAT
     race_id: str
@@ -313,8 +313,8 @@ class RunResult(Model):
     repetition: int
     seeders: list[int]
     status: Literal["raced", "not raced", "aborted"]
-    """`raced`: the start was given; `not raced`: it never was; `aborted`: the rendezvous was lost
-    or the race interrupted while it was in flight."""
+    """`raced`: the start signal was given; `not raced`: it never was; `aborted`: the rendezvous was
+    lost or the race was interrupted while the run was in flight."""
     failure: Failure | None = None
     opened_utc: str = ""
     wall_seconds: float = 0.0
@@ -323,73 +323,76 @@ class RunResult(Model):
     """Seconds between the releases of the barriers: `prepared`, `first`, `published`, `ready`,
     `raced`, `cleared`."""
     lost: dict[int, str] = {}
-    """Peers lost during the run and how."""
+    """Peers lost during the run, and how."""
     relay: dict[str, int] = {}
-    """What the relay counted in the run (`network.relay.COUNTS`); empty without a relay."""
+    """The relay's counts during the run (`network.relay.COUNTS`); empty without a relay."""
 
 
 class Delay(Model):
-    """What makes a race's delay and loss on one machine, and what it did before the race."""
+    """How a race's delay and loss are made on one machine, and what was measured beforehand."""
 
     means: DelayMeans
-    """`netem`, or `relay`: a relay in user space, where the kernel has no netem."""
+    """`netem`, or `relay`: a relay in user space, if the kernel has no netem."""
     one_way_seconds: float | None = None
-    """Median delay measured from a peer to the rendezvous; null where none is set."""
+    """Median delay measured from a peer to the rendezvous; null if no delay is set."""
     needed_rate: float | None = None
-    """What the rates of one entrant's peers come to, bytes per second; null without rates."""
+    """The sum of the rates of one entrant's peers, bytes per second; null without rates."""
     carried_rate: float
-    """What was carried of it; without rates, what one sender got through. Bytes per second."""
+    """How much of it got through; without rates, how much of one sender's. Bytes per second."""
 
 
 class Trial(Model):
     """How an entrant's program was started and joined once, before the first run."""
 
     outcome: Literal["started", "never started", "unknown"]
-    """`unknown`: the trial was cut short by the infrastructure; the entrant is raced."""
+    """`unknown`: the infrastructure cut the trial short; the entrant is raced."""
     tried: str
-    """The entrant that was tried: itself, or one with the same program that failed first or was
-    tried in an earlier cell of a matrix."""
+    """The entrant that was tried: this one, or another with the same program that failed first or
+    was tried in an earlier cell of a matrix."""
     program: str
-    """Names the program and how it is started (`swarmrace.plan.trials.program_id`)."""
+    """Identifies the program and how it is started (`swarmrace.plan.trials.program_id`)."""
     failure: Failure | None = None
-    """Why it never started, with the program's last words, or why nothing is known."""
+    """Why it never started, with the end of the program's output, or why that is unknown."""
     seconds: float = 0.0
 
 
 class RaceInfo(Model):
-    """The head of a results folder: what was raced, by what, on what."""
+    """The record of a race (race.json): what was raced, by which versions, on which machines."""
 
     format: int = FORMAT
     race_id: str
-    """The scenario's own (`Scenario.race_id`): the same on one machine and on a cluster."""
+    """The scenario's own id (`Scenario.race_id`): the same on one machine and on a cluster."""
     release_hash: str = ""
-    """Of the Helm release that raced it: a hash of what is raced and of the peers' pod templates;
+    """Hash of the Helm release that raced it: of what is raced and of the peers' pod templates;
     empty on one machine."""
     name: str
     scenario: dict[str, Any]
-    """What is raced (`global.race`, `global.entrants`), complete, defaults filled in. What only a
-    cluster needs is left out: a pod doesn't see it, and `pods.json` has it as it was."""
+    """What is raced (`global.race`, `global.entrants`), complete with defaults. What only a cluster
+    needs is omitted: a pod doesn't see it, and `pods.json` records it as it was."""
     backend: str
     """`local`, `local with network namespaces`, `kubernetes`."""
     created_utc: str
     commit: str = ""
-    """Of the swarmrace that raced (`machine.commit`); empty in formats 1 and 2."""
+    """Commit of the swarmrace that raced (`machine.commit`); empty in formats 1 and 2."""
+    definitions: str = ""
+    """Version of the definitions by which it measured (`definitions.version`); empty if not
+    recorded."""
     versions: dict[str, str]
     machine: dict[str, Any]
     status: Literal["running", "finished", "interrupted", "stopped"] = "running"
-    """`stopped`: by the infrastructure, before its last run."""
+    """`stopped`: the infrastructure stopped it before its last run."""
     stopped_by: str = ""
-    """What of the infrastructure stopped the race; empty where nothing did."""
+    """Why the infrastructure stopped the race; empty if it didn't."""
     rendezvous_restarts: int = 0
     decided_blocks: int | None = None
-    """After so many blocks every acceptance was decided and the race stopped (`race.stopping`);
-    null where it raced all of its blocks."""
+    """The number of blocks after which every acceptance was decided and the race stopped
+    (`race.stopping`); null if it raced all of its blocks."""
     draw: int = DRAW
-    """How order and seeders were drawn from the seed; 1 before format 3."""
+    """Version of how order and seeders were drawn from the seed; 1 before format 3."""
     test_doubles: list[str] = []
-    """Entrants whose programs say that they only play the real one for tests."""
+    """Entrants whose programs declare themselves test doubles of the real one."""
     delay: Delay | None = None
-    """What makes delay and loss; null where none is set, and in pods."""
+    """How delay and loss are made; null if none is set, and in pods."""
     trials: dict[str, Trial] = {}
-    """By entrant; empty where none was held."""
+    """By entrant; empty if none was held."""
     peers: list[PeerInfo] = []

@@ -29,8 +29,8 @@ def _create(context: Context, options: BitTorrentOptions) -> System:
 def _observes(options: BitTorrentOptions) -> Observes:
     return Observes(
         arrival=True,
-        written=True,
-        delivery=True,
+        written=options.record_writes,
+        delivery=options.record_writes,
         unit="sample of received payload",
         sampled=True,
         in_order=options.piece_order == "sequential",
@@ -38,18 +38,20 @@ def _observes(options: BitTorrentOptions) -> Observes:
 
 
 def _means(options: BitTorrentOptions) -> Meanings:
-    torrent = options.reference == "torrent"
+    torrent, writes = options.reference == "torrent", options.record_writes
     return Meanings(
         holds=".torrent file and tracker" if torrent else "magnet link and tracker",
         published="the tracker has answered the announce of a complete seeder; making the torrent "
         "and its check are in it, and timed apart",
         discovered="the metadata is complete (BEP 9)" if not torrent else "the file is read",
         arrival="received by the socket: libtorrent's count and what waits unread, sampled",
-        written="block of 16 KiB written",
-        delivery="verified prefix: pieces that passed their hash and are written",
-        comparable_by="pieceOrder: sequential",
-        done="the last piece is verified and its last block written",
-        usage=f"the whole process, runner and recording included; recording takes {RECORDING_CPU}",
+        written="block of 16 KiB written" if writes else "",
+        delivery="verified prefix: pieces that passed their hash and are written" if writes else "",
+        comparable_by="pieceOrder: sequential" if writes else "",
+        done="the last piece is verified and "
+        + ("its last block written" if writes else "no write is outstanding"),
+        usage="the whole process, runner and recording included"
+        + (f"; recording takes {RECORDING_CPU}" if writes else ""),
         verified="SHA-256 of the file on disk",
     )
 
@@ -76,7 +78,7 @@ def _program(options: BitTorrentOptions) -> str:
 
 
 def _profile_values(options: BitTorrentOptions) -> dict[str, bool]:
-    """Return the profile's own choices; a test holds them against `profiles`."""
+    """Return the profile's own choices; a test compares them with `profiles`."""
     return dict.fromkeys(("utp", "encryption"), options.profile == "stock")
 
 
@@ -85,8 +87,8 @@ def _caveats(described: Mapping[str, Any], limited: bool) -> list[str]:
         return []
     return [
         "uTP was on and no rate was set: its time is that of uTP in user space, which the CPU "
-        "bounds (over loopback 9 to 40 MB/s were seen), and that decides any ratio to it; for "
-        "the program without it set `utp: false`, for a network set rates"
+        "limits (9 to 40 MB/s over loopback), and that decides any ratio to it; set `utp: false` "
+        "for the program without uTP, or set rates for a network"
     ]
 
 

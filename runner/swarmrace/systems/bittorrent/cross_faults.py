@@ -7,7 +7,7 @@ from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.parts import CrossFault, RaceShape
 
 _PIECE_BYTES = (16_384, 128 * 1024**2)
-"""A block; above the maximum libtorrent refuses to make a torrent."""
+"""One block, and the maximum with which libtorrent makes a torrent."""
 
 
 def cross_faults(options: BitTorrentOptions, race: RaceShape) -> list[CrossFault]:
@@ -20,8 +20,8 @@ def cross_faults(options: BitTorrentOptions, race: RaceShape) -> list[CrossFault
         return [CrossFault(Fault("pieceSize", text))]
     if piece > smallest:
         text = (
-            f"found {piece}, expected at most the file size ({smallest}): less than one piece "
-            "can't be shared"
+            f"found {piece}, expected at most the file size ({smallest}): peers can't share less "
+            "than one piece"
         )
         return [CrossFault(Fault("pieceSize", text), race=("fileSize",))]
     return []

@@ -1,15 +1,22 @@
-"""Arrival: libtorrent's own count of the payload it has received, asked for again and again.
+"""Arrival: libtorrent's own count of received payload, sampled repeatedly.
 
-`torrent_handle.status` with accurate counters answers from libtorrent's network thread, between two
-reads of a socket: the bytes of all blocks received so far, written or not, and of those that are
-still coming in. It is of this torrent and of payload alone (no metadata, no headers), holds no byte
-twice, and falls when a piece fails its hash. The difference of libtorrent's counters of received
-and redundant payload is the same until the end game, where those are wrong by parts of blocks.
+`torrent_handle.status` answers from libtorrent's network thread, between two reads of a socket:
 
-What waits in the sockets' queues has reached the host as well (`unread`). It is counted after the
-answer, so that no byte is counted twice.
+- `total_done`: the bytes of all whole blocks received so far, written or not. It counts no byte
+  twice, and falls when a piece fails its hash.
+- `total_payload_download` also has the blocks that are still coming in, and equals what a capture
+  shows until the end game (`benchmarks.witness`). There blocks come in twice, and it isn't known
+  which copy will be redundant until one is whole. So it is used until payload turns out to have
+  been redundant or wrong, for up to one block per connection, and never completes the file.
 
-Each answer lies between two readings of the monotonic clock: no wall clock has a part in it.
+Neither has headers or metadata. Metadata that came twice counts as redundant, so what was redundant
+before the first payload is ignored.
+
+Bytes that wait in the sockets' queues have reached the host too (`unread`). They are counted after
+the answer, so that no byte is counted twice. Near the last byte the kernel is also asked between
+two answers (`last_bytes`).
+
+Each answer is between two readings of the monotonic clock; the wall clock isn't used.
 """
 
 from __future__ import annotations
@@ -17,65 +24,86 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import libtorrent as lt
 
+from swarmrace.host.priority import SAMPLER, run_first
 from swarmrace.recording.samples import SampledLog
-from swarmrace.systems.abc import Record
+from swarmrace.systems.abc import Counters, Record
+from swarmrace.systems.bittorrent.last_bytes import Base, LastBytes
+from swarmrace.systems.bittorrent.pace import SamplingPace, is_near_end
+from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import UnreadBytes
 
-FIRST_SECONDS = 0.002
-"""Between two samples until the first byte and near the last, on a machine that has time."""
-
-LEAST_SECONDS = 0.005
-"""Between two samples of the rest."""
-
-MOST_SECONDS = 0.1
-"""Between two samples on a machine that has none."""
-
-LATENESS_FACTOR = 12
-"""The pause between two samples as a multiple of how late the thread wakes up from one. Where it
-has to wait for a processor, a sample (some 0.1 ms) would be taken from the transfer."""
-
-EDGE_FACTOR = 3
-"""The same until the first byte, when there is nothing yet to slow down, and near the last."""
-
-NEAR = 64
-"""The last byte is near when less than one in so many is left."""
+DEFERRED_BYTES = 1 << 30
+"""Payload whose alerts may wait to be read; they use about 10 MB."""
 
 _ACCURATE = lt.torrent_handle.query_accurate_download_counters
 
 
 class PayloadSampler:
-    """Samples one torrent's received payload in a thread of its own, from `start` to `stop`.
+    """Samples one torrent's received payload in a separate thread, from `start` to `stop`.
 
     Args:
-        record: gets `arrivals`.
+        record: `arrivals` is set.
     """
 
     def __init__(self, record: Record) -> None:
         self._record = record
         record.arrivals = self._log = SampledLog(record.size_bytes)
+        self._last = LastBytes(self._log)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._handle: lt.torrent_handle | None = None
         self._unread: UnreadBytes | None = None
+        self._wasted, self._wasted_before = False, 0
+        self._noticed = self._unread_alerts_from = 0
+        self._latest: lt.torrent_status | None = None
 
     def start(self, handle: lt.torrent_handle) -> None:
-        """Begin with a torrent that has just been added."""
+        """Begin to sample a torrent that has just been added."""
         self._handle = handle
         self._unread = UnreadBytes(handle)
         self._thread = threading.Thread(target=self._run, name="arrival", daemon=True)
         self._thread.start()
 
+    def is_receiving(self) -> bool:
+        """Return whether alerts may wait: payload has come since the last call, some is missing,
+        and the alerts of no more than `DEFERRED_BYTES` wait."""
+        before, self._noticed = self._noticed, self._log.total
+        waiting = self._noticed - self._unread_alerts_from
+        if before < self._noticed < self._log.size_bytes and waiting < DEFERRED_BYTES:
+            return True
+        self._unread_alerts_from = self._noticed
+        return False
+
+    def newer(self, counters: Counters) -> Counters:
+        """Return `counters` with what the last sample knows better: libtorrent's own are read with
+        the alerts."""
+        status = self._latest
+        if status is None:
+            return counters
+        return replace(
+            counters,
+            connections=counters.connections if self._ended.is_set() else status.num_peers,
+            sent_bytes=max(counters.sent_bytes or 0, status.total_upload),
+            received_bytes=max(counters.received_bytes or 0, status.total_download),
+            payload_sent_bytes=max(counters.payload_sent_bytes or 0, status.total_payload_upload),
+            payload_received_bytes=max(
+                counters.payload_received_bytes or 0, status.total_payload_download
+            ),
+        )
+
     def stop(self) -> None:
-        """End; blocks until the thread has. Safe to call twice, or without a start."""
+        """Stop; blocks until the thread has ended. Safe to call twice, or without a start."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
+        self._last.stop()
 
     def finish(self, done_ns: int) -> None:
-        """End with a torrent of which every piece is there since `done_ns`. Blocks."""
+        """Stop sampling a torrent that was complete at `done_ns`. Blocks."""
         self.stop()
         total, size = self._total(), self._log.size_bytes
         if total != size:
@@ -87,27 +115,23 @@ class PayloadSampler:
         self._log.complete_at(done_ns)
 
     def _run(self) -> None:
-        late = pause = 0.0
-        due = time.monotonic()
+        run_first(SAMPLER)  # otherwise marks would be late where the leecher uses all of the CPU
+        pause, pace = 0.0, SamplingPace(self._log.size_bytes)
         while not self._ended.wait(pause):
-            late += (max(0.0, time.monotonic() - due) - late) / 8
             if not self._sample():
                 return
-            total, size = self._log.total, self._log.size_bytes
-            near = not total or (size - total) * NEAR < size
-            least = FIRST_SECONDS if near else LEAST_SECONDS
-            factor = EDGE_FACTOR if near else LATENESS_FACTOR
-            pause = min(MOST_SECONDS, max(least, factor * late))
-            due = time.monotonic() + pause
+            pause = pace.pause(self._log.total)
 
     def _sample(self) -> bool:
-        """Take one sample; return False when the torrent is gone."""
+        """Take one sample; return False if the torrent was removed."""
         asked_ns = time.monotonic_ns()
         total = self._total()
         if total is None:
             return False
         self._log.sample(total, asked_ns, time.monotonic_ns())
-        if total:
+        if self._wasted:
+            self._last.since(None)  # bytes that have come before may be among those that wait
+        elif total:
             self._note_unread(total, asked_ns)
         return True
 
@@ -116,10 +140,26 @@ class PayloadSampler:
         with contextlib.suppress(RuntimeError, OSError):
             waiting = self._unread.payload()
             self._log.reached(total + waiting, asked_ns, time.monotonic_ns())
+            if is_near_end(total, self._log.size_bytes):
+                self._last.since(Base(total, asked_ns, self._unread.read_bytes()))
 
     def _total(self) -> int | None:
-        """Return what libtorrent has received, or None when the torrent is gone."""
+        """Return the bytes that libtorrent has received, or None if the torrent was removed."""
         assert self._handle is not None
         with contextlib.suppress(RuntimeError):
-            return self._handle.status(_ACCURATE).total_done
+            self._latest = status = self._handle.status(_ACCURATE)
+            return self._received(status)
         return None
+
+    def _received(self, status: lt.torrent_status) -> int:
+        whole, payload = status.total_done, status.total_payload_download
+        if whole >= self._log.size_bytes:
+            return whole
+        wasted = status.total_redundant_bytes + status.total_failed_bytes
+        if not payload:
+            self._wasted_before = wasted
+        self._wasted = wasted > self._wasted_before
+        if self._wasted:
+            return whole
+        limit = whole + (BLOCK_BYTES - 1) * status.num_peers
+        return max(whole, min(payload, limit, self._log.size_bytes - 1))

@@ -1,8 +1,9 @@
 """One libtorrent session on an asyncio loop: its alerts, its counters and its end.
 
-Alerts are read by one task. It sleeps until libtorrent says that there are some, or, while a
-transfer is recorded, for `READ_SECONDS` at a time: libtorrent stamps an alert when it posts it, so
-reading late loses nothing and costs less.
+One task reads the alerts. It sleeps until libtorrent signals some, or, while a transfer is
+recorded, for `READ_SECONDS` at a time, and longer if its caller defers reading: libtorrent stamps
+an alert when it posts it, so reading late loses nothing. Reading takes about 10 µs of CPU per
+block, which a leecher lacks where CPUs limit the swarm.
 """
 
 from __future__ import annotations
@@ -19,36 +20,41 @@ import libtorrent as lt
 from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Counters
 from swarmrace.systems.bittorrent import profiles
+from swarmrace.systems.bittorrent.counting import counters_of
 from swarmrace.systems.bittorrent.stamps import STEP_NS, Stamps, clock_offset_ns
 
 T = TypeVar("T")
 
 READ_SECONDS = 0.2
-"""Longest time between two readings while a transfer is recorded; at its beginning they come
+"""Maximum time between two readings while a transfer is recorded; at its beginning they come
 sooner, so that a small transfer returns soon after its end."""
 
+DRIFT_NS = 50_000
+"""Reading isn't deferred any longer once the wall clock has drifted by this much since the last
+one: stamps are corrected by the drift's mean."""
+
 SLICE = 2_000
-"""Alerts handled at a time (about 5 ms); then other tasks of the loop get their turn."""
+"""Alerts handled at a time (about 5 ms) before other tasks of the loop get their turn."""
 
 STATS_SECONDS = 0.5
-"""How often the counters are asked for."""
+"""How often the counters are requested."""
 
 ALERT_MASK = (
     lt.alert_category.status
     | lt.alert_category.error
     | lt.alert_category.tracker
     | lt.alert_category.storage
-    | lt.alert_category.block_progress
-    | lt.alert_category.piece_progress
 )
+WRITES_MASK = lt.alert_category.block_progress | lt.alert_category.piece_progress
+"""The alerts of every block and piece."""
 
 
 Handler = Callable[[Any, int], None]
-"""Is given an alert and when it was posted (monotonic ns). The alert is void when it returns."""
+"""Called with an alert and when it was posted (monotonic ns). The alert is invalid afterwards."""
 
 
 BulkHandler = Callable[[list[Any], Stamps], list[Any]]
-"""Is given a slice of alerts and what stamps them; returns those it left to the handlers."""
+"""Called with a slice of alerts and their stamps; returns those left to the handlers."""
 
 
 class Session:
@@ -58,7 +64,8 @@ class Session:
         settings: libtorrent settings, complete with addresses; the alert mask is added.
         disk_io: libtorrent's name of the disk backend.
         choke_local: whether peers at private and loopback addresses wait for an unchoke slot like
-            any other.
+            all others.
+        record_writes: whether there are alerts of blocks and pieces.
     """
 
     def __init__(
@@ -67,19 +74,22 @@ class Session:
         disk_io: str = profiles.DISK_IO,
         *,
         choke_local: bool = False,
+        record_writes: bool = True,
     ) -> None:
         params = lt.session_params()
         params.disk_io_constructor = disk_io
-        # The names are data, and `profiles` has held them and their types against libtorrent's own.
-        pack = {**settings, "alert_mask": int(ALERT_MASK)}
+        mask = ALERT_MASK | WRITES_MASK if record_writes else ALERT_MASK
+        # The names are data; `profiles` has checked them and their types against libtorrent's.
+        pack = {**settings, "alert_mask": int(mask)}
         params.settings = cast("lt.settings_pack", pack)
         self._loop = asyncio.get_running_loop()
         self._handlers: dict[type, tuple[Handler, ...]] = {
-            lt.session_stats_alert: (self._take_stats,),
-            lt.alerts_dropped_alert: (self._take_dropped,),
+            lt.session_stats_alert: (self._on_stats,),
+            lt.alerts_dropped_alert: (self._on_dropped,),
         }
         self._wake = asyncio.Event()
         self._bulk: BulkHandler | None = None
+        self._defer: Callable[[], bool] | None = None
         self._recording = 0
         self._recording_since = 0.0
         self._hurry = False
@@ -90,13 +100,13 @@ class Session:
         self._offset_ns = clock_offset_ns()
         self._read_ns = time.monotonic_ns()
         self.clock_steps_ns = 0
-        """How far the wall clock was stepped while alerts waited, summed."""
+        """Sum of the wall clock's steps while alerts waited."""
         self.unplaced = 0
-        """Alerts whose time such a step has made unknown."""
+        """Number of alerts whose time such a step has made unknown."""
         self.alerts_dropped = False
         self.defect: Exception | None = None
-        """The first thing a handler raised; reading goes on without it. Whoever relies on the
-        handlers sets it to None before and looks at it after."""
+        """The first error of a handler; reading goes on. A caller that relies on the handlers sets
+        it to None before and checks it afterwards."""
         self._awaited: set[asyncio.Future[Any]] = set()
         self.handle: lt.session | None = lt.session(params)
         if choke_local:
@@ -117,12 +127,18 @@ class Session:
         *,
         recording: bool = False,
         bulk: BulkHandler | None = None,
+        defer: Callable[[], bool] | None = None,
     ) -> Iterator[None]:
-        """Give alerts of these very types to their handlers; with `recording`, read them rarely.
+        """Pass alerts of exactly these types to their handlers within the block.
 
-        `bulk` is given each slice of alerts first; what it takes is handed to nobody else.
+        Args:
+            handlers: by type of alert.
+            recording: read the alerts less often.
+            bulk: gets each slice of alerts first; only what it returns goes to the handlers.
+            defer: asked whenever it is time to read; if it returns True, alerts wait once more.
         """
         self._bulk = bulk or self._bulk
+        self._defer = defer or self._defer
         for kind, handler in handlers.items():
             self._handlers[kind] = (*self._handlers.get(kind, ()), handler)
         self._recording += recording
@@ -133,6 +149,8 @@ class Session:
             self._recording -= recording
             if bulk is not None:
                 self._bulk = None
+            if defer is not None:
+                self._defer = None
             for kind, handler in handlers.items():
                 left = list(self._handlers[kind])
                 left.remove(handler)
@@ -142,12 +160,12 @@ class Session:
     def expecting(
         self, kinds: Sequence[type], answer: Callable[[Any, int], T | None]
     ) -> Iterator[asyncio.Future[T]]:
-        """Yield a future of the first thing other than None that `answer` returns.
+        """Yield a future of the first result other than None that `answer` returns.
 
         Args:
-            kinds: the types of alerts that `answer` is asked about.
-            answer: given an alert and its monotonic stamp; what it raises, the future raises, and
-                what any other handler raises meanwhile.
+            kinds: the types of alerts to call `answer` with.
+            answer: called with an alert and its monotonic stamp. The future raises its error, or
+                that of any other handler meanwhile.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._awaited.add(future)
@@ -169,16 +187,16 @@ class Session:
             finally:
                 self._awaited.discard(future)
                 if future.done() and not future.cancelled():
-                    future.exception()  # seen, should nobody have awaited it
+                    future.exception()  # retrieved, in case nobody has awaited the future
                 future.cancel()
 
     def read_now(self) -> None:
-        """Have waiting alerts read at once."""
+        """Read waiting alerts at once."""
         self._hurry = True
         self._wake.set()
 
     def _on_alerts(self) -> None:
-        """Take libtorrent's word that there are alerts; it comes once between two readings."""
+        """Handle libtorrent's signal that there are alerts; it comes once between two readings."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._readable, 4096)
         self._wake.set()
@@ -188,28 +206,38 @@ class Session:
             await self._wait()
             self._wake.clear()
             self._hurry = False
-            await self._hand_out()
+            await self._dispatch()
             now = time.monotonic()
             if now - self._stats_asked >= STATS_SECONDS and self.handle is not None:
                 self._stats_asked = now
                 self.handle.post_session_stats()
 
     async def _wait(self) -> None:
-        """Return when alerts should be read, or the counters asked for again."""
+        """Return when it is time to read alerts or to request the counters again."""
         if self._recording:
-            now = self._loop.time()
-            ends = now + min(READ_SECONDS, 0.02 + (now - self._recording_since) / 10)
-            while self._recording and not self._hurry and (left := ends - self._loop.time()) > 0:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await self._wake.wait()
+            await self._wait_recording()
+            while self._recording and not self._hurry and self._is_deferred():
+                await self._wait_recording()
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STATS_SECONDS):
                 await self._wake.wait()
 
-    async def _hand_out(self) -> None:
+    async def _wait_recording(self) -> None:
+        now = self._loop.time()
+        ends = now + min(READ_SECONDS, 0.02 + (now - self._recording_since) / 10)
+        while self._recording and not self._hurry and (left := ends - self._loop.time()) > 0:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+
+    def _is_deferred(self) -> bool:
+        if self._defer is None or not self._defer():
+            return False
+        return abs(clock_offset_ns() - self._offset_ns) <= DRIFT_NS
+
+    async def _dispatch(self) -> None:
         if self.handle is None:
             return
         before_ns, asked_ns = self._read_ns, time.monotonic_ns()
@@ -231,7 +259,7 @@ class Session:
                 try:
                     part = self._bulk(part, stamp)
                 except Exception as error:
-                    self._keep(error)
+                    self._record_defect(error)
             for alert in part:
                 handlers = table.get(type(alert))
                 if handlers:
@@ -240,21 +268,21 @@ class Session:
                         try:
                             handler(alert, t_ns)
                         except Exception as error:
-                            self._keep(error)
+                            self._record_defect(error)
             if len(alerts) > SLICE:
                 await asyncio.sleep(0)
 
-    def _keep(self, error: Exception) -> None:
-        """Keep what a handler raised, and tell those who wait: they may wait in vain."""
+    def _record_defect(self, error: Exception) -> None:
+        """Record a handler's error, and raise it for everyone who waits, possibly in vain."""
         self.defect = self.defect or error
         for future in self._awaited:
             if not future.done():
                 future.set_exception(error)
 
-    def _take_stats(self, alert: lt.session_stats_alert, _: int) -> None:
+    def _on_stats(self, alert: lt.session_stats_alert, _: int) -> None:
         self._stats = alert.values
 
-    def _take_dropped(self, alert: lt.alerts_dropped_alert, _: int) -> None:
+    def _on_dropped(self, alert: lt.alerts_dropped_alert, _: int) -> None:
         self.alerts_dropped = True
 
     # The torrent
@@ -268,23 +296,23 @@ class Session:
             raise TransferError(Reason.REFUSED, f"libtorrent refused: {error}") from error
 
     def drop(self, handle: lt.torrent_handle) -> None:
-        """Take a torrent out and delete what it wrote, without waiting for it."""
+        """Remove a torrent and delete its files, without waiting for it."""
         if self.handle is not None and handle.is_valid():
             self.handle.remove_torrent(handle, lt.session.delete_files)
 
     async def remove(
         self, handle: lt.torrent_handle, *, delete: bool, timeout_seconds: float
     ) -> None:
-        """Take a torrent out, and with `delete` what it wrote; wait for that within a bound."""
+        """Remove a torrent, and with `delete` its files; wait at most `timeout_seconds` for it."""
         if self.handle is None or not handle.is_valid():
             return
-        gone = (
+        kinds = (
             (lt.torrent_deleted_alert, lt.torrent_delete_failed_alert)
             if delete
             else (lt.torrent_removed_alert,)
         )
         with (
-            self.expecting(gone, lambda alert, t_ns: t_ns) as removed,
+            self.expecting(kinds, lambda alert, t_ns: t_ns) as removed,
             contextlib.suppress(TimeoutError),
         ):
             async with asyncio.timeout(timeout_seconds):
@@ -293,52 +321,36 @@ class Session:
 
     # Counters
 
-    async def refresh(self) -> None:
-        """Have the counters brought up to date; return when they are."""
+    async def refresh(self) -> int:
+        """Update the counters; return the instant (monotonic ns) at which they were up to date."""
         if self.handle is None:
-            return
-        # Not one that was asked for before; stamps are truncated to microseconds.
+            return time.monotonic_ns()
+        # Ignore counters requested earlier; stamps are truncated to microseconds.
         asked_ns = time.monotonic_ns() - 5_000
         with self.expecting(
             [lt.session_stats_alert], lambda alert, t_ns: t_ns if t_ns >= asked_ns else None
         ) as seen:
             self.handle.post_session_stats()
             self.read_now()
-            await seen
+            return await seen
 
     @property
     def queued_write_bytes(self) -> int:
-        """Received but not yet written, as last read."""
+        """Bytes received but not written yet, as last read."""
         return self._stats.get("disk.queued_write_bytes", 0)
 
     @property
     def redundant_bytes(self) -> int:
-        """Payload that had come before and was dropped, as last read, since the session began."""
+        """Bytes of payload dropped because they had come before, since the session began, as last
+        read."""
         return self._stats.get("net.recv_redundant_bytes", 0)
 
     def counters(self) -> Counters:
         """Return the counters as last read, at most about half a second old."""
-        stats = self._stats
-        if not stats:
-            return Counters()
-        return Counters(
-            sent_bytes=stats["net.sent_bytes"],
-            received_bytes=stats["net.recv_bytes"],
-            connections=stats["peer.num_peers_connected"],
-            payload_sent_bytes=stats["net.sent_payload_bytes"],
-            payload_received_bytes=stats["net.recv_payload_bytes"],
-            extra={
-                "redundant_bytes": stats["net.recv_redundant_bytes"],
-                "failed_bytes": stats["net.recv_failed_bytes"],
-                "tracker_sent_bytes": stats["net.sent_tracker_bytes"],
-                "tracker_received_bytes": stats["net.recv_tracker_bytes"],
-                "pieces_passed": stats["ses.num_piece_passed"],
-                "pieces_failed": stats["ses.num_piece_failed"],
-            },
-        )
+        return counters_of(self._stats)
 
     def effective_settings(self) -> dict[str, Any]:
-        """Return libtorrent's settings as it holds them."""
+        """Return libtorrent's current settings."""
         assert self.handle is not None
         return dict(self.handle.get_settings())
 
@@ -348,7 +360,7 @@ class Session:
         """Return the TCP port once the session listens.
 
         Raises:
-            TransferError: it can't.
+            TransferError: it can't listen.
         """
 
         def answer(alert: Any, _: int) -> int | None:
@@ -360,7 +372,7 @@ class Session:
             return await port
 
     async def close(self) -> None:
-        """End the session, which takes some milliseconds. Safe to call twice."""
+        """End the session, which takes a few milliseconds. Safe to call twice."""
         if self._closing is None:
             self._closing = self._loop.create_task(self._close())
         await asyncio.shield(self._closing)

@@ -1,10 +1,10 @@
 """From the stamps of libtorrent's alerts to monotonic time.
 
 libtorrent stamps an alert when it posts it. On Linux its clock is the system clock, and the binding
-gives the stamp in local time without a zone: a step of the clock and a change of summer time both
-move stamps. So the offset between local and monotonic time is read around every reading of alerts.
-Where it has jumped, the alerts before the jump are told from those after it by the monotonic clock:
-each was posted between this reading and the one before.
+gives the stamp in local time without a zone: both a step of the clock and a change to or from
+summer time move stamps. So the offset between local and monotonic time is read around every reading
+of alerts. If it has jumped, the monotonic clock separates the alerts before the jump from those
+after it: each was posted between this reading and the one before.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1)
 
 STEP_NS = 1_000_000
-"""A change of offset above this between two readings is a step; below it the clock was slewed."""
+"""A larger change of the offset between two readings is a step; a smaller one is slewing."""
+
+PROMPT_NS = 5_000
+"""A reading of both clocks that took less time wasn't interrupted."""
 
 Int64s = npt.NDArray[np.int64]
 
 
 class Stamps:
-    """Turns the stamps of one reading's alerts into monotonic nanoseconds.
+    """Converts the stamps of one reading's alerts to monotonic nanoseconds.
 
     Args:
         offset_ns: local time minus monotonic clock.
-        local_ns: about now, local time; alerts posted within hours of it can be converted.
+        local_ns: the current local time, roughly; alerts within hours of it can be converted.
     """
 
     __slots__ = ("_base", "_base_ns", "_placed", "unplaced")
@@ -42,7 +45,8 @@ class Stamps:
         self._base_ns = seconds * 1_000_000_000 - offset_ns
         self._placed: dict[int, int] = {}
         self.unplaced = 0
-        """Alerts whose stamp fits neither before nor after the step; they count as read."""
+        """Number of alerts whose stamp fits neither before nor after the step; their time is that
+        of the reading."""
 
     @classmethod
     def over_a_step(
@@ -53,13 +57,13 @@ class Stamps:
         local_ns: int,
         window: tuple[int, int],
     ) -> Stamps:
-        """Return what stamps `alerts`, between whose first and last the clock was stepped.
+        """Return the stamps of `alerts` during which the clock was stepped.
 
         Args:
-            alerts: all of one reading, in the order of posting. They must be kept while they are
-                stamped.
+            alerts: all alerts of one reading, in the order of posting. They must stay alive while
+                they are stamped.
             before_ns: the offset at the reading before.
-            after_ns: the offset now.
+            after_ns: the current offset.
             local_ns: as for `Stamps`.
             window: the monotonic times of the reading before and of this one.
         """
@@ -84,7 +88,7 @@ class Stamps:
         """Return when each of `alerts` was posted."""
         if self._placed:
             return np.array([self._placed[id(alert)] for alert in alerts], dtype=np.int64)
-        # numpy takes a µs to read a datetime; Python's own difference is eight times as cheap.
+        # numpy takes a µs to read a datetime; Python's own difference is eight times cheaper.
         base, unit = self._base, _MICROSECOND
         since = [(alert.timestamp() - base) // unit for alert in alerts]
         return self._base_ns + np.array(since, dtype=np.int64) * 1_000
@@ -93,10 +97,10 @@ class Stamps:
 def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, int]:
     """Return when each alert was posted, and how many can't be placed.
 
-    The alerts up to some one are stamped by the clock before its step, the others by the clock
-    after it. That one is where the fewest fall out of the window or out of order, and of several
-    where the gap is the smallest. What falls out of the window nonetheless (the clock was
-    stepped twice) is put at its end: it had been posted when it was read.
+    Up to some alert the stamps are from before the step, after it from after the step. That
+    boundary is chosen so that the fewest times are outside of the window or out of order, and among
+    equals so that the gap is smallest. An alert that is still outside of the window (the clock was
+    stepped twice) is placed at the window's end: it had been posted by the time it was read.
 
     Args:
         old: times by the offset before the step.
@@ -107,9 +111,10 @@ def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, in
         return old, 0
     first, last = window[0] - STEP_NS, window[1] + STEP_NS
     zero, edge = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int64)
-    gaps = np.concatenate((zero, new[1:] - old[:-1], zero))  # between the two, by where they part
+    gaps = np.concatenate((zero, new[1:] - old[:-1], zero))  # at each possible boundary
     faults = (gaps < 0).astype(np.int64)
-    # What falls out of the window or out of order: by the old clock before, by the new one after.
+    # Times outside the window or out of order: before the boundary by the old clock, after it by
+    # the new one.
     for t, before in ((old, True), (new, False)):
         out = np.cumsum(((t < first) | (t > last)).astype(np.int64))
         back: Int64s = np.concatenate((edge, np.cumsum(np.diff(t) < 0, dtype=np.int64)))
@@ -117,7 +122,7 @@ def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, in
         if before:
             faults += so_far
         else:
-            # The pair at the parting is no pair of the new clock's.
+            # The pair at the boundary isn't a pair of the new clock.
             faults += so_far[-1] - np.concatenate((zero, out)) - np.append(back[1:], back[-1])
     best = np.flatnonzero(faults == faults.min())
     at = int(best[np.argmin(gaps[best])])
@@ -127,9 +132,9 @@ def place(old: Int64s, new: Int64s, window: tuple[int, int]) -> tuple[Int64s, in
 
 
 def clock_offset_ns() -> int:
-    """Return local time minus monotonic clock, read within a microsecond where it can be.
+    """Return local time minus monotonic clock, read within a few microseconds if possible.
 
-    A reading that was interrupted is seen by its width and tried again.
+    An interrupted reading is recognized by its duration and repeated.
     """
     best: tuple[int, int] | None = None
     for _ in range(20):
@@ -139,7 +144,7 @@ def clock_offset_ns() -> int:
         if best is None or after - before < best[0]:
             zone = time.localtime(wall // 1_000_000_000).tm_gmtoff
             best = (after - before, wall + zone * 1_000_000_000 - (before + after) // 2)
-        if best[0] < 1_000:
+        if best[0] < PROMPT_NS:
             break
     assert best is not None
     return best[1]

@@ -1,4 +1,4 @@
-"""BitTorrent as a system: one libtorrent session a peer, driven through the contract's stages."""
+"""BitTorrent as a system: one libtorrent session per peer, driven through the contract's stages."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.bittorrent import memory, profiles, torrent, watch
+from swarmrace.systems.bittorrent.counting import since
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.recorder import Recorder
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
@@ -24,7 +25,7 @@ from swarmrace.systems.bittorrent.session import Session
 from swarmrace.systems.run import Run
 
 FLUSH_SECONDS = 10.0
-"""How long to wait for the records of the last writes once all pieces are verified."""
+"""Maximum wait for the records of the last writes once all pieces are verified."""
 
 REMOVE_SECONDS = 5.0
 
@@ -49,16 +50,18 @@ class BitTorrent(System):
         self._effective: dict[str, Any] = {}
         self._torrent: dict[str, Any] = {}
         self._leeches = False
+        self._sampler: PayloadSampler | None = None
         self._announces = watch.Announces()
 
     async def prepare(self, run: Run) -> None:
-        """Have a session that listens on this peer's address, at any free port."""
+        """Have a session that listens on this peer's address, on any free port."""
         if self.context.cold_start:
             await self.close()
         self._leeches = run.role(self.context.peer) == "leecher"
         self._directory = self.context.work_dir / run.id
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         self._counters = self._base = Counters()
+        self._sampler = None
         self._announces = watch.Announces()
         if self._session is None:
             await self._open()
@@ -112,27 +115,28 @@ class BitTorrent(System):
         )
 
     async def settle(self) -> None:
-        """Bring the counters up to date, so that the connections at the start are known."""
+        """Update the counters, so that the connections at the start are known."""
         await self._ready().refresh()
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
-        """Fetch by the first reference; sample received payload, record each block's write."""
+        """Fetch the first reference; sample received payload and, unless the option
+        `recordWrites` is off, record each block's write."""
         session = self._ready()
         params = self._parameters(references)
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
-        recorder = Recorder(record)
-        sampler = PayloadSampler(record)
-        record.unlogged_duplicates = None  # libtorrent drops a block it has without an alert
+        recorder = Recorder(record) if self.options.record_writes else None
+        sampler = self._sampler = PayloadSampler(record)
+        record.unlogged_duplicates = None  # libtorrent drops duplicate blocks without an alert
         redundant_bytes = session.redundant_bytes
         steps_ns, unplaced = session.clock_steps_ns, session.unplaced
         session.defect, session.alerts_dropped = None, False
         gc.freeze()
-        watcher = watch.Watch(record, self._announces)
+        watcher = watch.FetchWatch(record, self._announces)
         try:
             with (
                 session.listening(watcher.handlers),
-                session.listening(recorder.handlers, recording=True, bulk=recorder.take_blocks),
+                _recording(session, recorder, sampler),
                 session.expecting([lt.torrent_finished_alert], watch.stamp) as finished,
                 session.expecting([lt.metadata_received_alert], watch.stamp) as metadata,
             ):
@@ -146,28 +150,35 @@ class BitTorrent(System):
                 assert info is not None  # its metadata has come
                 self._note_torrent(info)
                 watch.check_size(info, record.size_bytes)
-                recorder.set_piece_bytes(info.piece_length())
+                if recorder is not None:
+                    recorder.set_piece_bytes(info.piece_length())
                 finished_ns = await watcher.first(finished)
-                await self._flush(session, recorder)
-                if session.defect is not None:
-                    raise session.defect
-                done_ns = recorder.finish(finished_ns)
+                written_ns = await self._flush(session, recorder)
+                if recorder is not None:
+                    done_ns = recorder.finish(finished_ns)
+                else:
+                    done_ns = max(finished_ns, written_ns)
                 record.done(done_ns)
                 await asyncio.to_thread(sampler.finish, done_ns)
                 await session.refresh()
-                record.unlogged_duplicates = session.redundant_bytes - redundant_bytes
+                duplicates = session.redundant_bytes - redundant_bytes
+                if recorder is not None:
+                    record.unlogged_duplicates = duplicates
+                else:
+                    record.counted_duplicates = duplicates
         except BaseException:
             await asyncio.to_thread(sampler.stop)
-            recorder.abandon()
-            self._forget()
+            if recorder is not None:
+                recorder.abandon()
+            self._drop_torrent()
             raise
         finally:
             gc.unfreeze()
             if session.clock_steps_ns > steps_ns:
                 stepped = (session.clock_steps_ns - steps_ns) / 1e9
                 record.notes.append(
-                    f"the wall clock was stepped by {stepped:.3f} s; times are of the monotonic "
-                    "clock, but libtorrent's own timers follow the wall clock"
+                    f"the wall clock was stepped by {stepped:.3f} s; times are monotonic, but "
+                    "libtorrent's own timers follow the wall clock"
                 )
         if session.alerts_dropped:
             record.notes.append("libtorrent dropped alerts: the alert queue was too short")
@@ -181,14 +192,16 @@ class BitTorrent(System):
             record.written = record.deliverable = None
 
     async def refresh(self) -> None:
-        """Have libtorrent report its counters once more."""
+        """Request libtorrent's counters once more."""
         if self._session is not None:
             await self._session.refresh()
 
     def counters(self) -> Counters:
-        """Return libtorrent's counters since this run was prepared, about half a second old."""
+        """Return libtorrent's counters since this run was prepared, about half a second old; while
+        a fetch's alerts wait to be read, those of its last sample."""
         if self._session is not None:
-            self._counters = _since(self._base, self._session.counters())
+            found = since(self._base, self._session.counters())
+            self._counters = found if self._sampler is None else self._sampler.newer(found)
         return self._counters
 
     async def digest(self) -> Digest:
@@ -212,16 +225,16 @@ class BitTorrent(System):
             if self.context.cold_start:
                 await self._end_session()
         await self._clear_directory()
-        await asyncio.to_thread(memory.give_back)
+        await asyncio.to_thread(memory.trim)
 
     async def close(self) -> None:
-        """End the session and remove what it left."""
+        """End the session and remove its files."""
         self._handle = None
         await self._end_session()
         await self._clear_directory()
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the version, what differs from libtorrent's defaults and why."""
+        """Return the version, and what differs from libtorrent's defaults, with reasons."""
         table = profiles.table(self.options)
         effective = self._effective or {name: setting.value for name, setting in table.items()}
         defaults = lt.default_settings()
@@ -263,14 +276,16 @@ class BitTorrent(System):
         settings |= {
             "listen_interfaces": f"{host}:0",
             "outgoing_interfaces": str(address),
-            # Two alerts a block, duplicates, and room for everything else.
+            # Two alerts per block, duplicates, and room for everything else.
             "alert_queue_size": 3 * blocks + 20_000,
         }
         gc.collect()
         try:
             memory.limit_arenas()
             session = Session(
-                settings, choke_local=profiles.CHOKE_LOCAL[self.options.profile].value is True
+                settings,
+                choke_local=profiles.CHOKE_LOCAL[self.options.profile].value is True,
+                record_writes=self.options.record_writes,
             )
         except (RuntimeError, KeyError, TypeError) as error:
             raise TransferError(
@@ -287,7 +302,7 @@ class BitTorrent(System):
         return self._session
 
     def _flags(self) -> Any:
-        # Neither paused nor queued behind others by libtorrent's own management.
+        # Neither paused nor queued behind other torrents by libtorrent's own management.
         flags = lt.torrent_flags.update_subscribe
         if self.options.piece_order == "sequential" and self._leeches:
             flags |= lt.torrent_flags.sequential_download
@@ -313,28 +328,38 @@ class BitTorrent(System):
             "infoHash": torrent.info_hash(info),
         }
 
-    async def _flush(self, session: Session, recorder: Recorder) -> None:
-        """Wait until no write is outstanding, within a bound: a block's alert comes with its write.
+    async def _flush(self, session: Session, recorder: Recorder | None) -> int:
+        """Wait for outstanding writes, at most `FLUSH_SECONDS`: a block's alert comes with its
+        write, and all pieces can be verified (from memory) before the last blocks are written.
 
-        Pieces can all be verified (from memory) before the last blocks are written.
+        Returns:
+            the instant (monotonic ns) of the last reading of libtorrent's queue, or 0 if the first
+            one already showed no outstanding write, or nothing had to be read.
         """
-        flushing = False
+
+        def is_recorded() -> bool:
+            return recorder is not None and recorder.complete
+
+        flushing, read_ns = False, 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
-                while not recorder.complete:
-                    # Alerts come in order: what was written before the count has been recorded.
-                    await session.refresh()
-                    if session.defect is not None:
-                        raise session.defect
-                    if recorder.complete or not session.queued_write_bytes:
-                        return
+                while not is_recorded():
+                    # Alerts come in order, so what was written before the count is recorded now.
+                    now_ns = await session.refresh()
+                    read_ns = now_ns if flushing else 0
+                    if session.defect or is_recorded() or not session.queued_write_bytes:
+                        break
                     if not flushing and self._handle is not None:
                         flushing = True
                         self._handle.flush_cache()
-                    await asyncio.sleep(0.01)
+                    # Without a record of writes, the readings say when the last one ended.
+                    await asyncio.sleep(0.002 if recorder is None else 0.01)
+        if session.defect is not None:
+            raise session.defect
+        return read_ns
 
-    def _forget(self) -> None:
-        """Have a torrent that failed taken out at once, so that it takes part no longer."""
+    def _drop_torrent(self) -> None:
+        """Remove a failed torrent at once, so that it takes no further part in the swarm."""
         handle, self._handle = self._handle, None
         if handle is not None and self._session is not None:
             self._session.drop(handle)
@@ -342,7 +367,7 @@ class BitTorrent(System):
     async def _end_session(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            self._counters = _since(self._base, session.counters())
+            self._counters = since(self._base, session.counters())
             await session.close()
 
     async def _clear_directory(self) -> None:
@@ -351,17 +376,15 @@ class BitTorrent(System):
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
-def _since(base: Counters, now: Counters) -> Counters:
-    """Return what was counted since `base`; connections are those of now."""
-
-    def less(value: int | None, before: int | None) -> int | None:
-        return None if value is None else value - (before or 0)
-
-    return Counters(
-        sent_bytes=less(now.sent_bytes, base.sent_bytes),
-        received_bytes=less(now.received_bytes, base.received_bytes),
-        connections=now.connections,
-        payload_sent_bytes=less(now.payload_sent_bytes, base.payload_sent_bytes),
-        payload_received_bytes=less(now.payload_received_bytes, base.payload_received_bytes),
-        extra={name: value - base.extra.get(name, 0) for name, value in now.extra.items()},
+def _recording(
+    session: Session, recorder: Recorder | None, sampler: PayloadSampler
+) -> contextlib.AbstractContextManager[None]:
+    """Pass alerts to the recorder; those of blocks may wait while payload comes."""
+    if recorder is None:
+        return contextlib.nullcontext()
+    return session.listening(
+        recorder.handlers,
+        recording=True,
+        bulk=recorder.record_blocks,
+        defer=lambda: recorder.is_ready and sampler.is_receiving(),
     )

@@ -1,4 +1,4 @@
-"""Making torrents and handing them over: metainfo (BEP 3, BEP 52) and references (BEP 9)."""
+"""Creating torrents and references to them: metainfo (BEP 3, BEP 52), magnet links (BEP 9)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import libtorrent as lt
 from swarmrace.errors import Reason, TransferError
 
 BLOCK_BYTES = 16_384
-"""What BitTorrent asks for at a time (BEP 3); only the last block of a file is shorter."""
+"""Size of a BitTorrent request (BEP 3); only the last block of a file is shorter."""
 NAME = "payload.bin"
-"""The name inside every torrent, whatever the file is called, so that all seeders' info-hashes
-are the same."""
+"""The file's name in every torrent, whatever its real name, so that all seeders get the same
+info-hash."""
 
 _FLAGS = {"v1": "v1_only", "v2": "v2_only"}
 
 
 @dataclass(frozen=True, slots=True)
 class Torrent:
-    """A torrent of one file, and the directory in which its content lies as `NAME`."""
+    """A torrent of one file, and the directory that holds its content as `NAME`."""
 
     metainfo: bytes
     """The .torrent file."""
@@ -43,10 +43,10 @@ def make(
     """Hash `file` and return its torrent. Blocks for about 1 s per GB; run it in a thread.
 
     Args:
-        file: any regular file; a link to it named `NAME` is put into `directory`.
-        directory: made if absent.
+        file: any regular file; a link to it named `NAME` is created in `directory`.
+        directory: created if missing.
         protocol: `v1`, `v2` or `hybrid`.
-        piece_bytes: None for libtorrent's choice by the file's size.
+        piece_bytes: the piece length; None for libtorrent's choice by the file's size.
         announce_url: the tracker.
 
     Raises:
@@ -59,14 +59,18 @@ def make(
         link.unlink(missing_ok=True)
         link.symlink_to(file.resolve(strict=True))
         if not size:
-            raise TransferError(Reason.REFUSED, f"{file} is empty: a torrent needs one byte")
+            raise TransferError(
+                Reason.REFUSED, f"{file} is empty: a torrent needs at least one byte"
+            )
         entry = lt.create_file_entry(NAME, size)
         flags = getattr(lt.create_torrent, _FLAGS[protocol]) if protocol in _FLAGS else 0
         creator = lt.create_torrent([entry], piece_bytes or 0, flags)
-        # A callback of its own: between two pieces other threads get the interpreter.
+        # With a callback, other threads get the interpreter between two pieces.
         lt.set_piece_hashes(creator, str(directory), lambda piece: None)
     except (OSError, RuntimeError) as error:
-        raise TransferError(Reason.REFUSED, f"{file} can't be made a torrent: {error}") from error
+        raise TransferError(
+            Reason.REFUSED, f"{file}: no torrent can be made of it: {error}"
+        ) from error
     metainfo = creator.generate()
     metainfo[b"announce"] = announce_url.encode()
     # Not generate_buf(): it raises UnicodeDecodeError (libtorrent 2.1.1).
@@ -74,13 +78,14 @@ def make(
 
 
 def info_hash(info: lt.torrent_info) -> str:
-    """Return the info-hash in hex: v2's SHA-256 where there is one, else v1's SHA-1."""
+    """Return the info-hash in hex: v2's SHA-256 if there is one, otherwise v1's SHA-1."""
     hashes = info.info_hashes()
     return str(hashes.v2 if hashes.has_v2() else hashes.v1)
 
 
 def reference(torrent: Torrent, kind: str, announce_url: str) -> dict[str, Any]:
-    """Return what leechers get: a magnet link (info-hashes and tracker only) or the .torrent."""
+    """Return a leecher's reference: a magnet link (info-hashes and tracker only) or the
+    .torrent file."""
     info = torrent.info
     if kind == "torrent":
         data = base64.b64encode(torrent.metainfo).decode()
@@ -96,10 +101,10 @@ def reference(torrent: Torrent, kind: str, announce_url: str) -> dict[str, Any]:
 
 
 def parameters(reference: Mapping[str, Any]) -> lt.add_torrent_params:
-    """Return what libtorrent needs to fetch a reference.
+    """Return libtorrent's parameters to fetch a reference.
 
     Raises:
-        TransferError: it is no BitTorrent reference, or holds another torrent than it says.
+        TransferError: it isn't a BitTorrent reference, or its torrent has another info-hash.
     """
     try:
         if "magnet" in reference:

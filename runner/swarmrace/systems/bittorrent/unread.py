@@ -1,13 +1,13 @@
-"""What has reached a torrent's TCP connections and libtorrent has not read yet.
+"""Bytes that have reached a torrent's TCP connections and that libtorrent hasn't read yet.
 
-libtorrent stops reading while its disk is behind, and reads megabytes at a time where it is not.
-The bytes wait in the sockets' queues, which belong to this process: the kernel says how many they
-are (SIOCINQ, tcp(7)). Nothing is done to the sockets.
+libtorrent stops reading while its disk is behind, and otherwise reads megabytes at a time. Unread
+bytes wait in the queues of the sockets, which belong to this process: the kernel reports their
+number (SIOCINQ, tcp(7)). The sockets themselves aren't touched.
 
-They are taken for blocks, whole ones but for the first and the last, each with its header. Headers
-are taken off as few as there can be: were they one too many, the last byte would seem to come, and
-a stall to begin, only when libtorrent has read everything. Messages that hold no block (some 10
-bytes each) are few among megabytes.
+The bytes are assumed to be blocks, each with its header, all but the first and the last of them
+whole. The minimum possible number of headers is subtracted: with one too many, the last byte would
+seem to come, and a stall to begin, only once libtorrent has read everything. Messages without a
+block (about 10 bytes each) hardly matter among megabytes.
 """
 
 from __future__ import annotations
@@ -21,30 +21,43 @@ import struct
 import termios
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import libtorrent as lt
 
 from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 
 MESSAGE_BYTES = 13
-"""What a block has in front of it on the wire (BEP 3)."""
+"""Size of a block's header on the wire (BEP 3)."""
 
-LOOK_SECONDS = 0.25
-"""How often connections are looked for."""
+REFRESH_SECONDS = 0.25
+"""Minimum time between two searches for the connections' sockets."""
+REFRESH_FACTOR = 200
+"""That time as a multiple of the last search. With dozens of connections on busy CPUs a search
+takes milliseconds, which the transfer would lose."""
 _OWN = Path("/proc/self/fd")
 _INT = struct.Struct("@i")
+_RECEIVED = struct.Struct("@128xQ")
+"""`tcpi_bytes_received` in `struct tcp_info` (linux/tcp.h)."""
+
+
+class Connection(NamedTuple):
+    """A connection's socket: its descriptor, and the inode that shows it is still the same."""
+
+    number: int
+    inode: int
 
 
 class UnreadBytes:
     """Counts the unread bytes of one torrent's connections.
 
     Args:
-        handle: the torrent's.
+        handle: the torrent.
     """
 
     def __init__(self, handle: lt.torrent_handle) -> None:
         self._handle = handle
-        self._sockets: list[tuple[int, int]] = []
+        self._sockets: list[Connection] = []
         self._remote: dict[int, tuple[str, int] | None] = {}
         self._due = 0.0
 
@@ -52,20 +65,30 @@ class UnreadBytes:
         """Return how many bytes of payload wait.
 
         Raises:
-            RuntimeError: the torrent is gone.
+            RuntimeError: the torrent was removed.
         """
-        if time.monotonic() >= self._due:
-            self._look()
-            self._due = time.monotonic() + LOOK_SECONDS
+        began = time.monotonic()
+        if began >= self._due:
+            self._find_sockets()
+            ended = time.monotonic()
+            self._due = ended + max(REFRESH_SECONDS, REFRESH_FACTOR * (ended - began))
         waiting = 0
-        for number, inode in self._sockets:
+        for connection in self._sockets:
             with contextlib.suppress(OSError):
-                if os.fstat(number).st_ino == inode:  # still the same socket
-                    found = _INT.unpack(fcntl.ioctl(number, termios.FIONREAD, bytes(4)))[0]
-                    waiting += found - found // (BLOCK_BYTES + MESSAGE_BYTES) * MESSAGE_BYTES
+                waiting += payload_in(waiting_bytes(connection))
         return waiting
 
-    def _look(self) -> None:
+    def read_bytes(self) -> dict[Connection, int]:
+        """Return how many bytes libtorrent has read of each connection found by `payload`."""
+        found: dict[Connection, int] = {}
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                # In this order what comes in between counts as read, never as still to come.
+                waiting = waiting_bytes(connection)
+                found[connection] = received_bytes(connection) - waiting
+        return found
+
+    def _find_sockets(self) -> None:
         """Find the sockets of the torrent's connections among this process's descriptors."""
         wanted = {tuple(peer.ip) for peer in self._handle.get_peer_info()}
         found, remote = [], {}
@@ -77,12 +100,51 @@ class UnreadBytes:
                     inode = status.st_ino
                     remote[inode] = self._remote.get(inode) or _remote(number)
                     if remote[inode] in wanted:
-                        found.append((number, inode))
+                        found.append(Connection(number, inode))
         self._sockets, self._remote = found, remote
 
 
+def payload_in(count: int) -> int:
+    """Return the maximum payload in consecutive bytes of a connection."""
+    return count - count // (BLOCK_BYTES + MESSAGE_BYTES) * MESSAGE_BYTES if count > 0 else 0
+
+
+def waiting_bytes(connection: Connection) -> int:
+    """Return how many bytes wait in a socket.
+
+    Raises:
+        OSError: it is closed.
+    """
+    _check(connection)
+    found: int = _INT.unpack(fcntl.ioctl(connection.number, termios.FIONREAD, bytes(4)))[0]
+    return found
+
+
+def received_bytes(connection: Connection) -> int:
+    """Return how many bytes a socket has received in order, read or not (`TCP_INFO`, tcp(7)).
+
+    Raises:
+        OSError: it is closed, or the kernel is older than Linux 4.1.
+    """
+    _check(connection)
+    borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=connection.number)
+    try:
+        info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
+    finally:
+        borrowed.detach()  # it is libtorrent's
+    if len(info) < _RECEIVED.size:
+        raise OSError("this kernel doesn't count a socket's received bytes")
+    found: int = _RECEIVED.unpack(info)[0]
+    return found
+
+
+def _check(connection: Connection) -> None:
+    if os.fstat(connection.number).st_ino != connection.inode:
+        raise OSError("the descriptor now belongs to something else")
+
+
 def _remote(number: int) -> tuple[str, int] | None:
-    """Return the other end of a descriptor's TCP connection, or None where it is none."""
+    """Return the other end of a descriptor's TCP connection, or None if it isn't one."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
         if found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6):
             host, port = found.getpeername()[:2]

@@ -1,4 +1,4 @@
-"""What libtorrent's alerts mean to a publish and a fetch: what was waited for, what went wrong."""
+"""What libtorrent's alerts mean for a publish and a fetch: progress and errors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from swarmrace.host.infrastructure import FULL
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent.session import Handler
 
-_HOPELESS = frozenset({24, 25, 31, 32, 33, 85, 89, 111, 112, 114, 151, 171, 201, 202})
-"""libtorrent's own errors (libtorrent::errors) by which no announce to the same tracker succeeds
-later: its address or protocol can't be used, is filtered or blocked (SSRF, IDNA), its certificate
-is invalid, or it is no tracker. All others, like a refused connection, may pass."""
-_PASSING_STATUS = frozenset({408, 425, 429})
-"""HTTP: of the 400s, those that ask to try again (RFC 9110, 8470, 6585)."""
+_PERMANENT_ERRORS = frozenset({24, 25, 31, 32, 33, 85, 89, 111, 112, 114, 151, 171, 201, 202})
+"""libtorrent's own errors (libtorrent::errors) after which no announce to the same tracker can
+succeed: its address or protocol can't be used, is filtered or blocked (SSRF, IDNA), its certificate
+is invalid, or it isn't a tracker. All others, such as a refused connection, may be temporary."""
+_TEMPORARY_STATUSES = frozenset({408, 425, 429})
+"""HTTP status codes of the 400s after which a retry may succeed (RFC 9110, 8470, 6585)."""
 
 
-class Watch:
-    """What may go wrong in a fetch: a failure ends it, the rest is noted."""
+class FetchWatch:
+    """Watches a fetch for errors: a failure ends it, other errors are noted."""
 
     def __init__(self, record: Record, announces: Announces) -> None:
         self._record = record
@@ -33,7 +33,7 @@ class Watch:
 
     @property
     def handlers(self) -> Mapping[type, Handler]:
-        """What to call with which alert."""
+        """The handler of each type of alert."""
         return {
             lt.tracker_error_alert: self._on_tracker_error,
             lt.tracker_reply_alert: self._announces.on_reply,
@@ -45,9 +45,9 @@ class Watch:
     def _on_tracker_error(self, alert: lt.tracker_error_alert, _: int) -> None:
         self._record.retries += 1
         self._announces.on_error(alert)
-        self._note(f"tracker: {said_by(alert)}")
-        refusal = refused(alert)
-        # Once the tracker has answered, or a byte has come, there are peers to go on with.
+        self._note(f"tracker: {error_text(alert)}")
+        refusal = refusal_of(alert)
+        # Once the tracker has answered, or a byte has come, there are peers to fetch from.
         idle = not self._announces.answered and not self._record.progress_bytes
         if refusal is not None and idle and not self._failed.done():
             self._failed.set_exception(refusal)
@@ -61,7 +61,7 @@ class Watch:
             self._failed.set_exception(disk_error(alert))
 
     async def first(self, wanted: asyncio.Future[int]) -> int:
-        """Return what `wanted` brings, unless the fetch fails before."""
+        """Return the result of `wanted`, unless the fetch fails first."""
         either: set[asyncio.Future[Any]] = {wanted, self._failed}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not wanted.done():
@@ -75,7 +75,7 @@ class Watch:
 
 
 class Announces:
-    """How announcing goes: whether a tracker has answered, and what it said otherwise."""
+    """The state of announcing: whether a tracker has answered, and the last error."""
 
     def __init__(self) -> None:
         self.answered = False
@@ -83,30 +83,30 @@ class Announces:
         """The last error, if no answer has come since."""
 
     def on_reply(self, alert: lt.tracker_reply_alert, _: int) -> None:
-        """Take note of an answer."""
+        """Record an answer."""
         self.answered, self.trouble = True, ""
 
     def on_error(self, alert: lt.tracker_error_alert) -> None:
-        """Take note of an error."""
-        self.trouble = f"the tracker: {said_by(alert)} ({alert.tracker_url()})"
+        """Record an error."""
+        self.trouble = f"the tracker: {error_text(alert)} ({alert.tracker_url()})"
 
     def published(self, alert: Any, t_ns: int) -> int | None:
-        """Return when a tracker answered; raise its refusal, and what can't succeed later. What may
-        pass is tried again by libtorrent."""
+        """Return when a tracker answered; raise its refusal or a permanent error. libtorrent
+        retries after a temporary error."""
         if isinstance(alert, lt.tracker_reply_alert):
             self.on_reply(alert, t_ns)
             return t_ns
         self.on_error(alert)
-        refusal = refused(alert)
+        refusal = refusal_of(alert)
         if refusal is not None:
             raise refusal
         return None
 
 
 def disk_error(alert: lt.file_error_alert | lt.torrent_error_alert) -> TransferError:
-    """Return the failure that a disk or torrent error is."""
-    of_the_system = alert.error.category().name() in ("system", "generic")
-    number = alert.error.value() if of_the_system else None
+    """Return the failure of a disk or torrent error."""
+    has_errno = alert.error.category().name() in ("system", "generic")
+    number = alert.error.value() if has_errno else None
     reason = Reason.DISK_FULL if number in FULL else Reason.REFUSED
     return TransferError(reason, alert.message(), number)
 
@@ -116,40 +116,40 @@ ANNOUNCED = (lt.tracker_reply_alert, lt.tracker_error_alert)
 
 
 def checked(alert: Any, t_ns: int) -> int:
-    """Return when a torrent was checked; raise what went wrong instead."""
+    """Return when a torrent was checked, or raise its error."""
     if not isinstance(alert, lt.torrent_checked_alert):
         raise disk_error(alert)
     return t_ns
 
 
-def refused(alert: lt.tracker_error_alert) -> TransferError | None:
-    """Return the failure that an announce's error is, or None where a later one may succeed."""
+def refusal_of(alert: lt.tracker_error_alert) -> TransferError | None:
+    """Return the failure of an announce's error, or None if a later announce may succeed."""
     code, category = alert.error.value(), alert.error.category().name()
     if category == "http":
-        hopeless = 300 <= code < 500 and code not in _PASSING_STATUS
+        permanent = 300 <= code < 500 and code not in _TEMPORARY_STATUSES
     else:
-        words = words_of(alert)
+        words = tracker_message(alert)
         if words:
             return TransferError(Reason.REFUSED, f"the tracker refused: {words}")
-        hopeless = category == "libtorrent" and code in _HOPELESS
-    if not hopeless:
+        permanent = category == "libtorrent" and code in _PERMANENT_ERRORS
+    if not permanent:
         return None
     return TransferError(
         Reason.REFUSED,
-        f"the announce can't succeed: {said_by(alert)} ({alert.tracker_url()}); look at the "
+        f"the announce can't succeed: {error_text(alert)} ({alert.tracker_url()}); check the "
         "entrant's `settings`",
     )
 
 
-def said_by(alert: lt.tracker_error_alert) -> str:
-    """Return what went wrong with an announce: the tracker's own words, or libtorrent's."""
-    words = words_of(alert) or alert.error.message()
+def error_text(alert: lt.tracker_error_alert) -> str:
+    """Return an announce's error: the tracker's own message, or libtorrent's."""
+    words = tracker_message(alert) or alert.error.message()
     is_status = alert.error.category().name() == "http"
     return f"HTTP status {alert.error.value()} {words}" if is_status else words
 
 
-def words_of(alert: lt.tracker_error_alert) -> str:
-    """Return a tracker's own words, if it gave any; those that are no UTF-8 by their number."""
+def tracker_message(alert: lt.tracker_error_alert) -> str:
+    """Return a tracker's own message, if it sent one; if it isn't UTF-8, the error's number."""
     try:
         return alert.error_message()
     except UnicodeDecodeError:
@@ -162,9 +162,9 @@ def stamp(alert: lt.alert, t_ns: int) -> int:
 
 
 def check_size(info: lt.torrent_info, size_bytes: int) -> None:
-    """Refuse a torrent that is not one file of the payload's size."""
+    """Refuse a torrent that isn't a single file of the payload's size."""
     files = info.layout()
-    # In v2 a pad file (BEP 47) may follow, which is never sent.
+    # In v2 a pad file (BEP 47) may follow; it is never sent.
     sizes = [
         files.file_size(index)
         for index in range(files.num_files())

@@ -1,0 +1,162 @@
+"""How often a leecher's received payload is sampled.
+
+As often as it is free. Where processors are idle, a sample (0.1 ms of CPU with 2 connections, 0.3
+with 31) costs the transfer nothing. Where programs wait for a processor, it costs as much time as
+it takes, so samples may take only `SHARE` of the CPU that the transfer itself gets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+EDGE_SECONDS = 0.002
+"""Shortest pause between two samples until the first byte and near the last."""
+
+MIN_SECONDS = 0.005
+"""Shortest pause between two other samples."""
+
+MAX_SECONDS = 0.1
+"""Longest pause between two samples, on a busy machine."""
+
+BUSY_FACTOR = 12
+"""The pause between two samples as a multiple of how long one waits for the processor, the
+interpreter's lock and libtorrent. On a busy machine a sample (about 0.1 ms) costs the transfer
+time."""
+
+EDGE_FACTOR = 3
+"""The same until the first byte, when there is nothing to slow down yet, and near the last."""
+
+ELAPSED_FACTOR = 50
+"""Elapsed time as a multiple of the longest pause, so that a mark is known to about 1 %."""
+
+LEFT_FACTOR = 4
+"""Time left, at the present rate, as a multiple of the longest pause: the last byte doesn't come in
+the middle of a long one."""
+
+NEAR = 64
+"""The last byte is near when less than one byte in this many is missing."""
+
+SHARE = 0.02
+"""Maximum share of the process's CPU that samples take while its network thread waits for a
+processor. If it waits half of the time, they may take twice as much."""
+
+EDGE_SHARE = 0.2
+"""The same near the last byte."""
+
+SHORT_SECONDS = 0.2
+"""Longest pause for lack of CPU. A process that waits for its disk uses little CPU, too, and its
+stalls must be seen."""
+
+BOTH_SIDES = 2
+"""CPU of a sample as a multiple of its thread's: libtorrent's threads answer it."""
+
+UPDATE_SECONDS = 0.1
+"""Minimum time between two readings of how the CPU is used."""
+
+_THREADS = Path("/proc/self/task")
+
+
+def is_near_end(total: int, size_bytes: int) -> bool:
+    """Return whether the last byte of a payload is near."""
+    return (size_bytes - total) * NEAR < size_bytes
+
+
+class Shortage:
+    """How short this process is of CPU, by its busiest thread: libtorrent's network thread."""
+
+    def __init__(self) -> None:
+        self.cpu_rate = 1.0
+        """CPU seconds that the process gets in a second."""
+        self.waiting = 0.0
+        """Share of the time for which that thread waits for a processor; 1 if it isn't known."""
+        self._busiest: Path | None = None
+        self._waited = 0.0
+        self._at, self._cpu = time.monotonic(), time.process_time()
+
+    def update(self) -> None:
+        """Read the counters again, if the last reading isn't recent."""
+        now = time.monotonic()
+        if (passed := now - self._at) < UPDATE_SECONDS:
+            return
+        cpu = time.process_time()
+        self.cpu_rate = max(0.001, (cpu - self._cpu) / passed)
+        self._at, self._cpu = now, cpu
+        if self._busiest is None:
+            self._busiest = _busiest_thread()
+            self._waited = _scheduling(self._busiest)[1]
+            return
+        waited = _scheduling(self._busiest)[1]
+        self.waiting = min(1.0, (waited - self._waited) / passed)
+        self._waited = waited
+
+
+def _busiest_thread() -> Path:
+    own = str(threading.get_native_id())
+    return max(
+        (each for each in _THREADS.iterdir() if each.name != own),
+        key=lambda each: _scheduling(each)[0],
+    )
+
+
+def _scheduling(thread: Path) -> tuple[float, float]:
+    """Return how many seconds a thread has run, and how many it has waited for a processor
+    (/proc/PID/schedstat); as if it always waited, if the kernel doesn't count it."""
+    with contextlib.suppress(OSError, ValueError):
+        ran, waited, _ = (thread / "schedstat").read_text().split()
+        return int(ran) / 1e9, int(waited) / 1e9
+    return 0.0, time.monotonic()
+
+
+class Budget:
+    """The shortest pause between two samples that keeps to a share of the process's CPU."""
+
+    def __init__(self) -> None:
+        self._sample_seconds = 0.0
+        self._thread = time.thread_time()
+        self._shortage = Shortage()
+
+    def pause_seconds(self, share: float) -> float:
+        """Return the pause after a sample; call it in the thread that samples."""
+        self._shortage.update()
+        thread = time.thread_time()
+        spent, self._thread = thread - self._thread, thread
+        weight = 0.25 if self._sample_seconds else 1.0
+        self._sample_seconds += (BOTH_SIDES * spent - self._sample_seconds) * weight
+        return self._shortage.waiting * self._sample_seconds / (share * self._shortage.cpu_rate)
+
+
+class SamplingPace:
+    """The pauses between samples of a payload of `size_bytes`."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size = size_bytes
+        self._began = self._grew = self._due = time.monotonic()
+        self._total = 0
+        self._rate = self._wait = 0.0
+        self._budget = Budget()
+
+    def pause(self, total: int) -> float:
+        """Return the pause after a sample that showed `total` bytes."""
+        now = time.monotonic()
+        self._wait += (now - self._due - self._wait) / 8
+        if total > self._total:
+            self._rate = (total - self._total) / (now - self._grew)
+            self._total, self._grew = total, now
+        left = self._size - total
+        near_edge = not total or is_near_end(total, self._size)
+        shortest = EDGE_SECONDS if near_edge else MIN_SECONDS
+        pause = max(shortest, (EDGE_FACTOR if near_edge else BUSY_FACTOR) * self._wait)
+        if not total:
+            pause = min(pause, MAX_SECONDS)
+        else:
+            longest = max(MIN_SECONDS, min(MAX_SECONDS, (now - self._began) / ELAPSED_FACTOR))
+            left_seconds = left / self._rate / LEFT_FACTOR if self._rate else longest
+            pause = min(pause, max(EDGE_SECONDS, min(longest, left_seconds)))
+            affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
+            soonest = affordable * SHARE / EDGE_SHARE
+            pause = max(pause, min(affordable, max(soonest, left_seconds)))
+        self._due = now + pause
+        return pause
