@@ -21,6 +21,7 @@ from codex_double.personality import PERSONALITIES
 from codex_double.testing import program
 
 from paths import ROOT
+from patience import PATIENCE_SECONDS, measured_until
 
 FAMILIES = pytest.mark.parametrize("personality", list(PERSONALITIES))
 
@@ -43,7 +44,7 @@ def arguments(data_dir: Path, **changes: object) -> list[str]:
     return [f"--{name}={value}" for name, value in values.items()]
 
 
-def get(url: str, seconds: float = 5) -> bytes:
+def get(url: str, seconds: float = PATIENCE_SECONDS) -> bytes:
     with urllib.request.urlopen(url, timeout=seconds) as answer:
         return answer.read()
 
@@ -90,7 +91,7 @@ def test_version_help_and_bad_options(personality):
         parse([bad], {}, kind)
 
 
-def test_sizes_and_durations_are_the_nodes():
+def test_sizes_and_durations_are_parsed_as_by_the_node():
     assert parse_size("50mb") == 50 << 20
     assert parse_size("1GiB") == 1 << 30
     assert parse_size("1000") == 1000
@@ -100,7 +101,7 @@ def test_sizes_and_durations_are_the_nodes():
             parse_size(text)
 
 
-def test_environment_has_every_option_and_the_command_line_wins():
+def test_every_option_has_an_environment_variable_and_the_command_line_wins():
     codex, storage = PERSONALITIES["v0.2.5"], PERSONALITIES["storage-2026"]
     variables = {"CODEX_API_PORT": "1234", "CODEX_STORAGE_QUOTA": "1mb", "STORAGE_API_PORT": "99"}
     assert parse([], variables, codex).api_port == 1234
@@ -125,16 +126,16 @@ def test_a_busy_api_port_exits_1_and_a_busy_discovery_port_goes_unnoticed(tmp_pa
             [path, *arguments(tmp_path / "a", **{"api-port": busy.getsockname()[1]})],
             stderr=subprocess.PIPE,
         )
-        two = subprocess.run([path, "--bad-option=1"], capture_output=True, timeout=30)
+        two = subprocess.run([path, "--bad-option=1"], capture_output=True)
         assert two.returncode == 1
         with node(path, *args) as process:
             info = wait_for(f"http://127.0.0.1:{port}/api/codex/v1/debug/info", process)
             assert json.loads(info)["spr"]
-        assert b"in use" in one.communicate(timeout=30)[1]
+        assert b"in use" in one.communicate(timeout=PATIENCE_SECONDS)[1]
         assert one.returncode == 1
 
 
-def test_sigterm_ends_it_and_data_survive_a_kill(tmp_path):
+def test_sigterm_ends_it_and_its_data_survive_a_kill(tmp_path):
     path, port = program(tmp_path), free_port()
     base = f"http://127.0.0.1:{port}/api/codex/v1"
     args = arguments(tmp_path / "data", **{"api-port": port})
@@ -147,11 +148,11 @@ def test_sigterm_ends_it_and_data_survive_a_kill(tmp_path):
         wait_for(f"{base}/spr", process)
         assert get(f"{base}/data/{cid.decode()}") == b"x" * 100_000
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
-def test_behaviour_4_one_of_two_seeders_frozen_stalls_and_then_ends_well(tmp_path):
-    """60 s at a fiftieth; the block asked of the frozen one comes from the other afterwards."""
+def test_behaviour_4_with_one_of_two_seeders_frozen_a_download_stalls_then_completes(tmp_path):
+    """The stall is 60 s, scaled down; then the other seeder sends the frozen one's block."""
     path = program(tmp_path, silent_from_bytes=65_536, time_scale=0.03)
     ports = [free_port() for _ in range(3)]
     bases = [f"http://127.0.0.1:{port}/api/codex/v1" for port in ports]
@@ -162,28 +163,35 @@ def test_behaviour_4_one_of_two_seeders_frozen_stalls_and_then_ends_well(tmp_pat
             for n in (1, 2)
         ]
         with node(path, *rest[0]) as other, node(path, *rest[1]) as leecher:
-            content = os.urandom(200 * 65_536)
             for number, process in ((1, other), (2, leecher)):
                 while not json.loads(wait_for(f"{bases[number]}/debug/info", process))["table"][
                     "nodes"
                 ]:
                     time.sleep(0.02)
-            request = [urllib.request.Request(f"{base}/data", content) for base in bases[:2]]
-            for each in request:
-                each.add_header("Content-Type", "application/octet-stream")
-            cid = get(request[0]).decode()
-            assert get(request[1]).decode() == cid
             while len(json.loads(get(f"{bases[2]}/debug/info"))["table"]["nodes"]) < 2:
                 time.sleep(0.02)
-            url = f"{bases[2]}/data/{cid}/network/stream"
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                got = answer.read(65_536)  # block 0 alone; the silence has begun
-                frozen.send_signal(signal.SIGSTOP)
-                began = time.monotonic()
-                while len(got) < len(content):
-                    got += answer.read(65_536)
-                assert time.monotonic() - began > 1.0
-            assert got == content
+
+            def frozen_seconds() -> float:
+                content = os.urandom(200 * 65_536)
+                request = [urllib.request.Request(f"{base}/data", content) for base in bases[:2]]
+                for each in request:
+                    each.add_header("Content-Type", "application/octet-stream")
+                cid = get(request[0]).decode()
+                assert get(request[1]).decode() == cid
+                url = f"{bases[2]}/data/{cid}/network/stream"
+                with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+                    got = answer.read(65_536)  # only block 0; the silence has begun
+                    frozen.send_signal(signal.SIGSTOP)
+                    began = time.monotonic()
+                    while len(got) < len(content):
+                        got += answer.read(65_536)
+                    took = time.monotonic() - began
+                frozen.send_signal(signal.SIGCONT)
+                assert got == content
+                return took
+
+            # On a busy machine the silence may be over before it is frozen, but not every time.
+            assert measured_until(frozen_seconds, lambda took: took > 1.0) > 1.0
 
 
 @FAMILIES
@@ -197,12 +205,13 @@ def test_entrypoint_prepares_the_environment(personality, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "no-such-host.invalid")
     with pytest.raises(SystemExit, match="Private IP"):
         entrypoint.prepare({"NAT_IP_AUTO": "true"}, kind)
-    gone = {"BOOTSTRAP_NODE_URL": f"http://127.0.0.1:{free_port()}", "BOOTSTRAP_NODE_URL_WAIT": "0"}
+    url = f"http://127.0.0.1:{free_port()}"
+    unreachable = {"BOOTSTRAP_NODE_URL": url, "BOOTSTRAP_NODE_URL_WAIT": "0"}
     with pytest.raises(SystemExit, match="Unable to get SPR"):
-        entrypoint.prepare(gone, kind)
+        entrypoint.prepare(unreachable, kind)
 
 
-def test_entrypoint_takes_the_record_of_the_bootstrap_node(tmp_path):
+def test_entrypoint_fetches_the_bootstrap_nodes_record(tmp_path):
     path, port, second = program(tmp_path), free_port(), free_port()
     with node(path, *arguments(tmp_path / "0", **{"api-port": port})) as first:
         base = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Codex systems for tests: contexts, a board in memory, and a swarm's whole life."""
+"""Codex systems for tests: contexts, a board in memory, and whole swarms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from codex_double.testing import QUICK
 from codex_double.testing import program as make_program
 from codex_double.testing import swarm as doubles
 
+from loopback import new_address
 from paths import ROOT
+from patience import PATIENCE_SECONDS, ForbearingClock
 from swarmrace.clock import SystemClock
 from swarmrace.peer import transfer
 from swarmrace.recording.payload import Payload
@@ -45,12 +47,12 @@ BLOCK = 65_536
 
 
 def program(folder: Path, personality: str = "v0.2.5", **habits: Any) -> Path:
-    """Write a program that is a node which can be joined over loopback addresses, as here."""
+    """Write the program of a node that can be joined over loopback addresses."""
     return make_program(folder, personality, discovery_bind="announced", **habits)
 
 
 class MemoryBoard:
-    """The rendezvous' board without the rendezvous."""
+    """A board in memory, without a rendezvous."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
@@ -90,7 +92,7 @@ class Swarm:
             peer=peer,
             swarm_size=peers,
             race_id="0123456789",
-            address=f"127.0.5.{peer + 1}",
+            address=new_address(),
             work_dir=work_dir,
             announce_url="",
             size_bytes=self.size_bytes,
@@ -131,7 +133,7 @@ async def codex_swarm(
     options: CodexOptions | None = None,
     **more: Any,
 ) -> AsyncIterator[Swarm]:
-    """Make a swarm and close it, whatever happened."""
+    """Yield a swarm; close it in any case."""
     swarm = Swarm(folder, size_bytes, options or CodexOptions(**more), peers, cold)
     try:
         yield swarm
@@ -139,14 +141,18 @@ async def codex_swarm(
         await asyncio.gather(*(system.close() for system in swarm.systems))
 
 
-LONG = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=30)
+LONG = Timeouts(
+    discovery_seconds=PATIENCE_SECONDS,
+    stall_seconds=PATIENCE_SECONDS,
+    transfer_seconds=PATIENCE_SECONDS,
+)
 
 
 @asynccontextmanager
 async def warm(
     folder: Path, peers: int = 2, size: int = 20 * BLOCK, habits=QUICK, each=None, **more
 ):
-    """Doubles, and a swarm of systems that use them."""
+    """Yield a swarm of systems that use running doubles, and those doubles."""
     personality = more.pop("personality", "v0.2.5")
     async with doubles(folder / "doubles", peers, personality, habits, each) as nodes:
         urls = [f"http://127.0.0.1:{node.api_port}" for node in nodes]
@@ -155,8 +161,11 @@ async def warm(
 
 
 async def raced(swarm: Swarm, references, limits: Timeouts = LONG):
-    """Race the last peer; return why it failed and its record."""
-    system, record = swarm.systems[-1], swarm.record()
+    """Race the last peer; return why it failed and its record.
+
+    Nodes, systems and the watch share this process: its own stalls are none of the transfer.
+    """
+    system, record = swarm.systems[-1], Record(ForbearingClock(), swarm.size_bytes)
     before = asyncio.all_tasks()
     now_ns = record.clock.now_ns()
     _, failure = await transfer.race(system, references, record, limits, now_ns, lambda: None)

@@ -1,4 +1,4 @@
-"""What a node answers badly is its refusal, never a defect of ours (a defect would excuse it)."""
+"""A node's invalid answer is its refusal, never a defect of swarmrace (which would excuse it)."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 import pytest
 
 from codex_swarm import BLOCK, QUICK, cids, codex_swarm, raced, warm
+from patience import PATIENCE_SECONDS
+from serving import until
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import Payload
 from swarmrace.scenario.scenario import Timeouts
@@ -19,14 +21,20 @@ from swarmrace.scenario.scenario import Timeouts
 SIZE = 20 * BLOCK
 UNKNOWN = cids.encode(cids.MANIFEST, bytes(32))
 FAMILIES = pytest.mark.parametrize("personality", ["v0.2.5", "storage-2026"])
-SHORT = Timeouts(discovery_seconds=0.5, stall_seconds=30, transfer_seconds=30)
-STALLED = Timeouts(discovery_seconds=30, stall_seconds=2, transfer_seconds=30)
-ENDED = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=5)
+SHORT = Timeouts(
+    discovery_seconds=0.5, stall_seconds=PATIENCE_SECONDS, transfer_seconds=PATIENCE_SECONDS
+)
+STALLED = Timeouts(
+    discovery_seconds=PATIENCE_SECONDS, stall_seconds=2, transfer_seconds=PATIENCE_SECONDS
+)
+ENDED = Timeouts(
+    discovery_seconds=PATIENCE_SECONDS, stall_seconds=PATIENCE_SECONDS, transfer_seconds=5
+)
 
 
 @FAMILIES
 @pytest.mark.parametrize("download", ["stream", "background"])
-def test_nodes_that_run_serve_run_after_run(tmp_path, personality, download):
+def test_running_nodes_serve_run_after_run(tmp_path, personality, download):
     async def main():
         options = {"download": download, "poll_seconds": 0.01, "personality": personality}
         async with warm(tmp_path, **options) as (swarm, nodes):
@@ -58,9 +66,9 @@ def test_an_unknown_cid_ends_by_the_discovery_timeout(tmp_path, personality, dow
 
 @FAMILIES
 @pytest.mark.parametrize("download", ["stream", "background"])
-def test_a_full_quota_is_half_a_delivery_and_a_stall(tmp_path, personality, download):
+def test_a_full_quota_is_a_partial_delivery_and_a_stall(tmp_path, personality, download):
     async def main():
-        each = {1: {"quota_bytes": SIZE}}  # the manifest is one too many
+        each = {1: {"quota_bytes": SIZE}}  # too small for the manifest
         options = {"download": download, "poll_seconds": 0.01, "personality": personality}
         async with warm(tmp_path, each=each, **options) as (swarm, _):
             await swarm.prepare()
@@ -84,7 +92,7 @@ def test_a_quota_too_small_is_refused_before_the_race(tmp_path):
     asyncio.run(main())
 
 
-def test_an_upload_over_the_quota_is_refused_with_the_nodes_words(tmp_path):
+def test_an_upload_over_the_quota_is_refused_with_the_nodes_message(tmp_path):
     async def main():
         async with warm(tmp_path, each={0: {"quota_bytes": SIZE}}) as (swarm, _):
             await swarm.prepare()
@@ -95,7 +103,7 @@ def test_an_upload_over_the_quota_is_refused_with_the_nodes_words(tmp_path):
     asyncio.run(main())
 
 
-def test_a_seeder_that_goes_is_a_stall(tmp_path):
+def test_a_lost_seeder_is_a_stall(tmp_path):
     async def main():
         habits = replace(QUICK, silent_from_bytes=BLOCK, time_scale=0.1)
         async with warm(tmp_path, habits=habits) as (swarm, nodes):
@@ -113,7 +121,7 @@ def test_a_seeder_that_goes_is_a_stall(tmp_path):
 
 
 @pytest.mark.parametrize(("habit", "where"), [("short_body", "race"), ("corrupt_body", "digest")])
-def test_wrong_bytes_are_seen(tmp_path, habit, where):
+def test_wrong_bytes_are_detected(tmp_path, habit, where):
     async def main():
         async with warm(tmp_path, habits=replace(QUICK, **{habit: True})) as (swarm, _):
             await swarm.prepare()
@@ -169,9 +177,7 @@ def test_bad_references_are_refused(tmp_path, references, found):
     asyncio.run(main())
 
 
-def test_blocks_shared_with_a_deleted_content_are_a_silence_when_read_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("swarmrace.systems.codex.api.IDLE_SECONDS", 0.3)
-
+def test_reading_back_blocks_shared_with_a_deleted_content_stalls(tmp_path, monkeypatch):
     async def main():
         options = {"download": "background", "poll_seconds": 0.01}
         async with warm(tmp_path, **options) as (swarm, nodes):
@@ -181,6 +187,7 @@ def test_blocks_shared_with_a_deleted_content_are_a_silence_when_read_back(tmp_p
             store = nodes[1].store
             manifest = next(iter(store.manifests.values()))
             store.delete(store.put_manifest({**manifest, "mimetype": "text/plain"}))
+            monkeypatch.setattr("swarmrace.systems.node_api.IDLE_SECONDS", 0.3)
             with pytest.raises(TransferError) as caught:
                 await swarm.systems[1].digest()
             assert caught.value.reason is Reason.STALL
@@ -188,12 +195,12 @@ def test_blocks_shared_with_a_deleted_content_are_a_silence_when_read_back(tmp_p
     asyncio.run(main())
 
 
-def test_settle_outlasts_a_node_that_is_deaf_after_its_upload(tmp_path):
+def test_settle_waits_for_a_node_that_does_not_answer_after_its_upload(tmp_path):
     async def main():
         habits = replace(QUICK, time_scale=1.0, deaf_after_upload_seconds=0.5)
         async with warm(tmp_path, habits=habits) as (swarm, nodes):
             await swarm.prepare()
-            references = await swarm.publish()  # settles as well
+            references = await swarm.publish()  # settles too
             assert not nodes[0].is_deaf()
             assert nodes[0].discovery.nodes
             assert (await raced(swarm, references))[0] is None
@@ -201,7 +208,7 @@ def test_settle_outlasts_a_node_that_is_deaf_after_its_upload(tmp_path):
     asyncio.run(main())
 
 
-def test_what_these_nodes_cannot_do_is_refused_with_the_way_out(tmp_path):
+def test_unsupported_options_are_refused_with_the_remedy(tmp_path):
     async def main():
         urls = ["http://127.0.0.1:1"]
         async with codex_swarm(tmp_path / "a", SIZE, 1, cold=True, nodes=urls) as swarm:
@@ -221,7 +228,7 @@ def test_what_these_nodes_cannot_do_is_refused_with_the_way_out(tmp_path):
     asyncio.run(main())
 
 
-def test_a_node_restarted_behind_its_peer_has_died(tmp_path, monkeypatch):
+def test_a_node_restarted_by_another_program_has_died(tmp_path, monkeypatch):
     monkeypatch.setattr("swarmrace.systems.codex.remote._ASK_SECONDS", 0.05)
 
     async def main():
@@ -229,15 +236,17 @@ def test_a_node_restarted_behind_its_peer_has_died(tmp_path, monkeypatch):
             node = swarm.systems[1]._node
             node.metrics_url = f"http://127.0.0.1:{nodes[1].metrics_port}/metrics"
             await swarm.prepare()
+            asked = nodes[1].answers
             race = asyncio.create_task(raced(swarm, [{"cid": UNKNOWN}]))
-            await asyncio.sleep(0.1)
+            await until(lambda asked=asked: nodes[1].answers > asked)
             nodes[1].started += 5
             failure, _ = await race
             assert failure.reason is Reason.NODE_DIED
             node.metrics_url = None
             await swarm.prepare(index=1)
+            asked = nodes[1].answers
             race = asyncio.create_task(raced(swarm, [{"cid": UNKNOWN}]))
-            await asyncio.sleep(0.1)
+            await until(lambda asked=asked: nodes[1].answers > asked)
             await nodes[1].stop()
             failure, _ = await race
             assert failure.reason is Reason.NODE_DIED
@@ -245,8 +254,8 @@ def test_a_node_restarted_behind_its_peer_has_died(tmp_path, monkeypatch):
     asyncio.run(main())
 
 
-def test_every_call_to_a_mute_node_ends_with_its_cancellation(tmp_path):
-    """It accepts connections and says nothing, ever."""
+def test_every_call_to_a_silent_node_ends_with_its_cancellation(tmp_path):
+    """It accepts connections but never answers."""
 
     async def main():
         async def mute(reader, writer):

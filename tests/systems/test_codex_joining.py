@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 
 from codex_swarm import codex_swarm, make_program, program, warm
+from patience import PATIENCE_SECONDS
 from swarmrace.systems.codex.metrics import fetch
 
 ANSWERS = "dht_transport_rx_packets_total"
@@ -19,14 +20,14 @@ async def answers(system) -> float:
     return (await fetch(node.metrics_url, (ANSWERS,))).get(ANSWERS, 0.0)
 
 
-def test_a_first_seeder_that_nobody_has_joined_is_up(tmp_path):
-    """Its table is empty, before and after its upload."""
+def test_a_first_seeder_that_no_node_has_joined_is_up(tmp_path):
+    """Its table is empty before and after its upload."""
 
     async def main():
         path = program(tmp_path / "bin")
         async with codex_swarm(tmp_path, 100_000, 3, program=str(path)) as swarm:
             first = swarm.systems[0]
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await first.prepare(swarm.run())
                 assert (await first._api.info()).nodes == 0
                 await first.publish(swarm.file, None)
@@ -36,8 +37,8 @@ def test_a_first_seeder_that_nobody_has_joined_is_up(tmp_path):
     asyncio.run(main())
 
 
-def test_over_loopback_no_node_that_binds_as_a_real_one_joins(tmp_path):
-    """Its bootstrap node is in its table all the same, as it is in a real one's."""
+def test_over_loopback_no_node_that_binds_like_a_real_one_joins(tmp_path):
+    """Its bootstrap node is in its table anyway, as in a real node's."""
 
     async def main():
         path = make_program(tmp_path / "bin")
@@ -45,7 +46,7 @@ def test_over_loopback_no_node_that_binds_as_a_real_one_joins(tmp_path):
             first, leecher = swarm.systems
             joining = asyncio.create_task(leecher.prepare(swarm.run()))
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     await first.prepare(swarm.run())
                     while await answers(leecher) < 5:
                         await asyncio.sleep(0.05)
@@ -59,7 +60,7 @@ def test_over_loopback_no_node_that_binds_as_a_real_one_joins(tmp_path):
     asyncio.run(main())
 
 
-def test_a_first_seeder_that_was_joined_must_know_others_after_its_upload(tmp_path):
+def test_a_joined_first_seeder_must_know_other_nodes_after_its_upload(tmp_path):
     async def main():
         async with warm(tmp_path) as (swarm, nodes):
             await swarm.prepare()
@@ -71,7 +72,7 @@ def test_a_first_seeder_that_was_joined_must_know_others_after_its_upload(tmp_pa
             nodes[0].discovery.nodes.clear()
             settling = asyncio.create_task(first.settle())
             asked = nodes[0].answers
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while nodes[0].answers < asked + 5:
                     await asyncio.sleep(0.01)
             assert not settling.done()

@@ -1,4 +1,4 @@
-"""Which program, which command line, what is missing, what is observed."""
+"""The node's program and command line, what is missing, and what is observed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.scenario.loading import load
 from swarmrace.systems.codex import SPEC
 from swarmrace.systems.codex.local import free_ports
-from swarmrace.systems.codex.metrics import Watch
+from swarmrace.systems.codex.metrics import MetricsWatch
 from swarmrace.systems.codex.metrics import parse as parse_metrics
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import (
+    NodeProgram,
     Ports,
-    Program,
     command_line,
     find_program,
     inspect,
@@ -29,7 +29,7 @@ PORTS = Ports(listen=7001, discovery=7002, api=7003, metrics=7004)
 ADDRESS = "127.0.5.1"
 
 
-def line(found: Program, *, bootstrap=None, size_bytes=10**8, **options) -> list[str]:
+def line(found: NodeProgram, *, bootstrap=None, size_bytes=10**8, **options) -> list[str]:
     command, reasons = command_line(
         found,
         CodexOptions(**options),
@@ -61,7 +61,7 @@ def line(found: Program, *, bootstrap=None, size_bytes=10**8, **options) -> list
         ),
     ],
 )
-def test_each_version_gets_the_options_it_has(tmp_path, personality, expected):
+def test_each_version_gets_the_options_that_it_has(tmp_path, personality, expected):
     path, kind = program(tmp_path, personality), PERSONALITIES[personality]
     found = asyncio.run(inspect(str(path)))
     assert found.family == kind.program
@@ -80,7 +80,7 @@ def test_each_version_gets_the_options_it_has(tmp_path, personality, expected):
     parse_as_node(line(found, profile="tuned", bootstrap="spr:abc"), {}, kind)
 
 
-def test_a_program_is_asked_by_its_words_and_a_mute_one_refused(tmp_path):
+def test_a_program_is_inspected_and_one_that_does_not_answer_is_refused(tmp_path):
     tag = tmp_path / "codex"
     tag.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'Codex version:  v0.1.9'\nexit 0\n")
     tag.chmod(0o755)
@@ -110,7 +110,7 @@ def test_ports_are_free_and_differ():
     assert ports.listen == ports.discovery  # one number, TCP and UDP, as the newest has it
 
 
-def test_the_check_says_how_to_get_the_program(tmp_path, monkeypatch):
+def test_the_check_reports_how_to_get_the_program(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SWARMRACE_SIDECAR_API", raising=False)
     (missing,) = SPEC.check(CodexOptions())
@@ -129,7 +129,7 @@ def test_the_check_says_how_to_get_the_program(tmp_path, monkeypatch):
     assert SPEC.check(CodexOptions()) == []
 
 
-def test_a_block_size_that_the_program_found_does_not_take_is_told_before_a_race(
+def test_a_block_size_that_the_program_does_not_accept_is_reported_before_a_race(
     tmp_path, monkeypatch
 ):
     monkeypatch.delenv("SWARMRACE_SIDECAR_API", raising=False)
@@ -142,10 +142,10 @@ def test_a_block_size_that_the_program_found_does_not_take_is_told_before_a_race
         if personality == "storage-2026":
             assert found == []
         else:
-            assert found[0].startswith(f"blockSize: only Logos Storage takes one, found {node}, ")
+            assert found[0].startswith(f"blockSize: only Logos Storage accepts one, found {node}, ")
 
 
-def test_what_is_observed_follows_the_download_and_the_family(tmp_path):
+def test_observations_depend_on_download_and_family(tmp_path):
     stream = SPEC.observes(CodexOptions())
     assert (stream.arrival, stream.delivery, stream.in_order) == (False, True, True)
     background = CodexOptions(download="background", family="storage", poll_seconds=0.05)
@@ -171,7 +171,7 @@ libp2p_peers 1.0
 codex_repostore_blocks 1601.0
 something_else 3.0
 """
-    watch = Watch(None)
+    watch = MetricsWatch(None)
     watch._base = {'libp2p_network_bytes_total{direction="in"}': 692.0}
     watch._last = parse_metrics(page)
     counters = watch.counters()

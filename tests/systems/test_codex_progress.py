@@ -1,4 +1,4 @@
-"""What a node says of its own progress, as far as it is of now."""
+"""A node's own progress, as far as it is up to date."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from swarmrace.systems.codex import metrics
-from swarmrace.systems.codex.metrics import Watch
+from swarmrace.systems.codex.metrics import MetricsWatch
 
 
 @pytest.fixture
 def page(monkeypatch):
-    """What the node's metrics page says; a test changes it."""
+    """The node's metrics page; a test changes it."""
     found: dict[str, float] = {}
 
     async def fetch(url, names=()):
@@ -32,7 +32,7 @@ def page(monkeypatch):
     ],
 )
 def test_blocks_are_counted_since_the_run_began(page, name):
-    watch = Watch("http://node/metrics")
+    watch = MetricsWatch("http://node/metrics")
     assert watch.blocks is None
     page[name] = 40.0
     asyncio.run(watch.refresh())
@@ -44,16 +44,16 @@ def test_blocks_are_counted_since_the_run_began(page, name):
 
 def test_held_blocks_come_before_received_ones(page):
     page.update(codex_repostore_blocks=1.0, codex_block_exchange_blocks_received_total=9.0)
-    watch = Watch("http://node/metrics")
+    watch = MetricsWatch("http://node/metrics")
     asyncio.run(watch.refresh())
     page.update(codex_repostore_blocks=2.0, codex_block_exchange_blocks_received_total=19.0)
     asyncio.run(watch.refresh())
     assert watch.blocks == 1
 
 
-def test_an_old_page_says_nothing_of_now(page, monkeypatch):
+def test_an_old_page_is_not_used(page, monkeypatch):
     page["codex_repostore_blocks"] = 1.0
-    watch = Watch("http://node/metrics")
+    watch = MetricsWatch("http://node/metrics")
     asyncio.run(watch.refresh())
     page.clear()  # the node no longer answers
     now = metrics.time.monotonic()

@@ -14,6 +14,7 @@ import pytest
 
 from codex_swarm import BLOCK, ROOT, codex_swarm, program
 from memory_cgroups import limit, memory_cgroup, move
+from patience import PATIENCE_SECONDS
 from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.systems.codex import local
 from swarmrace.systems.codex.programs import Ports
@@ -31,7 +32,7 @@ SIZE = 20 * BLOCK + 1
 
 
 @KINDS
-def test_a_swarm_lives_through_cold_runs(tmp_path, personality, download, runs):
+def test_a_swarm_races_several_cold_runs(tmp_path, personality, download, runs):
     path = program(tmp_path / "bin", personality)
     peers = 1 + runs  # with two runs there are two seeders
 
@@ -45,7 +46,7 @@ def test_a_swarm_lives_through_cold_runs(tmp_path, personality, download, runs):
                 ids.append([system._info.id for system in swarm.systems])
                 references = await swarm.publish(seeders=runs)
                 assert all(reference == references[0] for reference in references)
-                assert set(references[0]) == {"cid"}  # short: all else is looked up in the race
+                assert set(references[0]) == {"cid"}  # all else is looked up during the race
                 leecher, record = swarm.systems[-1], swarm.record()
                 began = record.clock.now_ns()
                 await leecher.fetch(references, record)
@@ -67,7 +68,7 @@ def test_a_swarm_lives_through_cold_runs(tmp_path, personality, download, runs):
                 assert not (tmp_path / "peer-1/codex-data").exists()
             assert (
                 len({each for run in ids for each in run}) == peers * runs
-            )  # cold: never the same
+            )  # a cold start never has the same node
 
     asyncio.run(main())
 
@@ -100,7 +101,7 @@ def test_the_death_of_the_node_ends_a_transfer(tmp_path):
             references = await swarm.publish()
             leecher, record = swarm.systems[1], swarm.record()
             fetch = asyncio.create_task(leecher.fetch(references, record))
-            while not record.progress_bytes:  # block 0 has come; a silence of 32 s began
+            while not record.progress_bytes:  # until block 0 comes; 32 s of silence follow
                 await asyncio.sleep(0.01)
             os.kill(leecher.processes()[0], signal.SIGKILL)
             killed = r"signal 9 \(killed from outside.*Started Codex node"
@@ -110,14 +111,14 @@ def test_the_death_of_the_node_ends_a_transfer(tmp_path):
             os.kill(swarm.systems[0].processes()[0], signal.SIGKILL)
             while swarm.systems[0].processes():
                 await asyncio.sleep(0.01)
-            with pytest.raises(TransferError) as caught:  # a seeder's is seen at the latest here
+            with pytest.raises(TransferError) as caught:  # a seeder's is detected here at last
                 await swarm.systems[0].remove()
             assert caught.value.reason is Reason.NODE_DIED
 
     asyncio.run(main())
 
 
-def test_a_node_that_the_kernel_kills_for_memory_is_told_from_one_that_dies(tmp_path):
+def test_a_node_killed_for_memory_is_distinguished_from_one_that_dies(tmp_path):
     path = program(tmp_path / "bin", silent_from_bytes=BLOCK, time_scale=10)
 
     async def main():
@@ -153,7 +154,7 @@ def test_a_node_that_does_not_start_is_refused_at_every_peer(tmp_path, arguments
             errors = await asyncio.gather(
                 *(system.prepare(run) for system in swarm.systems), return_exceptions=True
             )
-            for error in errors:  # the others do not wait for a first seeder that never comes
+            for error in errors:  # the other peers don't wait for a first seeder that never comes
                 assert isinstance(error, TransferError)
                 assert error.reason is Reason.REFUSED
             with pytest.raises(TransferError, match=found):
@@ -166,9 +167,9 @@ def test_a_node_that_does_not_start_is_refused_at_every_peer(tmp_path, arguments
     ("personality", "busy"),
     [("v0.2.5", "api"), ("v0.2.5", "discovery"), ("storage-2026", "listen")],
 )
-def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, personality, busy):
-    """A busy API port ends the node; a busy discovery port does not, so it is looked for. The
-    newest discover at the number they listen on."""
+def test_busy_ports_are_noticed_and_others_used(tmp_path, monkeypatch, personality, busy):
+    """A busy API port ends the node; a busy discovery port doesn't, so it is checked. The newest
+    nodes use one number for both."""
     path, real, given = program(tmp_path / "bin", personality), local.free_ports, []
 
     async def main():
@@ -177,7 +178,8 @@ def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, personal
             udp = await asyncio.get_running_loop().create_datagram_endpoint(
                 asyncio.DatagramProtocol, local_addr=("0.0.0.0", 0)
             )
-            tcp = await asyncio.start_server(lambda *_: None, "127.0.5.1", 0)
+            addresses = [system.context.address for system in swarm.systems]
+            tcp = await asyncio.start_server(lambda *_: None, addresses[0], 0)
             taken_udp = udp[0].get_extra_info("sockname")[1]
             taken_tcp = tcp.sockets[0].getsockname()[1]
 
@@ -194,7 +196,7 @@ def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, personal
 
             monkeypatch.setattr(local, "free_ports", ports)
             await swarm.prepare()
-            assert given.count("127.0.5.1") + given.count("127.0.5.2") == 3
+            assert sum(given.count(address) for address in addresses) == 3
             assert "busy" in first.describe()["notes"][0]
             udp[0].close()
             tcp.close()
@@ -202,8 +204,8 @@ def test_busy_ports_are_noticed_and_others_taken(tmp_path, monkeypatch, personal
     asyncio.run(main())
 
 
-def test_a_usage_text_is_no_busy_port(tmp_path):
-    """It names `api-bindaddr`, and the node would be started four times for nothing."""
+def test_a_usage_message_is_no_busy_port(tmp_path):
+    """It contains `api-bindaddr`; the node would be started four times in vain."""
     path = program(tmp_path / "bin")
     usage = "  --api-bindaddr   The REST API bind address"
     path.write_text(
@@ -240,7 +242,7 @@ asyncio.run(main())
         pid = int(peer.stdout.readline())
         node = psutil.Process(pid)
         peer.kill()
-        psutil.wait_procs([node], timeout=30)
+        psutil.wait_procs([node], timeout=PATIENCE_SECONDS)
         assert not node.is_running() or node.status() == psutil.STATUS_ZOMBIE
     finally:
         peer.kill()

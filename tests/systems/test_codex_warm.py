@@ -1,4 +1,4 @@
-"""Nodes that run on from run to run: nothing of one run may help or burden another."""
+"""Nodes that keep running from run to run: no run may help or burden another."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from codex_swarm import BLOCK, QUICK, codex_swarm, program, raced, warm
+from patience import PATIENCE_SECONDS
 from racing_peers import raced as race_of_peers
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import Payload
@@ -20,13 +21,17 @@ from swarmrace.systems.codex.system import CodexSystem
 SIZE = 20 * BLOCK
 FAMILIES = pytest.mark.parametrize("personality", ["v0.1.9", "v0.2.5", "storage-2026"])
 DOWNLOADS = pytest.mark.parametrize("download", ["stream", "background"])
-STALLED = Timeouts(discovery_seconds=30, stall_seconds=2, transfer_seconds=30)
-ENDED = Timeouts(discovery_seconds=30, stall_seconds=30, transfer_seconds=3)
+STALLED = Timeouts(
+    discovery_seconds=PATIENCE_SECONDS, stall_seconds=2, transfer_seconds=PATIENCE_SECONDS
+)
+ENDED = Timeouts(
+    discovery_seconds=PATIENCE_SECONDS, stall_seconds=PATIENCE_SECONDS, transfer_seconds=3
+)
 
 
 @contextlib.contextmanager
 def impatient():
-    """For what must end by its settling: what succeeds may take as long as a busy machine needs."""
+    """Shorten the settling of calls that must fail; others may take as long as they need."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("swarmrace.systems.codex.downloads._SETTLE_SECONDS", 0.5)
         yield
@@ -71,7 +76,7 @@ def test_a_hundred_megabytes(tmp_path, download):
 
 @FAMILIES
 @DOWNLOADS
-def test_what_a_leecher_held_beforehand_is_no_transfer(tmp_path, personality, download):
+def test_content_that_a_leecher_already_had_is_no_transfer(tmp_path, personality, download):
     async def main():
         options = {"download": download, "poll_seconds": 0.01, "personality": personality}
         async with warm(tmp_path, **options) as (swarm, _):
@@ -83,21 +88,21 @@ def test_what_a_leecher_held_beforehand_is_no_transfer(tmp_path, personality, do
             with impatient():
                 failure, _ = await raced(swarm, await swarm.publish())
             assert failure.reason is Reason.REFUSED
-            assert f"held {SIZE} bytes of it beforehand" in failure.detail
+            assert f"already had {SIZE} bytes of the content" in failure.detail
             assert "coldStart" in failure.detail
             await asyncio.gather(*(system.remove() for system in swarm.systems))
             if download == "background" and personality != "storage-2026":
-                with pytest.raises(TransferError, match="may go on"):  # nobody can tell
+                with pytest.raises(TransferError, match="may still run"):  # it can't be known
                     await swarm.prepare(index=2)
                 return
-            await swarm.prepare(index=2)  # it was deleted: the next run is sound
+            await swarm.prepare(index=2)  # the content was deleted, so the next run works
             assert (await raced(swarm, await swarm.publish()))[0] is None
 
     asyncio.run(main())
 
 
 @DOWNLOADS
-def test_what_a_leecher_held_in_part_is_no_transfer(tmp_path, download):
+def test_content_that_a_leecher_partly_had_is_no_transfer(tmp_path, download):
     async def main():
         options = {"download": download, "poll_seconds": 0.01, "personality": "storage-2026"}
         async with warm(tmp_path, **options) as (swarm, nodes):
@@ -108,19 +113,19 @@ def test_what_a_leecher_held_in_part_is_no_transfer(tmp_path, download):
             with impatient():
                 failure, _ = await raced(swarm, await swarm.publish())
             assert failure.reason is Reason.REFUSED
-            assert "beforehand" in failure.detail
+            assert "already" in failure.detail
 
     asyncio.run(main())
 
 
 @FAMILIES
-def test_what_a_seeder_held_beforehand_is_no_publish(tmp_path, personality):
+def test_content_that_a_seeder_already_had_is_no_publish(tmp_path, personality):
     async def main():
         async with warm(tmp_path, 1, personality=personality) as (swarm, _):
             await swarm.prepare()
             await swarm.publish()
             await swarm.prepare(index=1)
-            message = f"held {SIZE} bytes of it before"
+            message = f"already had {SIZE} bytes of the content"
             with impatient(), pytest.raises(TransferError, match=message) as caught:
                 await swarm.publish()
             assert caught.value.reason is Reason.REFUSED
@@ -128,10 +133,10 @@ def test_what_a_seeder_held_beforehand_is_no_publish(tmp_path, personality):
     asyncio.run(main())
 
 
-def test_what_a_seeder_held_beforehand_is_no_publish_however_short_its_settle(
+def test_content_that_a_seeder_already_had_is_no_publish_however_short_its_settle(
     tmp_path, monkeypatch
 ):
-    """The look at its space takes 0.5 s here, longer than it may settle."""
+    """Checking its space takes 0.5 s here, longer than it may settle."""
     publish = CodexSystem.publish
 
     async def again(self, file, first):
@@ -155,13 +160,13 @@ def test_what_a_seeder_held_beforehand_is_no_publish_however_short_its_settle(
     [seeder] = run.run.seeders
     failure = run.peers[seeder].failure
     assert (failure.reason, failure.stage) == (Reason.REFUSED, "settle")
-    assert f"held {SIZE} bytes of it beforehand" in failure.detail
+    assert f"already had {SIZE} bytes of the content" in failure.detail
 
 
-def test_a_background_download_that_failed_is_ended_in_the_node(tmp_path):
+def test_a_failed_background_download_is_ended_in_the_node(tmp_path):
     async def main():
         options = {"download": "background", "poll_seconds": 0.01, "personality": "storage-2026"}
-        each = {1: {"quota_bytes": SIZE}}  # the manifest is one too many: it hangs
+        each = {1: {"quota_bytes": SIZE}}  # too small for the manifest, so it hangs
         async with warm(tmp_path, each=each, **options) as (swarm, nodes):
             await swarm.prepare()
             failure, record = await raced(swarm, await swarm.publish(), STALLED)
@@ -176,7 +181,7 @@ def test_a_background_download_that_failed_is_ended_in_the_node(tmp_path):
     asyncio.run(main())
 
 
-def test_a_node_that_can_not_end_a_background_download_races_no_more(tmp_path):
+def test_a_node_that_can_not_end_a_background_download_is_not_raced_again(tmp_path):
     async def main():
         options = {"download": "background", "poll_seconds": 0.01, "personality": "v0.2.5"}
         async with warm(tmp_path, each={1: {"quota_bytes": SIZE}}, **options) as (swarm, _):
@@ -185,14 +190,14 @@ def test_a_node_that_can_not_end_a_background_download_races_no_more(tmp_path):
             assert failure.reason is Reason.TIMEOUT
             assert "background download could not be ended" in record.notes[0]
             await asyncio.gather(*(system.remove() for system in swarm.systems))
-            with pytest.raises(TransferError, match=r"may go on.*coldStart: true") as caught:
+            with pytest.raises(TransferError, match=r"may still run.*coldStart: true") as caught:
                 await swarm.prepare(index=1)
             assert caught.value.reason is Reason.REFUSED
 
     asyncio.run(main())
 
 
-def test_counters_and_connections_are_the_runs_own(tmp_path):
+def test_counters_and_connections_are_those_of_the_run(tmp_path):
     async def main():
         async with warm(tmp_path) as (swarm, nodes):
             with_metrics(swarm, nodes)
@@ -201,7 +206,7 @@ def test_counters_and_connections_are_the_runs_own(tmp_path):
                 await swarm.prepare(index=index)
                 failure, record = await raced(swarm, await swarm.publish())
                 assert failure is None
-                assert record.connections_at_start == min(index, 1)  # those of before stay
+                assert record.connections_at_start == min(index, 1)  # earlier ones stay open
                 await asyncio.gather(*(system.refresh() for system in swarm.systems))
                 sent, received = (system.counters() for system in swarm.systems)
                 assert SIZE < sent.sent_bytes < 1.5 * SIZE
@@ -214,7 +219,7 @@ def test_counters_and_connections_are_the_runs_own(tmp_path):
     asyncio.run(main())
 
 
-def test_counters_begin_with_the_first_answer_of_the_page(tmp_path):
+def test_counters_begin_at_the_first_answer_of_the_page(tmp_path):
     async def main():
         async with warm(tmp_path) as (swarm, nodes):
             await swarm.prepare()
@@ -230,7 +235,7 @@ def test_counters_begin_with_the_first_answer_of_the_page(tmp_path):
     asyncio.run(main())
 
 
-def test_a_removal_that_takes_its_time_is_waited_for_within_its_limit(tmp_path, monkeypatch):
+def test_a_slow_removal_is_waited_for_within_its_limit(tmp_path, monkeypatch):
     async def main():
         habits = replace(QUICK, time_scale=50)  # 0.5 s for 20 blocks
         async with warm(tmp_path, habits=habits) as (swarm, nodes):
@@ -248,8 +253,8 @@ def test_a_removal_that_takes_its_time_is_waited_for_within_its_limit(tmp_path, 
     asyncio.run(main())
 
 
-def test_settle_waits_for_connections_that_an_upload_has_cost(tmp_path):
-    """The API answers and the table is full all the while: only its connections tell."""
+def test_settle_waits_for_connections_that_an_upload_has_closed(tmp_path):
+    """Meanwhile the API answers and the table is full; only its connections show it."""
 
     async def main():
         habits = replace(
@@ -264,7 +269,7 @@ def test_settle_waits_for_connections_that_an_upload_has_cost(tmp_path):
             while not nodes[0].exchange.connected:
                 await asyncio.sleep(0.01)
             await swarm.prepare(index=1)
-            references = await swarm.publish()  # settles as well
+            references = await swarm.publish()  # settles too
             assert not nodes[0].is_deaf()
             assert nodes[0].exchange.connected
             assert (await raced(swarm, references))[0] is None
@@ -273,8 +278,8 @@ def test_settle_waits_for_connections_that_an_upload_has_cost(tmp_path):
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_a_page_that_does_not_answer_tells_of_no_connections(tmp_path, answers):
-    """What it said before the upload is no news of a node that may be deaf since."""
+def test_a_page_that_does_not_answer_shows_no_connections(tmp_path, answers):
+    """An answer from before the upload isn't used: the node may not answer any more."""
 
     async def main():
         async with warm(tmp_path) as (swarm, nodes):
@@ -289,16 +294,16 @@ def test_a_page_that_does_not_answer_tells_of_no_connections(tmp_path, answers):
             if not answers:
                 seeder._watch._url = f"http://127.0.0.1:{nodes[0].metrics_port}/nothing"
             settling = asyncio.ensure_future(seeder.settle())
-            done, _ = await asyncio.wait({settling}, timeout=10 if answers else 1)
+            done, _ = await asyncio.wait({settling}, timeout=PATIENCE_SECONDS if answers else 1)
             assert bool(done) is answers
-            assert seeder.counters().connections == 1  # as the page said last
+            assert seeder.counters().connections == 1  # as last read
             seeder._watch._url = f"http://127.0.0.1:{nodes[0].metrics_port}/metrics"
-            await asyncio.wait_for(settling, 10)
+            await asyncio.wait_for(settling, PATIENCE_SECONDS)
 
     asyncio.run(main())
 
 
-def test_variables_that_a_node_would_read_are_not_handed_to_it(tmp_path, monkeypatch):
+def test_variables_that_a_node_would_read_are_not_passed_to_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CODEX_STORAGE_QUOTA", "50mb")
     monkeypatch.setenv("STORAGE_API_PORT", "1")
     path = program(tmp_path / "bin")

@@ -1,4 +1,4 @@
-"""The node's command line and environment, as the node reads them."""
+"""The node's command line and environment variables, read as a node reads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OptionError(ValueError):
 
 
 class Exit(Exception):
-    """The command line asks for a text only (`--help`, `--version`)."""
+    """The command line only asks for some output (`--help`, `--version`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,24 @@ class Habits:
     """How the double misbehaves, from `DOUBLE_*` (a real node has no such settings)."""
 
     time_scale: float = 1.0
-    """Every duration of the node's habits is multiplied by it."""
+    """Factor for every duration of the node's habits."""
     silent_from_bytes: int = 60 << 20
     """From this size on a stream is silent after block 0, while blocks arrive at the node."""
     silence_seconds_a_node: float = 1.6
-    """How long, for each node of the swarm (scaled): 3.2 s for two, 13 s for eight."""
+    """That silence for each node of the swarm (scaled): 3.2 s with two nodes, 13 s with eight."""
     first_last_from_bytes: int = 32 << 20
     """From this size on a stream's blocks come in any order, the first ones last."""
     discovery_bind: str = "wildcard"
-    """What discovery's UDP socket is bound to: the `wildcard`, so that the kernel chooses the
-    address packets leave from, or the `announced` address, as no real node does: for tests on
-    loopback addresses."""
+    """The address of discovery's UDP socket: `wildcard`, so that the kernel chooses the packets'
+    source address, or `announced`, which no real node does: for tests on loopback addresses."""
     upload_time_in_cid: bool = False
-    """As the builds of October 2024 to February 2025."""
+    """Like the builds of October 2024 to February 2025."""
     deaf_after_upload_seconds: float = 0.0
-    """Neither API nor peers get an answer for so long after an upload (scaled)."""
+    """For this long after an upload (scaled) neither API nor peers get an answer."""
     deaf_to_peers_only: bool = False
-    """The API answers meanwhile, and the table stays full; only connections are lost."""
+    """Meanwhile the API answers, and the table stays full; only connections are lost."""
     short_body: bool = False
-    """Streams end one byte early and the connection is closed."""
+    """Streams end one byte early, and the connection is closed."""
     corrupt_body: bool = False
     """The last byte of a stream is wrong."""
 
@@ -85,9 +84,9 @@ class Config:
     disc_host: str = "0.0.0.0"
     disc_port: int = 8090
     nat: str = ""
-    """The address it announces; empty for the one it listens on."""
+    """The address that it announces; empty means the one it listens on."""
     nat_search: bool = False
-    """Whether it looks for a gateway first, about 1 s."""
+    """Whether it searches for a gateway first, which takes about 1 s."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     metrics: bool = False
@@ -103,16 +102,16 @@ class Config:
 def parse(
     argv: Sequence[str], environment: Mapping[str, str], personality: Personality | None = None
 ) -> Config:
-    """Read the command line; what it leaves out comes from `CODEX_…` or `STORAGE_…` variables.
+    """Read the command line; missing options come from `CODEX_…` or `STORAGE_…` variables.
 
     Args:
         argv: arguments, without the program's name.
-        environment: `DOUBLE_PERSONALITY` chooses the kind of node when none is given.
+        environment: `DOUBLE_PERSONALITY` chooses the kind of node if `personality` is None.
         personality: the kind of node.
 
     Raises:
         OptionError: an unknown option or a bad value.
-        Exit: `--help` or `--version`, with the text to print.
+        Exit: `--help` or `--version`, with the output to print.
     """
     if personality is None:
         name = environment.get("DOUBLE_PERSONALITY", "v0.2.5")
@@ -194,7 +193,7 @@ def _config(personality: Personality, values: dict[str, list[str]], habits: Habi
 
 
 def parse_size(text: str) -> int:
-    """Return `50mb`, `1GiB` or a number in bytes: all units are binary, as the node has it."""
+    """Return `50mb`, `1GiB` or a number in bytes; all units are binary, as in the node."""
     match = re.fullmatch(r"(\d+)\s*([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise OptionError(f"Invalid number of bytes: {text}")

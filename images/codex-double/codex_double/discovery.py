@@ -1,18 +1,18 @@
-"""Who is there and who has what: the double's own small UDP protocol.
+"""Discovery of nodes and of content: the double's own small UDP protocol.
 
-Every node knows every other one that it heard of; a lookup asks all of them and waits for all, so
-that a dead one in the table costs its timeout, as it does in a real node.
+Every node knows every other node that it has heard of. A lookup asks all of them and waits for all,
+so a dead one in the table costs its timeout, as in a real node.
 
 As in the real node's discovery (nim-codex-dht, `transport.nim`, `protocol.nim`):
 
-- a request is answered to where it came from, but its sender enters the table only if that is the
-  address in the sender's record;
-- an answer from another address than the record's is none: there is no session with that address;
-- a bootstrap node is in the table from the beginning, not `seen` until it has answered, and stays;
-- only nodes that were seen are named to others.
+- a request is answered to the address it came from, but its sender enters the table only if that is
+  the address in the sender's record;
+- an answer from an address other than the record's is ignored: there is no session with it;
+- a bootstrap node is in the table from the beginning to the end, and is `seen` once it answers;
+- only nodes that were seen are passed on to other nodes.
 
-So where the kernel chooses another source address than the one announced, as over loopback with a
-socket that is bound to the wildcard, nobody ever joins.
+So if the kernel chooses another source address than the announced one, as over loopback with a
+socket bound to the wildcard, no node ever joins.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-_TOLD = 48
-"""Most nodes named in one answer."""
+_MAX_NODES = 48
+"""Maximum number of nodes in one answer."""
 
 Record = dict[str, Any]
 """`id`, `nodeId`, `ip`, `disc` (UDP port), `tcp` (port)."""
 
 
 def to_spr(record: Record) -> str:
-    """Return a record as the text that `--bootstrap-node` takes."""
+    """Return a record as the string for `--bootstrap-node`."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"))
     return "spr:" + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def from_spr(text: str) -> Record | None:
-    """Return the record in a text, or None when the text is of another make."""
+    """Return the record in a string, or None if the double didn't make it."""
     try:
         body = text.removeprefix("spr:")
         record = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -63,9 +63,9 @@ class Discovery(asyncio.DatagramProtocol):
 
     Args:
         me: this node's own record.
-        has: whether this node can provide a CID.
-        is_deaf: whether this node answers nobody at the moment.
-        timeout_seconds: how long a lookup waits for a node that does not answer.
+        has: returns whether this node can provide a CID.
+        is_deaf: returns whether this node doesn't answer at the moment.
+        timeout_seconds: how long a lookup waits for a node that doesn't answer.
     """
 
     me: Record
@@ -83,7 +83,7 @@ class Discovery(asyncio.DatagramProtocol):
     _joining: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> bool:
-        """Listen and join. False when the port is busy: the node then runs without discovery."""
+        """Listen and join; return False if the port is busy: the node then has no discovery."""
         loop = asyncio.get_running_loop()
         try:
             self._transport, _ = await loop.create_datagram_endpoint(
@@ -98,11 +98,11 @@ class Discovery(asyncio.DatagramProtocol):
 
     @property
     def waiting(self) -> int:
-        """Questions without an answer yet."""
+        """Number of lookups' questions without an answer yet."""
         return len(self._waiting)
 
     def stop(self) -> None:
-        """Close the socket; lookups under way end without an answer."""
+        """Close the socket; running lookups end without an answer."""
         if self._joining is not None:
             self._joining.cancel()
         if self._transport is not None:
@@ -133,7 +133,7 @@ class Discovery(asyncio.DatagramProtocol):
             del self._waiting[number]
 
     async def _join(self) -> None:
-        """Knock at the bootstrap nodes until one answers, and at new nodes until they do."""
+        """Ping the bootstrap nodes, and new nodes until they answer."""
         for attempt in itertools.count():
             for record in self.bootstrap:
                 self._send({"t": "ping"}, record)
@@ -143,7 +143,7 @@ class Discovery(asyncio.DatagramProtocol):
             await asyncio.sleep(min(1.0, 0.1 * (attempt + 1)))
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Answer pings and lookups; take in what others tell."""
+        """Answer pings and lookups; process the answers of other nodes."""
         with contextlib.suppress(ValueError, KeyError, TypeError):
             message = json.loads(data)
             self.received[0] += len(data)
@@ -161,8 +161,8 @@ class Discovery(asyncio.DatagramProtocol):
             return
         match kind:
             case "ping":
-                told = [each.record for each in self.nodes.values() if each.seen][-_TOLD:]
-                self._answer({"t": "pong", "nodes": told}, source)
+                known = [each.record for each in self.nodes.values() if each.seen][-_MAX_NODES:]
+                self._answer({"t": "pong", "nodes": known}, source)
             case "pong":
                 for record in message["nodes"]:
                     if record["id"] not in (self.me["id"], *self.nodes):
@@ -188,7 +188,7 @@ class Discovery(asyncio.DatagramProtocol):
         self._transport.sendto(data, to[:2])
 
     def error_received(self, exc: Exception) -> None:
-        """A port is closed over there; the lookup's timeout tells."""
+        """Ignore a closed port at the other end; the lookup times out."""
 
 
 def _address(ip: str, port: int) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""Fetching one dataset from those who have it."""
+"""Fetching one dataset from the nodes that have it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from codex_double import cid as cids
 from codex_double.config import Habits
 from codex_double.discovery import Discovery, Record
-from codex_double.exchange import Exchange, Gone, Link
+from codex_double.exchange import Exchange, Link, PeerLostError
 from codex_double.store import QuotaFullError, Store
 
 BATCH = 32
-"""Blocks asked for at once; they land even when nobody wants them any more."""
+"""Number of blocks requested at once; they arrive even if they are no longer needed."""
 RETRY_SECONDS = 2.0
 FIRST_LAST_SHARE = (0.55, 0.95)
-"""The share of a stream's blocks that come before its first ones, drawn for each download. 1 % of
-a stream came after 0.57 to 1.0 of its time on links of 20 Mbit/s, after 0.6 to 0.73 without."""
+"""The share of a stream's blocks that come before its first ones, drawn for each download. In real
+nodes 1 % came after 0.57 to 1.0 of the time on 20 Mbit/s links, after 0.6 to 0.73 without limit."""
 LOCAL_SECONDS_PER_BYTE = 0.62 / (100 << 20)
-"""Of a background download of what is here already."""
+"""Duration of a background download of content that is here already."""
 
 
 class Network:
-    """What a download needs of its node."""
+    """The parts of a node that a download needs."""
 
     def __init__(
         self,
@@ -39,21 +39,21 @@ class Network:
 
     @property
     def silence_seconds(self) -> float:
-        """How long a stream is silent: it grows with the swarm."""
+        """How long a stream is silent; it grows with the swarm."""
         nodes = 1 + len(self.discovery.nodes)
         return self.habits.silence_seconds_a_node * nodes * self.time_scale
 
     async def manifest(self, cid: str) -> dict[str, Any]:
-        """Return a manifest, looking for it until somebody has it: for ever, if nobody does."""
+        """Return a manifest; search for it until a node has it, forever if none does."""
         while cid not in self.store.manifests:
             for record in await self.discovery.providers(cid):
                 try:
                     link = await self.exchange.connect(record)
-                except Gone:
+                except PeerLostError:
                     continue
                 try:
                     manifest = await link.manifest(cid)
-                except Gone:
+                except PeerLostError:
                     continue
                 finally:
                     link.close()
@@ -71,13 +71,13 @@ class Network:
 
 
 class Download:
-    """One dataset on its way. `digests` and `landed` serve a reader in order.
+    """The download of one dataset. `digests` and `wait_for_block` serve a reader in order.
 
     Args:
-        network: the node's stores and connections.
+        network: the node's store and connections.
         cid: the manifest's CID, by which providers are found.
         manifest: the manifest.
-        background: nobody reads along.
+        background: whether there is no reader.
     """
 
     def __init__(
@@ -102,17 +102,17 @@ class Download:
         return self._left == 0
 
     async def stop(self) -> None:
-        """Ask for no more; what is under way lands."""
+        """Request no more blocks; those already requested still arrive."""
         self._stopped = True
         async with self._news:
             self._news.notify_all()
 
     def kill(self) -> None:
-        """End at once."""
+        """End the download at once."""
         self._task.cancel()
 
-    async def landed(self, index: int) -> bytes:
-        """Return block `index` once it is here: maybe never."""
+    async def wait_for_block(self, index: int) -> bytes:
+        """Return block `index` once it is here, which may be never."""
         async with self._news:
             await self._news.wait_for(
                 lambda: self.digests is not None and self._network.store.has(self.digests[index])
@@ -128,13 +128,13 @@ class Download:
             await asyncio.sleep(LOCAL_SECONDS_PER_BYTE * size * self._network.time_scale)
         while not self._stopped:
             if self.digests is not None:
-                await self._take_stock()
+                await self._update_missing()
                 if self.complete:
                     return
             links = await self._links()
             try:
-                await self._from(links, tree)
-            except* Gone:
+                await self._fetch_from(links, tree)
+            except* PeerLostError:
                 pass
             finally:
                 for link in links:
@@ -142,7 +142,7 @@ class Download:
             if not self.complete:
                 await asyncio.sleep(RETRY_SECONDS * self._network.time_scale)
 
-    async def _take_stock(self) -> None:
+    async def _update_missing(self) -> None:
         assert self.digests is not None
         missing = [i for i, d in enumerate(self.digests) if not self._network.store.has(d)]
         async with self._news:
@@ -161,7 +161,7 @@ class Download:
         )
         return [link for link in found if isinstance(link, Link)]
 
-    async def _from(self, links: list[Link], tree: str) -> None:
+    async def _fetch_from(self, links: list[Link], tree: str) -> None:
         if self.digests is None:
             for link in links:
                 digests = await link.tree(tree)
@@ -171,7 +171,7 @@ class Download:
                 if cids.encode(cids.ROOT, digest) == tree:
                     self._network.store.put_tree(digests)
                     self.digests = digests
-                    await self._take_stock()
+                    await self._update_missing()
                     break
             else:
                 return
@@ -181,7 +181,9 @@ class Download:
         late = None
         if stream and (silent or size >= habits.first_last_from_bytes):
             await self._batch(links[0], [self._pending.popleft()])
-            late = asyncio.create_task(self._rush(self._network.silence_seconds * silent))
+            late = asyncio.create_task(
+                self._fetch_first_blocks_last(self._network.silence_seconds * silent)
+            )
         try:
             async with asyncio.TaskGroup() as group:
                 for link in links:
@@ -190,15 +192,15 @@ class Download:
             if late is not None:
                 late.cancel()
 
-    async def _rush(self, silence_seconds: float) -> None:
-        """Have the first blocks fetched last, and not before the silence is over.
+    async def _fetch_first_blocks_last(self, silence_seconds: float) -> None:
+        """Fetch the first blocks last, and not before the silence is over.
 
-        Meanwhile the others arrive in any order; the stream stands, and the node does not.
+        Meanwhile the other blocks arrive in any order: the stream stalls, but the node doesn't.
         """
-        chance = random.Random(f"{self._cid} {self._network.discovery.me.get('id')}")
-        late = max(1, round((1 - chance.uniform(*FIRST_LAST_SHARE)) * self.total))
+        rng = random.Random(f"{self._cid} {self._network.discovery.me.get('id')}")
+        late = max(1, round((1 - rng.uniform(*FIRST_LAST_SHARE)) * self.total))
         first, others = list(self._pending)[:late], list(self._pending)[late:]
-        chance.shuffle(others)
+        rng.shuffle(others)
         self._pending = deque(others)
         await asyncio.sleep(silence_seconds)
         async with self._news:
@@ -207,7 +209,7 @@ class Download:
             self._news.notify_all()
 
     async def _work(self, link: Link) -> None:
-        """Fetch from one node until nothing is left; give back what it did not deliver."""
+        """Fetch from one node until nothing is left; put back what it didn't deliver."""
         while not self._stopped:
             async with self._news:
                 await self._news.wait_for(self._may_work)
@@ -217,7 +219,7 @@ class Download:
                 self._news.notify_all()
             try:
                 missing = await self._batch(link, batch)
-            except Gone:
+            except PeerLostError:
                 return
             if missing:
                 return
@@ -226,21 +228,21 @@ class Download:
         return bool(self._pending) or self.complete or self._stopped
 
     async def _batch(self, link: Link, batch: list[int]) -> bool:
-        """Fetch some blocks. True when the other node has not all of them."""
+        """Fetch some blocks; return whether the other node lacks any of them."""
         assert self.digests is not None
-        landed = 0
+        answered = 0
         missing = []
         try:
-            await link.want([self.digests[index] for index in batch])
+            await link.request_blocks([self.digests[index] for index in batch])
             for index in batch:
                 data = await link.block()
                 if data is None or hashlib.sha256(data).digest() != self.digests[index]:
                     missing.append(index)
                 else:
                     await self._keep(index, data)
-                landed += 1
+                answered += 1
         finally:
-            lost = missing + batch[landed:]
+            lost = missing + batch[answered:]
             if lost:
                 async with self._news:
                     self._pending.extendleft(reversed(lost))
@@ -253,7 +255,7 @@ class Download:
             self._network.store.put(data, self.digests[index])
         except QuotaFullError as error:
             print(f"ERR Failed to store block error={error}", flush=True)
-            await asyncio.Event().wait()  # a node at its quota says nothing and goes on waiting
+            await asyncio.Event().wait()  # a node at its quota reports nothing and keeps waiting
         async with self._news:
             self._left -= 1
             self.received += 1

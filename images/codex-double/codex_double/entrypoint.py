@@ -1,7 +1,7 @@
-"""The image's entrypoint: what the node's own does with its environment variables.
+"""The image's entrypoint: handles environment variables like the node's own entrypoint.
 
-`BOOTSTRAP_NODE_URL=http://host:port` is asked for its record for up to 300 s
-(`BOOTSTRAP_NODE_URL_WAIT`); `NAT_IP_AUTO=true` announces the address of this host.
+With `BOOTSTRAP_NODE_URL=http://host:port` it asks that node for its record for up to 300 s
+(`BOOTSTRAP_NODE_URL_WAIT`); with `NAT_IP_AUTO=true` it announces the address of this host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def prepare(environment: MutableMapping[str, str], personality: Personality) -> 
     """Set the variables that the node reads.
 
     Raises:
-        SystemExit: no record could be had within the time, or the host's name has no address.
+        SystemExit: there was no record in time, or the host's name has no address.
     """
     url = environment.get("BOOTSTRAP_NODE_URL")
     if url:
@@ -54,7 +54,7 @@ def _fetch(url: str, wait_seconds: float) -> str:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prepare the environment, then become the given command."""
+    """Prepare the environment, then execute the given command."""
     name = os.environ.get("DOUBLE_PERSONALITY")
     if name is None:
         name = "storage-2026" if os.path.basename(argv[0]) == "storage" else "v0.2.5"  # noqa: PTH119

@@ -1,4 +1,4 @@
-"""Blocks over TCP, by the double's own protocol: a 4-byte length, a JSON head, then its bytes."""
+"""Blocks over TCP, by the double's own protocol: a 4-byte length, a JSON header, then the data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from codex_double.store import Store
 _LENGTH = struct.Struct(">I")
 
 
-class Gone(Exception):
-    """The other node closed, refused or outlived its timeout."""
+class PeerLostError(Exception):
+    """The other node closed or refused the connection, or didn't answer in time."""
 
 
 async def _send(writer: asyncio.StreamWriter, head: dict[str, Any], body: bytes = b"") -> int:
@@ -34,14 +34,14 @@ async def _receive(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes,
 
 
 class Exchange:
-    """One node's server side and its connections to others.
+    """One node's server side, and its connections to other nodes.
 
     Args:
-        store: what is served.
-        is_deaf: whether this node answers nobody at the moment.
-        timeout_seconds: how long it waits for a peer that does not go on.
+        store: the blocks to serve.
+        is_deaf: returns whether this node doesn't answer at the moment.
+        timeout_seconds: how long it waits for a peer that doesn't continue.
         me: this node's id.
-        redial_seconds: after which a connection that was lost is sought again.
+        redial_seconds: the time after which a lost connection is made again.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Exchange:
         self.timeout_seconds, self._me, self._redial_seconds = timeout_seconds, me, redial_seconds
         self.counts: Counter[str] = Counter()
         self.connected: Counter[str] = Counter()
-        """Standing connections by the other side's id: they outlast a download."""
+        """Permanent connections by the other node's id; they outlast a download."""
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -124,30 +124,30 @@ class Exchange:
         self.counts["out"] += await _send(writer, head, body)
 
     async def connect(self, record: Record) -> Link:
-        """Connect to a node, for a download; a standing connection comes with it.
+        """Connect to a node for a download, and permanently too.
 
         Raises:
-            Gone: it can't be reached.
+            PeerLostError: it can't be reached.
         """
         link = await self._dial(record)
         self.keep(record)
         return link
 
     def keep(self, record: Record) -> None:
-        """Have a standing connection to a node."""
+        """Keep a permanent connection to a node."""
         keeper = self._keepers.get(record["id"])
         if keeper is None or keeper.done():
             self._keepers[record["id"]] = asyncio.create_task(self._keep(record))
 
     async def _keep(self, record: Record) -> None:
-        """Keep company until the other side is out of reach; seek it again when it was lost."""
-        with contextlib.suppress(Gone):
+        """Keep a connection until the node can't be reached; make it again when it was lost."""
+        with contextlib.suppress(PeerLostError):
             while True:
                 link = await self._dial(record)
                 try:
-                    if await link.company(self._me):
+                    if await link.introduce(self._me):
                         self.connected[record["id"]] += 1
-                        await link.gone()
+                        await link.closed()
                         self.connected -= Counter([record["id"]])
                 finally:
                     link.close()
@@ -163,7 +163,7 @@ class Exchange:
                 )
         except (OSError, TimeoutError) as error:
             self.counts["failed_dials"] += 1
-            raise Gone(record["id"]) from error
+            raise PeerLostError(record["id"]) from error
         self.counts["dials"] += 1
         self._writers.add(writer)
         return Link(self, record, reader, writer)
@@ -182,39 +182,40 @@ class Link:
         self.record = record
         self._exchange, self._reader, self._writer = exchange, reader, writer
 
-    async def company(self, me: str) -> bool:
-        """Say who is here, on a connection that stays; False when it was lost before an answer."""
+    async def introduce(self, me: str) -> bool:
+        """Introduce this node on a permanent connection; return False if it was lost before an
+        answer."""
         try:
             await self._ask({"want": "company", "me": me})
             await self._next()
-        except Gone:
+        except PeerLostError:
             return False
         return True
 
-    async def gone(self) -> None:
-        """Return when the other side has closed a connection that is used for nothing else."""
+    async def closed(self) -> None:
+        """Return when the other node has closed a permanent connection."""
         with contextlib.suppress(OSError):
             await self._reader.read()
 
     async def manifest(self, cid: str) -> dict[str, Any] | None:
-        """Ask for a manifest."""
+        """Request a manifest."""
         await self._ask({"want": "manifest", "cid": cid})
         head, _ = await self._next()
         return head["manifest"]
 
     async def tree(self, tree: str) -> list[bytes] | None:
-        """Ask for a dataset's block digests."""
+        """Request a dataset's block digests."""
         await self._ask({"want": "tree", "tree": tree})
         head, body = await self._next()
         return [body[at : at + 32] for at in range(0, len(body), 32)] if head["have"] else None
 
-    async def want(self, digests: list[bytes]) -> None:
-        """Ask for blocks; `block` then returns them one by one."""
+    async def request_blocks(self, digests: list[bytes]) -> None:
+        """Request blocks; `block` then returns them one by one."""
         await self._ask({"want": "blocks", "digests": [digest.hex() for digest in digests]})
         self._exchange.counts["want_lists_sent"] += 1
 
     async def block(self) -> bytes | None:
-        """Return the next block asked for, or None where the other side does not have it."""
+        """Return the next requested block, or None if the other node doesn't have it."""
         head, body = await self._next()
         self._exchange.counts["blocks_received"] += head["have"]
         return body if head["have"] else None
@@ -229,13 +230,13 @@ class Link:
         try:
             self._exchange.counts["out"] += await _send(self._writer, head)
         except OSError as error:
-            raise Gone(self.record["id"]) from error
+            raise PeerLostError(self.record["id"]) from error
 
     async def _next(self) -> tuple[dict[str, Any], bytes]:
         try:
             async with asyncio.timeout(self._exchange.timeout_seconds):
                 head, body, size = await _receive(self._reader)
         except (OSError, EOFError, ValueError, TimeoutError) as error:
-            raise Gone(self.record["id"]) from error
+            raise PeerLostError(self.record["id"]) from error
         self._exchange.counts["in"] += size
         return head, body

@@ -1,7 +1,7 @@
-"""The metrics page, with the exporter's habits.
+"""The metrics page, with the real exporter's habits.
 
-`_total` is appended to a counter's name even where the name ends so, and `_created` stands beside
-every counter.
+`_total` is appended to a counter's name even if the name already ends with it, and every counter
+also has a `_created`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One node: its parts put together, started and stopped."""
+"""One node: combines its parts, starts and stops them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from codex_double import metrics, rest
 from codex_double.config import Config
 from codex_double.discovery import Discovery, Record, from_spr, to_spr
 from codex_double.download import Download, Network
-from codex_double.exchange import Exchange, Gone
+from codex_double.exchange import Exchange, PeerLostError
 from codex_double.store import Store
 
 T = TypeVar("T")
@@ -40,10 +40,10 @@ class _Server(uvicorn.Server):
 
 
 class Node:
-    """A node; several may live in one event loop.
+    """A node; several can run in one event loop.
 
     Args:
-        config: what the command line says.
+        config: its configuration.
     """
 
     def __init__(self, config: Config) -> None:
@@ -74,11 +74,11 @@ class Node:
         self.network = Network(self.store, self.discovery, self.exchange, config.habits)
 
     async def start(self) -> None:
-        """Come up.
+        """Start the node.
 
         Raises:
-            OSError: the API's, the metrics' or the listening port is busy. The discovery port may
-                be: then the node runs without discovery.
+            OSError: the API's, the metrics' or the listening port is busy. If the discovery port is
+                busy, the node runs without discovery.
         """
         config = self.config
         api = _bind(config.api_host, config.api_port)
@@ -110,7 +110,7 @@ class Node:
         self._say("INF Started Codex node (test double)")
 
     async def stop(self) -> None:
-        """Go down at once; what lies in the data directory stays."""
+        """Stop at once; the data directory is kept."""
         for server, _, _ in self._servers:
             for listening in getattr(server, "servers", ()):
                 listening.close()
@@ -136,15 +136,15 @@ class Node:
 
     @property
     def spr(self) -> str:
-        """The node's record as others take it for joining."""
+        """The node's record, with which other nodes join it."""
         return to_spr(self.discovery.me)
 
     def is_deaf(self) -> bool:
-        """Whether it answers nobody at the moment."""
+        """Return whether it doesn't answer at the moment."""
         return time.monotonic() < self._deaf_until
 
     def go_deaf(self) -> None:
-        """Do as after a large upload, if the double was told to: lose connections and the table."""
+        """Lose connections and the table as after a large upload, if the habits say so."""
         habits = self.config.habits
         seconds = habits.deaf_after_upload_seconds * habits.time_scale
         if seconds:
@@ -153,23 +153,24 @@ class Node:
             if not habits.deaf_to_peers_only:
                 self.discovery.nodes.clear()
 
-    async def hearing(self) -> None:
-        """Return when it is not deaf to its API."""
+    async def until_api_answers(self) -> None:
+        """Return when the API may answer."""
         if self.config.habits.deaf_to_peers_only:
             return
         while self.is_deaf() and not self._closing.is_set():
             await asyncio.sleep(0.02)
 
-    async def until_gone(self, receive: Any, work: Awaitable[T]) -> T | None:
-        """Return what `work` returns, or None as soon as client or node has gone."""
+    async def until_disconnect(self, receive: Any, work: Awaitable[T]) -> T | None:
+        """Return the result of `work`, or None as soon as the client disconnects or the node
+        stops."""
 
-        async def client_gone() -> None:
+        async def disconnected() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
         tasks = [
             asyncio.ensure_future(work),
-            asyncio.create_task(client_gone()),
+            asyncio.create_task(disconnected()),
             asyncio.create_task(self._closing.wait()),
         ]
         try:
@@ -209,12 +210,12 @@ class Node:
             return False
         try:
             (await self.exchange.connect(record)).close()
-        except Gone:
+        except PeerLostError:
             return False
         return True
 
     def info(self) -> dict[str, Any]:
-        """What `/debug/info` says."""
+        """Return the answer of `/debug/info`."""
         me, kind = self.discovery.me, self.config.personality
         address = f"/ip{6 if ':' in me['ip'] else 4}/{me['ip']}/tcp/{me['tcp']}"
         versions: dict[str, Any] = {"version": kind.version + "-double", "revision": kind.revision}
@@ -269,7 +270,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _key(data_dir: Path) -> bytes:
-    """Return the node's private key, made at its first start on this data directory."""
+    """Return the node's private key, created at its first start with this data directory."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / "key"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The three kinds of node that the double can play."""
+"""The three kinds of node that the double can imitate."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ COMMON = {
 
 @dataclass(frozen=True, slots=True)
 class Personality:
-    """What differs between the kinds."""
+    """What differs between the kinds of node."""
 
     name: str
     program: str
     prefix: str
-    """Of environment variables."""
+    """Prefix of environment variables."""
     base_path: str
     version: str
     revision: str
     default_quota_bytes: int
     default_ttl_seconds: int
     nat: tuple[str, ...]
-    """Words that `--nat` takes; `IP` and `extip` stand for addresses."""
+    """Values that `--nat` accepts; `IP` and `extip` stand for addresses."""
     options: dict[str, str]
-    """Options beside `COMMON`, with their help."""
+    """Options in addition to `COMMON`, with their help."""
     lists_data: bool
     """Whether `GET /data` exists."""
     reports_progress: bool
@@ -52,7 +52,7 @@ class Personality:
 
     @property
     def version_text(self) -> str:
-        """What `--version` prints."""
+        """The output of `--version`."""
         label = self.program.capitalize()
         return f"{label} version:  {self.version}-double\n{label} revision: {self.revision}\n"
 

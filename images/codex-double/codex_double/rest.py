@@ -1,7 +1,7 @@
-"""The REST interface, by the answers of codex-node.md.
+"""The REST interface, with the answers that docs/evidence/codex-node.md describes.
 
-Written to the ASGI interface where a habit needs it: headers that go out long before the body,
-calls that never answer, clients that hang up.
+It uses the ASGI interface directly where a habit needs it: headers sent long before the body, calls
+that never answer, clients that disconnect.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def application(node: Node) -> Any:
 
     def route(path: str, handler: Any, method: str = "GET") -> Route:
         made = Route(base + path, handler, methods=[method])
-        made.methods = {method}  # Starlette adds HEAD, which a node has not
+        made.methods = {method}  # Starlette adds HEAD, which a node doesn't have
         return made
 
     routes = [
@@ -72,25 +72,25 @@ def application(node: Node) -> Any:
 
         if scope["type"] == "http":
             node.answers += 1
-            await node.hearing()
+            await node.until_api_answers()
             await app(scope, receive, send_closing)
 
     return closing
 
 
 class _Never(Response):
-    """No answer at all until the client has gone or the node ends."""
+    """No answer until the client disconnects or the node stops."""
 
     def __init__(self, node: Node) -> None:
         super().__init__()
         self._node = node
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._node.until_gone(receive, asyncio.Event().wait())
+        await self._node.until_disconnect(receive, asyncio.Event().wait())
 
 
 class _Body(Response):
-    """A body, block by block as they come; headers first. Without a length it goes in chunks."""
+    """A body, sent block by block after the headers. Without a length it is chunked."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class _Body(Response):
             headers.append((b"content-length", str(size).encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
-            await self._node.until_gone(receive, self._send(send, size))
+            await self._node.until_disconnect(receive, self._send(send, size))
         finally:
             if self._finished is not None:
                 await self._finished()
@@ -185,11 +185,13 @@ class _Rest:
         return _Body(self._node, manifest, block)
 
     async def _known(self, request: Request) -> tuple[str, dict[str, Any]] | Response:
-        """Return the CID asked for and its manifest, or what to answer when there is none."""
+        """Return the requested CID and its manifest, or the answer if there is none."""
         cid, bad = _cid(request)
         if bad is not None:
             return bad
-        manifest = await self._node.until_gone(request.receive, self._node.network.manifest(cid))
+        manifest = await self._node.until_disconnect(
+            request.receive, self._node.network.manifest(cid)
+        )
         return _Never(self._node) if manifest is None else (cid, manifest)
 
     async def stream(self, request: Request) -> Response:
@@ -198,7 +200,7 @@ class _Rest:
             return known
         cid, manifest = known
         download = self._node.download(cid, manifest)
-        return _Body(self._node, manifest, download.landed, download.stop)
+        return _Body(self._node, manifest, download.wait_for_block, download.stop)
 
     async def manifest(self, request: Request) -> Response:
         known = await self._known(request)
@@ -220,7 +222,7 @@ class _Rest:
         number = request.path_params["download"]
         download = self._node.backgrounds.get(int(number) if number.isdigit() else -1)
         if download is None or download.complete:
-            # A download that has ended is forgotten: nothing else is said of it.
+            # A download that has ended is forgotten, so nothing else is reported.
             return JSONResponse({"active": False})
         totals = {"received": download.received, "total": download.total, "bytes": download.bytes}
         return JSONResponse({"active": True, **totals})

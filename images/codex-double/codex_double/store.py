@@ -1,4 +1,4 @@
-"""Blocks, trees and manifests on disk. What was put survives a kill."""
+"""Blocks, trees and manifests on disk. They survive a kill."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Store:
     """One node's repository.
 
     Args:
-        root: its folder; made when missing, read when there.
-        quota_bytes: most bytes of blocks and manifests together.
+        root: its folder; created if missing, otherwise read.
+        quota_bytes: maximum size of blocks and manifests together.
     """
 
     def __init__(self, root: Path, quota_bytes: int) -> None:
@@ -47,11 +47,11 @@ class Store:
 
     @property
     def total_blocks(self) -> int:
-        """Blocks held, a manifest being one."""
+        """Number of blocks held; a manifest counts as one."""
         return len(self._held) + len(self._manifest_bytes)
 
     def has(self, digest: bytes) -> bool:
-        """Whether the block is here."""
+        """Return whether the block is here."""
         return digest.hex() in self._held
 
     def get(self, digest: bytes) -> bytes:
@@ -59,10 +59,10 @@ class Store:
         return (self._blocks / digest.hex()).read_bytes()
 
     def put(self, data: bytes, digest: bytes | None = None) -> bytes:
-        """Keep a block; return its digest.
+        """Store a block; return its digest.
 
         Raises:
-            QuotaFullError: it does not fit.
+            QuotaFullError: it doesn't fit.
         """
         digest = digest or hashlib.sha256(data).digest()
         name = digest.hex()
@@ -74,14 +74,14 @@ class Store:
         return digest
 
     def put_tree(self, digests: list[bytes]) -> str:
-        """Keep the list of a dataset's blocks; return the tree's CID."""
+        """Store the list of a dataset's blocks; return the tree's CID."""
         data = b"".join(digests)
         tree = cids.encode(cids.ROOT, hashlib.sha256(data).digest())
         self._write(self._trees / tree, data)
         return tree
 
     def tree(self, tree: str) -> list[bytes] | None:
-        """Return a dataset's block digests, or None when they are not here."""
+        """Return a dataset's block digests, or None if they aren't here."""
         try:
             data = (self._trees / tree).read_bytes()
         except FileNotFoundError:
@@ -89,7 +89,7 @@ class Store:
         return [data[at : at + 32] for at in range(0, len(data), 32)]
 
     def put_manifest(self, manifest: dict[str, Any]) -> str:
-        """Keep a manifest; return its CID, which depends on everything in it."""
+        """Store a manifest; return its CID, which depends on everything in it."""
         data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
         cid = cids.encode(cids.MANIFEST, hashlib.sha256(data).digest())
         if cid not in self.manifests:
@@ -101,7 +101,7 @@ class Store:
         return cid
 
     def delete(self, cid: str) -> None:
-        """Remove a manifest and its blocks, those that it shares with another one too."""
+        """Remove a manifest and its blocks, even those that it shares with another one."""
         manifest = self.manifests.pop(cid, None)
         self._used_bytes -= self._manifest_bytes.pop(cid, 0)
         (self._manifests / cid).unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class Upload:
     """Cuts a body into blocks of one size, the last one padded with zeros.
 
     Args:
-        store: where blocks go as they fill.
+        store: receives each block once it is full.
         block_size: in bytes.
     """
 
@@ -139,10 +139,10 @@ class Upload:
         self.size_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        """Take more of the body.
+        """Process the next part of the body.
 
         Raises:
-            QuotaFullError: the blocks before stay where they are.
+            QuotaFullError: a block doesn't fit; the blocks before it are kept.
         """
         self._rest += data
         self.size_bytes += len(data)
@@ -151,7 +151,7 @@ class Upload:
             del self._rest[: self._block_size]
 
     def finish(self, filename: str | None, mimetype: str | None, timed: bool) -> str:
-        """Keep the last block, tree and manifest; return the content's CID."""
+        """Store the last block, the tree and the manifest; return the content's CID."""
         if self._rest:
             self._digests.append(self._store.put(bytes(self._rest).ljust(self._block_size, b"\0")))
         manifest: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Doubles for tests: nodes in this process, and a program to start as a node."""
+"""Doubles for tests: nodes in this process, and a program that starts as a node."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from codex_double.node import Node
 from codex_double.personality import PERSONALITIES
 
 QUICK = Habits(time_scale=0.02)
-"""Every duration of the node's habits at a fiftieth."""
+"""Every duration of the node's habits is a fiftieth."""
 
 
 def config(
     data_dir: Path, personality: str = "v0.2.5", habits: Habits = QUICK, **changes: object
 ) -> Config:
-    """Return a node's configuration on free ports of the loopback."""
+    """Return a node's configuration on free ports of the loopback interface."""
     kind = PERSONALITIES[personality]
     base = Config(
         personality=kind,
@@ -49,13 +49,13 @@ async def swarm(
     habits: Habits = QUICK,
     each: Mapping[int, Mapping[str, object]] | None = None,
 ) -> AsyncIterator[list[Node]]:
-    """Run nodes that have joined the first one.
+    """Run nodes that join the first one.
 
     Args:
-        folder: data directories go here.
-        count: how many.
-        personality: of all.
-        habits: of all.
+        folder: holds their data directories.
+        count: the number of nodes.
+        personality: all nodes' personality.
+        habits: all nodes' habits.
         each: changes to the configuration of single nodes, by their number.
     """
     nodes: list[Node] = []
@@ -72,14 +72,14 @@ async def swarm(
 
 
 def program(folder: Path, personality: str = "v0.2.5", **habits: object) -> Path:
-    """Write a program that is a node, and return its path.
+    """Write a program that is a node; return its path.
 
     Args:
-        folder: where to.
-        personality: whose name and options it has.
-        habits: `DOUBLE_…` variables by their lower-case names, `time_scale` 0.02 unless told.
-            Nodes on loopback addresses of their own find each other with
-            `discovery_bind="announced"` only.
+        folder: the folder to write it to.
+        personality: determines its name and options.
+        habits: `DOUBLE_…` variables by their lower-case names; `time_scale` is 0.02 by default.
+            Nodes on different loopback addresses only find each other with
+            `discovery_bind="announced"`.
     """
     kind = PERSONALITIES[personality]
     variables = {"time_scale": 0.02, **habits, "personality": personality}

@@ -1,4 +1,4 @@
-"""A system's program as a child process: it starts on free ports and ends with its peer.
+"""A system's program as a child process, on free ports, that ends with its peer.
 
 child = Child(context.work_dir / "node.log", context.work_dir)
 (port,) = free_ports(context.address, tcp=1).tcp
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import re
 import signal
@@ -27,23 +26,23 @@ import psutil
 
 from swarmrace.errors import KilledForMemoryError, Reason, TransferError
 from swarmrace.host.memory_kills import KILLED_FROM_OUTSIDE, Kill, MemoryKills
+from swarmrace.host.parent_death import kill_with_parent
 
 T = TypeVar("T")
 STOP_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
-"""How a program ends that is killed: itself, or below a script."""
+"""Exit codes of a killed program: its own, or that of a script that runs it."""
 _BUSY = re.compile(r"already in use|\bbusy\b|EADDRINUSE", re.IGNORECASE)
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class ChildEndedError(TransferError):
     """The program ended before it was ready.
 
     Args:
+        name: what it is called.
         code: its exit code, or minus the signal that ended it.
-        output: its last words.
+        output: the end of its output.
     """
 
     def __init__(self, name: str, code: int, output: str) -> None:
@@ -61,16 +60,18 @@ class ChildEndedError(TransferError):
 
 
 class Child:
-    """A program that runs as a child process, one at a time, and ends when this process does.
+    """A program that runs as a child process, one at a time, and ends with this process.
 
-    It gets a session of its own, so that Ctrl-C doesn't reach it, and is ended with all its
-    children.
+    It runs in a new session, so that Ctrl-C doesn't reach it, and is ended with all its children.
 
     Args:
-        log: file that gets its output, appended.
+        log: file that its output is appended to.
         directory: its working directory.
         name: what it is called in errors.
     """
+
+    report_seconds = 1.0
+    """How long after the program's end `died` may take to return."""
 
     def __init__(self, log: Path, directory: Path, name: str = "the node") -> None:
         self.log, self.directory, self.name = log, directory, name
@@ -79,7 +80,7 @@ class Child:
         self._family: list[int] = []
         self._kills: MemoryKills | None = None
         self.killed_for_memory: Kill | None = None
-        """How the kernel killed the program that ended last because memory had run out."""
+        """How the kernel killed the last program for memory, if it did."""
 
     @property
     def running(self) -> bool:
@@ -87,38 +88,38 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def start(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
     ) -> None:
-        """Start the program, ending the one before.
+        """Start the program; end the one before first.
 
         Args:
             command: program and arguments.
             environment: all its variables; those of this process if None.
+            stdin: descriptor of its standard input; it has none if None.
+            stdout: descriptor of its standard output; the log gets it if None.
 
         Raises:
             TransferError: it can't be started.
         """
         await self.stop()
-        parent = os.getpid()
-
-        def child() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
         self._kills, self.killed_for_memory = MemoryKills(), None
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *command,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
+                    stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
+                    stdout=log if stdout is None else stdout,
                     stderr=log,
                     cwd=self.directory,
                     env=environment,
                     start_new_session=True,
-                    preexec_fn=child,
+                    preexec_fn=kill_with_parent(),
                 )
             except OSError as error:
                 raise TransferError(
@@ -127,11 +128,11 @@ class Child:
         self._family = [self._process.pid]
 
     async def until(self, ready: Awaitable[T]) -> T:
-        """Return what `ready` returns, unless the program ends first.
+        """Return the result of `ready`, unless the program ends first.
 
         Raises:
             ChildEndedError: it did.
-            KilledForMemoryError: the kernel killed it because memory had run out.
+            KilledForMemoryError: the kernel killed it for memory.
         """
         assert self._process is not None, "start() comes first"
         ended = asyncio.ensure_future(self._process.wait())
@@ -149,12 +150,12 @@ class Child:
             for task in (answers, ended):
                 task.cancel()
             await asyncio.gather(answers, ended, return_exceptions=True)
-        self._look_for_family()
+        self._find_family()
         return found
 
     async def holds_udp(self, port: int, seconds: float = 2.0) -> bool | None:
-        """Return whether the program binds a UDP port within some seconds, or None if that can't
-        be seen. Some programs don't notice that theirs is busy."""
+        """Return whether the program binds a UDP port within `seconds`, or None if that can't be
+        seen. Some programs don't notice that their port is busy."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.running:
@@ -178,7 +179,7 @@ class Child:
         return f"{self.name} (pid {process.pid}) ended {how}; output: {self.last_words() or 'none'}"
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """End the program and its children: SIGTERM, after some seconds SIGKILL."""
+        """End the program and its children by SIGTERM, after `seconds` by SIGKILL."""
         process, self._process = self._process, None
         kills, self._kills = self._kills, None
         if kills is not None:
@@ -196,10 +197,11 @@ class Child:
                 if process.returncode is None:
                     _signal_group(process.pid, signal.SIGKILL)
         await process.wait()
+        _end_orphans(process.pid)
 
     def pids(self) -> list[int]:
-        """Return the program's pid and those of the children it had when it was ready; none once it
-        has ended."""
+        """Return the pids of the program and of the children that it had when it was ready; none
+        once it has ended."""
         return list(self._family) if self.running else []
 
     def last_words(self) -> str:
@@ -207,15 +209,15 @@ class Child:
         return last_lines_of(self.log, self._log_start)
 
     async def _kill_of(self, code: int) -> Kill | None:
-        """Return how the kernel killed the program for memory, which ended with `code`, or None."""
+        """Return the kernel's kill of the program, which ended with `code`, or None."""
         kills = self._kills
         if code in _KILLED and kills is not None and self.killed_for_memory is None:
             pids = list(self._family)
-            self.killed_for_memory = await asyncio.to_thread(kills.of, pids)
+            self.killed_for_memory = await asyncio.to_thread(kills.find, pids)
         return self.killed_for_memory
 
-    def _look_for_family(self) -> None:
-        """Note the processes: once, because it reads the table of all processes."""
+    def _find_family(self) -> None:
+        """Find the program's processes: only once, because it reads the whole process table."""
         assert self._process is not None
         self._family = [self._process.pid]
         with contextlib.suppress(psutil.Error):
@@ -228,7 +230,7 @@ def last_lines_of(log: Path, start: int = 0) -> str:
 
     Args:
         log: the file.
-        start: the byte at which the program's own lines begin.
+        start: the byte at which the program's lines begin.
     """
     try:
         with log.open("rb") as file:
@@ -240,26 +242,58 @@ def last_lines_of(log: Path, start: int = 0) -> str:
     return " | ".join(deque(lines, 5))[-600:]
 
 
+async def ask(
+    command: Sequence[str], environment: Mapping[str, str], seconds: float
+) -> tuple[int, str]:
+    """Run a short command; return its exit code and its output, standard error included.
+
+    Args:
+        command: program and arguments.
+        environment: all its variables.
+        seconds: its limit; it is killed then.
+
+    Raises:
+        OSError: it can't be run.
+        TimeoutError: it takes longer.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode(errors="replace")
+
+
 @dataclass(frozen=True, slots=True)
 class FreePorts:
-    """Ports that nobody listened on a moment ago, all different."""
+    """Ports that were free a moment ago, all different."""
 
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
     both: tuple[int, ...]
-    """Free for TCP and UDP alike."""
+    """Free for both TCP and UDP."""
 
 
 def free_ports(address: str, *, tcp: int = 0, udp: int = 0, both: int = 0) -> FreePorts:
     """Return free ports.
 
-    UDP ports are looked for on the wildcard address, because many programs bind discovery there.
+    UDP ports are free on the wildcard address, because many programs bind discovery there.
 
     Args:
         address: the peer's own IP address.
-        tcp: how many for TCP.
-        udp: how many for UDP.
-        both: how many for TCP and UDP under one number.
+        tcp: how many TCP ports.
+        udp: how many UDP ports.
+        both: how many ports for both TCP and UDP.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     wildcard = "::" if ":" in address else "0.0.0.0"
@@ -290,6 +324,20 @@ def _how(code: int) -> str:
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def _end_orphans(session: int) -> None:
+    """End what a program has left behind that ended by itself.
+
+    While its session has members its number is not given to another process, so where there is no
+    such process they are the program's.
+    """
+    if psutil.pid_exists(session):
+        return
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == session:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _udp_ports(pid: int) -> set[int]:

@@ -1,9 +1,8 @@
-"""Test doubles: programs that play another one, so that their figures say nothing about it.
+"""Test doubles: programs that imitate another one, so that their figures say nothing about it.
 
-A double says so itself: its system's `describe` has `testDouble: true`, and
-`SystemSpec.identity` answers for a program that has not been started yet. A system that only
-exists for tests and plays no other program (`synthetic`) is no double: its own name is all that
-its results claim.
+A double declares itself: its system's `describe` has `testDouble: true`, and `SystemSpec.identity`
+reports it for a program that hasn't been started yet. A system that exists only for tests and
+imitates no other program (`synthetic`) is no double: its results claim nothing but its own name.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from swarmrace.systems import load
 from swarmrace.systems.options import EntrantOptions
 
 MARK = "(test double)"
-"""What a race with one is called everywhere."""
+"""Added to the name of every race with a double."""
 KEY = "testDouble"
-"""In what a system describes of itself."""
+"""The key in `System.describe`."""
 WARNING = "a test double was raced, not the real program: its figures mean nothing"
 
 
 def is_double(described: Mapping[str, Any]) -> bool:
-    """Whether a system's description says that it is a test double.
+    """Return whether a system's description says that it is a test double.
 
-    Before results had the key, the version alone said so.
+    In results from before the key, only the version says so.
     """
     return described.get(KEY) is True or str(described.get("version", "")).endswith("-double")
 
 
 def doubles_among(entrants: Mapping[str, EntrantOptions]) -> tuple[str, ...]:
-    """Return the entrants whose programs on this machine say that they are doubles."""
+    """Return the entrants whose programs on this machine declare themselves doubles."""
     return tuple(
         name
         for name, options in entrants.items()
@@ -39,5 +38,5 @@ def doubles_among(entrants: Mapping[str, EntrantOptions]) -> tuple[str, ...]:
 
 
 def mark(name: str) -> str:
-    """Return the name of a race in which a double takes part."""
+    """Return the name of a race with a double."""
     return name if name.endswith(MARK) else f"{name} {MARK}"

@@ -1,8 +1,8 @@
-"""Codex, since 2026 Logos Storage, by the REST interface of its node.
+"""Codex, called Logos Storage since 2026, by its node's REST interface.
 
-Two API families are spoken, found by asking the node. The node's program is started and stopped
-here (`options.program`, or `codex` or `storage` on PATH), or a node that runs is used
-(`options.nodes`, or a pod's sidecar). docs/codex.md says how.
+There are two API families; the node reports its own. swarmrace starts and stops the node's
+program (`options.program`, or `codex` or `storage` on PATH), or uses a node that already runs
+(`options.nodes`, or a pod's sidecar). See docs/codex.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from swarmrace.errors import TransferError
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Meanings, Observes, System
-from swarmrace.systems.codex.cross_faults import cross_faults, pod_faults, sidecar
+from swarmrace.systems.codex.cross_faults import cross_faults, pod_faults
 from swarmrace.systems.codex.gauges import GAUGES
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import find_program, inspect, is_storage
@@ -61,13 +61,13 @@ _STREAM = Meanings(
     discovered="the response header is read: it is sent as soon as the manifest is known",
     delivery="read of the stream",
     done="the last byte is written to the leecher's file; the node keeps a copy of its own",
-    usage="the node's process alone; the runner's apart",
+    usage="only the node's process; the runner's separately",
     verified="SHA-256 of the file on disk",
 )
 _BACKGROUND = replace(
     _STREAM,
     discovered="the manifest has been answered",
-    arrival="progress told by the node, where it tells any",
+    arrival="progress reported by the node, if it reports any",
     delivery="",
     done="progress says total; on a node without progress, its space does",
     verified="SHA-256 of what is read back from the node",
@@ -75,7 +75,8 @@ _BACKGROUND = replace(
 
 
 def _may_report_progress(options: CodexOptions) -> bool:
-    """Only Logos Storage reports progress; of a node that was not asked yet, the name decides."""
+    """Return whether the node may report progress: only Logos Storage does. Before a node can be
+    asked, the program's name decides."""
     if options.family != "auto":
         return options.family == "storage"
     program = None if _runs_elsewhere(options) else find_program(options)
@@ -93,7 +94,7 @@ def _check(options: CodexOptions) -> list[str]:
     if program is not None:
         return _program_faults(program, options)
     if options.program is not None:
-        wanted = f"expected a program at program: {options.program}, found none that can be run"
+        wanted = f"expected a program at program: {options.program}, found none that can run"
     else:
         names = "codex or storage" if options.family == "auto" else options.family
         wanted = f"expected {names} on PATH, found none"
@@ -105,8 +106,7 @@ def _check(options: CodexOptions) -> list[str]:
 
 
 def _program_faults(program: str, options: CodexOptions) -> list[str]:
-    """A program must answer as a node; with `family: auto` it decides whether a block size is
-    taken."""
+    """Return why a program isn't a node, or doesn't accept the block size with `family: auto`."""
     try:
         found = asyncio.run(inspect(program))
     except TransferError as error:
@@ -114,8 +114,8 @@ def _program_faults(program: str, options: CodexOptions) -> list[str]:
     if options.block_size is None or found.family == "storage" or found.version == "unknown":
         return []
     return [
-        f"blockSize: only Logos Storage takes one, found {program}, Codex {found.version}; leave "
-        "it out, or set `program` to a Logos Storage node's"
+        f"blockSize: only Logos Storage accepts one, found {program}, Codex {found.version}; "
+        "remove it, or set `program` to a Logos Storage node's"
     ]
 
 
@@ -123,14 +123,14 @@ def _own_source_address(options: CodexOptions) -> str:
     if _runs_elsewhere(options):
         return ""
     return (
-        "a node's discovery answers from the address that the kernel chooses, over loopback "
-        "127.0.0.1, which is not the one in its record, so no other node takes it in"
+        "a node's discovery answers from the address that the kernel chooses, 127.0.0.1 over "
+        "loopback; it isn't the one in the node's record, so no other node accepts it"
     )
 
 
 def _host_network(options: CodexOptions) -> str:
     return (
-        "its nodes run outside the race, where no namespace reaches them" if options.nodes else ""
+        "its nodes run outside the race, and namespaces can't reach them" if options.nodes else ""
     )
 
 
@@ -157,7 +157,7 @@ def _is_test_double(options: CodexOptions) -> bool:
 
 
 def _needs(options: CodexOptions) -> Needs:
-    stream = options.download == "stream"  # its file is written beside the node's own copy
+    stream = options.download == "stream"  # its file is written in addition to the node's copy
     return Needs(
         memory_bytes=180_000_000,
         memory_share=0.006,
@@ -187,12 +187,13 @@ SPEC = SystemSpec(
     check=_check,
     means=lambda options: _STREAM if options.download == "stream" else _BACKGROUND,
     isolates_process=True,
+    modules=("swarmrace.systems.codex.system",),
     cross_faults=cross_faults,
     gauges=GAUGES,
     needs=_needs,
     standing=lambda options: Standing(rank=0, metadata_sought="a CID"),
     settings=Settings(("block_size", "storage_quota", "arguments")),
     network=NetworkRules(_own_source_address, _host_network),
-    pods=PodRules(sidecar=sidecar, faults=pod_faults, sidecars=SIDECARS),
+    pods=PodRules(faults=pod_faults, sidecar_option="family", sidecars=SIDECARS),
     identity=Identity(version=_version, program=_program, test_double=_is_test_double),
 )

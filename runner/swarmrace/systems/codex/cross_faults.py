@@ -10,20 +10,15 @@ _BLOCK_BYTES = (4096, 524_288)
 
 
 def pod_faults(options: CodexOptions) -> list[Fault]:
-    """Return what can't be raced in pods, where every peer has a node of its own."""
+    """Return what can't be raced in pods, where every peer has its own node."""
     found = []
     if options.nodes:
-        text = f"found {len(options.nodes)}, expected none: every pod has a node of its own"
+        text = f"found {len(options.nodes)}, expected none: every pod has its own node"
         found.append(Fault("nodes", text))
     if options.family == "auto" and options.block_size:
-        text = "needs family: storage, because `auto` is codex on a cluster, which takes none"
+        text = "needs family: storage: on a cluster `auto` is codex, which accepts no block size"
         found.append(Fault("blockSize", text))
     return found
-
-
-def sidecar(options: CodexOptions) -> str:
-    """Return the key in `global.sidecars` of the node's family."""
-    return options.kind if options.family == "auto" else options.family
 
 
 def cross_faults(options: CodexOptions, race: RaceShape) -> list[CrossFault]:
@@ -35,12 +30,14 @@ def cross_faults(options: CodexOptions, race: RaceShape) -> list[CrossFault]:
             text = f"found {block}, expected a power of two from 4KiB to 512KiB"
             found.append(CrossFault(Fault("blockSize", text)))
         if options.family == "codex":
-            text = f"found {block}, expected none with family: codex; only Logos Storage takes one"
+            text = (
+                f"found {block}, expected none with family: codex; only Logos Storage accepts one"
+            )
             found.append(CrossFault(Fault("blockSize", text), options=("family",)))
     largest, peers = max(race.file_sizes), max(race.swarm_sizes)
     if quota is not None and quota <= largest:
         text = (
-            f"found {quota}, expected more than the file size ({largest}): a node holds all of it "
+            f"found {quota}, expected more than the file size ({largest}): a node stores all of it "
             "and its manifest"
         )
         found.append(CrossFault(Fault("storageQuota", text), race=("fileSize",)))
@@ -49,7 +46,7 @@ def cross_faults(options: CodexOptions, race: RaceShape) -> list[CrossFault]:
         found.append(CrossFault(Fault("nodes", text), race=("swarmSize",)))
     if nodes and race.cold_start:
         text = (
-            "needs global.race.coldStart: false, because nodes that run already can't be started "
+            "needs global.race.coldStart: false, because nodes that already run can't be started "
             "cold"
         )
         found.append(CrossFault(Fault("nodes", text), race=("coldStart",)))

@@ -1,62 +1,59 @@
-"""Fetching in the background: the node fetches and is watched; then what it holds is read back."""
+"""Fetching in the background: the node fetches and is watched; then its content is read back."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from typing import Any
 
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Digest, Record
-from swarmrace.systems.codex.api import Api, Manifest, Space, UnreachableError
+from swarmrace.systems.codex.api import Api, Manifest, Space
+from swarmrace.systems.node_api import UnreachableError, digest_of
+from swarmrace.systems.polling import Ticks
 
 _SETTLE_SECONDS = 5.0
-"""How long a node may take to account for a download that it calls ended."""
+"""How long a node may take to update its space after a download that it reports as ended."""
 
 
 async def read_back(api: Api, cid: str) -> Digest:
-    """Return the digest of what the node holds itself.
+    """Return the digest of what the node itself stores.
 
     Raises:
-        TransferError: it is not here, broken, or silent.
+        TransferError: the content isn't there, the connection broke, or the node is silent.
     """
-    sha256, size_bytes = hashlib.sha256(), 0
     async with api.local(cid) as response:
-        async for data in response.aiter_raw():
-            size_bytes += len(data)
-            sha256.update(data)
-    return Digest(size_bytes, sha256.hexdigest())
+        return await digest_of(response)
 
 
 class Background:
-    """Lets the node fetch and watches it.
+    """Has the node fetch a content, and watches it.
 
     Args:
         size_bytes: the payload's size.
-        poll_seconds: how often the node is asked.
+        poll_seconds: the interval between two polls of the node.
         before: the node's space before the start.
     """
 
     def __init__(self, size_bytes: int, poll_seconds: float, before: Space) -> None:
         self.size_bytes, self.poll_seconds, self.before = size_bytes, poll_seconds, before
         self.unanswered = 0
-        self.goes_on = False
-        """Whether a download that failed may go on in the node, because it could not be ended."""
+        self.download_left = False
+        """Whether a failed download may still run in the node, because it couldn't be ended."""
         self._held = 0
         self._ended = False
         self._grown_blocks = self._grown_bytes = 0
-        self._next_ns: int | None = None
 
     async def fetch(self, api: Api, cid: str, record: Record) -> None:
-        """Start the download and return when progress, or else the space, says that all is here.
+        """Start the download; return when its progress, or otherwise the node's space, shows that
+        it is complete.
 
-        A download that fails is ended in the node too, so that it takes part in no later run.
+        A failed download is ended in the node too, so that it doesn't affect a later run.
 
         Raises:
-            TransferError: refused, of another length, held by the node beforehand, or ended by it
-                before it was whole.
+            TransferError: the node refused it, the content has another length, the node had it
+                already, or the node ended the download before it was complete.
         """
         manifest = await api.fetch(cid)
         record.discovered()
@@ -84,21 +81,22 @@ class Background:
                 record.notes.append(f"{self.unanswered} polls of the node had no answer")
 
     async def _end(self, api: Api, cid: str, manifest: Manifest, record: Record) -> None:
-        """Have the node fetch no further, within some seconds; note it where that can't be."""
+        """End the download in the node, within some seconds; note it if that fails."""
         try:
             if manifest.download_id is None:
-                raise UnreachableError("this node has no call for it")
+                raise UnreachableError("this node's API has no call for that")
             await api.cancel(cid, manifest.download_id)
         except UnreachableError as error:
-            self.goes_on = True
+            self.download_left = True
             record.notes.append(f"the node's background download could not be ended: {error}")
 
     async def _by_progress(self, api: Api, cid: str, manifest: Manifest, record: Record) -> None:
         assert manifest.download_id is not None
         log = record.arrivals = SampledLog(self.size_bytes)
         ended_ns: int | None = None
+        ticks = Ticks(record.clock, self.poll_seconds)
         while True:
-            await self._tick(record)
+            await ticks.wait()
             asked_ns = record.clock.now_ns()
             try:
                 answer = await api.progress(cid, manifest.download_id)
@@ -106,7 +104,7 @@ class Background:
                 if answer.get("active"):
                     held = _held(answer, manifest)
                     whole = 0 < int(answer.get("total") or 0) <= int(answer.get("received") or 0)
-                else:  # the node forgets a download once it has ended, well or not
+                else:  # the node forgets a download once it has ended, failed or not
                     self._ended = True
                     held, whole = 0, await self._has_all(api, manifest)
                     ended_ns = ended_ns or t_ns
@@ -122,15 +120,16 @@ class Background:
                 self._check_manifest(cid)
                 raise TransferError(
                     Reason.REFUSED,
-                    f"codex: the node ended the download with its space grown by "
-                    f"{self._grown_bytes} of {self.size_bytes} bytes: it gave up, or held the "
-                    "rest beforehand",
+                    f"codex: the node ended the download after its space had grown by "
+                    f"{self._grown_bytes} of {self.size_bytes} bytes: it gave up, or had the rest "
+                    "already",
                 )
 
     async def _by_space(self, api: Api, cid: str, manifest: Manifest, record: Record) -> None:
         began_ns = record.clock.now_ns()
+        ticks = Ticks(record.clock, self.poll_seconds)
         while True:
-            await self._tick(record)
+            await ticks.wait()
             try:
                 whole = await self._has_all(api, manifest)
             except UnreachableError:
@@ -143,29 +142,21 @@ class Background:
                 self._check_manifest(cid)
 
     async def _has_all(self, api: Api, manifest: Manifest) -> bool:
-        """Whether the space has grown by all blocks and the manifest's own."""
+        """Return whether the space has grown by all blocks and the manifest's own."""
         space = await api.space()
         self._grown_blocks = space.total_blocks - self.before.total_blocks
         self._grown_bytes = space.quota_used_bytes - self.before.quota_used_bytes
         return self._grown_blocks > manifest.blocks and self._grown_bytes >= manifest.dataset_bytes
 
     def _check_manifest(self, cid: str) -> None:
-        """Say so if the node knew the manifest without taking any block: it has had it before."""
+        """Raise an error if the node knows the manifest but stored no block: it had the content
+        already."""
         if not self._grown_blocks:
             raise held_beforehand(cid, self.size_bytes, self._grown_bytes)
 
-    async def _tick(self, record: Record) -> None:
-        """Return every `poll_seconds`, at once the first time; skip what a slow answer overran."""
-        step_ns, now_ns = round(self.poll_seconds * 1e9), record.clock.now_ns()
-        if self._next_ns is None:
-            self._next_ns = now_ns
-            return
-        self._next_ns += max(1, -(-(now_ns - self._next_ns) // step_ns)) * step_ns
-        await asyncio.sleep((self._next_ns - now_ns) / 1e9)
-
 
 def _held(answer: dict[str, Any], manifest: Manifest) -> int:
-    """Return the payload bytes held: no more than whole blocks, without the last one's padding."""
+    """Return the payload bytes held: at most whole blocks, without the last one's padding."""
     blocks = int(answer.get("received") or 0) * manifest.block_bytes
     return min(int(answer.get("bytes") or 0), blocks, manifest.dataset_bytes)
 
@@ -173,10 +164,10 @@ def _held(answer: dict[str, Any], manifest: Manifest) -> int:
 async def check_growth(api: Api, cid: str, size_bytes: int, before: Space) -> None:
     """Check that a node's space has grown by a content since `before`; wait a moment for it.
 
-    A node that held it, or a part, has not fetched it: its time would be none of a transfer.
+    A node that already had all or part of it hasn't fetched it, so its time isn't a transfer's.
 
     Raises:
-        TransferError: it has grown by less, or does not say.
+        TransferError: the space has grown by less, or the node doesn't answer.
     """
     grown = None
     with contextlib.suppress(TimeoutError):
@@ -195,10 +186,10 @@ async def check_growth(api: Api, cid: str, size_bytes: int, before: Space) -> No
 
 
 def held_beforehand(cid: str, size_bytes: int, grown_bytes: int) -> TransferError:
-    """Return the failure of a node that needed not fetch what it was to fetch."""
+    """Return the failure of a node that didn't need to fetch the content."""
     held = size_bytes - max(0, grown_bytes)
     return TransferError(
         Reason.REFUSED,
-        f"codex: the node held {held} bytes of it beforehand (its space grew by {grown_bytes} of "
-        f"{size_bytes}); delete content {cid} there, raise `attempt`, or set coldStart: true",
+        f"codex: the node already had {held} bytes of the content (its space grew by {grown_bytes} "
+        f"of {size_bytes}); delete {cid} there, raise `attempt`, or set coldStart: true",
     )

@@ -1,4 +1,4 @@
-"""Which figures of a node's metrics page are states and count nothing."""
+"""Which figures of a node's metrics page are states instead of counts."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ GAUGES: Final = (
     "repostore_blocks",
     "repostore_bytes_used",
 )
-"""How their names begin, without `codex_` and `storage_`."""
+"""Prefixes of their names, without `codex_` and `storage_`."""

@@ -1,4 +1,4 @@
-"""The node that a peer starts itself: a child process that ends with it."""
+"""The node that a peer starts itself, as a child process."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import asyncio
 import shutil
 
 from swarmrace.errors import Reason, TransferError
-from swarmrace.host.memory_kills import Kill
+from swarmrace.host.sockets import url_host
 from swarmrace.systems import child
 from swarmrace.systems.abc import Context
 from swarmrace.systems.child import Child, ChildEndedError
 from swarmrace.systems.codex.api import Api
-from swarmrace.systems.codex.node import Node, answering
+from swarmrace.systems.codex.node import CodexNode, answering, require_ipv4
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import (
+    NodeProgram,
     Ports,
-    Program,
     command_line,
     environment,
     find_program,
     inspect,
-    withheld,
+    withheld_variables,
 )
+from swarmrace.systems.node import StartedNode
 
 _START_TRIES = 4
 
 
-class LocalNode(Node):
+class LocalCodex(StartedNode, CodexNode):
     """A node that runs as a child process and ends with this one.
 
     Args:
@@ -34,20 +35,18 @@ class LocalNode(Node):
         options: program and arguments.
     """
 
-    def __init__(self, context: Context, options: CodexOptions) -> None:
-        super().__init__()
-        self._context, self._options = context, options
-        self._child = Child(context.work_dir / "codex.log", context.work_dir)
-        self._data_dir = context.work_dir / "codex-data"
-        self.program: Program | None = None
+    recorded_as = "LocalNode"
 
-    @property
-    def running(self) -> bool:
-        """Whether the process lives."""
-        return self._child.running
+    def __init__(self, context: Context, options: CodexOptions) -> None:
+        self._child = Child(context.work_dir / "codex.log", context.work_dir)
+        super().__init__(self._child)
+        self._context, self._options = context, options
+        self._data_dir = context.work_dir / "codex-data"
+        self.program: NodeProgram | None = None
 
     async def start(self, bootstrap: str | None) -> None:
-        """Start the process on free ports, and on others when one of them got busy meanwhile."""
+        """Start the process on free ports; try other ports if one has become busy meanwhile."""
+        require_ipv4(self._context.address)
         await self.stop()
         if self.program is None:
             path = find_program(self._options)
@@ -57,9 +56,9 @@ class LocalNode(Node):
                     "codex: expected the node's program on PATH or at `program`, found none",
                 )
             self.program = await inspect(path)
-            if names := withheld():
+            if names := withheld_variables():
                 self.notes.append(
-                    f"not handed to the node: {', '.join(names)}; give options by `arguments`"
+                    f"not passed to the node: {', '.join(names)}; set options by `arguments`"
                 )
         for attempt in range(_START_TRIES):
             fault = await self._try_start(self.program, bootstrap)
@@ -69,8 +68,8 @@ class LocalNode(Node):
             self.notes.append(f"start {attempt + 1}: {fault}")
         raise TransferError(Reason.REFUSED, f"codex: {self.notes[-1]}; output: {self.last_lines()}")
 
-    async def _try_start(self, program: Program, bootstrap: str | None) -> str | None:
-        """Start once. Return None, or what a start on other ports may fix."""
+    async def _try_start(self, program: NodeProgram, bootstrap: str | None) -> str | None:
+        """Start once. Return None, or a fault that a start on other ports may fix."""
         address = self._context.address
         ports = free_ports(address)
         self.command, self.reasons = command_line(
@@ -84,7 +83,7 @@ class LocalNode(Node):
         )
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._child.start(self.command, environment())
-        host = f"[{address}]" if ":" in address else address
+        host = url_host(address)
         if self.api is not None:
             await self.api.close()
         self.api = Api(f"http://{host}:{ports.api}", self._options.family)
@@ -95,13 +94,13 @@ class LocalNode(Node):
             if ended.port_was_busy:
                 return f"a port was busy ({ended.output})"
             raise TransferError(ended.reason, f"codex: {ended.detail}") from ended
-        # The newest have no such option: they discover at their listening port's number.
+        # The newest nodes have no such option: discovery uses the listening port's number.
         port = ports.discovery if "disc-port" in program.options else ports.listen
         holds = await self._child.holds_udp(port)
         if holds is None:
             self.notes.append("the discovery port could not be checked")
         if holds is False:
-            return f"the discovery port {port} was busy, which the node does not report"
+            return f"the discovery port {port} was busy, which the node doesn't report"
         return None
 
     async def stop(self) -> None:
@@ -110,26 +109,13 @@ class LocalNode(Node):
         if self._data_dir.exists():
             await asyncio.to_thread(shutil.rmtree, self._data_dir, ignore_errors=True)
 
-    async def died(self) -> str:
-        """Wait for the process to end."""
-        return await self._child.died()
-
-    @property
-    def killed_for_memory(self) -> Kill | None:
-        """How the kernel killed it for memory, or None."""
-        return self._child.killed_for_memory
-
-    def pids(self) -> list[int]:
-        """Return the process and the children it had when it was up (it may be a script)."""
-        return self._child.pids()
-
     def last_lines(self) -> str:
         """Return the last lines of the log in the work directory."""
         return self._child.last_words() or "none"
 
 
 def free_ports(address: str) -> Ports:
-    """Return free ports; the newest nodes listen and discover at one number."""
+    """Return free ports; the newest nodes listen and discover on the same number."""
     found = child.free_ports(address, tcp=2, both=1)
     (listen,), (api, metrics) = found.both, found.tcp
     return Ports(listen=listen, discovery=listen, api=api, metrics=metrics)

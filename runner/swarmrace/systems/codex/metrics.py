@@ -1,4 +1,4 @@
-"""The node's own counters from its metrics page, asked for in the background."""
+"""The node's own counters from its metrics page, read in the background."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _KEPT = (
 )
 _PREFIXES = ("codex_", "storage_")
 _HELD = ("repostore_blocks", "block_exchange_blocks_received_total")
-"""Counts of blocks that have come, the first that a node has."""
+"""Counts of received blocks, in order of preference."""
 _FRESH_SECONDS = 10.0
-"""An older page says nothing of now."""
+"""An older page is out of date."""
 _ALWAYS = (
     "libp2p_network_bytes_total",
     _PEERS,
@@ -49,9 +49,9 @@ WANTED = (*_ALWAYS, *(prefix + name for prefix in _PREFIXES for name in _KEPT))
 
 
 async def fetch(url: str | None, names: Sequence[str] = WANTED) -> dict[str, float]:
-    """Return the samples whose names begin with one of `names`; none when the page is not there.
+    """Return the samples whose names begin with one of `names`; none if the page doesn't answer.
 
-    A sample is called as the page calls it, labels included. Only wanted lines are parsed: the
+    A sample has its name on the page, labels included. Only wanted lines are parsed, because the
     reader of a stream shares this thread.
     """
     if url is None:
@@ -72,7 +72,7 @@ async def fetch(url: str | None, names: Sequence[str] = WANTED) -> dict[str, flo
 
 
 def parse(text: str, names: Sequence[str] = WANTED) -> dict[str, float]:
-    """Return the wanted samples of a page; a page that can't be read has none."""
+    """Return the wanted samples of a page; none if it can't be parsed."""
     lines = "\n".join(line for line in text.splitlines() if line.startswith(tuple(names)))
     values = {}
     try:
@@ -85,11 +85,11 @@ def parse(text: str, names: Sequence[str] = WANTED) -> dict[str, float]:
     return values
 
 
-class Watch:
-    """Asks for the metrics again and again; `counters` is what came last.
+class MetricsWatch:
+    """Reads the metrics repeatedly; `counters` are the last ones.
 
     Args:
-        url: the page.
+        url: the page, or None if there is none.
     """
 
     def __init__(self, url: str | None) -> None:
@@ -102,25 +102,25 @@ class Watch:
         self._now = asyncio.Event()
 
     async def start(self) -> None:
-        """Take the figures counted from, and go on in the background."""
+        """Read the base that counters are relative to, and continue in the background."""
         await self.refresh()
         if self._url is not None and self._base is None:
-            self.notes.append("no metrics when the run began: counted is from their first answer")
+            self.notes.append("no metrics when the run began: counters begin at the first answer")
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop reading."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     def ask_now(self) -> None:
-        """Have the next figures at once, without waiting for them."""
+        """Read the next figures soon, without waiting for them."""
         self._now.set()
 
     async def refresh(self) -> bool:
-        """Ask once now; return whether the page answered. Counted is from the first answer on."""
+        """Read the page now; return whether it answered. Counters begin at the first answer."""
         found = await fetch(self._url)
         if found:
             self._last, self._answered = found, time.monotonic()
@@ -129,13 +129,13 @@ class Watch:
 
     @property
     def connections(self) -> int | None:
-        """Peers connected when last asked."""
+        """Number of connected peers, as last read."""
         value = self._last.get(_PEERS)
         return None if value is None else int(value)
 
     @property
     def blocks(self) -> int | None:
-        """Blocks that have come since `start`; None where no page of the last seconds says so."""
+        """Blocks received since `start`; None if no recent page has their count."""
         if time.monotonic() - self._answered > _FRESH_SECONDS:
             return None
         for name in (prefix + held for held in _HELD for prefix in _PREFIXES):
@@ -144,7 +144,7 @@ class Watch:
         return None
 
     def counters(self) -> Counters:
-        """Return what was counted since `start`, or since the page answered first."""
+        """Return what was counted since `start`, or since the page first answered."""
         base = self._base or {}
         extra = {}
         for name, value in self._last.items():

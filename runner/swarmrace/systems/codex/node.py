@@ -1,4 +1,4 @@
-"""A node seen from its peer."""
+"""A node as its peer sees it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import abc
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import ClassVar
 
 from tenacity import (
     AsyncRetrying,
@@ -15,81 +16,46 @@ from tenacity import (
     wait_fixed,
 )
 
-from swarmrace.host.memory_kills import Kill
+from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.child import STOP_SECONDS
-from swarmrace.systems.child import last_lines_of as last_lines_of
-from swarmrace.systems.codex.api import Api, UnreachableError
+from swarmrace.systems.codex.api import Api
+from swarmrace.systems.node import NodeProcess
+from swarmrace.systems.node_api import UnreachableError
 
 
-class Node(abc.ABC):
+class CodexNode(NodeProcess, abc.ABC):
     """A node of one peer.
 
     Attributes:
         api: its REST interface, once it is up.
         metrics_url: its metrics page.
-        command: its command line, as far as it is known.
-        environment: the variables it reads, where they are known.
-        reasons: why each argument of it stands there.
-        notes: oddities seen while starting it.
+        environment: the variables that it reads as options, if known.
+        reasons: the reason for each argument.
     """
 
+    recorded_as: ClassVar[str]
+    """What results call this kind of node."""
     can_restart = True
     """Whether it can be started cold from here."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.api: Api | None = None
         self.metrics_url: str | None = None
-        self.command: list[str] = []
         self.environment: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
-        self.notes: list[str] = []
-
-    @property
-    @abc.abstractmethod
-    def running(self) -> bool:
-        """Whether it was started (or joined) and has not ended since."""
 
     @abc.abstractmethod
     async def start(self, bootstrap: str | None) -> None:
-        """Start it on an empty data directory, ending the one before; return when its API answers.
+        """Start it on an empty data directory, after ending the one before; return when its API
+        answers.
 
         Args:
             bootstrap: record of the node to join; None for the first node of a swarm.
 
         Raises:
-            TransferError: it can't be started, or ended at once.
+            TransferError: it can't be started, or it ended at once.
         """
-
-    @abc.abstractmethod
-    async def stop(self) -> None:
-        """End it and remove its data."""
-
-    @abc.abstractmethod
-    async def died(self) -> str:
-        """Return, with the way it ended, once the node has ended or started again unasked."""
-
-    async def autopsy(self, seconds: float = 1.0) -> str | None:
-        """Return how the node died, if it has, or None: asked after a call that broke."""
-        watch = asyncio.create_task(self.died())
-        try:
-            await asyncio.wait((watch,), timeout=seconds)
-            return watch.result() if watch.done() else None
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
-
-    @abc.abstractmethod
-    def pids(self) -> list[int]:
-        """Return the node's processes, where they can be seen from here."""
-
-    @property
-    def killed_for_memory(self) -> Kill | None:
-        """How the kernel killed the node that died last because memory had run out, or None."""
-        return None
-
-    def last_lines(self) -> str:
-        """Return the end of the node's output in one line, or nothing where it is not here."""
-        return ""
 
     async def close(self) -> None:
         """Release everything. Never raises."""
@@ -98,6 +64,20 @@ class Node(abc.ABC):
                 await self.stop()
         if self.api is not None:
             await self.api.close()
+
+
+def require_ipv4(address: str) -> None:
+    """Refuse a peer's IPv6 address: a node's discovery listens on 0.0.0.0 (observed on v0.2.5).
+
+    Raises:
+        TransferError: it is an IPv6 address.
+    """
+    if ":" in address:
+        raise TransferError(
+            Reason.REFUSED,
+            f"codex: expected an IPv4 address, found {address}: a node's discovery only listens on "
+            "IPv4 (0.0.0.0); give the pods an IPv4 address as their first one",
+        )
 
 
 async def answering(api: Api) -> None:
@@ -111,11 +91,11 @@ async def answering(api: Api) -> None:
 
 
 async def joined(api: Api, note: Callable[[str], None]) -> None:
-    """Return when the node has heard from others. Bounded by the caller.
+    """Return when the node has heard from other nodes. The caller sets a time limit.
 
     Args:
-        api: the node's.
-        note: is given why it isn't so yet.
+        api: the node's API.
+        note: called with the reason why it hasn't yet.
     """
 
     def note_error(state: RetryCallState) -> None:
@@ -130,11 +110,11 @@ async def joined(api: Api, note: Callable[[str], None]) -> None:
     ):
         with attempt:
             if not (await api.info()).nodes:
-                raise UnreachableError("the node has heard from no other")
+                raise UnreachableError("the node has heard from no other node")
 
 
 async def identity(api: Api, seconds: float) -> str | None:
-    """Return the node's id, or None when it is not to be had within some seconds."""
+    """Return the node's id, or None if it doesn't answer within `seconds`."""
     try:
         async for attempt in AsyncRetrying(
             wait=wait_fixed(0.2),

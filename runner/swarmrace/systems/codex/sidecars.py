@@ -1,4 +1,4 @@
-"""The nodes that the charts know: their images, commands and variables."""
+"""The sidecars that the charts have values for: images, commands and variables."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _codex_env(prefix: str) -> dict[str, str]:
 _ENTRYPOINT = "/docker-entrypoint.sh"
 SIDECARS = {
     "codex": SidecarDefaults(
-        about="Codex up to 0.2.",
+        about="Codex, up to version 0.2.",
         image="codexstorage/nim-codex:0.2.5",
         command=(_ENTRYPOINT, "codex"),
         env=_codex_env("CODEX_"),
         metrics_port=8008,
     ),
     "storage": SidecarDefaults(
-        about="Logos Storage, as Codex is called since 2026.",
+        about="Logos Storage, the name of Codex since 2026.",
         image="logosstorage/logos-storage-nim:latest",
         command=(_ENTRYPOINT, "storage"),
         env=_codex_env("STORAGE_"),
