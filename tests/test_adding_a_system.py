@@ -1,4 +1,4 @@
-"""docs/adding-a-system.md: its example, installed by its own entry point, does what it says."""
+"""The example of docs/adding-a-system.md, installed by its entry point, works as described."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_its_systems_import_the_public_api_only(name):
         assert [each for each in modules if each.startswith("swarmrace")] in ([], [allowed])
 
 
-def test_every_public_name_is_on_the_page_and_is_there():
+def test_every_public_name_is_on_the_page_and_exists():
     table = TEXT[TEXT.index("## What swarmrace.api exports") : TEXT.index("## The stages")]
     named = set(re.findall(r"`(\w+)`", table))
     assert named == {*api.__all__, *testing.__all__}
@@ -100,13 +100,12 @@ def run(site, *arguments):
         env=os.environ | {"PYTHONPATH": path_with(site)},
         capture_output=True,
         text=True,
-        timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_contract_suite_takes_it_by_the_command_of_the_page(installed):
+def test_it_passes_the_contract_suite_by_the_pages_command(installed):
     _, command = block("sh").splitlines()
     python, module, *arguments = command.replace("DIR", str(installed)).split()
     assert (python, module) == (".venv/bin/python", "-m")
@@ -124,22 +123,22 @@ def test_a_package_for_another_version_of_the_api_is_refused(monkeypatch):
 
 
 def test_the_command_of_the_page_installs_it(tmp_path):
-    """Offline, and aside, so that the environment of the tests stays as it is."""
+    """It installs offline into a separate folder: the tests' environment stays unchanged."""
     if subprocess.run(["python3", "-m", "pip", "--version"], capture_output=True).returncode:
-        pytest.skip("expected a python3 with pip, as the page has it")
-    source, aside = tmp_path / "tcp", tmp_path / "aside"
+        pytest.skip("NOT TESTED: python3 has no pip, which the page's command needs")
+    source, target = tmp_path / "tcp", tmp_path / "target"
     source.mkdir()
     (source / "pyproject.toml").write_text(block("toml"))
     for name, code in SYSTEMS.items():
         (source / name).write_text(code)
-    here = {".venv/bin/python": sys.executable, "DIR": str(source)}
-    command = [here.get(word, word) for word in block("sh").splitlines()[0].split()]
-    assert set(here.values()) <= set(command)
-    offline = ["--quiet", "--no-index", "--target", str(aside)]
-    done = subprocess.run([*command, *offline], capture_output=True, text=True, timeout=100)
+    replacements = {".venv/bin/python": sys.executable, "DIR": str(source)}
+    command = [replacements.get(word, word) for word in block("sh").splitlines()[0].split()]
+    assert set(replacements.values()) <= set(command)
+    offline = ["--quiet", "--no-index", "--target", str(target)]
+    done = subprocess.run([*command, *offline], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all((aside / name).is_file() for name in SYSTEMS)
-    assert (aside / "swarmrace_tcp-0.1.0.dist-info" / "entry_points.txt").is_file()
+    assert all((target / name).is_file() for name in SYSTEMS)
+    assert (target / "swarmrace_tcp-0.1.0.dist-info" / "entry_points.txt").is_file()
 
 
 def test_its_scenario_is_planned_and_raced(installed, tmp_path):
@@ -158,7 +157,7 @@ def test_its_scenario_is_planned_and_raced(installed, tmp_path):
         assert {result["system"]["settings"].get("readSize") for result in leechers} == {size}
 
 
-def test_its_options_are_checked_like_all_others(installed):
+def test_its_options_are_checked_like_those_of_all_systems(installed):
     code = (
         "from swarmrace.scenario.loading import parse\n"
         "parse({'global': {'entrants': {'a': {'kind': 'tcp', 'readSiz': 1}}}})"
@@ -168,7 +167,6 @@ def test_its_options_are_checked_like_all_others(installed):
         env=os.environ | {"PYTHONPATH": path_with(installed)},
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert done.returncode != 0
     assert "global.entrants.a.readSiz" in done.stderr

@@ -1,4 +1,4 @@
-"""The baseline: whole transfers between its own peers, and each way in which one can fail."""
+"""The baseline: whole transfers between its own peers, and each way in which they can fail."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import hashlib
 import json
 import socket
 import struct
+import threading
 
 import pytest
 
 from loopback import make_run, new_address
+from patience import PATIENCE_SECONDS
 from swarmrace.clock import SystemClock
 from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import Payload
 from swarmrace.systems import load
 from swarmrace.systems.abc import Record
+from swarmrace.systems.http.client import Download
 from swarmrace.systems.http.options import HttpOptions
 
 SEED = "a seed"
@@ -33,12 +36,12 @@ async def leech(system, run, url):
     """Fetch `url` as peer 1 of `run`; return the record and the digest."""
     await system.prepare(run)
     record = Record(SystemClock(), run.size_bytes)
-    await asyncio.wait_for(system.fetch([{"url": url}], record), 20)
+    await asyncio.wait_for(system.fetch([{"url": url}], record), PATIENCE_SECONDS)
     return record, await system.digest()
 
 
 class Peer:
-    """A server that answers every connection with `talk(reader, writer)`, whatever that is."""
+    """A server that answers every connection with `talk(reader, writer)`."""
 
     def __init__(self, talk):
         self._talk = talk
@@ -60,7 +63,7 @@ class Peer:
 
 
 def answers(*parts):
-    """Return a talk that sends `parts`, each in a packet of its own, and closes."""
+    """Return a talk that sends `parts`, each in a separate packet, and closes."""
 
     async def talk(reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,7 +76,7 @@ def answers(*parts):
 
 
 def failure(system, talk, size=1000):
-    """Return the error of a fetch from a server that does `talk`."""
+    """Return the error of a fetch from a server that answers with `talk`."""
 
     async def go():
         async with Peer(talk) as url:
@@ -114,8 +117,8 @@ def test_every_byte_is_read_written_and_recorded_once(system, tmp_path, size):
     assert (sent.sent_bytes, received.received_bytes) == (size, size)
 
 
-def test_leechers_are_spread_over_the_seeders_in_turn(system, tmp_path):
-    """Peers 1 and 3 seed; peers 0, 2, 4 and 5 leech as the leechers 0 to 3."""
+def test_leechers_are_distributed_over_the_seeders_in_turn(system, tmp_path):
+    """Peers 1 and 3 seed; peers 0, 2, 4 and 5 are leechers 0 to 3."""
     file, run = tmp_path / "file", make_run(1000, seeders=(3, 1))
     Payload(SEED, 1000).write(file)
 
@@ -159,8 +162,8 @@ def test_a_leecher_connects_from_its_own_address(system):
     assert seen == [leecher.context.address]
 
 
-def test_the_first_byte_is_of_the_payload_and_not_of_the_header(system):
-    """The body is held back until the leecher has noted the header."""
+def test_the_first_byte_is_the_payloads_not_the_headers(system):
+    """The body is held back until the leecher has recorded the header."""
     leecher, record = system(1), Record(SystemClock(), 4)
     between = []
 
@@ -176,7 +179,7 @@ def test_the_first_byte_is_of_the_payload_and_not_of_the_header(system):
     async def go():
         await leecher.prepare(make_run(4))
         async with Peer(talk) as url:
-            await asyncio.wait_for(leecher.fetch([{"url": url}], record), 20)
+            await asyncio.wait_for(leecher.fetch([{"url": url}], record), PATIENCE_SECONDS)
         digest = await leecher.digest()
         await leecher.close()
         return digest
@@ -195,7 +198,7 @@ def test_the_first_byte_is_of_the_payload_and_not_of_the_header(system):
     ],
     ids=["one packet", "a byte a packet", "interim answer", "more than promised"],
 )
-def test_reads_what_any_server_may_send(system, parts):
+def test_any_valid_answer_is_read(system, parts):
     leecher = system(1)
 
     async def go():
@@ -220,7 +223,7 @@ def test_reads_what_any_server_may_send(system, parts):
     ],
     ids=["status", "length", "no length", "garbage", "endless head"],
 )
-def test_an_answer_that_is_none_is_refused(system, parts, found):
+def test_an_invalid_answer_is_refused(system, parts, found):
     error = failure(system(1), answers(*parts))
     assert error.reason is Reason.REFUSED
     assert found in error.detail
@@ -231,7 +234,7 @@ def test_an_answer_that_is_none_is_refused(system, parts, found):
 @pytest.mark.parametrize(
     "sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + bytes(400)]
 )
-def test_a_seeder_that_goes_away_is_a_node_that_died(system, reset, sent):
+def test_a_lost_seeder_is_a_node_that_died(system, reset, sent):
     async def talk(reader, writer):
         writer.write(sent)
         await writer.drain()
@@ -244,15 +247,21 @@ def test_a_seeder_that_goes_away_is_a_node_that_died(system, reset, sent):
     assert "of 1000 bytes" in error.detail
 
 
-def test_a_seeder_that_closes_while_it_serves_is_a_node_that_died(system, tmp_path):
-    """The read size of 1 KiB and a file of 200 MB keep the transfer going when it closes."""
-    size = 200_000_000
+def test_a_seeder_that_closes_while_serving_is_a_node_that_died(system, tmp_path, monkeypatch):
+    """The leecher reads on only after the close, and sockets hold less than 200 MB."""
+    size, closed, write = 200_000_000, threading.Event(), Download._write
+
+    def held(self, data, offset):
+        write(self, data, offset)
+        assert closed.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(Download, "_write", held)
     file, run = tmp_path / "file", make_run(size)
     with file.open("wb") as sparse:
         sparse.truncate(size)
 
     async def go():
-        seeder, leecher = system(0), system(1, read_size=1024)
+        seeder, leecher = system(0), system(1)
         await seeder.prepare(run)
         url = (await seeder.publish(file, None)).reference["url"]
         await leecher.prepare(run)
@@ -261,8 +270,9 @@ def test_a_seeder_that_closes_while_it_serves_is_a_node_that_died(system, tmp_pa
         while not record.progress_bytes:
             await asyncio.sleep(0.001)
         await seeder.close()
+        closed.set()
         with pytest.raises(TransferError) as caught:
-            await asyncio.wait_for(fetch, 20)
+            await asyncio.wait_for(fetch, PATIENCE_SECONDS)
         await leecher.close()
         return caught.value, record
 
@@ -272,7 +282,7 @@ def test_a_seeder_that_closes_while_it_serves_is_a_node_that_died(system, tmp_pa
     assert record.done_ns is None
 
 
-def test_nobody_listens_is_refused(system):
+def test_a_connection_without_a_listener_is_refused(system):
     with socket.create_server((new_address(), 0)) as listener:
         host, port = listener.getsockname()
     leecher = system(1)
@@ -288,7 +298,7 @@ def test_nobody_listens_is_refused(system):
     assert "can't connect" in error.detail
 
 
-def test_a_full_disk_is_said(system):
+def test_a_full_disk_is_reported(system):
     """/dev/full refuses every write as a full disk does."""
     leecher, run = system(1), make_run(4)
     (leecher.context.work_dir / f"{run.id}.payload").symlink_to("/dev/full")
@@ -303,7 +313,7 @@ def test_a_full_disk_is_said(system):
     assert asyncio.run(go()).reason is Reason.DISK_FULL
 
 
-def test_an_address_that_is_not_ours_is_refused(system, tmp_path):
+def test_a_foreign_address_is_refused(system, tmp_path):
     (tmp_path / "file").write_bytes(b"body")
     seeder = system(0, address="192.0.2.1")  # TEST-NET-1, RFC 5737
 
@@ -329,7 +339,7 @@ def test_a_cancelled_fetch_ends_at_once_and_leaves_no_thread(system, when):
             while not record.progress_bytes:
                 await asyncio.sleep(0.001)
         reached.set()
-        await reader.read()  # until the leecher has gone
+        await reader.read()  # until the leecher has closed
 
     async def go():
         await leecher.prepare(run)
@@ -348,7 +358,7 @@ def test_a_cancelled_fetch_ends_at_once_and_leaves_no_thread(system, when):
                 await asyncio.sleep(0.02)
                 fetch.cancel()
                 with pytest.raises(asyncio.CancelledError):
-                    await asyncio.wait_for(fetch, 10)
+                    await asyncio.wait_for(fetch, PATIENCE_SECONDS)
                 for client in clients:
                     client.close()
         await leecher.close()
@@ -358,7 +368,7 @@ def test_a_cancelled_fetch_ends_at_once_and_leaves_no_thread(system, when):
     assert list(leecher.context.work_dir.iterdir()) == []
 
 
-def test_describes_what_decides_with_its_reasons(system):
+def test_describe_has_settings_with_reasons(system):
     described = json.loads(json.dumps(system(0, read_size=4096).describe()))
     assert described["settings"]["readSize"] == 4096
     assert described["settings"]["congestionControl"] != "unknown"

@@ -1,4 +1,4 @@
-"""The baseline's server against clients that others wrote and bytes that no client sends."""
+"""The baseline's server with independent clients, and with bytes that no client sends."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loopback import new_address
+from patience import PATIENCE_SECONDS
 from swarmrace.systems.http.server import FileServer
 
 BODY = os.urandom(300_001)
@@ -30,7 +31,7 @@ def server(tmp_path, address):
 
 def connect(server):
     url = httpx.URL(server.url)
-    return socket.create_connection((url.host, url.port), timeout=10)
+    return socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS)
 
 
 def ask(server, request):
@@ -42,12 +43,12 @@ def ask(server, request):
     return int(answer.split(b" ", 2)[1]) if answer else None, answer
 
 
-def test_get_by_two_foreign_clients(server):
-    response = httpx.get(server.url, trust_env=False)
+def test_get_by_two_independent_clients(server):
+    response = httpx.get(server.url, trust_env=False, timeout=PATIENCE_SECONDS)
     assert response.status_code == 200
     assert response.content == BODY
     url = httpx.URL(server.url)
-    connection = http.client.HTTPConnection(url.host, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=PATIENCE_SECONDS)
     connection.request("GET", "/a")
     assert connection.getresponse().read() == BODY
     connection.close()
@@ -57,7 +58,7 @@ def test_get_by_two_foreign_clients(server):
 
 
 def test_head_has_the_length_and_no_body(server):
-    response = httpx.head(server.url, trust_env=False)
+    response = httpx.head(server.url, trust_env=False, timeout=PATIENCE_SECONDS)
     assert response.headers["content-length"] == str(len(BODY))
     status, answer = ask(server, b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status == 200
@@ -103,15 +104,18 @@ def test_every_request_gets_its_status(server, request_bytes, status):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(garbage=st.binary(min_size=1, max_size=300))
-def test_no_garbage_ends_it(server, garbage):
+def test_no_garbage_ends_the_server(server, garbage):
     found, _ = ask(server, garbage + b"\r\n\r\n")
     assert found in (400, 404, 405, None)
     assert ask(server, b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
 
 
-def test_many_at_once_get_the_whole_file(server):
+def test_many_clients_at_once_get_the_whole_file(server):
     with ThreadPoolExecutor(20) as pool:
-        bodies = pool.map(lambda _: httpx.get(server.url, trust_env=False).content, range(20))
+        bodies = pool.map(
+            lambda _: httpx.get(server.url, trust_env=False, timeout=PATIENCE_SECONDS).content,
+            range(20),
+        )
         assert all(body == BODY for body in bodies)
 
 
@@ -131,7 +135,7 @@ def test_closing_drops_connections_in_every_state_and_ends_all_threads(tmp_path)
     silent, asking, reading = (connect(server) for _ in range(3))
     asking.sendall(b"GET /a HT")
     reading.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert reading.recv(100).startswith(b"HTTP/1.1 200")  # it is blocked in sendfile from here on
+    assert reading.recv(100).startswith(b"HTTP/1.1 200")  # from here on it blocks in sendfile
     server.close()
     server.close()
     assert set(threading.enumerate()) == threads
@@ -150,5 +154,5 @@ def test_ipv6(tmp_path):
     (tmp_path / "file").write_bytes(BODY)
     server = FileServer("::1", tmp_path / "file", "/a", lambda listener: None)
     assert server.url.startswith("http://[::1]:")
-    assert httpx.get(server.url, trust_env=False).content == BODY
+    assert httpx.get(server.url, trust_env=False, timeout=PATIENCE_SECONDS).content == BODY
     server.close()

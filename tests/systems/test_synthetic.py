@@ -51,7 +51,7 @@ def test_a_straight_line_is_exact_at_every_percent(make_context):
 
 
 def test_a_curve_with_a_pause_and_a_jump_is_exact(make_context):
-    """Half in 0.2 s, nothing until 0.7 s, three quarters at that instant, the rest in 0.1 s."""
+    """Half within 0.2 s, nothing until 0.7 s, then three quarters at once, the rest in 0.1 s."""
     curve = [(0.0, 0.0), (0.2, 0.5), (0.7, 0.5), (0.7, 0.75), (0.8, 1.0)]
     _, _, found = fetched(make(make_context, curve=curve, record_size=1000))
     assert found.time_to_percent(25) == 100 * MS
@@ -61,11 +61,11 @@ def test_a_curve_with_a_pause_and_a_jump_is_exact(make_context):
     assert found.time_to_percent(87.5) == 750 * MS
     assert found.time_to_percent(100) == 800 * MS
     assert found.longest_stall()[:2] == (500 * MS, 200 * MS)
-    assert found.mark(75) == (700 * MS, 400_000)  # what one record takes, not the pause
+    assert found.mark(75) == (700 * MS, 400_000)  # what one record takes, without the pause
 
 
-def test_decimals_are_those_that_were_written(make_context):
-    """0.1 and 0.7 are no doubles; a third of the way between them is 0.3 exactly."""
+def test_decimals_are_exact(make_context):
+    """0.1 and 0.7 are no binary fractions; a third of the way between them is exactly 0.3."""
     curve = [(0.1, 0.0), (0.7, 1.0)]
     _, _, found = fetched(make(make_context, curve=curve, record_size=1), make_run(3))
     assert list(found.t_ns) == [300 * MS, 500 * MS, 700 * MS]
@@ -83,8 +83,8 @@ def test_factors_multiply_a_peer_and_a_repetition(make_context):
     assert other.time_to_percent(100) == 1000 * MS
 
 
-def test_a_discovery_after_the_first_byte_is_noted_with_it(make_context):
-    """The curve is never moved for it."""
+def test_a_discovery_after_the_first_byte_is_recorded_with_it(make_context):
+    """The curve is never moved."""
     start_ns, record, curve = fetched(make(make_context, discovery_seconds=5, record_size=100_000))
     assert record.discovered_ns - start_ns == curve.time_to_percent(0) == 100 * MS
 
@@ -106,7 +106,7 @@ def test_publish_takes_its_time_and_refuses_other_content(make_context, tmp_path
     assert asyncio.run(go()).reason is Reason.REFUSED
 
 
-def test_digest_is_the_payloads_and_wrong_under_the_fault(make_context):
+def test_digest_is_the_payloads_or_wrong_with_the_fault(make_context):
     right = Payload(SEED, SIZE).sha256()
     digests = []
     for faults in ({}, {1: "wrongBytes"}, {2: "wrongBytes"}):
@@ -118,8 +118,8 @@ def test_digest_is_the_payloads_and_wrong_under_the_fault(make_context):
 
 
 @pytest.mark.parametrize("how", ["stall", "unfinished curve"])
-def test_a_stall_moves_the_clock_and_never_returns(make_context, how):
-    """At half of an odd size, so that the last record is cut."""
+def test_a_stall_advances_the_clock_and_never_returns(make_context, how):
+    """At half of an odd size, so that the last record is shorter."""
     options = {"faults": {1: "stall"}} if how == "stall" else {"curve": [(0.0, 0.0), (0.5, 0.5)]}
     system = make(make_context, record_size=1, **options)
     clock, record = system.context.clock, Record(system.context.clock, 1001)
@@ -199,8 +199,8 @@ def test_a_curve_that_does_not_rise_is_refused(curve):
         SyntheticOptions(curve=curve)
 
 
-def test_in_real_time_it_sleeps_and_leaves_the_loop_to_others(make_context):
-    """6,000 records a second lie closer together than the loop can sleep."""
+def test_in_real_time_it_sleeps_and_lets_other_tasks_run(make_context):
+    """6,000 records a second are closer together than the loop can sleep."""
     options = SyntheticOptions(curve=[(0.0, 0.0), (0.05, 1.0)], record_size=1000)
     system = load("synthetic").create(make_context(1), options)
     record, turns = Record(SystemClock(), SIZE), 0

@@ -1,8 +1,8 @@
-"""What a system of a third party builds on: import from here, and from `swarmrace.api.testing`.
+"""The public API for third-party systems: import from here and from `swarmrace.api.testing`.
 
 These names keep their meaning as long as `API_VERSION` is the same; everything else in swarmrace
-may change with any version. New names and new fields with a default may come without a new
-version. docs/adding-a-system.md shows how they are used; each docstring says the rest.
+may change with any version. New names, and new fields with a default, may be added without a new
+version. docs/adding-a-system.md shows how they are used; each docstring has the details.
 """
 
 from swarmrace.clock import Clock
@@ -11,6 +11,7 @@ from swarmrace.model import Flag, NoText
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.recording.payload import file_sha256
 from swarmrace.recording.samples import SampledLog
+from swarmrace.recording.stamped_reads import StampedReads, enable_receive_stamps
 from swarmrace.systems.abc import (
     Board,
     Context,
@@ -73,6 +74,7 @@ __all__ = [
     "Settings",
     "Sidecar",
     "Size",
+    "StampedReads",
     "Standing",
     "Status",
     "Supervisor",
@@ -80,6 +82,7 @@ __all__ = [
     "SystemSpec",
     "TransferError",
     "beside",
+    "enable_receive_stamps",
     "file_sha256",
     "format_size",
     "free_ports",

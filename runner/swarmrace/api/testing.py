@@ -1,10 +1,10 @@
-"""The contract suite, for the tests of a third party's system. Part of `swarmrace.api`.
+"""The contract suite, for the tests of third-party systems. Part of `swarmrace.api`.
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-    def test_it_keeps_the_contract(check, tmp_path):
+    def test_contract(check, tmp_path):
         check.run(Subject("tcp", names_content=False), tmp_path)
 
-No test runner is needed: `run_contract` returns what is wrong.
+It also works without a test runner: `run_contract` returns the violations.
 """
 
 from swarmrace.contract.checks import CHECKS, Check, run_contract

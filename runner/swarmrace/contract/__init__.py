@@ -1,5 +1,6 @@
-"""The contract of a system as checks: real swarms of any kind, and what they leave behind.
+"""The contract of a system as checks over real swarms of any kind.
 
-Each check drives whole peers in one process through an order of calls that a race may make
-(`checks.CHECKS`); it returns, or raises a `ContractError` that says what was expected and found.
+Each check (`checks.CHECKS`) drives whole peers in one process through a sequence of calls that a
+race may make. It returns, or raises a `ContractError` that says what was expected and what was
+found.
 """

@@ -15,7 +15,7 @@ from swarmrace.contract.expect import expect
 
 
 def belongings(folder: Path) -> dict[str, set[Any]]:
-    """Return what this process has now that a system might leave behind."""
+    """Return what this process has now of all that a system might leave behind."""
     me = psutil.Process()
     return {
         "threads": {thread.name for thread in threading.enumerate()},
@@ -30,7 +30,7 @@ def belongings(folder: Path) -> dict[str, set[Any]]:
 def left_behind(
     folder: Path, before: dict[str, set[Any]], keeps: tuple[str, ...]
 ) -> dict[str, set[Any]]:
-    """Return what is there now and was not before."""
+    """Return what this process has now and didn't have before."""
     now = belongings(folder)
     now["files"] = {path for path in now["files"] if not path.endswith(keeps or "/")}
     return {what: found - before[what] for what, found in now.items() if found - before[what]}
@@ -38,14 +38,14 @@ def left_behind(
 
 @contextmanager
 def leaves_nothing(
-    folder: Path, keeps: tuple[str, ...] = (), seconds: float = 5.0
+    folder: Path, keeps: tuple[str, ...] = (), seconds: float = 60.0
 ) -> Iterator[None]:
-    """Fail if something is there afterwards that was not before.
+    """Fail if the block leaves something behind.
 
     Args:
-        folder: the swarm's.
-        keeps: ends of the names of files that may stay.
-        seconds: how long the kernel may take to end a thread that has been asked to.
+        folder: the swarm's folder.
+        keeps: suffixes of files that may stay.
+        seconds: how long the kernel may take to end a thread.
 
     Raises:
         ContractError: something is left.

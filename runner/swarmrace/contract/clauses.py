@@ -1,4 +1,4 @@
-"""What must hold of everything that a system returns, whenever it is asked."""
+"""Checks of the values that a system returns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_spec(subject: Subject, folder: Path) -> None:
     expect(observes.unit, "observes.unit", observes)
     expect(
         observes.arrival or observes.written or observes.delivery or observes.poll_seconds,
-        "bytes that are observed, or the resolution of done",
+        "observed bytes, or the resolution of done",
         observes,
     )
     expect(means.published and means.done, "the meaning of published and done", means)
@@ -47,16 +47,16 @@ def check_spec(subject: Subject, folder: Path) -> None:
     expect(min(needs.rate, needs.pair_rate, needs.publish_rate) > 0, "speeds above 0", needs)
     expect(
         not (standing.metadata_given and standing.metadata_sought),
-        "metadata that leechers either hold or look up",
+        "metadata that leechers either have or look up",
         standing,
     )
     spec.preload()
 
 
 def check_published(published: Published, seconds: float) -> None:
-    """Check what `publish` returned after so many seconds."""
+    """Check what `publish` returned after `seconds`."""
     reference = json.dumps(dict(published.reference))
-    expect(len(reference) < _SHORT_BYTES, "a short reference: the rest is looked up", reference)
+    expect(len(reference) < _SHORT_BYTES, "a short reference; the rest is looked up", reference)
     steps = dict(published.steps)
     expect(all(0 <= step <= seconds for step in steps.values()), f"steps of {seconds} s", steps)
 
@@ -87,17 +87,17 @@ def check_record(record: Record, start_ns: int, end_ns: int, observes: Observes)
         expect(first >= discovered_ns, f"no {kind} before discovery", first - discovered_ns)
         expect(max(last, log.last_ns) <= done_ns, f"no {kind} after done", last - done_ns)
         sampled = observes.sampled and log is record.arrivals
-        expect((curve.since_ns is not None) == sampled, f"{kind} sampled as observes has it", kind)
+        expect((curve.since_ns is not None) == sampled, f"{kind} sampled as observes says", kind)
         if log is record.deliverable:
             expect(curve.prefix().complete, "a prefix that reaches the end", curve)
     connections = record.connections_at_start
     expect(connections is None or connections >= 0, "connections of at least 0", connections)
     expect(record.retries >= 0, "retries of at least 0", record.retries)
-    expect(all(isinstance(note, str) for note in record.notes), "notes of text", record.notes)
+    expect(all(isinstance(note, str) for note in record.notes), "notes as strings", record.notes)
 
 
 def has_received(system: System, size_bytes: int) -> bool:
-    """Return whether a system counts so many bytes received, or doesn't count them."""
+    """Return whether a system counts at least `size_bytes` received, or doesn't count them."""
     count = system.counters().received_bytes
     return count is None or count >= size_bytes
 
@@ -108,30 +108,31 @@ def check_counters(counters: Counters) -> None:
     figures = (counters.sent_bytes, counters.received_bytes, counters.connections)
     expect(all(each is None or each >= 0 for each in figures), "counters of at least 0", counters)
     again = json.loads(json.dumps(dict(counters.extra)))
-    expect(again == dict(counters.extra), "further counters that JSON holds", counters.extra)
+    expect(again == dict(counters.extra), "further counters that JSON can hold", counters.extra)
 
 
 def check_description(described: Mapping[str, Any]) -> None:
-    """Check what a system says of itself."""
+    """Check a system's description of itself."""
     again = json.loads(json.dumps(dict(described)))
     expect(again.get("version"), "a version", again)
     expect(isinstance(again.get("settings"), dict), "settings", again)
     effective = json.dumps({key: value for key, value in again.items() if key != "reasons"})
     for setting, why in again.get("reasons", {}).items():
-        expect(json.dumps(setting)[1:-1] in effective, f"{setting}, which has a reason, set", again)
+        named = json.dumps(setting)[1:-1] in effective
+        expect(named, f"a value for {setting}, which has a reason", again)
         expect(why, f"a reason for {setting}", why)
 
 
 def check_processes(system: System, spec: SystemSpec) -> None:
-    """Check whose CPU and memory would be counted."""
+    """Check the processes whose CPU and memory would be counted."""
     pids = system.processes()
-    expect(pids and all(map(psutil.pid_exists, pids)), "processes that live", pids)
+    expect(pids and all(map(psutil.pid_exists, pids)), "running processes", pids)
     own = os.getpid() in pids
-    expect(own != spec.isolates_process, "this process exactly without isolates_process", pids)
+    expect(own != spec.isolates_process, "this process, unless isolates_process is set", pids)
 
 
 def big_files(folder: Path) -> list[Path]:
-    """Return the files below a folder that may hold payload."""
+    """Return the files below a folder that are big enough to hold payload."""
     return [
         path for path in folder.rglob("*") if path.is_file() and path.stat().st_size >= _BIG_BYTES
     ]

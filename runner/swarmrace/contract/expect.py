@@ -1,4 +1,4 @@
-"""How a check fails: with what the contract expects and what the system did."""
+"""How a check fails: with what the contract expects and what was found."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 
 class ContractError(AssertionError):
-    """A system breaks the contract. An AssertionError, so that test runners show it as one."""
+    """A system breaks the contract. An AssertionError, so that test runners report a failure."""
 
 
 def expect(holds: object, what: str, found: Any = None) -> None:
     """Check one clause of the contract.
 
     Args:
-        holds: whether it is kept.
+        holds: whether the clause is met.
         what: what is expected.
         found: what was found.
 
     Raises:
-        ContractError: it is not kept.
+        ContractError: the clause isn't met.
     """
     if not holds:
         raise ContractError(f"expected {what}, found {found!r}")

@@ -1,4 +1,4 @@
-"""What a swarm in one process needs around it: addresses, a board in memory, runs."""
+"""What a swarm in one process needs: addresses, a board in memory, runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import asyncio
 import itertools
 import os
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
+from swarmrace.network import namespaces
+from swarmrace.network.rtnetlink import Rtnetlink
 from swarmrace.systems.run import Run
 
+T = TypeVar("T")
+LOOPBACK, OWN = 127, 10
+first_octet: ContextVar[int] = ContextVar("first_octet", default=LOOPBACK)
+"""First octet of every new address: `OWN` in a check with its own network namespace."""
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _numbers = itertools.count()
 
 
 class MemoryBoard:
-    """The rendezvous' board for peers of one event loop."""
+    """The rendezvous' board, for peers in one event loop."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
@@ -27,21 +35,21 @@ class MemoryBoard:
         self._posted[key].set()
 
     async def get(self, key: str) -> Any:
-        """Return a posted value, waiting until it is there."""
+        """Return a value; wait until it is posted."""
         await self._posted[key].wait()
         return self._values[key]
 
     def clear(self) -> None:
-        """Begin another run: keys are private to it."""
+        """Begin another run: keys belong to one run."""
         self._values.clear()
         self._posted.clear()
 
 
 def new_address() -> str:
-    """Return a loopback address that no other peer of this process has, nor of another worker of
-    pytest-xdist."""
+    """Return a local address that no other peer of this process has, and none of another
+    pytest-xdist worker."""
     number = next(_numbers)
-    return f"127.{100 + _WORKER}.{number // 250}.{1 + number % 250}"
+    return f"{first_octet.get()}.{100 + _WORKER}.{number // 250}.{1 + number % 250}"
 
 
 def make_run(
@@ -53,7 +61,7 @@ def make_run(
     entrant: str = "entrant",
     payload_seed: str = "a seed",
 ) -> Run:
-    """Return a run; peers beyond the seeders leech."""
+    """Return a run; peers that aren't seeders leech."""
     return Run(
         index=index,
         id=f"{index:03d}-{entrant}",
@@ -63,3 +71,21 @@ def make_run(
         payload_seed=payload_seed,
         size_bytes=size_bytes,
     )
+
+
+def in_own_network(function: Callable[[], T]) -> T:
+    """Call a function in a thread with its own network namespace, whose new addresses aren't
+    loopback addresses: some programs connect to no peer at those.
+
+    Raises:
+        ConditionError: namespaces are not permitted here.
+    """
+
+    def inside() -> T:
+        with Rtnetlink() as links:
+            links.bring_up("lo")
+            links.add_local_route("lo", f"{OWN}.0.0.0/8")
+        first_octet.set(OWN)
+        return function()
+
+    return namespaces.call_in_scratch(inside)

@@ -1,4 +1,4 @@
-"""A swarm of any kind in this process, with a BitTorrent tracker and a board beside it."""
+"""A swarm of any kind in this process, with a BitTorrent tracker and a board."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ from swarmrace.systems.run import Run
 
 @dataclass(frozen=True)
 class Subject:
-    """A kind under some options, and what the contract leaves to it.
+    """A kind with some options, and what the contract leaves open.
 
     Args:
         kind: an installed kind.
         options: its options, by their names in Python.
-        names_content: whether a reference names the content, so that another content must be
-            refused; None if that is not known.
-        keeps: ends of the names of files that a peer's folder may still have after `close`, such
-            as a log: they go with the peer.
+        names_content: whether a reference names the content, so that other content must be
+            refused; None if unknown.
+        keeps: suffixes of files that a peer's folder may still have after `close`, such as a log:
+            they are removed with the peer.
+        own_network: whether the checks need their own network namespace, because the program
+            doesn't connect to peers at loopback addresses.
+        seconds: how long a check may take before it counts as hanging: far longer than any takes,
+            because the machine may be busy.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     names_content: bool | None = None
     keeps: tuple[str, ...] = ()
+    own_network: bool = False
+    seconds: float = 300.0
 
     def make_options(self, folder: Path) -> EntrantOptions:
-        """Return the options; `folder` is there for what they need."""
+        """Return the options. `folder` is for files that they need."""
         return load(self.kind).options(**{"kind": self.kind, **self.options})
 
 
@@ -47,11 +53,11 @@ class Swarm:
     """Peers of one entrant in this process.
 
     Args:
-        subject: what they are of.
-        folder: each gets a folder below it.
-        announce_url: the tracker's.
+        subject: their kind and options.
+        folder: each peer gets a folder below it.
+        announce_url: the tracker's URL.
         size_bytes: the payload's size.
-        peers: how many.
+        peers: the number of peers.
     """
 
     def __init__(
@@ -81,19 +87,19 @@ class Swarm:
             self.systems.append(self.spec.create(context, self.options))
 
     def run(self, index: int = 0, seeders: tuple[int, ...] = (0,)) -> Run:
-        """Return a run whose payload is its own."""
+        """Return a run with a payload of its own."""
         return make_run(
             self.size_bytes, seeders=seeders, index=index, payload_seed=f"contract {index}"
         )
 
     def file(self, run: Run) -> tuple[Path, str]:
-        """Return the run's file, ready on disk, and its SHA-256."""
+        """Write the run's file; return its path and SHA-256."""
         path = self.folder / run.id / "payload.bin"
         path.parent.mkdir(exist_ok=True)
         return path, Payload(run.payload_seed, run.size_bytes).write(path)
 
     async def prepare(self, run: Run) -> None:
-        """Prepare all peers at once, as they would."""
+        """Prepare all peers at once, as in a race."""
         self.board.clear()
         await asyncio.gather(*(system.prepare(run) for system in self.systems))
 
@@ -115,7 +121,7 @@ class Swarm:
         await asyncio.gather(*(system.remove() for system in self.systems))
 
     async def close(self) -> None:
-        """Close all peers, twice: that is allowed."""
+        """Close all peers twice, which is allowed."""
         for _ in range(2):
             await asyncio.gather(*(system.close() for system in self.systems))
 
@@ -154,7 +160,7 @@ async def tracker() -> AsyncIterator[str]:
 async def swarm(
     subject: Subject, folder: Path, size_bytes: int = 1_000_003, peers: int = 3
 ) -> AsyncIterator[Swarm]:
-    """Make a swarm; close its peers whatever happened."""
+    """Create a swarm; close its peers at the end in any case."""
     async with tracker() as announce_url:
         made = Swarm(subject, folder, announce_url, size_bytes, peers)
         try:

@@ -1,7 +1,7 @@
 """The systems that can be raced, found by entry point and loaded when first used.
 
-Every kind, the built-in ones among them, is an entry point of the group `swarmrace.systems` that
-names a `SystemSpec` (docs/adding-a-system.md). pyproject.toml lists the built-in ones, once.
+Every kind, built in or not, is an entry point of the group `swarmrace.systems` that names a
+`SystemSpec` (docs/adding-a-system.md). Only pyproject.toml lists the built-in kinds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def names() -> list[str]:
-    """Return the kinds that are installed, without loading any."""
+    """Return the installed kinds, without loading any."""
     return sorted(_entry_points())
 
 
 def built_in() -> list[str]:
-    """Return the kinds that swarmrace itself brings, without loading any."""
+    """Return the kinds that come with swarmrace, without loading any."""
     entries = _entry_points().items()
     return sorted(kind for kind, entry in entries if entry.dist and entry.dist.name == "swarmrace")
 
@@ -47,7 +47,7 @@ def find(kind: str) -> SystemSpec | None:
 
 
 def packages(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return the Python packages of these kinds whose version could show in a figure."""
+    """Return the Python packages of these kinds whose version could affect a figure."""
     specs = (find(kind) for kind in dict.fromkeys(kinds))
     return tuple(name for spec in specs if spec is not None for name in spec.identity.packages)
 

@@ -1,4 +1,4 @@
-"""What every kind of entrant has among its options; each system's package has its own kind's."""
+"""The options that every kind of entrant has; each system's package has its own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Profile = Literal["stock", "tuned"]
 
 
 class EntrantOptions(Model):
-    """What every kind of entrant has."""
+    """The options of every kind of entrant."""
 
     kind: str
     profile: Profile = "stock"
-    """`stock`: the program's own defaults plus only what recording or an isolated network needs;
+    """`stock`: the program's own defaults, plus only what recording or an isolated network needs.
     `tuned`: settings chosen for speed, each with its reason. A headline compares equal profiles."""

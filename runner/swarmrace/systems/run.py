@@ -17,15 +17,15 @@ class Run:
     repetition: int
     """The block it belongs to, from 0."""
     seeders: tuple[int, ...]
-    """Peer indexes in the order of their publishing; the first publishes alone."""
+    """Peer indexes in the order of publishing; the first publishes alone."""
     payload_seed: str
-    """Seed of the payload: fresh in every run, the same for no two entrants or cells of a matrix:
-    a node that runs on must not meet a content again."""
+    """Seed of the payload: different in every run, for every entrant and in every cell of a
+    matrix, so that a node that keeps running never meets the same content again."""
     size_bytes: int
 
     @property
     def is_trial(self) -> bool:
-        """Whether this is the trial of a program (see `plan.trials`): it moves no payload."""
+        """Whether this is the trial of a program (see `plan.trials`), which moves no payload."""
         return self.index < 0
 
     def role(self, peer: int) -> str:

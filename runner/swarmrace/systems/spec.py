@@ -1,11 +1,12 @@
-"""What an entry point of the group `swarmrace.systems` names: all that differs between kinds.
+"""`SystemSpec`, which an entry point of the group `swarmrace.systems` names: what differs between
+kinds.
 
-No other module of swarmrace names a kind; what it needs to know of one it asks here.
+No other module of swarmrace names a kind; what they need to know about one is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -25,7 +26,7 @@ from swarmrace.systems.parts import (
 )
 
 API_VERSION = 1
-"""Version of `swarmrace.api`: raised when a name or its meaning changes or goes."""
+"""Version of `swarmrace.api`: raised when a name or its meaning changes or is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +38,31 @@ class SystemSpec:
         kind: the name in scenarios.
         options: the options model, a subclass of `EntrantOptions`.
         create: returns one peer's system.
-        observes: returns which definitions hold under given options.
-        means: returns what the definitions come down to under given options; must not depend on
-            the machine.
-        isolates_process: whether the system's program is a process of its own.
+        observes: returns which definitions it observes with given options.
+        means: returns what the definitions mean with given options; must not depend on the
+            machine.
+        isolates_process: whether the system's program is a separate process.
         leechers_serve: whether leechers serve each other; otherwise the seeders' upload bounds a
             run.
         modules: what `create` imports. The local backend imports them before it forks peers, so
             importing them must start no thread.
-        gauges: how the names of those own counters begin (`Counters.extra`) that are a state and
-            count nothing: of several peers the highest is reported, not the sum.
-        caveats: returns what a verdict must warn of, from what a peer's system described of itself
-            in a run (`System.describe`), and whether the race set rates.
-        check: returns what is missing on this machine, one line each with how to get it.
-        faults: returns what is wrong with the options that no model can say (a setting that the
-            library doesn't know), each under its key (`settings.x`). Nothing if the library isn't
-            installed.
-        cross_faults: returns what is wrong between options, or between them and the race.
-        needs: returns what a peer takes of a machine.
-        standing: returns how a verdict sets it against others.
+        gauges: prefixes of the names in `Counters.extra` that are states instead of counts: of
+            several peers the highest is reported, not the sum.
+        caveats: returns what a verdict must warn about, from a peer's `System.describe` in a run
+            and whether the race set rates.
+        check: returns what is missing on this machine, one line each, with how to get it.
+        faults: returns what is wrong with the options that the model can't check (a setting that
+            the library doesn't know), each under its key (`settings.x`). Nothing if the library
+            isn't installed.
+        cross_faults: returns what is wrong between options, or between options and the race.
+        needs: returns what a peer needs of a machine.
+        standing: returns how a verdict compares it with other entrants.
         settings: which options change the program's settings.
         network: what its peers need of one machine's network.
-        pods: what holds only in a cluster's pods.
+        pods: what applies only in a cluster's pods.
         identity: which program it is.
+        of_command: returns options that race the program of a bare command; only of a kind that
+            takes any program.
         api_version: the `API_VERSION` that the package was written for; with another one the kind
             is refused. The installed one by default.
     """
@@ -83,6 +86,7 @@ class SystemSpec:
     network: NetworkRules = field(default_factory=NetworkRules)
     pods: PodRules = field(default_factory=PodRules)
     identity: Identity = field(default_factory=Identity)
+    of_command: Callable[[Sequence[str]], EntrantOptions] | None = None
     api_version: int = API_VERSION
 
     def preload(self) -> None:

@@ -1,8 +1,8 @@
 """`http`: the baseline. Each leecher reads the file from a seeder over one plain HTTP connection.
 
-It shows what this machine and this network give to the simplest program that moves a file, so it is
+It shows what machine and network give to the simplest program that moves a file. So the file is
 served by sendfile(2) and received into one reused buffer: the machine is measured, not Python. The
-k-th leecher reads from the k-th seeder, modulo the seeders.
+k-th leecher reads from the k-th seeder, modulo the number of seeders.
 """
 
 from __future__ import annotations

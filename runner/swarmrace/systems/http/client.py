@@ -1,10 +1,10 @@
-"""One download over one HTTP connection, each read stamped and written to its place.
+"""One download over one HTTP connection; each read is stamped and written to the file.
 
-Whatever system hands its content to an application by HTTP is read by this client, so that all are
-charged alike for the reading: the baseline, and a Codex node's stream.
+This client reads every system that serves an application by HTTP (the baseline, a Codex node's
+stream), so that all are charged equally for reading.
 
-It runs in a thread of its own, so that reading waits for no event loop. A read's stamp is when its
-last byte had reached the host (`stamped`).
+It runs in a separate thread, so that reading doesn't wait for an event loop. A read's stamp is when
+its last byte reached the host (`recording.stamped_reads`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import httptools
 from swarmrace.errors import Reason, TransferError
 from swarmrace.host.infrastructure import FULL
 from swarmrace.recording.arrivals import ByteLog
-from swarmrace.systems.http.stamped import StampedReads, ask_for_stamps
+from swarmrace.recording.stamped_reads import StampedReads, enable_receive_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +40,12 @@ class Download:
     Args:
         url: an `http` or `https` URL.
         file: descriptor of the file that the payload is written to.
-        record: gets discovery, one arrival a read, and done.
-        read_size: most bytes of one read.
-        source: IP address to connect from; the kernel's choice when None.
+        record: receives discovery, one arrival per read, and done.
+        read_size: maximum size of one read, in bytes.
+        source: IP address to connect from; None leaves the choice to the kernel.
         configure: called with the socket before it connects.
         length_required: whether an answer without a Content-Length is refused.
+        method: the request's method, one without a body.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Download:
         source: str | None = None,
         configure: Callable[[socket.socket], None] = lambda sock: None,
         length_required: bool = True,
+        method: str = "GET",
     ) -> None:
         self._url = url
         self._file = file
@@ -65,17 +67,19 @@ class Download:
         self._source = source
         self._configure = configure
         self._length_required = length_required
+        self._method = method
+        self._answer = _Answer()
         self._socket: socket.socket | None = None
         self._cancelled = False
         self._log = ByteLog(2 * record.size_bytes // read_size + 64)
         self._begin(record)
 
     def _begin(self, record: Record) -> None:
-        """Hand out the log: what arrives in order is delivered at once."""
+        """Set the record's logs: what arrives in order is delivered at once."""
         record.arrivals = record.deliverable = self._log
 
     def cancel(self) -> None:
-        """Make `run` end soon; from any thread. To be called again until it has."""
+        """Make `run` end soon; from any thread. Call it repeatedly until `run` has ended."""
         self._cancelled = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -85,9 +89,8 @@ class Download:
         """Fetch; return when the last byte is written.
 
         Raises:
-            TransferError: `refused` (nobody listens, another status or length), `node died` (the
-                connection ended before the last byte) or `disk full`. After `cancel`, whatever the
-                torn connection gave.
+            TransferError: `refused` (the connection, or another status or length), `node died` (the
+                connection ended before the last byte) or `disk full`. After `cancel`, any of these.
         """
         with self._connect() as connection:
             try:
@@ -97,7 +100,7 @@ class Download:
                 if answer.length:
                     self._receive(reads, data, t_ns)
                 else:
-                    self._receive_to_its_end(reads, data, t_ns, answer)
+                    self._receive_unsized(reads, data, t_ns, answer)
             except (ConnectionError, TimeoutError) as error:
                 raise self._ended(error.strerror or str(error)) from error
 
@@ -110,7 +113,7 @@ class Download:
             self._socket = connection = socket.socket(family, kind)
             try:
                 self._configure(connection)
-                ask_for_stamps(connection)
+                enable_receive_stamps(connection)
                 if self._source is not None:
                     connection.bind((self._source, 0))
                 if not self._cancelled:
@@ -130,20 +133,21 @@ class Download:
     def _request(self) -> bytes:
         parts = urlsplit(self._url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        length = "" if self._method == "GET" else "Content-Length: 0\r\n"
         return (
-            f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: swarmrace\r\n"
-            "Accept: */*\r\nConnection: close\r\n\r\n"
+            f"{self._method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"User-Agent: swarmrace\r\nAccept: */*\r\n{length}Connection: close\r\n\r\n"
         ).encode()
 
     def _read_head(
         self, connection: socket.socket, reads: StampedReads
     ) -> tuple[bytes, int, _Answer]:
-        """Read up to the final answer's head; return the bytes of the body that came with its end,
-        when they came, and the answer."""
-        answer = _Answer()
+        """Read the final answer's head; return the bytes of the body that came with its end, when
+        they came, and the answer."""
+        answer = self._answer
         parser = answer.parser
         head, status, t_ns = bytearray(), 100, 0
-        while status < 200:  # interim answers (RFC 9110, 15.2) precede the final one
+        while status < 200:  # interim answers (RFC 9110, 15.2) come before the final one
             end = head.find(b"\r\n\r\n") + 4
             if end < 4:
                 if len(head) > _MAX_HEAD:
@@ -183,13 +187,13 @@ class Download:
             offset += count
         self._record.done()
 
-    def _receive_to_its_end(
+    def _receive_unsized(
         self, reads: StampedReads, data: bytes, t_ns: int, answer: _Answer
     ) -> None:
-        """Take a body without a Content-Length: in chunks, or up to the connection's end."""
+        """Receive a body without a Content-Length: in chunks, or up to the connection's end."""
         size, buffer, offset = self._record.size_bytes, self._buffer, 0
         while True:
-            body = answer.take(data) if data else b""
+            body = answer.feed(data) if data else b""
             if body:
                 self._log.record(offset, len(body), t_ns)
                 self._write(memoryview(body), offset)
@@ -248,27 +252,29 @@ class Download:
 
 
 class _Answer:
-    """One response, parsed by httptools as far as it is needed."""
+    """One response, parsed by httptools as far as needed."""
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.length = b""
+        self.headers: dict[bytes, bytes] = {}
+        """By their names in small letters, those behind a chunked body included."""
         self.chunked = self.complete = False
         self._body = bytearray()
 
-    def take(self, data: bytes) -> bytes:
-        """Return the payload in `data`, which continues the response."""
+    def feed(self, data: bytes) -> bytes:
+        """Return the payload in `data`, the next part of the response."""
         self.parser.feed_data(data)
         body, self._body = bytes(self._body), bytearray()
         return body
 
     def text(self, connection: socket.socket, data: bytes) -> str:
-        """Return the body of an error, in one line, as far as it comes within a second."""
+        """Return the body of an error in one line, as much as comes within a second."""
         found = bytearray()
         with contextlib.suppress(OSError, httptools.HttpParserError):
             connection.settimeout(_TEXT_SECONDS)
             while True:
-                found += self.take(data) if data else b""
+                found += self.feed(data) if data else b""
                 if self.complete or len(found) > _MAX_HEAD:
                     break
                 data = connection.recv(_MAX_HEAD)
@@ -277,6 +283,7 @@ class _Answer:
         return " ".join(bytes(found).decode(errors="replace").split())
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.lower()] = value
         if name.lower() == b"content-length":
             self.length = value
         elif name.lower() == b"transfer-encoding":
@@ -290,7 +297,7 @@ class _Answer:
 
 
 async def fetched(download: Download) -> None:
-    """Run a download in a thread of its own; a cancellation tears its connection.
+    """Run a download in a separate thread; a cancellation closes its connection.
 
     Raises:
         TransferError: as `Download.run`.
@@ -308,7 +315,7 @@ async def fetched(download: Download) -> None:
 
 
 def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
-    """Run `work` in a thread of its own at once; a shared pool might keep it waiting."""
+    """Run `work` in a new thread at once; a shared pool might make it wait."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -326,7 +333,7 @@ def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
             work()
         except BaseException as caught:
             error = caught
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits any more
             loop.call_soon_threadsafe(finish, error)
 
     threading.Thread(target=body, name="http-fetch", daemon=True).start()

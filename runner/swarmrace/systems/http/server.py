@@ -1,8 +1,8 @@
 """A tiny HTTP/1.1 server of one file (RFC 9110, RFC 9112), by sendfile(2).
 
 One thread accepts, one serves each connection. A thread that blocks in sendfile costs nothing: the
-call runs outside Python's lock until the kernel has taken the whole piece, where an event loop
-would be woken for every buffer that becomes free.
+call runs outside Python's lock until the kernel has accepted the whole piece. An event loop would
+be woken for every buffer that becomes free.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httptools
+
+from swarmrace.host.sockets import url_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,16 +41,16 @@ class BadRequest(Exception):
 class FileServer:
     """Serves `file` at `target`, from construction until `close`.
 
-    GET and HEAD answer 200 with Content-Length; another target 404, another method 405, what is no
-    HTTP/1.x request 400. Every answer closes its connection. Range is not offered, as RFC 9110
-    (14.2) allows.
+    GET and HEAD get 200 with Content-Length; another target gets 404, another method 405, and
+    anything but an HTTP/1.x request 400. Every answer closes its connection. Range isn't offered,
+    as RFC 9110 (14.2) allows.
 
     Args:
         address: IP address to listen on.
-        file: what is served; opened once, so it may be unlinked afterwards.
+        file: the file to serve; opened once, so it may be unlinked afterwards.
         target: the absolute path of the URL, such as `/000-http`.
-        configure: called with the listening socket before it listens (socket options are inherited
-            by its connections).
+        configure: called with the listening socket before it listens (its connections inherit the
+            socket options).
 
     Raises:
         OSError: the file can't be opened or the address can't be bound.
@@ -66,7 +68,7 @@ class FileServer:
         self._closed = threading.Event()
         self._open: dict[socket.socket, threading.Thread] = {}
         self.sent_bytes = 0
-        """Payload bytes the kernel has taken over, all connections."""
+        """Payload bytes that the kernel has accepted, over all connections."""
         self.accepted = 0
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with contextlib.ExitStack() as undo:
@@ -78,14 +80,13 @@ class FileServer:
             self._listener.listen(1024)
             undo.pop_all()
         port = self._listener.getsockname()[1]
-        host = f"[{address}]" if family == socket.AF_INET6 else address
-        self.url = f"http://{host}:{port}{target}"
+        self.url = f"http://{url_host(address)}:{port}{target}"
         self._acceptor = threading.Thread(target=self._accept, name="http-accept", daemon=True)
         self._acceptor.start()
 
     @property
     def connections(self) -> int:
-        """Connections open now."""
+        """Number of open connections."""
         return len(self._open)
 
     def close(self) -> None:
@@ -154,7 +155,7 @@ class FileServer:
         while offset < self.size_bytes:
             sent = os.sendfile(out, file, offset, min(_PIECE, self.size_bytes - offset))
             if not sent:
-                return  # the file shrank: closing early tells the leecher
+                return  # the file shrank: the leecher sees the early close
             offset += sent
             with self._lock:
                 self.sent_bytes += sent
@@ -217,8 +218,8 @@ def _head(status: HTTPStatus, length: int) -> bytes:
 
 
 def _linger(connection: socket.socket) -> None:
-    """Close our side, then read on for a moment: closing over unread bytes would send a reset, and
-    the client could lose the answer (RFC 9112, 9.6)."""
+    """Close our side, then keep reading for a moment: closing with unread bytes would send a reset,
+    and the client could lose the answer (RFC 9112, 9.6)."""
     connection.shutdown(socket.SHUT_WR)
     connection.settimeout(_LINGER_SECONDS)
     for _ in range(64):

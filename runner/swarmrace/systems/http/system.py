@@ -1,9 +1,8 @@
-"""The baseline behind the contract of `swarmrace.systems.abc`."""
+"""The baseline as a system, by the contract of `swarmrace.systems.abc`."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 
 import swarmrace
 from swarmrace.errors import Reason, TransferError
-from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.http import tuning
 from swarmrace.systems.http.client import Download, fetched
+from swarmrace.systems.http.leecher_file import LeecherFile
 from swarmrace.systems.http.options import HttpOptions
 from swarmrace.systems.http.server import FileServer
 from swarmrace.systems.run import Run
@@ -29,17 +28,15 @@ class HttpSystem(System):
         super().__init__(context, options)
         self._run: Run | None = None
         self._server: FileServer | None = None
-        self._path: Path | None = None
-        self._file = -1
+        self._file: LeecherFile | None = None
         self._record: Record | None = None
 
     async def prepare(self, run: Run) -> None:
-        """Open the leecher's file; a server comes with its publish."""
+        """Open the leecher's file; a seeder's server starts with its publish."""
         await self.remove()
         self._run = run
         if run.role(self.context.peer) == "leecher":
-            self._path = self.context.work_dir / f"{run.id}.payload"
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+            self._file = LeecherFile(self.context.work_dir / f"{run.id}.payload")
 
     async def publish(self, file: Path, first: Reference | None) -> Published:
         """Listen. Every seeder has its own URL, so `first` says nothing about the content."""
@@ -57,14 +54,14 @@ class HttpSystem(System):
         return Published({"url": self._server.url})
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
-        """Read from this leecher's seeder, in a thread; a cancellation tears the connection."""
-        if self._run is None or self._file < 0:
+        """Read from this leecher's seeder, in a thread; a cancellation closes the connection."""
+        if self._run is None or self._file is None:
             raise RuntimeError("fetch before prepare, or by a seeder")
         self._record = record
         record.connections_at_start = 0
         download = Download(
             references[self._rank(self._run) % len(references)]["url"],
-            self._file,
+            self._file.descriptor,
             record,
             read_size=self.options.read_size,
             source=self.context.address,
@@ -73,7 +70,7 @@ class HttpSystem(System):
         await fetched(download)
 
     def counters(self) -> Counters:
-        """Payload bytes taken by the kernel (seeder) or received (leecher)."""
+        """Return payload bytes accepted by the kernel (seeder) or received (leecher)."""
         if self._server is not None:
             return Counters(
                 sent_bytes=self._server.sent_bytes,
@@ -90,28 +87,24 @@ class HttpSystem(System):
 
     async def digest(self) -> Digest:
         """Read the leecher's file back."""
-        if self._path is None:
+        if self._file is None:
             raise RuntimeError("digest without a fetch")
-        sha256 = await asyncio.to_thread(file_sha256, self._path)
-        return Digest(self._path.stat().st_size, sha256)
+        return await asyncio.to_thread(self._file.digest)
 
     async def remove(self) -> None:
         """Stop serving; delete the leecher's file."""
         await self._stop()
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.remove()
         self._run = self._record = None
 
     async def close(self) -> None:
-        """Do the same; there is nothing else."""
+        """Do the same as `remove`; there is nothing else to release."""
         await self.remove()
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the kernel's TCP defaults with the settings: with stock they decide."""
+        """Return the settings, with the kernel's TCP defaults, which apply."""
         settings, reasons = tuning.settings(self.options)
         return {
             "version": f"swarmrace {swarmrace.__version__}, {platform.system()} "
@@ -121,7 +114,7 @@ class HttpSystem(System):
         }
 
     def _rank(self, run: Run) -> int:
-        """Return this leecher's place among the leechers."""
+        """Return this leecher's number among the leechers."""
         return sum(run.role(peer) == "leecher" for peer in range(self.context.peer))
 
     async def _stop(self) -> None:

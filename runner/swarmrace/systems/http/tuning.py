@@ -1,8 +1,8 @@
 """The baseline's socket options and the settings it reports.
 
 The profiles `stock` and `tuned` are the same: on loopback, fixed socket buffers of 1 and 4 MiB and
-reads of 64 KiB to 1 MiB did not change the throughput of three leechers beyond its spread, and the
-kernel's own tuning of buffers is what every plain server and client uses.
+reads of 64 KiB to 1 MiB did not change the throughput of three leechers beyond its spread, and
+every plain server and client uses the kernel's own tuning of buffers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def configure(sock: socket.socket) -> None:
 
 
 def settings(options: HttpOptions) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """Return every effective setting, and the reason of each that is not the system's default."""
+    """Return every effective setting, and the reason for each that isn't the system's default."""
     found: dict[str, Any] = {
         "profile": options.profile,
         "readSize": options.read_size,
@@ -39,9 +39,9 @@ def settings(options: HttpOptions) -> tuple[Mapping[str, Any], Mapping[str, str]
         except OSError:
             found[key] = "unknown"
     reasons = {
-        "profile": "stock and tuned are the same: no buffer or read size tried was faster",
-        "readSize": "recording: the most bytes of one read, so the resolution of the marks",
-        "tcpNoDelay": "as web servers do: else the last packet of a small file may wait for a "
+        "profile": "stock and tuned are the same: no other buffer or read size was faster",
+        "readSize": "recording: the maximum size of one read, so the resolution of the marks",
+        "tcpNoDelay": "as in web servers: otherwise the last packet of a small file may wait for a "
         "delayed acknowledgement (RFC 9293, 3.7.4)",
     }
     return found, reasons

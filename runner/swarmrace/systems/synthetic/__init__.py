@@ -1,4 +1,4 @@
-"""`synthetic`: a system for tests. It moves nothing and records bytes by a programmed curve."""
+"""`synthetic`: a system for tests. It moves no data and records bytes by a programmed curve."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ SPEC = SystemSpec(
     options=SyntheticOptions,
     create=_create,
     observes=_observes,
+    modules=("swarmrace.systems.synthetic.system",),
     means=lambda options: Meanings(
         holds="the payload's seed",
         published="the programmed time has passed",

@@ -1,4 +1,4 @@
-"""The options of a `synthetic` entrant, and a reader of keys that are peers."""
+"""The options of a `synthetic` entrant, some of which have peers as keys."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _peer(key: Any) -> int:
 
 
 PeerIndex = Annotated[int, BeforeValidator(_peer)]
-"""A key that is a peer's index; keys in JSON and Helm are strings."""
+"""A peer's index as a key; keys are strings in JSON and Helm."""
 _BY_PEER = {"propertyNames": {"pattern": f"^({_PEER_KEY})$"}}
 
 
 class SyntheticOptions(EntrantOptions):
-    """A system for tests: it moves nothing and follows a curve exactly."""
+    """A system for tests: it moves no data and follows a curve exactly."""
 
     kind: Literal["synthetic"] = "synthetic"
     curve: list[
@@ -37,7 +37,7 @@ class SyntheticOptions(EntrantOptions):
             Annotated[float, Field(ge=0, le=1), NoText],
         ]
     ] = [(0.0, 0.0), (1.0, 1.0)]
-    """(seconds since the start, fraction of the file held), rising; straight lines between."""
+    """(seconds since the start, fraction of the file held), rising; linear in between."""
     record_size: Annotated[Size, Field(gt=0)] = 16_384
     publish_seconds: Annotated[float, Field(ge=0, le=604_800), NoText] = 0.1
     discovery_seconds: Annotated[float, Field(ge=0, le=604_800), NoText] = 0.01
@@ -52,7 +52,7 @@ class SyntheticOptions(EntrantOptions):
         dict[PeerIndex, Literal["stall", "wrongBytes", "refused", "publishHangs", "crash"]],
         Field(json_schema_extra=_BY_PEER),
     ] = {}
-    """Peer index to what goes wrong with it."""
+    """What goes wrong with a peer, by its index."""
 
     @field_validator("curve")
     @classmethod

@@ -1,7 +1,7 @@
-"""`synthetic`: a system for tests. It moves nothing and records bytes by a programmed curve.
+"""`synthetic`: a system for tests. It moves no data and records bytes by a programmed curve.
 
-On a `VirtualClock` every record stands at the nanosecond the curve says, so that a test knows what
-the whole chain behind it must answer. On the `SystemClock` it sleeps until then.
+On a `VirtualClock` every record has exactly the curve's nanosecond, so that a test knows what the
+whole chain after it must compute. On the `SystemClock` it sleeps until then.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _FOREVER_NS = 10**16
 """116 days: longer than any timeout a scenario can set."""
 
 
-class Programme:
-    """When a leecher holds how many bytes, exactly.
+class ProgrammedCurve:
+    """When exactly a leecher holds how many bytes.
 
     Args:
         options: curve and factors.
-        peer: index of the leecher.
-        repetition: of the run.
-        size_bytes: of the payload.
+        peer: the leecher's index.
+        repetition: the run's repetition.
+        size_bytes: the payload's size.
     """
 
     def __init__(self, options: SyntheticOptions, peer: int, repetition: int, size_bytes: int):
@@ -80,7 +80,7 @@ class Programme:
 
 
 class SyntheticSystem(System):
-    """One peer that pretends."""
+    """One peer that only pretends to transfer."""
 
     options: SyntheticOptions
 
@@ -95,7 +95,7 @@ class SyntheticSystem(System):
         return self.context.clock
 
     async def prepare(self, run: Run) -> None:
-        """Forget the run before."""
+        """Forget the previous run."""
         self._run, self._record = run, None
 
     async def publish(self, file: Path, first: Reference | None) -> Published:
@@ -119,11 +119,11 @@ class SyntheticSystem(System):
         record.connections_at_start = len(references)
         if self._fault == "refused":
             self._refuse_or_crash("fetch")
-        programme = Programme(self.options, self.context.peer, run.repetition, size)
+        programme = ProgrammedCurve(self.options, self.context.peer, run.repetition, size)
         until = size // 2 if self._fault in ("stall", "crash") else size
         rows = programme.records(self.options.record_size, until)
         log = record.arrivals = record.deliverable = ByteLog(len(rows))
-        # The curve counts from the start; what it says comes before its own discovery is not moved.
+        # The curve counts from the start; records before the discovery aren't moved.
         discovery_ns = min([programme.discovery_ns, *(t_ns for _, _, t_ns in rows[:1])])
         await self._clock.sleep_until(start_ns + discovery_ns)
         record.discovered()
@@ -136,7 +136,7 @@ class SyntheticSystem(System):
         record.done()
 
     def counters(self) -> Counters:
-        """Return what was recorded; nothing is sent."""
+        """Return what was recorded; no bytes are sent."""
         if self._record is None:
             return Counters(sent_bytes=0)
         return Counters(received_bytes=self._record.progress_bytes, connections=1)
@@ -153,11 +153,11 @@ class SyntheticSystem(System):
         self._run = self._record = None
 
     async def close(self) -> None:
-        """Do the same; there is nothing to release."""
+        """Do the same as `remove`; there is nothing else to release."""
         await self.remove()
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the options: they are all that decides."""
+        """Return the options, which determine everything."""
         settings = self.options.model_dump(mode="json")
         return {
             "version": f"swarmrace {swarmrace.__version__}",
@@ -177,8 +177,8 @@ class SyntheticSystem(System):
             raise TransferError(Reason.NODE_DIED, f"{stage}: programmed to crash")
 
     async def _hang(self) -> NoReturn:
-        """Never return. A clock that stands still is moved on first, so that a watchdog that reads
-        it sees the silence."""
+        """Never return. First advance a virtual clock, so that a watch that reads it sees the
+        silence."""
         await self._clock.sleep_until(self._clock.now_ns() + _FOREVER_NS)
         while True:
             await asyncio.Event().wait()
