@@ -1,6 +1,7 @@
-"""A real race whose peers are scraped by a real Prometheus and a real VictoriaMetrics, and pushed.
+"""A real race, scraped by a real Prometheus and a real VictoriaMetrics; its peers push as well.
 
-In network namespaces where they are permitted, so that there are wire bytes too; else on loopback.
+It runs in network namespaces if they are permitted, so that there are wire bytes too; otherwise on
+loopback.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ import yaml
 from databases import PROGRAMS, Database, started, wait_for
 from made_sweeps import begin
 from paths import ROOT
+from patience import PATIENCE_SECONDS, until
 from swarmrace.backends.local import processes
 from swarmrace.backends.local.layout import Layout
 from swarmrace.cli import peer_command
+from swarmrace.metrics import push
+from swarmrace.metrics.linger import Linger
 from swarmrace.network import namespaces
 from swarmrace.peer.state import PeerConfig
 from swarmrace.recording.records import PeerResult
@@ -41,7 +45,7 @@ SCENARIO = {
             "http": {"kind": "http"},
             "curve": {
                 "kind": "synthetic",
-                "curve": [(0, 0), (2, 0.4), (3.2, 0.4), (4.5, 1)],
+                "curve": [(0, 0), (4, 0.4), (6.4, 0.4), (9, 1)],
                 "recordSize": 65_536,
                 "faults": {2: "refused"},
             },
@@ -53,7 +57,7 @@ SCENARIO = {
 
 @dataclass
 class LiveRace:
-    """The race after its end, with both databases still up."""
+    """A race that has ended, with both databases still up."""
 
     databases: dict[str, Database] = field(default_factory=dict)
     results: list[PeerResult] = field(default_factory=list)
@@ -65,23 +69,29 @@ class LiveRace:
     wired: bool = False
 
     def range(self, database: Database, expr: str) -> list[dict[str, Any]]:
-        """Ask for the whole race at 1 s."""
+        """Query the whole race in steps of 1 s."""
         return database.ask(
             "/api/v1/query_range", query=expr, start=self.began, end=self.ended, step=1
         )
 
+    def holds(self, expr: str, peers: int) -> bool:
+        """Return whether each database has this many peers' series of an expression, as scraped."""
+        query = f"count(count by (entrant, peer) ({expr}))"
+        found = [one.ask("/api/v1/query", query=query) for one in self.databases.values()]
+        return all(one and float(one[0]["value"][1]) >= peers for one in found)
+
     def instant(self, database: Database, expr: str) -> list[dict[str, Any]]:
-        """Ask for the race's end."""
+        """Query the end of the race."""
         return database.ask("/api/v1/query", query=expr, time=self.ended)
 
 
 @contextlib.contextmanager
 def live_race(folder: Path) -> Iterator[LiveRace]:
-    """Race for real; end everything afterwards."""
+    """Run a real race; end all its processes afterwards."""
     scenario, live = parse(SCENARIO), LiveRace(wired=not namespaces.refusals())
     live.race_id = scenario.race_id()
     with contextlib.ExitStack() as stack:
-        layout = stack.enter_context(Layout.of(scenario, namespaces=live.wired))
+        layout = stack.enter_context(Layout.create(scenario, namespaces=live.wired))
         hub, ports = layout.hub, iter([8080, 9090, 8428, 9200, 9201])
         port = (lambda: next(ports)) if live.wired else _free_port
         rendezvous_port, *database_ports, metrics_port, sweep_port = (port() for _ in range(5))
@@ -113,14 +123,20 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
             fork, "tracker", folder / "tracker.log", hub.namespace, processes.run_tracker, server
         )
         stack.callback(_end, tracker)
+        seen = folder / "seen"
         command = functools.partial(
-            peer_command.run,
+            run_peer,
+            seen=seen,
             metrics_port=metrics_port,
             push_url=live.databases["victoria-metrics"].url,
-            linger_seconds=20.0,
+            linger_seconds=PATIENCE_SECONDS,
         )
         peers = []
-        for (entrant, peer), seat in layout.seats.items():
+        for number, ((entrant, peer), seat) in enumerate(layout.seats.items(), 1):
+            if number == len(layout.seats):  # the race waits for the last one
+                wait_for(
+                    functools.partial(live.holds, _BEFORE, number - 1), "scrapes before the race"
+                )
             config = PeerConfig(
                 scenario=scenario,
                 race_id=live.race_id,
@@ -137,8 +153,10 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
                 processes.start(fork, f"{entrant}-{peer}", log, seat.namespace, command, config)
             )
             stack.callback(_end, peers[-1])
+        wait_for(lambda: live.holds(_AFTER, number), "scrapes after the race")
+        seen.touch()
         for process in peers:
-            process.join(60)
+            process.join(PATIENCE_SECONDS)
         live.ended = time.time()
         live.exit_codes = [process.exitcode for process in peers]
         live.logs = "\n".join(log.read_text() for log in sorted(folder.glob("*-[0-9].log")))
@@ -148,11 +166,30 @@ def live_race(folder: Path) -> Iterator[LiveRace]:
         yield live
 
 
+_BEFORE = 'count_over_time(swarmrace_failures_total{reason="refused"}[1h]) >= 2'
+_AFTER = "count_over_time(swarmrace_completed[1h]) >= 2"
+
+
+def run_peer(config: PeerConfig, *, seen: Path, **reporting: Any) -> int:
+    """Run a peer that leaves once the file `seen` exists: both databases are busy at times, and
+    only one must have scraped it before it leaves by itself."""
+    push.BUDGET_SECONDS = push.BUDGET_AFTER_FAILURE_SECONDS = PATIENCE_SECONDS
+    wait = Linger.wait
+
+    async def wait_until_seen(self: Linger, seconds: float) -> bool:
+        found = await wait(self, seconds)
+        await until(seen.exists, "both databases")
+        return found
+
+    Linger.wait = wait_until_seen
+    return peer_command.run(config, **reporting)
+
+
 def serve_sweep(folder: Path, host: str, port: int) -> int:
-    """Serve the metrics of a sweep whose first cell is being raced, until it is ended."""
+    """Serve the metrics of a sweep whose first cell is being raced, until the process is ended."""
     begin(folder / "sweep")
     metrics = SweepMetrics()
-    metrics.update(state.look(folder / "sweep"), "2x1-1kB", 1)
+    metrics.update(state.read(folder / "sweep"), "2x1-1kB", 1)
     metrics.serve(host, port)
     while True:
         time.sleep(1)
@@ -173,7 +210,7 @@ def _configure(folder: Path, targets: list[str]) -> None:
 def _end(process) -> None:
     if process.exitcode is None:
         process.terminate()
-        process.join(5)
+        process.join(60)
         process.kill()
 
 
@@ -188,7 +225,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def targets() -> list[tuple[str, dict[str, Any]]]:
-    """Every query of the dashboard with its panel's title."""
+    """Return every query of the dashboard with its panel's title."""
     return [
         (f"{panel['title']} {target['refId']}", {**target, "panelInterval": panel.get("interval")})
         for panel in dashboard()["panels"]
@@ -204,13 +241,13 @@ def rules() -> list[dict[str, str]]:
 def rate_interval_seconds(
     target: dict[str, Any], range_seconds: float = 900, points: int = 1000, source: float = 15
 ) -> float:
-    """What Grafana makes of `$__rate_interval` (its Prometheus data source's documentation).
+    """Return Grafana's `$__rate_interval` (see the docs of its Prometheus data source).
 
     Args:
         target: from `targets`.
         range_seconds: the dashboard's time range.
         points: the panel's width in pixels.
-        source: the data source's scrape interval; 15 s unless somebody has set it.
+        source: the data source's scrape interval; 15 s by default.
     """
 
     def given(text: str | None) -> float:
@@ -222,13 +259,13 @@ def rate_interval_seconds(
 
 
 def filled_in(target: dict[str, Any], race_id: str, of: str = "arrival") -> str:
-    """What Grafana makes of a query with all entrants and runs chosen."""
+    """Return a query as Grafana sends it with all entrants and runs selected."""
     values = {
         "race": race_id,
         "entrant": ".*",
         "run": ".*",
         "of": of,
         "__rate_interval": f"{rate_interval_seconds(target):g}s",
-        "__range": "120s",
+        "__range": "1h",
     }
     return re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], target["expr"])
