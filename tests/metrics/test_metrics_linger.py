@@ -1,3 +1,5 @@
+"""A peer waits until one scraper has had two complete answers after the last run."""
+
 from __future__ import annotations
 
 import asyncio
@@ -27,11 +29,11 @@ def test_answers_closer_together_are_not():
     assert not lingering(("a", 101.0), ("a", 103.0), ("a", 105.9))
 
 
-def test_the_first_of_several_counts():
+def test_the_time_since_the_first_of_several_answers_counts():
     assert lingering(("a", 101.0), ("a", 103.0), ("a", 106.1))
 
 
-def test_two_scrapers_with_one_answer_each_are_not_one_with_two():
+def test_answers_of_two_scrapers_are_not_added():
     assert not lingering(("a", 101.0), ("b", 110.0))
 
 
@@ -39,5 +41,5 @@ def test_a_request_from_before_the_end_does_not_count():
     assert not lingering(("a", 99.9), ("a", 105.5))
 
 
-def test_answers_while_the_race_is_on_do_not_count():
+def test_answers_during_the_race_do_not_count():
     assert not lingering(("a", 101.0), before=[("a", 50.0), ("a", 60.0)])

@@ -1,11 +1,11 @@
-"""Reading a growing log in steps comes to what reading it whole at the end does."""
+"""Reading a growing log in steps gives the same as reading it at the end."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmrace.metrics.progress import Held, Prefix, Received
+from swarmrace.metrics.progress import HeldBytes, PrefixBytes, SampledBytes
 from swarmrace.recording.arrival_curve import arrival_curve
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.recording.records import MARK_PERCENTS
@@ -22,7 +22,7 @@ SIZE, BLOCK = 100, 4
     until=st.integers(0, SIZE // BLOCK),
 )
 def test_steps_agree_with_the_curve(order, again, steps, until):
-    log, held, prefix = ByteLog(1), Held(SIZE), Prefix(SIZE)
+    log, held, prefix = ByteLog(1), HeldBytes(SIZE), PrefixBytes(SIZE)
     blocks = [*order[:until], *(block for block in again if block in order[:until])]
     now, left = 0, list(blocks)
     for step in [*steps, SIZE]:
@@ -44,8 +44,8 @@ def test_steps_agree_with_the_curve(order, again, steps, until):
             assert curve.time_to_percent(percent) is None
 
 
-def test_another_log_starts_anew():
-    held, prefix = Held(SIZE), Prefix(SIZE)
+def test_another_log_restarts_the_count():
+    held, prefix = HeldBytes(SIZE), PrefixBytes(SIZE)
     for times in ((10, 20), (30,)):
         log = ByteLog(1)
         for number, t_ns in enumerate(times):
@@ -57,7 +57,7 @@ def test_another_log_starts_anew():
 
 
 def test_a_long_record_that_overlaps_counts_once():
-    log, held, prefix = ByteLog(1), Held(SIZE), Prefix(SIZE)
+    log, held, prefix = ByteLog(1), HeldBytes(SIZE), PrefixBytes(SIZE)
     log.record(50, 50, 5)
     held.update(log)
     prefix.update(log)
@@ -74,9 +74,9 @@ def test_a_long_record_that_overlaps_counts_once():
     blocks=st.permutations(range(SIZE // BLOCK)),
     written=st.integers(0, SIZE // BLOCK),
 )
-def test_sampled_totals_are_what_the_result_says(totals, blocks, written):
-    """Totals fall when bytes turn out not to have arrived, and what was written had arrived."""
-    log, writes, held = SampledLog(SIZE), ByteLog(1), Held(SIZE)
+def test_sampled_totals_agree_with_the_result(totals, blocks, written):
+    """Totals fall if bytes turn out not to have arrived; written bytes have arrived."""
+    log, writes, held = SampledLog(SIZE), ByteLog(1), HeldBytes(SIZE)
     for number, total in enumerate(totals):
         log.sample(total, 10 * number, 10 * number + 3)
         if number % 3:
@@ -84,7 +84,7 @@ def test_sampled_totals_are_what_the_result_says(totals, blocks, written):
     for number, block in enumerate(blocks[:written]):
         writes.record(block * BLOCK, BLOCK, 5 + 4 * number)
     held.update(writes)
-    received = Received(SIZE)
+    received = SampledBytes(SIZE)
     received.update(log, held)
     curve = arrival_curve(log, writes, 0, SIZE)
     assert received.bytes == curve.total_bytes

@@ -1,4 +1,4 @@
-"""The pushed curve is true at each of its points, and a push that fails is kept."""
+"""The pushed curve is exact at each point, and a failed push is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hand_made import BLOCK, SIZE, WALL_NS, HandMade
 from swarmrace.metrics import push
 from swarmrace.metrics.push import Pusher, curve_points, import_url
 from swarmrace.metrics.reporter import Reporter
-from swarmrace.metrics.sampler import observed
+from swarmrace.metrics.sampler import observed_curves
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.records import MARK_PERCENTS
 
@@ -36,7 +36,7 @@ def curve_of(times_ns: list[int], length: int = 10) -> Curve:
     start=st.integers(1_700_000_000_000_000_000, 1_800_000_000_000_000_000),
     most=st.integers(1, 500),
 )
-def test_points_are_true_and_hold_every_mark(times, start, most):
+def test_points_are_exact_and_include_every_mark(times, start, most):
     curve = curve_of(times)
     points = curve_points(curve, start, most)
     instants = [t_ms for t_ms, _ in points]
@@ -51,13 +51,13 @@ def test_points_are_true_and_hold_every_mark(times, start, most):
         assert dict(points)[-(-(start + t_ns) // 1_000_000)] * 100 >= percent * curve.size_bytes
 
 
-def test_a_stall_shows_as_points_that_stand_still():
+def test_a_stall_has_constant_points():
     points = curve_points(curve_of([0, 50_000_000, 1_000_000_000]), 10**18)
     held = [count for _, count in points]
     assert held.count(20) >= 9
 
 
-def test_nothing_that_came_is_a_point_at_the_start():
+def test_an_empty_curve_is_a_point_at_the_start():
     assert curve_points(curve_of([]), 10**18) == [(10**12 - 1, 0)]
 
 
@@ -68,12 +68,12 @@ def pushed(tmp_path):
     for number in range(SIZE // BLOCK):
         made.block(number, 13 * number + 5)
     result, curves = made.result()
-    seen = observed(result, curves)
-    samples = push.run_samples(made.sampler, made.sampler.ended(result, seen), seen)
+    seen = observed_curves(result, curves)
+    samples = push.run_samples(made.sampler, made.sampler.add_ended(result, seen), seen)
     return made, result, push.text(samples)
 
 
-def test_a_run_is_sent_whole_and_parses(pushed):
+def test_a_run_is_pushed_completely_and_parses(pushed):
     made, result, text = pushed
     families = {f.name: f for f in text_string_to_metric_families(text.decode())}
     arrived = families["swarmrace_arrived_bytes"].samples
@@ -89,7 +89,7 @@ def test_a_run_is_sent_whole_and_parses(pushed):
     assert all(s.timestamp is not None for f in families.values() for s in f.samples)
 
 
-def test_the_same_run_is_the_same_text(pushed):
+def test_a_repeated_push_has_the_same_samples(pushed):
     made, _, text = pushed
     ended = made.sampler._ended[0]
     made.clock._now_ns += 10**10
@@ -98,7 +98,7 @@ def test_the_same_run_is_the_same_text(pushed):
 
 
 class Server:
-    """Answers with the given codes, the last one again and again; -1 drops the connection."""
+    """Answers with the given codes and repeats the last one; -1 drops the connection."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
@@ -118,13 +118,13 @@ def pusher_to(server, url: str = "http://x") -> Pusher:
     return Pusher(url, transport=httpx.MockTransport(server))
 
 
-def test_a_push_is_repeated_until_it_is_taken():
+def test_a_push_is_repeated_until_it_is_accepted():
     server = Server(-1, 503, 204)
     assert asyncio.run(pusher_to(server).send("r", b"data")) == 1
     assert server.bodies == [b"data"]
 
 
-def test_a_refused_push_is_not_repeated_and_kept_for_the_next(caplog):
+def test_a_refused_push_is_kept_for_the_next(caplog):
     server = Server(400, 204)
 
     async def main() -> list[int]:
@@ -136,14 +136,14 @@ def test_a_refused_push_is_not_repeated_and_kept_for_the_next(caplog):
         return sent
 
     assert asyncio.run(main()) == [0, 2]
-    assert server.bodies == [b"one", b"zero"], "what was refused comes last"
+    assert server.bodies == [b"one", b"zero"], "the refused run comes last"
     assert "status 400" in caplog.text
 
 
 @pytest.mark.parametrize("code", [400, 503, -1], ids=["refused", "failing", "dropped"])
-def test_a_run_that_is_not_taken_holds_up_no_other(code, monkeypatch, caplog):
-    monkeypatch.setattr(push, "BUDGET_SECONDS", 0.5)
-    monkeypatch.setattr(push, "LATER_SECONDS", 0.5)
+def test_a_run_that_is_not_accepted_does_not_delay_others(code, monkeypatch, caplog):
+    monkeypatch.setattr(push, "BUDGET_SECONDS", 1.0)
+    monkeypatch.setattr(push, "BUDGET_AFTER_FAILURE_SECONDS", 1.0)
     taken = []
 
     def server(request: httpx.Request) -> httpx.Response:
@@ -165,30 +165,28 @@ def test_a_run_that_is_not_taken_holds_up_no_other(code, monkeypatch, caplog):
 
     assert asyncio.run(main()) == [0, 1, 1]
     assert taken == [b"one", b"two"]
-    assert "to take run r0" in caplog.text
+    assert "to accept run r0" in caplog.text
     assert "run r1" not in caplog.text
 
 
-def test_what_hung_last_time_comes_last(monkeypatch):
+def test_a_run_that_hung_before_comes_last(monkeypatch):
     monkeypatch.setattr(push, "BUDGET_SECONDS", 0.05)
-    monkeypatch.setattr(push, "LATER_SECONDS", 0.05)
-    taken = []
+    monkeypatch.setattr(push, "BUDGET_AFTER_FAILURE_SECONDS", 300.0)
+    asked = []
 
     async def server(request: httpx.Request) -> httpx.Response:
-        body = gzip.decompress(request.content)
-        if body == b"zero":
+        asked.append(gzip.decompress(request.content))
+        if len(asked) == 1:
             await asyncio.Event().wait()
-        taken.append(body)
-        return httpx.Response(204)
+        return httpx.Response(503 if len(asked) == 3 else 204)
 
     async def main() -> None:
         pusher = pusher_to(server)
         await pusher.send("r0", b"zero")
         await pusher.send("r1", b"one")
-        await pusher.send("r2", b"two")
 
     asyncio.run(main())
-    assert taken == [b"one", b"two"]
+    assert asked == [b"zero", b"one", b"zero", b"zero"]
 
 
 def test_the_reporter_counts_runs(tmp_path):
@@ -203,7 +201,7 @@ def test_the_reporter_counts_runs(tmp_path):
         for run_id in ("r0", "r1", None):
             if run_id is not None:
                 pusher.pending[run_id] = gzip.compress(b"data")
-            await reporter.flush(5)
+            await reporter.flush(300)
             counts.append(dict(made.sampler.pushes))
         return counts
 
@@ -241,10 +239,10 @@ def test_a_password_is_sent_and_never_logged(caplog):
     assert pusher_to(server, "http://a:b@vm/x").url == f"http://vm/x{push.IMPORT_PATH}"
 
 
-def test_an_address_may_end_with_the_path_or_before_it():
-    whole = "http://vm:8428/api/v1/import/prometheus"
-    assert import_url("http://vm:8428/") == import_url("http://vm:8428") == whole
-    assert import_url(whole) == import_url(f"{whole}/") == whole
+def test_an_address_may_have_the_import_path_or_not():
+    url = "http://vm:8428/api/v1/import/prometheus"
+    assert import_url("http://vm:8428/") == import_url("http://vm:8428") == url
+    assert import_url(url) == import_url(f"{url}/") == url
     tenant = "http://vminsert:8480/insert/0/prometheus"
     assert import_url(tenant) == f"{tenant}/api/v1/import/prometheus"
 
@@ -264,7 +262,7 @@ def test_an_address_may_end_with_the_path_or_before_it():
         ("{}///", "{}{}"),
     ],
 )
-def test_the_import_path_is_joined_to_an_address_and_not_to_its_text(given, wanted):
+def test_the_import_path_is_joined_to_the_address_path(given, wanted):
     parts = ("http://[fd00::1]:8428", push.IMPORT_PATH)
     assert import_url(given.format(*parts)) == wanted.format(*parts)
 

@@ -1,4 +1,4 @@
-"""What is served of a run in flight, and that its end says what the result says."""
+"""The samples of a run in flight, and of its end, which agree with its result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hand_made import BLOCK, SIZE, START_NS, WALL_NS, HandMade, values
 from swarmrace.definitions import STAGES
 from swarmrace.errors import Reason
 from swarmrace.metrics import table
-from swarmrace.metrics.sampler import observed
+from swarmrace.metrics.sampler import observed_curves
 from swarmrace.metrics.table import METRICS
 from swarmrace.recording.records import Failure, Publish
 from swarmrace.systems.abc import Counters
@@ -22,7 +22,7 @@ def samples(made: HandMade):
 
 def end(made: HandMade, failure: Failure | None = None):
     result, curves = made.result(failure)
-    return made.sampler.ended(result, observed(result, curves)), result
+    return made.sampler.add_ended(result, observed_curves(result, curves)), result
 
 
 def test_a_run_in_flight(tmp_path):
@@ -48,7 +48,7 @@ def test_a_run_in_flight(tmp_path):
     }
 
 
-def test_marks_in_flight_are_those_of_the_result(tmp_path):
+def test_marks_in_flight_agree_with_the_result(tmp_path):
     made = HandMade(tmp_path)
     made.begin()
     names = table.MARK.name, table.START.name
@@ -69,11 +69,11 @@ def test_marks_in_flight_are_those_of_the_result(tmp_path):
     for percent, seconds in marks.items():
         (instant,) = values(after, table.MARK.name, of="arrival", percent=percent)
         assert instant - start == pytest.approx(seconds, abs=1e-6)
-    # Delivery begins only with the last block that came, which was the first of the file.
+    # Delivery begins only with the last block to arrive, which is the first of the file.
     assert len(set(values(after, table.MARK.name, of="delivery"))) == 1
 
 
-def test_a_finished_run_stays_while_the_next_is_on(tmp_path):
+def test_a_finished_run_is_served_during_the_next_one(tmp_path):
     made = HandMade(tmp_path)
     made.begin()
     for number in range(BLOCKS):
@@ -90,14 +90,14 @@ def test_a_finished_run_stays_while_the_next_is_on(tmp_path):
     assert values(found, "swarmrace_start_timestamp_seconds", run=first) == [WALL_NS / 1e9]
     assert values(found, "swarmrace_arrived_bytes_total", run=second) == [BLOCK]
     assert values(found, "swarmrace_completed", run=second) == []
-    # Ten seconds and the first run's 100 ms and a nanosecond later.
+    # Ten seconds, the first run's 100 ms and a nanosecond later.
     assert values(found, "swarmrace_start_timestamp_seconds", run=second) == [
         pytest.approx(WALL_NS / 1e9 + 10.1, abs=1e-6)
     ]
     assert values(found, "swarmrace_system_info", version="hand-made 1") == [1]
 
 
-def test_a_failed_run_keeps_what_came_and_says_why(tmp_path):
+def test_a_failed_run_keeps_its_bytes_and_its_reason(tmp_path):
     made = HandMade(tmp_path)
     made.begin()
     made.block(0, 5)
@@ -110,7 +110,7 @@ def test_a_failed_run_keeps_what_came_and_says_why(tmp_path):
     assert values(found, "swarmrace_done_timestamp_seconds") == []
 
 
-def test_failures_are_counted_from_0_over_a_peers_runs(tmp_path):
+def test_failures_are_counted_over_a_peers_runs(tmp_path):
     made = HandMade(tmp_path)
     for number, reason in enumerate((None, Reason.STALL, Reason.STALL)):
         found = samples(made)
@@ -124,7 +124,7 @@ def test_failures_are_counted_from_0_over_a_peers_runs(tmp_path):
     assert len(values(found, "swarmrace_failures_total")) == len(Reason)
 
 
-def test_a_systems_own_figures_are_served_while_the_run_is_on_and_after_it(tmp_path):
+def test_a_systems_own_figures_are_served_during_and_after_the_run(tmp_path):
     figure = 'libp2p_network_bytes_total{direction="in"}'
 
     class Counting:
@@ -142,7 +142,7 @@ def test_a_systems_own_figures_are_served_while_the_run_is_on_and_after_it(tmp_p
     result, curves = made.result()
     counters = {"sent_bytes": 3.0, "connections": 2.0, figure: 8.0}
     result = result.model_copy(update={"counters": counters})
-    made.sampler.ended(result, observed(result, curves))
+    made.sampler.add_ended(result, observed_curves(result, curves))
     found = samples(made)
     assert values(found, "swarmrace_system_figure") == [8]
     assert values(found, "swarmrace_system_figure", figure=figure) == [8]
@@ -154,7 +154,7 @@ def test_a_leecher_whose_run_was_not_raced_has_no_times(tmp_path):
     made.state.start_ns = START_NS  # of the run before
     failure = Failure(reason=Reason.NOT_RUN, stage="wait")
     result = made._result(made.runs[0], failure)
-    made.sampler.ended(result, observed(result, {}))
+    made.sampler.add_ended(result, observed_curves(result, {}))
     found = samples(made)
     assert values(found, "swarmrace_failure_info", reason="not run") == [1]
     assert values(found, "swarmrace_start_timestamp_seconds") == []
@@ -166,7 +166,7 @@ def test_a_seeder_fetches_nothing(tmp_path):
     made.state.run, made.state.stage = made.runs[0], "publish"
     assert values(samples(made), "swarmrace_payload_bytes") == []
     publish = Publish(seconds=1.5, rank=0)
-    made.sampler.ended(made._result(made.runs[0], None, publish=publish), {})
+    made.sampler.add_ended(made._result(made.runs[0], None, publish=publish), {})
     found = samples(made)
     assert values(found, "swarmrace_publish_seconds", rank="0") == [1.5]
     assert values(found, "swarmrace_run_info", role="seeder") == [1]
@@ -174,8 +174,8 @@ def test_a_seeder_fetches_nothing(tmp_path):
         assert values(found, f"swarmrace_{name}") == []
 
 
-def test_what_a_system_does_not_observe_is_not_served(tmp_path):
-    made = HandMade(tmp_path, kind="codex")  # by stream: delivery alone
+def test_curves_that_a_system_does_not_observe_are_not_served(tmp_path):
+    made = HandMade(tmp_path, kind="codex")  # a stream: only delivery
     record = made.begin()
     record.arrivals = None
     record.deliverable.record(0, BLOCK, START_NS + 5)
@@ -183,21 +183,21 @@ def test_what_a_system_does_not_observe_is_not_served(tmp_path):
     assert values(found, "swarmrace_delivered_bytes_total") == [BLOCK]
     assert values(found, "swarmrace_arrived_bytes_total") == []
     result, curves = made.result()
-    assert set(observed(result, curves)) == {"delivery"}
-    made.sampler.ended(result, observed(result, curves))
+    assert set(observed_curves(result, curves)) == {"delivery"}
+    made.sampler.add_ended(result, observed_curves(result, curves))
     assert values(samples(made), "swarmrace_arrived_bytes_total") == []
     assert values(samples(made), "swarmrace_longest_stall_seconds", of="arrival") == []
     assert values(samples(made), "swarmrace_longest_stall_seconds", of="delivery") != []
 
 
-def test_a_system_that_can_not_be_asked_costs_only_its_counters(tmp_path):
-    class Deaf:
+def test_a_system_whose_counters_fail_loses_only_its_counters(tmp_path):
+    class Failing:
         def counters(self):
             raise RuntimeError("being closed")
 
     made = HandMade(tmp_path)
     made.begin()
-    made.state.system = Deaf()
+    made.state.system = Failing()
     assert values(samples(made), "swarmrace_connections") == []
     assert values(samples(made), "swarmrace_payload_bytes") == [SIZE]
 
@@ -220,19 +220,19 @@ def test_every_metric_is_served_somewhere(tmp_path):
         record.done(START_NS + 9)
         result, curves = made.result(failure)
         result = result.model_copy(update={"publish": publish})
-        made.sampler.ended(result, observed(result, curves))
+        made.sampler.add_ended(result, observed_curves(result, curves))
         seen |= {sample.metric for sample in samples(made)}
-    # A sweep's own are its driver's to serve (tests/sweep/test_watching.py).
+    # A sweep's driver serves the sweep's own metrics (tests/sweep/test_watching.py).
     assert seen == {metric for metric in METRICS if metric.served != "sweep"}
 
 
-def test_what_was_written_is_served_beside_what_arrived(tmp_path):
+def test_written_and_arrived_bytes_are_both_served(tmp_path):
     made = HandMade(tmp_path, kind="bittorrent")
     made.begin()
     made.block(0, 5)
     before = samples(made)
     result, curves = made.result()
-    made.sampler.ended(result, observed(result, curves))
+    made.sampler.add_ended(result, observed_curves(result, curves))
     for found in (before, samples(made)):
         assert values(found, "swarmrace_written_bytes_total") == [BLOCK]
         for of in ("arrival", "written"):

@@ -1,4 +1,4 @@
-"""The table holds to Prometheus' rules, and docs/metrics.md is what it says."""
+"""The table follows Prometheus' rules, and docs/metrics.md is written from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmrace.metrics import docs, table
 from swarmrace.metrics.table import METRICS, RUN_LABELS, Metric, Sample
 
 
-def test_document_is_written_from_the_table():
+def test_the_document_is_written_from_the_table():
     assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == docs.render(), (
         "run: python -m swarmrace.metrics.docs docs/metrics.md"
     )
@@ -24,7 +24,7 @@ def test_every_metric_of_the_module_is_in_the_table():
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_names_say_type_and_unit(metric):
+def test_names_show_type_and_unit(metric):
     assert re.fullmatch(r"swarmrace_[a-z_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.type == "counter")
     stem = metric.name.removesuffix("_total")

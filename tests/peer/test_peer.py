@@ -1,4 +1,4 @@
-"""One peer among others: what it leaves behind when it can't go on, and what it never leaves."""
+"""A peer in a race: what it reports when it can't go on, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import httpx
 import pytest
 
+from patience import PATIENCE_SECONDS
 from racing_peers import raced, scenario
 from swarmrace.clock import VirtualClock
 from swarmrace.errors import ConditionError, Reason
@@ -18,8 +19,8 @@ from swarmrace.results import folder as results
 from swarmrace.systems.synthetic.system import SyntheticSystem
 
 
-def test_peers_send_again_what_a_tracker_without_its_folder_lacks(tmp_path, monkeypatch):
-    """A pod of a tracker whose volume goes with it is replaced in the middle of the second run."""
+def test_peers_upload_again_what_a_tracker_without_its_folder_lacks(tmp_path, monkeypatch):
+    """A tracker's pod, whose volume is lost with it, is replaced during the second run."""
     made = scenario(repetitions=3, order="sequential")
     fetch = SyntheticSystem.fetch
     begun: list[int] = []
@@ -63,13 +64,13 @@ def test_peers_send_again_what_a_tracker_without_its_folder_lacks(tmp_path, monk
                 transport = httpx.ASGITransport(app=app)
                 peers.append(Peer(peer, clock=VirtualClock(), transport=transport))
         try:
-            return await asyncio.gather(*(p.live() for p in peers), return_exceptions=True)
+            return await asyncio.gather(*(p.participate() for p in peers), return_exceptions=True)
         finally:
             for each in ticking:
                 each.cancel()
 
     old: Rendezvous = None
-    ends = asyncio.run(asyncio.wait_for(race(), 50))
+    ends = asyncio.run(asyncio.wait_for(race(), PATIENCE_SECONDS))
     assert ends == [None] * 6
     loaded = results.load(tmp_path / "new")
     assert loaded.faults == ()
@@ -90,7 +91,7 @@ def test_peers_send_again_what_a_tracker_without_its_folder_lacks(tmp_path, monk
     assert [list(p.iterdir()) for p in tmp_path.glob("[ab]-*")] == [[]] * 6
 
 
-def test_a_peer_that_can_not_go_on_says_why_at_once(tmp_path):
+def test_a_peer_that_can_not_go_on_reports_why_at_once(tmp_path):
     async def refuse():
         raise ConditionError("global.race.network.upload: the limit does not hold here")
 
@@ -100,17 +101,15 @@ def test_a_peer_that_can_not_go_on_says_why_at_once(tmp_path):
 
     loaded, ends = raced(scenario(repetitions=2), tmp_path, made)
     assert [type(end) for end in ends if end is not None] == [ConditionError]
-    of = {name: [r.result for r in loaded.runs if r.run.entrant == name] for name in "ab"}
-    for result in of["a"]:
+    by_entrant = {name: [r.result for r in loaded.runs if r.run.entrant == name] for name in "ab"}
+    for result in by_entrant["a"]:
         assert result.failure.reason is Reason.NOT_RUN
         assert "peer 2 lost: ended in stage wait: ConditionError" in result.failure.detail
         assert "the limit does not hold here" in result.failure.detail
-    assert [result.failure for result in of["b"]] == [None, None]
+    assert [result.failure for result in by_entrant["b"]] == [None, None]
 
 
-def test_a_log_that_can_not_be_true_is_a_failed_transfer_and_the_race_goes_on(
-    tmp_path, monkeypatch
-):
+def test_an_impossible_log_is_a_failed_transfer_and_the_race_goes_on(tmp_path, monkeypatch):
     fetch = SyntheticSystem.fetch
 
     async def beyond(self, references, record):
@@ -121,11 +120,11 @@ def test_a_log_that_can_not_be_true_is_a_failed_transfer_and_the_race_goes_on(
     monkeypatch.setattr(SyntheticSystem, "fetch", beyond)
     loaded, ends = raced(scenario(repetitions=1), tmp_path)
     assert ends == [None] * 6
-    of = {record.run.entrant: record.peers for record in loaded.runs}
-    failure = of["a"][1].failure
+    by_entrant = {record.run.entrant: record.peers for record in loaded.runs}
+    failure = by_entrant["a"][1].failure
     assert (failure.reason, failure.stage) == (Reason.INTERNAL, "race")
     assert "records outside a payload of 10000 bytes" in failure.detail
-    assert [peer.outcome for peer in of["b"].values()] == ["completed"] * 3
+    assert [peer.outcome for peer in by_entrant["b"].values()] == ["completed"] * 3
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -141,7 +140,7 @@ def test_no_thread_outlives_a_race(tmp_path, lost):
     assert [t.name for t in threading.enumerate() if t.name.startswith("swarmrace")] == []
 
 
-def test_a_peer_waits_for_its_tracker_as_long_as_the_race_assembles(tmp_path):
+def test_a_peer_waits_for_its_tracker_as_long_as_a_race_may_take_to_assemble(tmp_path):
     made = scenario(timeouts={"assembleSeconds": 1234})
     config = PeerConfig(made, "0123456789", "a", 0, "http://tracker", "127.0.0.1", tmp_path)
     assert Peer(config).client.first_patience_seconds == 1234

@@ -1,4 +1,4 @@
-"""The watch: timeouts and stalls are judged from the record alone, alike for every system."""
+"""The watch: timeouts and stalls are judged from the record only, the same for every system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OBSERVES = Observes(arrival=True, delivery=True, unit="read")
 
 
 class Fetching:
-    """A system of which only `fetch` is needed."""
+    """A system with nothing but `fetch`."""
 
     trouble = ""
 
@@ -41,7 +41,7 @@ class Fetching:
 
 
 class Looks:
-    """Counts how often the watch has looked: it asks `aborted` each time, and judges after."""
+    """Counts how often the watch has looked: each time it calls `aborted`, then judges."""
 
     def __init__(self):
         self._looked = asyncio.Event()
@@ -94,7 +94,7 @@ def test_begins_at_the_common_instant():
     assert record.done_ns == START_NS
 
 
-def test_no_metadata_ends_by_the_discovery_timeout():
+def test_a_transfer_without_metadata_ends_by_the_discovery_timeout():
     _, failure, _, system = race(hang, discovery_seconds=7, stall_seconds=1)
     assert (failure.reason, failure.stage) == (Reason.TIMEOUT, "race")
     assert "metadata or manifest within 7 s; 0 of 1000 bytes" in failure.detail
@@ -113,7 +113,7 @@ def test_silence_after_bytes_is_a_stall():
 
 
 def test_silence_after_done_is_no_stall():
-    """Whatever is left to do then (closing a file, say) brings no byte."""
+    """What is left to do then (closing a file, say) brings no bytes."""
 
     looks = Looks()
 
@@ -128,7 +128,7 @@ def test_silence_after_done_is_no_stall():
     assert record.done_ns == START_NS
 
 
-def test_what_is_done_in_time_is_no_timeout_however_long_the_fetch_goes_on():
+def test_a_transfer_done_in_time_is_no_timeout_however_long_the_fetch_goes_on():
     looks = Looks()
 
     async def fetch(record):
@@ -143,7 +143,7 @@ def test_what_is_done_in_time_is_no_timeout_however_long_the_fetch_goes_on():
     assert not system.cancelled
 
 
-def test_a_refusal_after_done_is_one():
+def test_a_refusal_after_done_is_a_refusal():
     looks = Looks()
 
     async def fetch(record):
@@ -157,7 +157,7 @@ def test_a_refusal_after_done_is_one():
     assert failure == Failure(reason=Reason.REFUSED, stage="race", detail="held beforehand")
 
 
-def test_a_fetch_that_hangs_after_done_is_ended_and_its_time_stands():
+def test_a_fetch_that_hangs_after_done_is_ended_and_its_time_counts():
     async def fetch(record):
         some_bytes(record, SIZE)
         record.done()
@@ -166,7 +166,7 @@ def test_a_fetch_that_hangs_after_done_is_ended_and_its_time_stands():
     _, failure, record, system = race(fetch)
     assert failure is None
     assert record.done_ns == START_NS
-    assert record.notes == ["the fetch hung after it was done; ended 8 s on"]
+    assert record.notes == ["the fetch hung after it was done; ended 8 s later"]
     assert system.cancelled
 
 
@@ -220,7 +220,7 @@ def test_no_space_is_disk_full():
     assert race(fetch)[1].reason is Reason.DISK_FULL
 
 
-def test_a_defect_is_said_to_be_one():
+def test_a_defect_is_reported_as_one():
     async def fetch(record):
         raise KeyError("x")
 
@@ -288,7 +288,7 @@ def test_what_is_not_observed_is_not_filled_in():
     assert set(curves) == {"deliveries"}
 
 
-def test_nothing_came_at_all():
+def test_a_transfer_without_a_byte():
     figures, curves = summarize(Record(VirtualClock(), SIZE), 5_000_000_010)
     assert (figures.arrival, figures.delivery, figures.received_bytes) == ([], [], 0)
     assert figures.discovery_seconds is None
@@ -308,7 +308,7 @@ def test_a_mark_and_done_carry_their_resolution(poll_seconds):
     assert figures.done_resolution_seconds == figures.arrival[-1].resolution_seconds
 
 
-def test_done_without_a_single_byte_seen_is_known_to_the_poll_interval():
+def test_done_without_observed_bytes_has_the_polling_interval_as_resolution():
     record = Record(VirtualClock(START_NS), SIZE)
     observes = Observes(arrival=False, delivery=False, unit="poll", poll_seconds=5)
     figures, _ = transfer.summarize(record, observes, START_NS, START_NS, START_NS + 2)
@@ -318,7 +318,7 @@ def test_done_without_a_single_byte_seen_is_known_to_the_poll_interval():
     assert figures.done_resolution_seconds == 5
 
 
-def test_done_is_known_as_well_as_the_finer_of_its_marks():
+def test_done_has_the_resolution_of_its_finest_mark():
     record = Record(VirtualClock(START_NS), SIZE)
     record.arrivals, record.deliverable = ByteLog(4), ByteLog(2)
     for k in range(4):
@@ -332,18 +332,18 @@ def test_done_is_known_as_well_as_the_finer_of_its_marks():
 
 
 def stepped(log, byte_order):
-    """Write SIZE bytes in ten equal steps, one each 0.1 s, the first and the last half a step."""
+    """Write SIZE bytes in ten equal steps, one every 0.1 s, the first after half a step."""
     for k, at in enumerate(byte_order):
         log.record(100 * at, 100, START_NS + 50_000_000 + k * 100_000_000)
     return log
 
 
-def test_variation_is_of_arrival_and_of_delivery_each_by_itself():
+def test_arrival_and_delivery_each_have_a_variation():
     record = Record(VirtualClock(START_NS), SIZE)
     record.arrivals = record.deliverable = stepped(ByteLog(10), [0, 2, 1, 4, 3, 6, 5, 8, 7, 9])
     figures, _ = transfer.summarize(record, OBSERVES, START_NS, START_NS, START_NS + 10**9)
     assert figures.arrival_variation == pytest.approx(0)
-    # The prefix grows by nothing and by two in turns: eight whole bins of 0, 2, 0, 2, …
+    # The prefix grows by zero and two in turn: eight whole bins of 0, 2, 0, 2, …
     assert figures.delivery_variation == pytest.approx(1)
     record = Record(VirtualClock(START_NS), SIZE)
     record.deliverable = stepped(ByteLog(10), range(10))
@@ -362,7 +362,7 @@ def test_variation_is_of_arrival_and_of_delivery_each_by_itself():
         (True, False, 0, None),
     ],
 )
-def test_duplicates_are_told_only_where_it_is_seen_which_bytes_arrive(
+def test_duplicates_are_recorded_only_if_the_offsets_of_arriving_bytes_are_known(
     offsets_known, observed, unlogged, expected
 ):
     record = Record(VirtualClock(START_NS), SIZE)

@@ -1,4 +1,4 @@
-"""A stall is judged by what arrives, and the failure says which signal it was."""
+"""A stall is judged by what arrives, and the failure names the signal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from swarmrace.clock import VirtualClock
 from swarmrace.errors import Reason
-from swarmrace.peer.transfer_watch import FLOOR_BYTES, FLOOR_BYTES_PER_SECOND, Watch
+from swarmrace.peer.transfer_watch import FLOOR_BYTES, FLOOR_BYTES_PER_SECOND, TransferWatch
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems.abc import Record
@@ -18,7 +18,7 @@ STALL = 180.0
 
 
 class Story:
-    """One transfer, told second by second; what is judged is judged once a second."""
+    """One transfer, second by second; the watch judges it once a second."""
 
     def __init__(self, *logs, count=None, wire=None, stall_seconds=STALL, **timeouts):
         self.clock = VirtualClock(7_000_000_000)
@@ -27,7 +27,7 @@ class Story:
         for name in logs:
             setattr(self.record, name, ByteLog(64))
         self.now = SimpleNamespace(count=count, wire=0 if wire is None else wire)
-        self.watch = Watch(
+        self.watch = TransferWatch(
             self.record,
             Timeouts(stall_seconds=stall_seconds, **timeouts),
             self.clock.now_ns(),
@@ -36,7 +36,7 @@ class Story:
         )
 
     def passes(self, seconds, **rises):
-        """Let time pass, each second with these rises; return the failure and after how long."""
+        """Let seconds pass, each with these rises; return the failure and the second it came."""
         for second in range(1, int(seconds) + 1):
             self.clock._now_ns += 1_000_000_000
             for name, by in rises.items():
@@ -63,19 +63,19 @@ def test_a_stream_that_waits_while_blocks_come_is_no_stall():
     )
 
 
-def test_a_counter_that_stands_is_one_and_says_so():
+def test_a_counter_that_stops_is_a_stall_that_names_it():
     story = Story("deliverable", count=0, wire=0)
     story.passes(100, count=1, wire=200_000)
     failure, second = story.passes(900, wire=200_000)
     assert failure.reason is Reason.STALL
     assert second == 181
     assert failure.detail == (
-        "the node's own counter has stood at 100 for 180 s; 0 of 100000000 bytes came; "
+        "the node's own counter has been 100 for 180 s; 0 of 100000000 bytes came; "
         "delivery has waited 281 s at 0 bytes"
     )
 
 
-def test_a_delivery_that_stops_with_the_arrivals_is_not_said_to_wait():
+def test_a_delivery_that_stops_with_the_arrivals_does_not_wait():
     story = Story("arrivals", "deliverable")
     story.passes(50, arrivals=10, deliverable=10)
     failure, _ = story.passes(900)
@@ -102,7 +102,7 @@ def test_keep_alives_are_not_an_arrival(stall_seconds):
     assert second <= stall_seconds + 1 + FLOOR_BYTES / 900
 
 
-def test_a_counter_that_no_longer_answers_leaves_it_to_the_interface():
+def test_once_the_counter_stops_answering_the_interface_decides():
     story = Story("deliverable", count=0, wire=0)
     story.passes(10, count=1, wire=200_000)
     story.now.count = None
@@ -119,14 +119,14 @@ def test_the_systems_own_arrivals_come_before_everything():
     assert story.record.stall_judged_by == "arrivals"
 
 
-def test_what_is_written_decides_where_nothing_nearer_is_seen():
+def test_writes_decide_if_nothing_nearer_to_the_socket_is_observed():
     story = Story("written", "deliverable")
     assert story.passes(400, written=10) == (None, 400)
     assert story.record.stall_judged_by == "written"
     assert story.passes(900)[0].reason is Reason.STALL
 
 
-def test_deliveries_decide_where_nothing_else_is_seen():
+def test_deliveries_decide_if_nothing_else_is_observed():
     story = Story("deliverable")
     failure, second = story.passes(900)
     assert (failure.reason, second) == (Reason.STALL, 181)
@@ -141,7 +141,7 @@ def test_a_background_fetch_without_progress_is_judged_by_counter_and_interface_
     assert Story(transfer_seconds=10_000).passes(900) == (None, 900)
 
 
-def test_a_timeout_says_that_delivery_waited_and_what_went_wrong():
+def test_a_timeout_reports_that_delivery_waited_and_what_went_wrong():
     story = Story("deliverable", count=0, transfer_seconds=500)
     story.watch._trouble = lambda: "codex: no answer"
     failure, second = story.passes(900, count=1)

@@ -1,4 +1,4 @@
-"""A tracker whose release's values can't be raced: who asks it learns why, as real processes."""
+"""A tracker whose release has invalid values answers every client with the reason."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loopback import new_address
+from patience import PATIENCE_SECONDS
 from swarmrace.rendezvous.client import listening
 
 GOOD = {"global": {"race": {"swarmSize": 2}, "entrants": {"a": {"kind": "http"}}}}
 FAULTY = {**GOOD, "monitoring": {"enabled": True, "lingerSeconds": 3}, "enabled": True}
-"""What only the tracker knows: the race itself is sound."""
-SAID = "monitoring.lingerSeconds: found 3, expected at least 9"
+"""Values whose fault only the tracker sees: the race itself is sound."""
+FAULT = "monitoring.lingerSeconds: found 3, expected at least 9"
 HASH = "0123456789"
 
 
 def swarmrace(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "swarmrace", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +40,37 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(files: Path) -> Iterator[str]:
     """The release's address at a tracker that stays up."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    host = new_address()  # its own, so that nothing else can take the port meanwhile
+    with socket.create_server((host, 0)) as probe:
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "swarmrace", "tracker", "--scenario", files / "scenario.json",
          "--values", files / "values.json", "--data-dir", files / "data", "--release-hash", HASH,
-         "--listen", f"127.0.0.1:{port}"],
+         "--listen", f"{host}:{port}"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    base = f"http://127.0.0.1:{port}"
+    base = f"http://{host}:{port}"
     try:
-        assert listening.wait(base, 30)
+        assert listening.wait(base, PATIENCE_SECONDS)
         yield f"{base}/{HASH}"
     finally:
         process.terminate()
-        _, log = process.communicate(timeout=30)
-    assert process.returncode == 0, "SIGTERM is its orderly end"
-    assert SAID in log
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, "SIGTERM ends it in order"
+    assert FAULT in log
 
 
-def test_it_is_healthy_and_answers_everything_else_with_the_faults(url: str) -> None:
-    healthy = httpx.get(httpx.URL(url).join("/healthz"))
+def test_a_faulty_tracker_is_healthy_and_answers_everything_else_with_the_faults(url: str) -> None:
+    healthy = httpx.get(httpx.URL(url).join("/healthz"), timeout=PATIENCE_SECONDS)
     assert healthy.status_code == 200
     for path in ("", "/", "/0123456789/status", "/x/announce"):
-        answer = httpx.get(f"{url}{path}")
+        answer = httpx.get(f"{url}{path}", timeout=PATIENCE_SECONDS)
         assert answer.status_code == 422
-        assert answer.json()["faults"][0].startswith(SAID)
+        assert answer.json()["faults"][0].startswith(FAULT)
 
 
 @pytest.mark.parametrize("command", ["peer", "verdict", "answers"])
-def test_who_asks_ends_with_3_and_says_why(
+def test_clients_exit_with_3_and_print_the_faults(
     url: str, files: Path, tmp_path: Path, command: str
 ) -> None:
     more: list[object] = []
@@ -78,13 +81,13 @@ def test_who_asks_ends_with_3_and_says_why(
         "--token-file", files / "token", *more,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    assert SAID in done.stdout + done.stderr
+    assert FAULT in done.stdout + done.stderr
 
 
-def test_the_hook_judges_the_same(files: Path) -> None:
+def test_the_upgrade_hook_finds_the_same_faults(files: Path) -> None:
     done = swarmrace("judge", files / "values.json")
     assert done.returncode == 3
-    assert SAID in done.stderr
+    assert FAULT in done.stderr
     assert swarmrace("judge", files / "scenario.json").returncode == 0
 
 

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from meeting import failure, house, scenario
+from meeting import failure, scenario, served_race
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason, TransferError
 
 RUN = "000-a"
 
 
-def test_references_come_in_rank_order_as_far_as_they_are_posted(tmp_path):
+def test_posted_references_come_in_rank_order(tmp_path):
     async def story():
-        async with house(tmp_path, scenario(size=4, seeders=3)) as at:
+        async with served_race(tmp_path, scenario(size=4, seeders=3)) as at:
             clients = await at.clients()
             assert await clients[3].references(RUN) == []
             await clients[2].put_reference(RUN, 2, {"cid": "c"})
@@ -30,7 +30,7 @@ def test_references_come_in_rank_order_as_far_as_they_are_posted(tmp_path):
 
 def test_a_late_post_leaves_the_board_of_the_run_in_flight_alone(tmp_path):
     async def story():
-        async with house(tmp_path, scenario(repetitions=2)) as at:
+        async with served_race(tmp_path, scenario(repetitions=2)) as at:
             clients = await at.clients()
             at.rendezvous.conductor.flight.leave(2)
             for barrier in BARRIERS[1:]:
@@ -46,9 +46,9 @@ def test_a_late_post_leaves_the_board_of_the_run_in_flight_alone(tmp_path):
     asyncio.run(story())
 
 
-def test_the_board_keeps_a_getter_waiting_until_somebody_posts(tmp_path):
+def test_a_get_from_the_board_waits_for_the_post(tmp_path):
     async def story():
-        async with house(tmp_path, scenario(), poll_seconds=0.02) as at:
+        async with served_race(tmp_path, scenario(), poll_seconds=0.02) as at:
             clients = await at.clients()
             key = "boot/strap ü?&#"
             waiting = asyncio.ensure_future(clients[1].board(RUN).get(key))
@@ -63,9 +63,9 @@ def test_the_board_keeps_a_getter_waiting_until_somebody_posts(tmp_path):
     asyncio.run(story())
 
 
-def test_nobody_waits_at_the_board_of_a_run_that_has_failed(tmp_path):
+def test_the_board_of_a_failed_run_lets_nobody_wait(tmp_path):
     async def story():
-        async with house(tmp_path, scenario(), poll_seconds=0.02) as at:
+        async with served_race(tmp_path, scenario(), poll_seconds=0.02) as at:
             clients = await at.clients()
             waiting = asyncio.ensure_future(clients[1].board(RUN).get("bootstrap"))
             await asyncio.sleep(0)

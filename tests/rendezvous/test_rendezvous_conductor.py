@@ -1,4 +1,4 @@
-"""The order of runs, who is lost and what that costs, interruption, restart."""
+"""The order of runs, lost peers and what they cost, interruption."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_first_run_opens_once_every_peer_of_every_entrant_has_reported(tmp_p
     assert race.arrive(0, "open", run=1) is None, "one run at a time"
 
 
-def test_who_has_not_reported_in_time_is_lost_and_the_others_race(tmp_path):
+def test_a_peer_that_has_not_reported_in_time_is_lost_and_the_other_entrants_race(tmp_path):
     race = Meeting(tmp_path, scenario(entrants=("a", "b"), assembleSeconds=60))
     for entrant, peer in [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]:
         race.hello(entrant, peer)
@@ -43,7 +43,7 @@ def test_who_has_not_reported_in_time_is_lost_and_the_others_race(tmp_path):
     assert release.over
 
 
-def test_a_peer_lost_before_the_start_ends_its_entrants_runs_and_no_others(tmp_path):
+def test_a_peer_lost_before_the_start_ends_only_its_entrants_runs(tmp_path):
     race = Meeting(tmp_path, scenario(entrants=("a", "b"), repetitions=2))
     race.assemble()
     race.all_pass("prepared")
@@ -63,7 +63,7 @@ def test_a_peer_lost_before_the_start_ends_its_entrants_runs_and_no_others(tmp_p
     assert race.conductor.over
 
 
-def test_a_peer_lost_after_the_start_costs_the_run_nothing_but_itself(tmp_path):
+def test_a_peer_lost_after_the_start_costs_the_run_only_its_result(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=2))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])
@@ -84,7 +84,7 @@ def test_a_peer_lost_after_the_start_costs_the_run_nothing_but_itself(tmp_path):
     assert race.conductor.over
 
 
-def test_what_a_lost_peer_handed_in_before_is_kept(tmp_path):
+def test_results_that_a_lost_peer_uploaded_before_are_kept(tmp_path):
     from meeting import result
 
     race = Meeting(tmp_path, scenario())
@@ -107,7 +107,7 @@ def test_all_peers_lost_ends_the_race(tmp_path):
     assert all(peer.lost for peer in race.conductor.roster.peers.values())
 
 
-def test_silence_makes_a_peer_lost_and_an_open_poll_is_no_silence(tmp_path):
+def test_a_silent_peer_is_lost_unless_it_has_an_open_poll(tmp_path):
     race = Meeting(tmp_path, scenario(heartbeatSeconds=15))
     race.assemble()
     race.silent = {("a", 1), ("a", 2)}
@@ -119,7 +119,7 @@ def test_silence_makes_a_peer_lost_and_an_open_poll_is_no_silence(tmp_path):
     assert race.conductor.roster.known("a", 1).lost is None
 
 
-def test_silence_is_not_counted_while_the_rendezvous_itself_stood_still(tmp_path):
+def test_silence_is_not_counted_while_the_rendezvous_itself_paused(tmp_path):
     race = Meeting(tmp_path, scenario(heartbeatSeconds=15))
     race.assemble()
     race.wait(5)
@@ -128,12 +128,12 @@ def test_silence_is_not_counted_while_the_rendezvous_itself_stood_still(tmp_path
     assert not any(peer.lost for peer in race.conductor.roster.peers.values())
 
 
-def test_a_lost_peer_is_refused_whatever_it_asks(tmp_path):
+def test_every_request_of_a_lost_peer_is_refused(tmp_path):
     race = Meeting(tmp_path, scenario())
     race.assemble()
     race.conductor.lose("a", 1, "killed")
     for ask in (
-        lambda: race.conductor.roster.heard("a", 1),
+        lambda: race.conductor.roster.contact("a", 1),
         lambda: race.conductor.hello(info("a", 1), "a1"),
         lambda: race.conductor.hello(info("a", 1), "another"),
     ):
@@ -147,7 +147,7 @@ def test_another_process_may_take_a_peers_place_only_before_the_first_run(tmp_pa
     race.hello("a", 0, instance="first")
     race.hello("a", 0, instance="second")
     with pytest.raises(RefusedError) as caught:
-        race.conductor.roster.heard("a", 0, "first")
+        race.conductor.roster.contact("a", 0, "first")
     assert caught.value.status == 410
     race.hello("a", 1)
     race.hello("a", 2, instance="third")
@@ -158,21 +158,21 @@ def test_another_process_may_take_a_peers_place_only_before_the_first_run(tmp_pa
     assert "another one took its place" in race.conductor.roster.known("a", 2).lost
 
 
-def test_goodbye_when_done_is_no_loss_and_goodbye_before_is(tmp_path):
+def test_goodbye_before_the_end_is_a_loss_and_goodbye_when_done_is_not(tmp_path):
     race = Meeting(tmp_path, scenario(entrants=("a", "b")))
     race.assemble()
     race.all_pass(*BARRIERS[1:])
     roster = race.conductor.roster
-    race.conductor.goodbye(roster.heard("a", 0), None)
-    race.conductor.goodbye(roster.heard("b", 0), None)
-    race.conductor.goodbye(roster.heard("a", 1), "ended in stage wait")
-    assert roster.known("a", 0).gone
+    race.conductor.goodbye(roster.contact("a", 0), None)
+    race.conductor.goodbye(roster.contact("b", 0), None)
+    race.conductor.goodbye(roster.contact("a", 1), "ended in stage wait")
+    assert roster.known("a", 0).has_left
     assert roster.known("a", 0).lost is None
     assert roster.known("b", 0).lost == "said goodbye before its last run"
     assert roster.known("a", 1).lost == "ended in stage wait"
 
 
-def test_the_last_release_says_that_it_is_over(tmp_path):
+def test_the_last_release_is_marked_as_over(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=2))
     race.assemble()
     race.all_pass(*BARRIERS[1:], run=0)
@@ -184,7 +184,7 @@ def test_the_last_release_says_that_it_is_over(tmp_path):
     assert [peer.peer for peer in head.peers] == [0, 1, 2]
 
 
-def test_at_a_run_that_is_not_open_nobody_goes_on_and_nobody_has_to_end(tmp_path):
+def test_at_a_run_that_is_not_open_no_peer_goes_on_and_none_is_lost(tmp_path):
     race = Meeting(tmp_path, scenario(entrants=("a", "b"), repetitions=2))
     race.assemble()
     release = race.arrive(0, "prepared", run=1)
@@ -192,7 +192,7 @@ def test_at_a_run_that_is_not_open_nobody_goes_on_and_nobody_has_to_end(tmp_path
     assert release.failure.reason is Reason.TRACKER_LOST
     assert "001-a is not open" in release.failure.detail
     assert race.arrive(0, "open", run=1) is None, "it will come"
-    peer = race.conductor.roster.heard("b", 0)
+    peer = race.conductor.roster.contact("b", 0)
     for run_id, barrier in [("000-a", "open"), ("009-b", "open"), ("002-b", "nonsense")]:
         with pytest.raises(RefusedError) as caught:
             race.conductor.arrive(peer, run_id, barrier, None)
@@ -209,7 +209,7 @@ def test_an_interruption_aborts_the_run_in_flight_and_the_rest_is_not_raced(tmp_
     assert not release.go
     assert release.over
     assert release.failure.reason is Reason.INTERRUPTED
-    beat = race.conductor.heartbeat(race.conductor.roster.heard("a", 1), "000-a", "race", 5)
+    beat = race.conductor.heartbeat(race.conductor.roster.contact("a", 1), "000-a", "race", 5)
     assert beat.over
     assert beat.aborted.reason is Reason.INTERRUPTED
     assert race.written(0).status == "aborted", "on disk before the peers have cleared up"
@@ -225,7 +225,7 @@ def test_an_interruption_aborts_the_run_in_flight_and_the_rest_is_not_raced(tmp_
     )
 
 
-def test_an_interruption_while_results_come_in_takes_nothing_from_the_run(tmp_path):
+def test_an_interruption_while_results_come_in_leaves_the_run_raced(tmp_path):
     race = Meeting(tmp_path, scenario())
     race.assemble()
     race.all_pass(*BARRIERS[1:6])
@@ -234,12 +234,12 @@ def test_an_interruption_while_results_come_in_takes_nothing_from_the_run(tmp_pa
     assert race.written(0).status == "raced"
 
 
-def test_waiting_ends_with_the_release_and_counts_as_presence(tmp_path):
+def test_a_wait_ends_with_the_release_and_counts_as_contact(tmp_path):
     race = Meeting(tmp_path, scenario())
     race.assemble()
 
     async def story():
-        waiting = race.conductor.roster.heard("a", 0)
+        waiting = race.conductor.roster.contact("a", 0)
         assert race.arrive(0, "prepared") is None
         task = asyncio.ensure_future(race.conductor.wait(waiting, "000-a", "prepared", 60))
         await asyncio.sleep(0)
@@ -255,7 +255,7 @@ def test_waiting_ends_with_the_release_and_counts_as_presence(tmp_path):
     asyncio.run(story())
 
 
-def test_the_deadline_of_cleared_leaves_time_to_those_still_at_their_stage(tmp_path):
+def test_the_deadline_of_cleared_leaves_time_to_peers_still_in_their_stage(tmp_path):
     from meeting import failure
 
     race = Meeting(tmp_path, scenario(prepareSeconds=100, verifySeconds=10))

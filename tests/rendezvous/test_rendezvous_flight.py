@@ -1,4 +1,4 @@
-"""The barriers of one run: who is waited for, what is released, and what ends a run."""
+"""The barriers of one run: which peers are waited for, what is released, and what ends a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from deadlines import timeouts_seconds
 from meeting import MARGIN_SECONDS, UP_TO_RACED, Meeting, failure, scenario
-from swarmrace.backends.kubernetes import pods
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 from swarmrace.plan import trials
@@ -22,7 +22,7 @@ def race(tmp_path):
 
 
 @pytest.mark.parametrize("barrier", BARRIERS[1:])
-def test_a_barrier_waits_for_the_last_and_then_lets_everybody_go(race, barrier):
+def test_a_barrier_waits_for_the_last_peer_and_then_releases_all(race, barrier):
     race.all_pass(*BARRIERS[1 : BARRIERS.index(barrier)])
     assert race.arrive(2, barrier) is None
     assert race.arrive(0, barrier) is None
@@ -55,7 +55,7 @@ def test_a_failure_before_the_start_means_not_raced_for_all(race, barrier):
         assert answer.failure.stage == "publish"
         assert answer.start_ns is None
     for later in UP_TO_RACED[UP_TO_RACED.index(barrier) :]:
-        assert not race.arrive(1, later).go, "nobody is kept waiting for a run that has failed"
+        assert not race.arrive(1, later).go, "no peer waits for a run that has failed"
     race.all_pass("cleared")
     assert race.written().status == "not raced"
     assert race.written().failure == release.failure
@@ -92,7 +92,7 @@ def test_a_deadline_missed_before_the_start_means_not_raced(tmp_path, barrier, s
     assert barrier in release.failure.detail
 
 
-def test_nobody_waits_longer_for_a_leecher_than_a_transfer_may_take(tmp_path):
+def test_a_leecher_is_waited_for_no_longer_than_a_transfer_may_take(tmp_path):
     race = Meeting(tmp_path, scenario(transferSeconds=60, verifySeconds=30))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])
@@ -112,7 +112,7 @@ def test_nobody_waits_longer_for_a_leecher_than_a_transfer_may_take(tmp_path):
     assert race.written().lost == {}, "it was heard from all the time"
 
 
-def test_the_start_lies_ahead_by_size_and_by_the_worst_clock(tmp_path):
+def test_the_start_is_delayed_by_swarm_size_and_by_the_worst_clock(tmp_path):
     race = Meeting(tmp_path, scenario(size=10))
     for peer in range(10):
         race.hello("a", peer, clock_error_seconds=0.05 if peer == 4 else 0.001)
@@ -121,7 +121,7 @@ def test_the_start_lies_ahead_by_size_and_by_the_worst_clock(tmp_path):
     assert start_ns == race.clock.now_ns() + round((0.1 + 10 * 0.002 + 2 * 0.05) * 1e9)
 
 
-def test_the_start_never_lies_more_than_two_seconds_ahead(tmp_path):
+def test_the_start_is_never_more_than_two_seconds_ahead(tmp_path):
     race = Meeting(tmp_path, scenario())
     for peer in range(3):
         race.hello("a", peer, clock_error_seconds=30)
@@ -135,12 +135,12 @@ def test_only_the_release_of_ready_carries_a_start(race):
         assert (race.arrive(0, barrier).start_ns is not None) == (barrier == "ready")
 
 
-def test_a_jobs_deadline_exceeds_the_longest_race_that_the_barriers_let_be(tmp_path):
-    """Everybody comes to every barrier at the last moment, and the start lies far ahead."""
+def test_a_jobs_deadline_exceeds_the_longest_race_that_the_barriers_allow(tmp_path):
+    """Every peer arrives at every barrier at the last moment, and the start is far ahead."""
     bounds = {"prepareSeconds": 7, "publishSeconds": 11, "settleSeconds": 13, "transferSeconds": 17,
               "verifySeconds": 19, "assembleSeconds": 23, "heartbeatSeconds": 10**5}  # fmt: skip
     made = scenario(entrants=("a", "b"), repetitions=3, **bounds)
-    race = Meeting(tmp_path, made, TrialPolicy(held=True))
+    race = Meeting(tmp_path, made, TrialPolicy(enabled=True))
     began = race.seconds
     race.seconds += 23
     for entrant, peer in race.conductor.roster.peers:
@@ -161,7 +161,7 @@ def test_a_jobs_deadline_exceeds_the_longest_race_that_the_barriers_let_be(tmp_p
     assert race.conductor.over
     assert all(race.written(number).status == "raced" for number in range(len(race.runs)))
     longest = race.seconds - began
-    sum_of_bounds = pods.timeouts_seconds(made) - 23  # in which the tracker may come
+    sum_of_bounds = timeouts_seconds(made) - 23  # in which the tracker may come
     run = (sum_of_bounds - 23) / 8  # three repetitions and a trial, of two entrants
     assert 0 < tried <= 2 * run
     assert longest - tried <= sum_of_bounds - 2 * run <= longest - tried + 1

@@ -1,4 +1,4 @@
-"""Results come in once, whole and checked, and nothing else comes in."""
+"""Results are stored once, complete and checked; nothing else is accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meeting import RACE_ID, House, house, result, scenario
+from meeting import RACE_ID, ServedRace, result, scenario, served_race
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import RendezvousError
@@ -38,13 +38,13 @@ def digest(data: bytes) -> dict[str, str]:
     }
 
 
-async def put(at: House, path: str, data: bytes, **headers: str):
+async def put(at: ServedRace, path: str, data: bytes, **headers: str):
     return await at.http.put(
         f"/{RACE_ID}/results/{path}", content=data, headers={**digest(data), **headers}
     )
 
 
-def text(at: House, peer: int = 1, **changes) -> bytes:
+def text(at: ServedRace, peer: int = 1, **changes) -> bytes:
     return result(at.runs[0], peer, **changes).model_dump_json().encode()
 
 
@@ -57,14 +57,14 @@ def left_over(folder: Path) -> list[Path]:
     return list(folder.rglob(TEMPORARY_PREFIX + "*"))
 
 
-def test_a_race_is_called_one_of_a_test_double_as_soon_as_a_result_says_so(tmp_path):
-    """On a cluster nobody knows it earlier: the program runs in the peers' pods."""
+def test_a_race_is_marked_as_a_test_doubles_once_a_result_says_so(tmp_path):
+    """On a cluster it isn't known earlier: the program runs in the peers' pods."""
 
     def head() -> RaceInfo:
         return RaceInfo.model_validate_json((tmp_path / "race.json").read_bytes())
 
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             await at.clients()
             name = head().name
             assert head().test_doubles == []
@@ -79,7 +79,7 @@ def test_a_race_is_called_one_of_a_test_double_as_soon_as_a_result_says_so(tmp_p
 
 def test_a_result_is_on_disk_with_its_files_when_the_call_returns(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             mine = result(at.runs[0], 1, notes=["mine"])
             files = {
@@ -96,9 +96,9 @@ def test_a_result_is_on_disk_with_its_files_when_the_call_returns(tmp_path):
     asyncio.run(story())
 
 
-def test_the_same_again_is_accepted_and_other_content_only_while_the_run_is_open(tmp_path):
+def test_equal_content_is_always_accepted_and_other_content_only_while_the_run_is_open(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             first, second = text(at), text(at, notes=["corrected"])
             assert (await put(at, f"{RUN}/a-1.json", first)).status_code == 201
@@ -116,9 +116,9 @@ def test_the_same_again_is_accepted_and_other_content_only_while_the_run_is_open
     asyncio.run(story())
 
 
-def test_a_peers_own_result_takes_the_place_of_the_rendezvous_own(tmp_path):
+def test_a_peers_own_result_replaces_the_rendezvous_substitute(tmp_path):
     async def story():
-        async with house(tmp_path, scenario(verifySeconds=0.1), margin_seconds=0.2) as at:
+        async with served_race(tmp_path, scenario(verifySeconds=0.1), margin_seconds=0.2) as at:
             clients = await at.clients()
             await pass_all(clients, *BARRIERS[:6])
             await pass_all(clients[:2], "cleared")
@@ -141,9 +141,9 @@ def test_a_peers_own_result_takes_the_place_of_the_rendezvous_own(tmp_path):
         f"sha-256=:{base64.b64encode(bytes(32)).decode()}:",
     ],
 )
-def test_content_that_is_not_what_its_digest_says_is_refused(tmp_path, header):
+def test_content_that_differs_from_its_digest_is_refused(tmp_path, header):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             await at.clients()
             headers = {} if header is None else {"content-digest": header}
             answer = await at.http.put(
@@ -174,9 +174,9 @@ def test_content_that_is_not_what_its_digest_says_is_refused(tmp_path, header):
         "009-a/a-1.json",
     ],
 )
-def test_nothing_can_be_put_anywhere_else(tmp_path, path):
+def test_no_file_can_be_put_anywhere_else(tmp_path, path):
     async def story():
-        async with house(tmp_path / "results", scenario()) as at:
+        async with served_race(tmp_path / "results", scenario()) as at:
             await at.clients()
             before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
             answer = await put(at, path, text(at))
@@ -198,7 +198,7 @@ def test_nothing_can_be_put_anywhere_else(tmp_path, path):
 )
 def test_a_result_of_another_race_run_or_peer_is_refused(tmp_path, name, changes):
     async def story():
-        async with house(tmp_path, scenario(repetitions=2)) as at:
+        async with served_race(tmp_path, scenario(repetitions=2)) as at:
             await at.clients()
             answer = await put(at, f"{RUN}/{name}", text(at, **changes))
             assert answer.status_code == 422
@@ -218,9 +218,9 @@ def test_a_result_of_another_race_run_or_peer_is_refused(tmp_path, name, changes
         ("a-1.deliveries.npz", b""),
     ],
 )
-def test_content_that_is_not_what_its_name_says_is_refused(tmp_path, name, data):
+def test_content_of_another_type_than_its_name_says_is_refused(tmp_path, name, data):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             await at.clients()
             assert (await put(at, f"{RUN}/{name}", data)).status_code == 422
             assert not left_over(tmp_path)
@@ -228,8 +228,8 @@ def test_content_that_is_not_what_its_name_says_is_refused(tmp_path, name, data)
     asyncio.run(story())
 
 
-def test_too_much_is_refused_before_it_has_all_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_JSON_BYTES", 100_000)
+def test_an_oversized_file_is_refused_before_all_of_it_has_arrived(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "MAX_JSON_BYTES", 100_000)
     sent = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -239,7 +239,7 @@ def test_too_much_is_refused_before_it_has_all_come(tmp_path, monkeypatch):
             yield bytes(10_000)
 
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             await at.clients()
             answer = await at.http.put(
                 f"/{RACE_ID}/results/{RUN}/a-1.json", content=body(), headers=digest(b"")
@@ -253,7 +253,7 @@ def test_too_much_is_refused_before_it_has_all_come(tmp_path, monkeypatch):
 
 def test_a_lost_peers_result_is_refused(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             await clients[0].report_lost("a", 1, "killed")
             with pytest.raises(LostError, match="killed"):
@@ -264,7 +264,7 @@ def test_a_lost_peers_result_is_refused(tmp_path):
 
 def test_the_same_file_from_two_connections_at_once(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             await at.clients()
             data = text(at)
             answers = await asyncio.gather(*(put(at, f"{RUN}/a-1.json", data) for _ in range(8)))
@@ -277,7 +277,7 @@ def test_the_same_file_from_two_connections_at_once(tmp_path):
 
 def test_the_listing_holds_every_finished_file_and_nothing_private(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             data = npz(3)
             await clients[1].put_result(result(at.runs[0], 1), {"a-1.arrivals.npz": data})
@@ -323,7 +323,7 @@ def test_no_path_leads_out_of_the_results(tmp_path, path):
     async def story():
         (tmp_path / "hidden").write_text("treasure")
         folder = tmp_path / "results"
-        async with house(folder, scenario()) as at:
+        async with served_race(folder, scenario()) as at:
             await at.clients()
             (folder / "passwd").symlink_to("/etc/passwd")
             (folder / "etc").symlink_to("/etc")
@@ -348,9 +348,9 @@ def test_a_path_has_one_spelling(tmp_path, name):
         listing.find(name)
 
 
-def test_an_intake_that_fails_says_so(tmp_path):
+def test_a_refused_upload_is_an_error_for_the_client(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             with pytest.raises(RendezvousError, match="422"):
                 await clients[1].put_result(result(at.runs[0], 1, race_id="another"), {})
@@ -358,12 +358,12 @@ def test_an_intake_that_fails_says_so(tmp_path):
     asyncio.run(story())
 
 
-def test_a_full_disk_is_said_to_whoever_hands_in(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_to_the_client(tmp_path, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             clients = await at.clients()
             hasty = at.client(patience_seconds=0.0)
             monkeypatch.setattr(intake.os, "fsync", full)

@@ -1,4 +1,4 @@
-"""The rendezvous' process is killed and started again; nothing that was finished is missing."""
+"""The rendezvous' process is killed and started again; no finished run is lost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from loopback import new_address
 from meeting import RACE_ID, info, result, scenario
 from swarmrace.clock import SystemClock
 from swarmrace.errors import Reason
@@ -25,15 +26,16 @@ RUNS = schedule(MADE)
 
 
 class Tracker:
-    """`swarmrace tracker` in a process of its own, on one port over its restarts."""
+    """`swarmrace tracker` as a process that keeps its port when it is restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder / "results", folder / "scenario.yaml"
         self.file.write_text(yaml.safe_dump(json.loads(MADE.model_dump_json())))
+        self.host = new_address()  # its own, so that nothing else can take the port meanwhile
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((self.host, 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -44,7 +46,7 @@ class Tracker:
             "--data-dir",
             str(self.folder),
             "--listen",
-            f"127.0.0.1:{self.port}",
+            f"{self.host}:{self.port}",
         ]
         self.process = subprocess.Popen([sys.executable, "-c", code, *arguments])
 
@@ -64,7 +66,7 @@ def tracker(folder: Path) -> Iterator[Tracker]:
         made.kill()
 
 
-def test_killed_in_flight_it_comes_back_and_the_race_goes_on(tmp_path):
+def test_a_tracker_killed_in_flight_comes_back_and_the_race_goes_on(tmp_path):
     async def story(made: Tracker) -> None:
         peers = [RendezvousClient(made.url, RACE_ID, "a", k, SystemClock()) for k in range(3)]
 

@@ -1,4 +1,4 @@
-"""What a rendezvous goes on with: after a restart on its folder, and after a full disk."""
+"""How a rendezvous continues after a restart on its folder, and after a full disk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_restart_keeps_who_is_lost_and_who_has_reported(tmp_path):
     race.restart()
     race.arrive(0, "cleared")
     with pytest.raises(RefusedError, match="killed"):
-        race.conductor.roster.heard("b", 1)
+        race.conductor.roster.contact("b", 1)
     assert race.written(1).failure.detail == "peer 1 lost: killed"
     race.conductor.hello(info("a", 0), "a0")
     with pytest.raises(RefusedError):
@@ -105,7 +105,7 @@ def test_a_failed_run_stays_failed_over_a_restart(tmp_path):
 
 @contextlib.contextmanager
 def full_disk(store):
-    """Whatever is to be written doesn't fit."""
+    """Make every write fail for lack of space."""
 
     def full(name, data):
         raise OSError(28, "No space left on device")
@@ -115,7 +115,7 @@ def full_disk(store):
         yield
 
 
-def test_a_full_disk_does_not_let_a_run_with_a_lost_peer_open(tmp_path):
+def test_a_full_disk_opens_no_run_with_a_lost_peer(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=3))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])

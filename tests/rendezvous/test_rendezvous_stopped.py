@@ -1,4 +1,4 @@
-"""A race on a machine that fails: what is missing, what is said, when it stops."""
+"""A race on a machine that fails: what is missing, what is reported, when it stops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from meeting import UP_TO_RACED, Meeting, house, result, scenario
+from meeting import UP_TO_RACED, Meeting, result, scenario, served_race
 from small_disks import fill, needs_root, small_disk
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Exit, Reason
@@ -17,7 +17,7 @@ from swarmrace.rendezvous.client.calls import StoppedError
 from swarmrace.rendezvous.trouble import RESERVE_FILE, Trouble
 
 
-def lacking(stage: str = "race") -> Failure:
+def no_space(stage: str = "race") -> Failure:
     return Failure(reason=Reason.INFRASTRUCTURE, stage=stage, detail="no space left")
 
 
@@ -25,20 +25,20 @@ def head(folder) -> RaceInfo:
     return RaceInfo.model_validate_json((folder / "race.json").read_bytes())
 
 
-def struck(race: Meeting, run: int) -> None:
-    """Race a run, of which one leecher has no room."""
+def race_with_full_disk(race: Meeting, run: int) -> None:
+    """Race a run in which one leecher's disk is full."""
     race.all_pass(*BARRIERS[1:5], run=run)
-    assert not race.arrive(1, "raced", lacking(), run=run).go
+    assert not race.arrive(1, "raced", no_space(), run=run).go
     race.arrive(2, "raced", run=run)
     race.arrive(0, "raced", run=run)
     race.all_pass("cleared", run=run)
 
 
-def test_what_one_peers_machine_lacks_ends_the_run_for_all_and_it_is_missing(tmp_path):
+def test_a_failure_of_one_peers_machine_ends_the_run_for_all_and_it_is_missing(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=3))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])
-    race.arrive(1, "raced", lacking())
+    race.arrive(1, "raced", no_space())
     found = race.conductor.heartbeat(race.conductor.roster.known("a", 2), race.runs[0].id, "", 0)
     assert found.aborted == Failure(
         reason=Reason.INFRASTRUCTURE, stage="race", detail="peer 1: no space left"
@@ -47,16 +47,16 @@ def test_what_one_peers_machine_lacks_ends_the_run_for_all_and_it_is_missing(tmp
     assert race.written().status == "aborted"
     assert race.written().failure.reason is Reason.INFRASTRUCTURE
     race.all_pass("open", *BARRIERS[1:], run=1)
-    assert race.written(1).status == "raced", "it goes on where it can"
+    assert race.written(1).status == "raced", "the race continues if it can"
 
 
 @pytest.mark.parametrize("barrier", [*UP_TO_RACED[:4], "cleared"])
-def test_whenever_it_happens(tmp_path, barrier):
+def test_a_failure_of_the_machine_ends_the_run_at_any_barrier(tmp_path, barrier):
     race = Meeting(tmp_path, scenario(repetitions=2))
     race.assemble()
     for each in BARRIERS[1 : BARRIERS.index(barrier)]:
         race.all_pass(each)
-    race.arrive(1, barrier, lacking("make"))
+    race.arrive(1, barrier, no_space("make"))
     for peer in (0, 1, 2):
         race.arrive(peer, "cleared")
     before = barrier != "cleared"
@@ -68,10 +68,10 @@ def test_whenever_it_happens(tmp_path, barrier):
 def test_two_runs_in_a_row_stop_the_race(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=6))
     race.assemble()
-    struck(race, 0)
+    race_with_full_disk(race, 0)
     race.all_pass(*BARRIERS[1:], run=1)
-    struck(race, 2)
-    struck(race, 3)
+    race_with_full_disk(race, 2)
+    race_with_full_disk(race, 3)
     assert race.conductor.over
     assert race.conductor.stopped == "peer 1: no space left"
     assert head(tmp_path).status == "stopped"
@@ -111,11 +111,11 @@ def test_memory_that_the_entrant_used_up_itself_is_its_own_failure(tmp_path):
     assert not race.conductor.stopped
 
 
-def test_a_machine_that_slept_costs_the_run_in_flight(tmp_path):
+def test_a_suspended_machine_costs_the_run_in_flight(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=2))
     race.assemble()
     race.all_pass(*BARRIERS[1:5])
-    race.conductor.strike("the machine was suspended for 9.0 s")
+    race.conductor.end_run("the machine was suspended for 9.0 s")
     race.all_pass("cleared")
     assert race.written().failure.detail == "the machine was suspended for 9.0 s"
     race.all_pass("open", *BARRIERS[1:], run=1)
@@ -123,7 +123,7 @@ def test_a_machine_that_slept_costs_the_run_in_flight(tmp_path):
 
 
 @needs_root
-def test_a_disk_that_stays_full_stops_the_race_with_its_last_words(tmp_path, monkeypatch):
+def test_a_disk_that_stays_full_stops_the_race_and_race_json_says_so(tmp_path, monkeypatch):
     with small_disk(tmp_path / "disk", "size=2m") as disk:
         race = Meeting(disk, scenario(repetitions=3))
         race.assemble()
@@ -131,10 +131,10 @@ def test_a_disk_that_stays_full_stops_the_race_with_its_last_words(tmp_path, mon
         with pytest.raises(OSError, match="No space"):
             race.all_pass(*BARRIERS[1:])
         watched = race.store.trouble
-        assert watched.text.endswith("no space left; make room"), "said at once"
-        assert watched.verdict() == "", "and waited for"
+        assert watched.text.endswith("no space left; make room"), "shown at once"
+        assert watched.reason_to_stop() == "", "the race waits for space"
         monkeypatch.setattr(trouble, "PATIENCE_SECONDS", 0.0)
-        race.conductor.stop(watched.verdict())
+        race.conductor.stop(watched.reason_to_stop())
         for peer in range(3):
             race.arrive(peer, "cleared")
         assert race.conductor.over
@@ -142,16 +142,16 @@ def test_a_disk_that_stays_full_stops_the_race_with_its_last_words(tmp_path, mon
         assert "no space left" in head(disk).stopped_by
 
 
-def test_room_again_is_noticed(tmp_path):
+def test_free_space_is_noticed_again(tmp_path):
     watched = Trouble(tmp_path)
     watched.note(OSError(errno.ENOSPC, "x"), "results")
     watched.attempt(lambda: None)
     assert watched.text, "a small record may fit where a result doesn't"
-    watched.good("results")
-    assert (watched.text, watched.verdict()) == ("", "")
+    watched.clear("results")
+    assert (watched.text, watched.reason_to_stop()) == ("", "")
 
 
-def test_a_folder_that_is_gone_or_another_is_never_written(tmp_path):
+def test_a_removed_or_replaced_folder_is_never_written(tmp_path):
     folder = tmp_path / "results"
     race = Meeting(folder, scenario())
     race.assemble()
@@ -159,18 +159,18 @@ def test_a_folder_that_is_gone_or_another_is_never_written(tmp_path):
     for again in (False, True):
         if again:
             folder.mkdir()
-        assert "removed or replaced" in race.store.trouble.verdict()
+        assert "removed or replaced" in race.store.trouble.reason_to_stop()
         with pytest.raises(FileNotFoundError):
             race.store.write_info()
     assert list(folder.iterdir()) == []
 
 
-def test_who_hands_in_after_that_is_sent_away(tmp_path):
+def test_an_upload_after_the_stop_is_refused(tmp_path):
     async def story():
-        async with house(tmp_path / "data", scenario()) as at:
+        async with served_race(tmp_path / "data", scenario()) as at:
             clients = await at.clients()
             (tmp_path / "data").rename(tmp_path / "moved")
-            at.rendezvous._look_at_the_machine()
+            at.rendezvous._check_machine()
             with pytest.raises(StoppedError, match="removed or replaced") as caught:
                 await clients[0].put_result(result(at.runs[0], 0), {})
             assert caught.value.exit_code == Exit.INFRASTRUCTURE == 11

@@ -1,4 +1,4 @@
-"""Trials as the conductor leads them: who is tried, what cuts one short, what a restart knows."""
+"""Trials under the conductor: who is tried, what cuts one short, what survives a restart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmrace.recording.records import Failure, Trial
 from swarmrace.rendezvous.messages import Claim
 from swarmrace.rendezvous.trial_book import TrialPolicy
 
-HELD = TrialPolicy(held=True)
+HELD = TrialPolicy(enabled=True)
 
 
 class Trials(Meeting):
@@ -22,19 +22,19 @@ class Trials(Meeting):
 
     def at(self, peer, barrier, why=None):
         """Let a peer of `a` arrive in its trial."""
-        known = self.conductor.roster.heard("a", peer)
+        known = self.conductor.roster.contact("a", peer)
         return self.conductor.arrive(known, "trial-a", barrier, why)
 
     def hold(self, entrant):
         """Let the trial of an entrant go well."""
         for barrier in ("prepared", "cleared"):
             for peer in (0, 1):
-                known = self.conductor.roster.heard(entrant, peer)
+                known = self.conductor.roster.contact(entrant, peer)
                 answer = self.conductor.arrive(known, f"trial-{entrant}", barrier, None)
             assert answer.go
 
     def outcome(self, entrant="a"):
-        """Return what race.json says."""
+        """Return race.json."""
         return self.store.info.trials[entrant]
 
 
@@ -70,7 +70,7 @@ def test_a_known_program_is_not_tried_again(tmp_path):
     made = scenario()
     program = program_ids(made)["a"]
     known = Trial(outcome="started", tried="elsewhere", program=program)
-    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={program: known}))
+    meeting = Trials(tmp_path, made, TrialPolicy(enabled=True, known={program: known}))
     meeting.assemble()
     assert not meeting.at(0, "open").go
     assert meeting.at(0, "open").failure is None
@@ -79,7 +79,7 @@ def test_a_known_program_is_not_tried_again(tmp_path):
 
 
 def test_a_known_program_is_tried_again_beside_an_unknown_one(tmp_path):
-    """Otherwise one entrant's peers would have run their program once more than the other's."""
+    """Otherwise one entrant's peers would have run their program once more often."""
     made = scenario(entrants=("a", "b"))
     equal = program_ids(made)
     options = made.entrants["b"].model_copy(update={"record_size": 8192})
@@ -88,7 +88,7 @@ def test_a_known_program_is_tried_again_beside_an_unknown_one(tmp_path):
     made = made.model_copy(update={"global_": shared})
     assert program_ids(made)["b"] != equal["b"]
     known = Trial(outcome="started", tried="elsewhere", program=equal["a"])
-    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={known.program: known}))
+    meeting = Trials(tmp_path, made, TrialPolicy(enabled=True, known={known.program: known}))
     meeting.assemble()
     assert meeting.store.info.trials == {}
     for entrant in ("a", "b"):
@@ -102,7 +102,7 @@ def test_a_program_known_not_to_start_is_never_raced(tmp_path):
     program = program_ids(made)["a"]
     why = Failure(reason=Reason.REFUSED, stage="prepare", detail="exited 1")
     known = Trial(outcome="never started", tried="a", program=program, failure=why)
-    meeting = Trials(tmp_path, made, TrialPolicy(held=True, known={program: known}))
+    meeting = Trials(tmp_path, made, TrialPolicy(enabled=True, known={program: known}))
     meeting.assemble()
     assert meeting.conductor.over
     assert meeting.written().failure.detail == "a never started: refused in prepare: exited 1"
@@ -132,7 +132,7 @@ def test_a_restart_after_the_trial_knows_its_outcome(tmp_path):
     assert meeting.conductor.flight.run.id == "000-a"
 
 
-def test_a_rendezvous_without_its_folder_is_told_of_the_trial(tmp_path):
+def test_peers_report_the_trial_to_a_rendezvous_without_its_folder(tmp_path):
     meeting = Trials(tmp_path)
     claims = {"trial-a": Claim(status="aborted"), "000-a": Claim(status="raced")}
     for peer in range(3):
@@ -143,7 +143,7 @@ def test_a_rendezvous_without_its_folder_is_told_of_the_trial(tmp_path):
     assert meeting.written().status == "raced"
 
 
-def test_an_interruption_says_nothing_of_the_program(tmp_path):
+def test_an_interruption_says_nothing_about_the_program(tmp_path):
     meeting = Trials(tmp_path)
     meeting.assemble()
     meeting.at(0, "open")

@@ -1,7 +1,7 @@
-"""`/metrics`: prometheus-client's own answers, in a thread of its own.
+"""`/metrics`, served by prometheus-client in its own thread.
 
 A request takes a snapshot in the peer's thread (well below a millisecond) and does the rest in its
-own. The server's traffic is counted, so that it can be taken off the peer's wire bytes.
+own thread. The server's traffic is counted, so that it can be subtracted from the wire bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from swarmrace.rendezvous.client.wire import wire_bytes
 
 _ANSWER_SECONDS = 10.0
 _PROBES = ("kube-probe/",)
-"""User agents that ask but don't scrape."""
+"""User agents whose requests are probes, not scrapes."""
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class StateCollector(Collector):
     """Reads a peer's state at each scrape.
 
     Args:
-        sampler: the peer's.
-        loop: the peer's event loop; None when scrapes come from its own thread (in tests).
+        sampler: the peer's sampler.
+        loop: the peer's event loop; None if scrapes come from its own thread (in tests).
     """
 
     def __init__(self, sampler: Sampler, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -46,11 +46,11 @@ class StateCollector(Collector):
         self._one_at_a_time = threading.Lock()
 
     def describe(self) -> list[Family]:
-        """Return nothing: what a peer serves depends on where it stands."""
+        """Return nothing: the served metrics depend on the peer's state."""
         return []
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families of the table that have samples now."""
+        """Yield the metric families that have samples now."""
         with self._one_at_a_time:
             if self._loop is None:
                 snapshot = self._sampler.snapshot()
@@ -69,14 +69,14 @@ class MetricsServer:
     """Serves `/metrics`, and `/healthz` for probes.
 
     Args:
-        sampler: what is served.
-        host: the address to listen on, IPv4 or IPv6; `*` takes both, as far as there are any.
+        sampler: the sampler to serve.
+        host: the IPv4 or IPv6 address to listen on; `*` for both families, if the host has both.
         port: the port; 0 for any.
         answered: called in the event loop after each complete answer to a scraper, with the
-            client's address and when the request began (monotonic seconds).
+            client's address and the monotonic seconds at which the request began.
 
     Raises:
-        UnavailableError: (by `start`) the port can't be had.
+        UnavailableError: (by `start`) it can't listen on the port.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class MetricsServer:
         except OSError as error:
             raise UnavailableError(
                 f"metrics: expected to listen on {self._host} port {self._port}, found "
-                f"{error.strerror}; choose another with --metrics-port"
+                f"{error.strerror}; choose another port with --metrics-port"
             ) from error
 
         def answered(client: str, began: float) -> None:
@@ -124,14 +124,14 @@ class MetricsServer:
         return self._server.wire_bytes if self._server is not None else (0, 0)
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
 
 
 class _App:
-    """Answers; tells of a complete answer when the last byte has been handed to the kernel."""
+    """Answers requests, and reports an answer once its last byte has been passed to the kernel."""
 
     def __init__(self, metrics: Callable[..., Any], answered: Callable[[str, float], None]) -> None:
         self._metrics = metrics
@@ -149,11 +149,11 @@ class _App:
         scrapes = environ["REQUEST_METHOD"] == "GET" and not environ.get(
             "HTTP_USER_AGENT", ""
         ).startswith(_PROBES)
-        return self._told(body, environ["REMOTE_ADDR"], began) if scrapes else body
+        return self._reported(body, environ["REMOTE_ADDR"], began) if scrapes else body
 
-    def _told(self, body: list[bytes], client: str, began: float) -> Iterator[bytes]:
+    def _reported(self, body: list[bytes], client: str, began: float) -> Iterator[bytes]:
         yield b"".join(body)
-        # Not reached when the client went away before all was written.
+        # Not reached if the client disconnects before the whole answer is written.
         self._answered(client, began)
 
 
@@ -182,7 +182,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.socket.close()
         self.socket = sockets.listening(host, port, self.request_queue_size)
         self.server_address = self.socket.getsockname()
-        # Not HTTPServer's binding: that one asks the name service for this host's name.
+        # HTTPServer's own binding would ask the name service for this host's name.
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
@@ -192,4 +192,4 @@ class _Server(ThreadingMixIn, WSGIServer):
             self.wire_bytes = sent + sent_and_received[0], received + sent_and_received[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("metrics: a scraper at %s went away", client_address, exc_info=True)
+        log.debug("metrics: a scraper at %s disconnected", client_address, exc_info=True)

@@ -1,7 +1,7 @@
-"""Staying until a scraper has all: two complete answers, 5 s apart, after the last run's end.
+"""Waits until a scraper has the final values: two complete answers, 5 s apart, after the last run.
 
-One scrape could be the one that a database drops or a query's window misses; two a few seconds
-apart hold every final value as a series that has stood still.
+A database may drop a single scrape, or a query's window may miss it. Two scrapes a few seconds
+apart hold each final value as a constant series.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ APART_SECONDS = 5.0
 
 
 class Linger:
-    """Hears of every complete answer; `wait` returns when one scraper has had two.
+    """Waits until one scraper has had two complete answers.
 
-    All calls belong to one event loop's thread.
+    All methods must be called in the event loop's thread.
 
     Args:
-        now: monotonic seconds, the same clock that `answered` is given.
+        now: returns monotonic seconds, on the same clock as `began` in `answered`.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -29,9 +29,9 @@ class Linger:
         self._enough = asyncio.Event()
 
     def answered(self, client: str, began: float) -> None:
-        """Note that `client` has received the whole answer to a request that began at `began`.
+        """Record that `client` has received a complete answer to a request that began at `began`.
 
-        A request that began before the last run's end does not count: it may lack the end.
+        A request that began before the last run's end doesn't count: it may lack the final values.
         """
         if self._since is None or began < self._since:
             return
@@ -40,7 +40,7 @@ class Linger:
             self._enough.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait, at most `seconds` from now, and return whether a scraper has all."""
+        """Wait at most `seconds`; return whether a scraper has the final values."""
         self._since = self._now()
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
-"""Reading a growing `ByteLog` in small steps: bytes held, the verified prefix, marks crossed.
+"""Reads a growing `ByteLog` in small steps: bytes held, the verified prefix, marks crossed.
 
-Each reading takes only the records that came since the one before, as a copy, so that it costs the
-transfer next to nothing and never stands in the way of the thread that records.
+Each step copies only the records that are new since the step before. So it costs the transfer next
+to nothing, and never blocks the thread that records.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from swarmrace.recording.samples import SampledLog
 
 
 class _Marks(dict[float, int]):
-    """Percent to the instant (ns) at which it was there."""
+    """The instant (ns) at which each percent was reached."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
         self._size_bytes = size_bytes
 
     def cross(self, counts: Int64s, t_ns: Int64s, before: int) -> None:
-        """Note the marks that rising `counts` cross, when `before` bytes had been there."""
+        """Record the marks that the rising `counts` cross, after `before` bytes so far."""
         for percent in MARK_PERCENTS:
             wanted = bytes_of_percent(self._size_bytes, percent)
             if percent not in self and before < wanted <= (int(counts[-1]) if len(counts) else 0):
                 self[percent] = int(t_ns[int(np.searchsorted(counts, wanted))])
 
 
-class Held:
-    """Distinct bytes of a log, in any order.
+class HeldBytes:
+    """The distinct bytes of a log, in any order.
 
-    A mark that is crossed in the same step as bytes come again is left out, because which record
-    was the first can't be told here; the result at the run's end has it.
+    A mark that is crossed in the same step as duplicates arrive is left out, because the first
+    record of a byte isn't known here. The result at the run's end has it.
     """
 
     def __init__(self, size_bytes: int) -> None:
@@ -46,7 +46,7 @@ class Held:
         self.marks = _Marks(self.size_bytes)
 
     def update(self, log: ByteLog) -> None:
-        """Take what is new in `log`; another log than before starts anew."""
+        """Read the new records of `log`. Another log than before restarts the count."""
         if log is not self._log:
             self._restart(log)
         offset, length, t_ns = log.since(self._seen)
@@ -61,25 +61,28 @@ class Held:
         self._starts = starts[np.concatenate(([True], apart))]
         self._stops = stops[np.concatenate((apart, [True]))]
         before, self.bytes = self.bytes, int((self._stops - self._starts).sum())
-        came = int(length.sum())
-        self.duplicate_bytes += came - (self.bytes - before)
-        if came == self.bytes - before:
+        recorded = int(length.sum())
+        self.duplicate_bytes += recorded - (self.bytes - before)
+        if recorded == self.bytes - before:
             order = np.argsort(t_ns, kind="stable")
             self.marks.cross(before + np.cumsum(length[order]), t_ns[order], before)
 
 
-class Received:
-    """Totals that were sampled, as `recording.arrival_curve` has them: what turned out not to have
-    arrived is taken out again; what was written, or waits to be read, has arrived. What the
-    interface tells besides moves marks of the result forward by milliseconds, at the run's end."""
+class SampledBytes:
+    """Bytes received, from sampled totals, computed as in `recording.arrival_curve`.
+
+    Bytes that turn out not to have arrived are subtracted again; bytes that are written or wait to
+    be read have arrived. The result also uses the interface's counters, which move its marks
+    forward by milliseconds.
+    """
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         self.bytes = 0
         self.marks: dict[float, int] = {}
 
-    def update(self, log: SampledLog, written: Held) -> None:
-        """Take the samples so far, and what is known to be written."""
+    def update(self, log: SampledLog, written: HeldBytes) -> None:
+        """Read the samples so far, and the bytes known to be written."""
         known = [log.so_far(), log.had_reached(0)[:2]]
         known = [(t_ns, totals) for t_ns, totals in known if len(totals)]
         self.bytes = max([written.bytes, *(int(totals[-1]) for _, totals in known)])
@@ -97,8 +100,8 @@ class Received:
                 self.marks[percent] = min(instants)
 
 
-class Prefix:
-    """The prefix of a log that could be read in order."""
+class PrefixBytes:
+    """The prefix of a log that can be read in order."""
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
@@ -112,7 +115,7 @@ class Prefix:
         self.marks = _Marks(self.size_bytes)
 
     def update(self, log: ByteLog) -> None:
-        """Take what is new in `log`; another log than before starts anew."""
+        """Read the new records of `log`. Another log than before restarts the count."""
         if log is not self._log:
             self._restart(log)
         new = log.since(self._seen)
@@ -125,7 +128,7 @@ class Prefix:
         offset, length, t_ns = offset[order], length[order], t_ns[order]
         stop = offset + length
         reach = np.maximum.accumulate(np.concatenate(([self.bytes], stop)))
-        fresh = stop > reach[:-1]  # what lies wholly in what came before is a duplicate
+        fresh = stop > reach[:-1]  # a record wholly within earlier bytes is a duplicate
         offset, length, t_ns, stop = offset[fresh], length[fresh], t_ns[fresh], stop[fresh]
         reach = np.concatenate(([self.bytes], stop))
         hole = offset > reach[:-1]

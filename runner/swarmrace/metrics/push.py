@@ -1,8 +1,8 @@
-"""The push: a run's whole arrival curve with its true times, in the text VictoriaMetrics takes.
+"""Pushes a run's complete curves with their exact times, in a text format of VictoriaMetrics.
 
-Lines of Prometheus' text format with Unix milliseconds, to `/api/v1/import/prometheus`. The series
-are those that `/metrics` serves, so the same queries work on either. Sending the same run twice
-sends the same samples, which change nothing.
+Lines in Prometheus' text format with Unix milliseconds are sent to `/api/v1/import/prometheus`. The
+series are those that `/metrics` serves, so the same queries work on both. Pushing a run twice sends
+the same samples, which changes nothing.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from swarmrace.metrics import table
-from swarmrace.metrics.sampler import Ended, Sampler
+from swarmrace.metrics.sampler import EndedRun, Sampler
 from swarmrace.metrics.table import Sample
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.records import MARK_PERCENTS
 
 IMPORT_PATH = "/api/v1/import/prometheus"
 BUDGET_SECONDS = 10.0
-"""Longest time that a push keeps the peers waiting between two runs."""
-LATER_SECONDS = 3.0
-"""The same, while the last push had failed."""
+"""Maximum time that a push keeps the peers waiting between two runs."""
+BUDGET_AFTER_FAILURE_SECONDS = 3.0
+"""The same, if the last push failed."""
 BIN_NS = 100_000_000
-MOST_BINS = 3000
+MAX_BINS = 3000
 
 log = logging.getLogger(__name__)
 
 
 def curve_points(
-    curve: Curve, start_wall_ns: int, most_bins: int = MOST_BINS
+    curve: Curve, start_wall_ns: int, max_bins: int = MAX_BINS
 ) -> list[tuple[int, int]]:
-    """Return a curve as (Unix milliseconds, bytes held by then), rising in time.
+    """Return a curve as (Unix milliseconds, bytes held by then), ascending in time.
 
-    One point at the end of each bin of 100 ms from the start to the last byte, and one at each
-    mark, so that no mark lies between two points. Where there would be more than `most_bins` bins
-    they are as many times wider as it takes. Every point is true at its own millisecond; the first
-    says 0 at the last one before the start.
+    There is a point at the end of each 100 ms bin from the start to the last byte, and one at each
+    mark, so that no mark is between two points. If there would be more than `max_bins` bins, their
+    width is a multiple of 100 ms. Every point is exact at its own millisecond. The first point is 0
+    at the last millisecond before the start.
     """
     first_ms = (start_wall_ns - 1) // 1_000_000
     if not len(curve.t_ns):
         return [(first_ms, 0)]
     last_ns = int(curve.t_ns[-1])
-    width_ns = BIN_NS * max(1, -(-last_ns // (BIN_NS * most_bins)))
+    width_ns = BIN_NS * max(1, -(-last_ns // (BIN_NS * max_bins)))
     instants = np.arange(width_ns, last_ns + width_ns, width_ns)
     marks = [t for p in MARK_PERCENTS if (t := curve.time_to_percent(p)) is not None]
     wall_ns = start_wall_ns + np.append(instants, marks).astype(np.int64)
@@ -61,37 +61,37 @@ def curve_points(
     return [(first_ms, 0), *zip(wall_ms.tolist(), counts.tolist(), strict=True)]
 
 
-def run_samples(sampler: Sampler, ended: Ended, curves: Mapping[str, Curve]) -> list[Sample]:
-    """Return everything to be sent of a run: the curves, and the final values at its end."""
+def run_samples(sampler: Sampler, ended: EndedRun, curves: Mapping[str, Curve]) -> list[Sample]:
+    """Return all samples of a run: its curves, and the final values at its end."""
     result, state = ended.result, sampler.state.config
     t_ms = -(-ended.ended_wall_ns // 1_000_000)
     found = [*sampler.peer_samples(t_ms), *sampler.ended_samples(ended, t_ms)]
     labels = (state.release_hash or state.race_id, state.entrant, str(state.peer), result.run_id)
     if ended.start_wall_ns is not None:
-        for of, metric in table.BYTES.items():
-            if of in curves:
-                points = curve_points(curves[of], ended.start_wall_ns)
+        for kind, metric in table.BYTES.items():
+            if kind in curves:
+                points = curve_points(curves[kind], ended.start_wall_ns)
                 found += [Sample(metric, labels, count, when) for when, count in points]
     return found
 
 
 def text(samples: Iterable[Sample]) -> bytes:
-    """Return samples in Prometheus' text format, with their times."""
+    """Return samples in Prometheus' text format, with timestamps."""
 
-    class _Once(Collector):
+    class _Samples(Collector):
         def collect(self) -> Iterator[Metric]:
             return iter(table.families(samples))
 
     registry = CollectorRegistry()
-    registry.register(_Once())
+    registry.register(_Samples())
     return generate_latest(registry)
 
 
 def import_url(base: str) -> str:
-    """Return where to send, for an address with or without the path of the import.
+    """Return the import URL for an address with or without the import path.
 
-    A query (`?extra_label=cluster=lab`) is kept, and so is what follows the import's path (labels,
-    as `…/import/prometheus/metrics/job/lab`); a fragment is no part of a request and goes.
+    A query (`?extra_label=cluster=lab`) is kept, and so is anything after the import path (labels,
+    as in `…/import/prometheus/metrics/job/lab`). A fragment is removed: requests have none.
     """
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
@@ -101,16 +101,16 @@ def import_url(base: str) -> str:
 
 
 class _Refused(Exception):
-    """An answer that another try won't change."""
+    """An answer that another attempt won't change."""
 
 
 class Pusher:
-    """Sends runs; what can't be sent is kept and sent with the next.
+    """Pushes runs. A run that can't be pushed is kept and pushed with the next one.
 
     Args:
-        base_url: the address, with or without `/api/v1/import/prometheus`; a name and password in
-            it are sent along and never logged.
-        transport: instead of a network, for tests.
+        base_url: the address, with or without `/api/v1/import/prometheus`. A user name and password
+            in it are sent as basic authentication and never logged.
+        transport: replaces the network in tests.
     """
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -126,20 +126,21 @@ class Pusher:
         )
 
     async def send(self, run_id: str, data: bytes) -> int:
-        """Send a run, and those kept before; return how many were taken.
+        """Push a run and those kept before; return how many were accepted.
 
-        Bounded: after `BUDGET_SECONDS` it gives up for now, and after 3 s where the last time ended
-        in something other than being taken or refused: nobody there, an answer such as 429 or 5xx,
-        or none in time.
+        It gives up for now after `BUDGET_SECONDS`, or after `BUDGET_AFTER_FAILURE_SECONDS` if the
+        last push failed: the server could not be reached, answered with 429 or 5xx, or didn't
+        answer in time.
         """
         body = await asyncio.to_thread(gzip.compress, data, 6)
         self.pending = {run_id: body, **self.pending}
-        return await self.flush(LATER_SECONDS if self._failing else BUDGET_SECONDS)
+        budget = BUDGET_AFTER_FAILURE_SECONDS if self._failing else BUDGET_SECONDS
+        return await self.flush(budget)
 
     async def flush(self, seconds: float) -> int:
-        """Send what is kept, within `seconds`; return how many runs were taken.
+        """Push the kept runs, within `seconds`; return how many were accepted.
 
-        A run that is refused, or fails again and again, holds up no other.
+        A run that is refused, or fails again and again, doesn't delay the others.
         """
         kept = len(self.pending)
         faults: dict[str, Exception] = {}
@@ -152,9 +153,9 @@ class Pusher:
             faults |= {run_id: error for run_id in self.pending if run_id not in faults}
         for run_id, fault in faults.items():
             log.warning(
-                "push: expected %s to take run %s within %g s, found %s; it is kept and sent with "
-                "the next run",
-                urlunsplit(urlsplit(self.url)._replace(query="")),  # it may hold a token
+                "push: expected %s to accept run %s within %g s, found %s; the run is kept and "
+                "pushed with the next one",
+                urlunsplit(urlsplit(self.url)._replace(query="")),  # the query may hold a token
                 run_id,
                 seconds,
                 f"{type(fault).__name__}: {fault}".partition("\n")[0].rstrip(": "),
@@ -166,7 +167,7 @@ class Pusher:
         await self._http.aclose()
 
     async def _send_all(self, seconds: float, refused: dict[str, Exception]) -> None:
-        """Go over what is kept until all is taken or refused; what was tried last comes last."""
+        """Push the kept runs until all are accepted or refused. The last one tried comes last."""
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(seconds),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
@@ -183,7 +184,7 @@ class Pusher:
                         await self._post(body)
                         del self.pending[run_id]
                     except (httpx.ConnectError, httpx.ConnectTimeout):
-                        raise  # nobody is there, for any run
+                        raise  # no server, for any run
                     except (httpx.TransportError, httpx.HTTPStatusError) as error:
                         again = error
                     except _Refused as error:
@@ -200,7 +201,7 @@ class Pusher:
 
 
 def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """Return an address without the name and password that stand in it, and those."""
+    """Return an address without its user name and password, and these."""
     parts = urlsplit(url)
     before, at, host = parts.netloc.rpartition("@")
     name, _, password = before.partition(":")

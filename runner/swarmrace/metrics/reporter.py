@@ -1,4 +1,4 @@
-"""What ties metrics to a peer: told of every finished run, it serves and pushes."""
+"""Connects metrics to a peer: gets every finished run, serves it and pushes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from swarmrace.metrics import push
-from swarmrace.metrics.sampler import Sampler, observed
+from swarmrace.metrics.sampler import Sampler, observed_curves
 from swarmrace.peer.state import PeerState, ResultSink
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.records import PeerResult
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 class Reporter(ResultSink):
     """Keeps finished runs for the exporter and pushes them, outside the measured window.
 
-    Nothing that goes wrong here touches the race: it is logged and counted.
+    Errors here never affect the race: they are logged and counted.
 
     Args:
-        pusher: where to; None to push nothing.
+        pusher: pushes the runs; None to push nothing.
     """
 
     def __init__(self, pusher: push.Pusher | None = None) -> None:
@@ -31,20 +31,20 @@ class Reporter(ResultSink):
     async def finished(
         self, state: PeerState, result: PeerResult, curves: Mapping[str, Curve]
     ) -> None:
-        """Serve the finished run's values from now on, and push the run."""
+        """Serve the finished run's values from now on, and push it."""
         log.info("%s", summary(result))
         try:
             await self._report(result, curves)
         except Exception:
-            log.exception("metrics: a finished run could not be reported (a defect)")
+            log.exception("metrics: a finished run could not be reported (this is a bug)")
 
     async def flush(self, seconds: float) -> None:
-        """Send what could not be sent before, within `seconds`."""
+        """Push the runs that could not be pushed before, within `seconds`."""
         if self.pusher is not None and self.pusher.pending:
             self._count(await self.pusher.flush(seconds))
 
     async def aclose(self) -> None:
-        """Close the push's connection."""
+        """Close the connection of the push."""
         if self.pusher is not None:
             await self.pusher.aclose()
 
@@ -52,11 +52,11 @@ class Reporter(ResultSink):
         sampler = self.sampler
         if sampler is None:
             return
-        seen = await asyncio.to_thread(observed, result, curves)
-        ended = sampler.ended(result, seen)
+        observed = await asyncio.to_thread(observed_curves, result, curves)
+        ended = sampler.add_ended(result, observed)
         if self.pusher is not None:
             data = await asyncio.to_thread(
-                lambda: push.text(push.run_samples(sampler, ended, seen))
+                lambda: push.text(push.run_samples(sampler, ended, observed))
             )
             self._count(await self.pusher.send(result.run_id, data))
 

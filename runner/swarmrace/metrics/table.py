@@ -1,4 +1,4 @@
-"""The one table of metrics. docs/metrics.md is written from it; every sample names a row of it.
+"""The table of all metrics. docs/metrics.md is written from it, and every sample refers to it.
 
 Names follow Prometheus' rules: base units (seconds, bytes), `_total` for counters, `_info` for
 facts in labels, `_timestamp_seconds` for Unix time.
@@ -16,11 +16,11 @@ from prometheus_client.metrics_core import Metric as Family
 PEER_LABELS: Final = ("race", "entrant", "peer")
 RUN_LABELS: Final = (*PEER_LABELS, "run")
 SWEEP_LABELS: Final = ("sweep",)
-"""Of what a sweep exports of itself, whoever drives it."""
+"""Labels of the sweep's own metrics."""
 
 LABELS: Final[dict[str, str]] = {
     "race": "the race id, on a cluster the release hash; without it two races in one database "
-    "would be one series",
+    "would be the same series",
     "entrant": "the entrant's name in the scenario",
     "peer": "the peer's index in its entrant's swarm, from 0",
     "run": "the run's id, its position in the race and its entrant (`003-codex`); empty between "
@@ -28,21 +28,21 @@ LABELS: Final[dict[str, str]] = {
     "of": "`arrival` (received, in any order), `written` (written by the node, in any order) or "
     "`delivery` (the verified prefix)",
     "percent": "0 (the first byte), 1, 10, 50, 90 or 100 % of the payload",
-    "stage": "one of a peer's stages (docs/methodology.md)",
+    "stage": "the peer's stage (docs/methodology.md)",
     "reason": "why a run failed for this peer (docs/results-format.md)",
     "figure": "the system's own name for it (`redundant_bytes`, `hash_failures`…)",
     "role": "`seeder` or `leecher`",
     "repetition": "the block of the run, from 0",
-    "rank": "0 published alone, the others after it",
+    "rank": "0 for the seeder that published alone; the others publish after it",
     "kind": "the entrant's kind: `bittorrent`, `codex`, `http`…",
     "profile": "the entrant's profile: `stock` or `tuned`",
-    "version": "of swarmrace, or of the system that is raced",
-    "node": "the machine the peer runs on, where it is told",
+    "version": "the version of swarmrace, or of the raced system",
+    "node": "the machine on which the peer runs, if known",
     "address": "the peer's own IP address",
     "outcome": "`sent` or `failed`",
-    "sweep": "the sweep's name: its scenario file's",
+    "sweep": "the sweep's name, from its scenario file",
     "cell": "the cell that is being raced (`8x2-100MB`)",
-    "attempt": "which attempt of the cell, from 1",
+    "attempt": "the number of the cell's attempt, from 1",
 }
 
 
@@ -56,8 +56,8 @@ class Metric:
     help: str
     labels: tuple[str, ...] = RUN_LABELS
     served: str = "run"
-    """When: `live` while the run is on, `end` once it has ended, `run` both, `peer` always, `sweep`
-    while a sweep is driven."""
+    """When it is served: `live` during the run, `end` after it, `run` both, `peer` always, `sweep`
+    during a sweep."""
 
 
 class Sample(NamedTuple):
@@ -68,7 +68,7 @@ class Sample(NamedTuple):
     """Values, in the order of `metric.labels`."""
     value: float
     t_ms: int | None = None
-    """Unix time in milliseconds, where it isn't now."""
+    """Unix time in milliseconds; None for now."""
 
 
 _OF = (*RUN_LABELS, "of")
@@ -89,92 +89,93 @@ DELIVERED = Metric(
     "swarmrace_delivered_bytes_total",
     "counter",
     "bytes",
-    "Length of the verified prefix that an application could read in order.",
+    "Length of the verified prefix that an application can read in order.",
 )
 VERIFIED = Metric(
     "swarmrace_verified_bytes_total",
     "counter",
     "bytes",
-    "Payload bytes found right by length and SHA-256, checked after the run.",
+    "Payload bytes verified by length and SHA-256 after the run.",
 )
 DUPLICATE = Metric(
     "swarmrace_duplicate_bytes_total",
     "counter",
     "bytes",
-    "Payload bytes that came again.",
+    "Payload bytes that arrived again.",
 )
 PAYLOAD = Metric(
     "swarmrace_payload_bytes",
     "gauge",
     "bytes",
-    "Payload that this leecher is to fetch. Seeders have none.",
+    "Size of the payload that this leecher fetches. Seeders have none.",
 )
 WIRE_SENT = Metric(
     "swarmrace_wire_sent_bytes_total",
     "counter",
     "bytes",
-    "Sent over the peer's own interface since the common start, the runner's own traffic and "
-    "scrapes taken off. Absent where the peer has no interface of its own.",
+    "Bytes sent over the peer's own interface since the common start, without the runner's own "
+    "traffic and scrapes. Absent if the peer has no interface of its own.",
 )
 WIRE_RECEIVED = Metric(
     "swarmrace_wire_received_bytes_total",
     "counter",
     "bytes",
-    "Received over the peer's own interface since the common start; see the sent bytes.",
+    "Bytes received over the peer's own interface since the common start, without the runner's own "
+    "traffic and scrapes. Absent if the peer has no interface of its own.",
 )
 SYSTEM_SENT = Metric(
     "swarmrace_system_sent_bytes_total",
     "counter",
     "bytes",
-    "Sent by the system's own counter. Each system counts what it likes: never compare two.",
+    "Bytes sent by the system's own counter. Each system counts differently: never compare two.",
 )
 SYSTEM_RECEIVED = Metric(
     "swarmrace_system_received_bytes_total",
     "counter",
     "bytes",
-    "Received by the system's own counter. Never compare two systems.",
+    "Bytes received by the system's own counter. Never compare two systems.",
 )
 SYSTEM_FIGURE = Metric(
     "swarmrace_system_figure",
     "gauge",
     "as named",
-    "A further counter or gauge of the system, by its own name. A Codex node's come from its "
-    "metrics page, which the runner reads over loopback: scraped from outside, the page's bytes "
-    "would be charged to the node.",
+    "Another counter or gauge of the system, by its own name. Those of a Codex node come from its "
+    "metrics page, which the runner reads over loopback. If the page were scraped from outside, "
+    "its bytes would count as the node's.",
     (*RUN_LABELS, "figure"),
 )
 CONNECTIONS = Metric(
     "swarmrace_connections",
     "gauge",
     "connections",
-    "Peers that the system is connected to now.",
+    "Peers to which the system is connected.",
     served="live",
 )
 START = Metric(
     "swarmrace_start_timestamp_seconds",
     "gauge",
     "seconds",
-    "When this leecher began: its own start stamp.",
+    "Start of this leecher: its own start stamp.",
 )
 DISCOVERED = Metric(
     "swarmrace_discovered_timestamp_seconds",
     "gauge",
     "seconds",
-    "When metadata or manifest were known.",
+    "Time at which metadata or manifest were known.",
 )
 MARK = Metric(
     "swarmrace_mark_timestamp_seconds",
     "gauge",
     "seconds",
-    "When so many percent of the payload were there. While the run is on it is read from the same "
-    "log as the result; once the run has ended it is the result's own.",
+    "Time at which this percent of the payload was reached. During the run it is read from the log "
+    "from which the result is made; after the run it is that of the result.",
     (*_OF, "percent"),
 )
 DONE = Metric(
     "swarmrace_done_timestamp_seconds",
     "gauge",
     "seconds",
-    "When the transfer was done by the system's definition of done.",
+    "Time at which the transfer was done, by the system's definition of done.",
 )
 START_LAG = Metric(
     "swarmrace_start_lag_seconds",
@@ -187,7 +188,7 @@ PUBLISH = Metric(
     "swarmrace_publish_seconds",
     "gauge",
     "seconds",
-    "How long this seeder's publish took.",
+    "Duration of this seeder's publish.",
     (*RUN_LABELS, "rank"),
     served="end",
 )
@@ -216,13 +217,13 @@ RUNNER_CPU = Metric(
     "swarmrace_runner_cpu_seconds_total",
     "counter",
     "seconds",
-    "CPU time of the runner itself, where the system is a process apart.",
+    "CPU time of the runner, if the system is a separate process.",
 )
 THROTTLED = Metric(
     "swarmrace_cpu_throttled_seconds_total",
     "counter",
     "seconds",
-    "How long the cgroup's CPU limit kept the peer from running, summed over CPUs.",
+    "Time for which the cgroup's CPU limit kept the peer from running, summed over CPUs.",
 )
 MEMORY = Metric(
     "swarmrace_peak_memory_bytes",
@@ -234,7 +235,7 @@ STAGE = Metric(
     "swarmrace_stage",
     "gauge",
     "1 or 0",
-    "1 for the stage this peer is in, 0 for every other.",
+    "1 for the peer's current stage, 0 for every other.",
     (*RUN_LABELS, "stage"),
     served="live",
 )
@@ -249,7 +250,7 @@ FAILURE_INFO = Metric(
     "swarmrace_failure_info",
     "gauge",
     "1",
-    "Why the run failed for this peer, and in which stage. Absent where it completed.",
+    "Why the run failed for this peer, and in which stage. Absent if it completed.",
     (*RUN_LABELS, "reason", "stage"),
     served="end",
 )
@@ -257,7 +258,7 @@ FAILURES = Metric(
     "swarmrace_failures_total",
     "counter",
     "failures",
-    "Runs that failed for this peer so far, 0 for every reason from the beginning.",
+    "Runs that have failed for this peer; 0 for every reason from the start.",
     (*PEER_LABELS, "reason"),
     served="peer",
 )
@@ -265,14 +266,14 @@ RUN_INFO = Metric(
     "swarmrace_run_info",
     "gauge",
     "1",
-    "The run: this peer's role in it and its block.",
+    "The peer's role in the run, and the run's block.",
     (*RUN_LABELS, "role", "repetition"),
 )
 PEER_INFO = Metric(
     "swarmrace_peer_info",
     "gauge",
     "1",
-    "The peer: its entrant's kind and profile, swarmrace's version, where it runs.",
+    "The entrant's kind and profile, swarmrace's version, and where the peer runs.",
     (*PEER_LABELS, "kind", "profile", "version", "node", "address"),
     served="peer",
 )
@@ -280,7 +281,7 @@ SYSTEM_INFO = Metric(
     "swarmrace_system_info",
     "gauge",
     "1",
-    "The system that is raced and its version, known after the first run.",
+    "Version of the raced system, known after the first run.",
     (*PEER_LABELS, "version"),
     served="peer",
 )
@@ -288,8 +289,8 @@ PUSHES = Metric(
     "swarmrace_pushes_total",
     "counter",
     "pushes",
-    "Runs that the push address took, and runs that an attempt to send left behind. Those are kept "
-    "and sent with the next.",
+    "Runs that the push address accepted, and runs that were left after an attempt to push. Those "
+    "are kept and pushed with the next one.",
     (*PEER_LABELS, "outcome"),
     served="peer",
 )
@@ -298,7 +299,7 @@ SWEEP_DONE = Metric(
     "swarmrace_sweep_cells_done",
     "gauge",
     "cells",
-    "Cells of the sweep that ran to their end, whatever failed in them.",
+    "Cells of the sweep that are done, even if transfers in them failed.",
     SWEEP_LABELS,
     served="sweep",
 )
@@ -306,7 +307,7 @@ SWEEP_LEFT = Metric(
     "swarmrace_sweep_cells_left",
     "gauge",
     "cells",
-    "Cells of the sweep that are still to be raced, the one at hand included.",
+    "Cells of the sweep that remain to be raced, including the current one.",
     SWEEP_LABELS,
     served="sweep",
 )
@@ -314,7 +315,7 @@ SWEEP_FAILED = Metric(
     "swarmrace_sweep_failed_attempts",
     "gauge",
     "attempts",
-    "Attempts that the infrastructure ended; they are tried again.",
+    "Attempts that the infrastructure ended; their cells are raced again.",
     SWEEP_LABELS,
     served="sweep",
 )
@@ -322,7 +323,7 @@ SWEEP_SECONDS = Metric(
     "swarmrace_sweep_left_seconds",
     "gauge",
     "seconds",
-    "About how long the rest takes, by the plan and what the cells that are done took.",
+    "Estimated time left, by the plan and the durations of the cells that are done.",
     SWEEP_LABELS,
     served="sweep",
 )
@@ -330,13 +331,13 @@ SWEEP_CELL = Metric(
     "swarmrace_sweep_cell_info",
     "gauge",
     "1",
-    "The cell that is being raced, and which attempt of it. Absent between two cells.",
+    "The cell that is being raced, and its attempt. Absent between cells.",
     (*SWEEP_LABELS, "cell", "attempt"),
     served="sweep",
 )
 
 BYTES: Final = {"arrival": ARRIVED, "written": WRITTEN, "delivery": DELIVERED}
-"""By kind of curve, the metric of its bytes."""
+"""The metric of the bytes of each kind of curve."""
 
 METRICS: Final[tuple[Metric, ...]] = (
     *(ARRIVED, WRITTEN, DELIVERED, VERIFIED, DUPLICATE, PAYLOAD),
@@ -351,7 +352,7 @@ METRICS: Final[tuple[Metric, ...]] = (
 
 
 def families(samples: Iterable[Sample]) -> list[Family]:
-    """Return samples as prometheus-client's families, in the order of the table."""
+    """Return samples as metric families of prometheus-client, in the order of the table."""
     by_metric: dict[Metric, list[Sample]] = {metric: [] for metric in METRICS}
     for sample in samples:
         by_metric[sample.metric].append(sample)
@@ -362,7 +363,7 @@ def families(samples: Iterable[Sample]) -> list[Family]:
         kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
         family = kind(metric.name, metric.help, labels=metric.labels)
         for row in rows:
-            # The client cuts to whole milliseconds; half of one more keeps it from cutting one off.
+            # The client truncates to whole milliseconds; adding half of one keeps this one.
             t_seconds = None if row.t_ms is None else (row.t_ms + 0.5) / 1e3
             family.add_metric(row.labels, row.value, timestamp=t_seconds)
         found.append(family)

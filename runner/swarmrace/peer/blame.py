@@ -1,10 +1,9 @@
-"""Whose doing a failure is: the entrant's, or that of the machine it raced on.
+"""Who is to blame for a failure: the entrant, or the machine it raced on.
 
-A disk that the entrant filled beyond what it declares to need (`needs`) is its own failure; one
-that was full although the entrant stayed within that was filled by others, or was too small. The
-same holds for memory: whether the kernel kills a program (`memory_kills`) or refuses what it asks
-for, what it held is compared with what it declares. What the machine did makes a run missing, never
-slow.
+An entrant that filled the disk beyond what it declares to need (`needs`) has failed. If it stayed
+within that, other programs filled the disk or it is too small. Memory is judged alike: whether the
+kernel kills a program (`memory_kills`) or refuses an allocation, what the program held is compared
+with what it declares. A run that the machine failed is missing, never slow.
 """
 
 from __future__ import annotations
@@ -29,25 +28,26 @@ from swarmrace.units import format_size
 _SLACK = 1.05
 _SLACK_BYTES = 8_000_000
 """A peer's logs and metadata, on top of what it declares to need."""
-_BYTES_A_FILE = 16_384
+_BYTES_PER_FILE = 16_384
 _FILES = 2_000
-"""A node may store each block in a file of its own."""
-_DEAF = frozenset({Reason.STALL, Reason.TIMEOUT, Reason.NODE_DIED, Reason.REFUSED})
-"""How a program fails that doesn't say that its disk is full."""
+"""Number of files that any peer may have. A node may store each block in its own file."""
+_DISK_FULL_UNREPORTED = frozenset(
+    {Reason.STALL, Reason.TIMEOUT, Reason.NODE_DIED, Reason.REFUSED, Reason.INTERNAL}
+)
+"""How a program fails that doesn't report a full disk."""
 _MEMORY_SLACK = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """What one peer's work folder may hold, and where its entrant's other peers on this machine
-    have theirs.
+class DeclaredNeeds:
+    """What an entrant declares that one of its peers needs; failures are judged against it.
 
     Args:
         scenario: what is raced.
         entrant: the entrant's name.
-        folder: this peer's work folder.
-        seeder: whether this peer seeds in the run at hand.
-        wall_clock: watches this machine's from the run's beginning; not asked when absent.
+        folder: this peer's work folder; those of the entrant's other peers are beside it.
+        seeder: whether this peer seeds in the current run.
+        wall_clock: has watched this machine's clock since the run began, or None.
     """
 
     scenario: Scenario
@@ -57,37 +57,37 @@ class Declared:
     wall_clock: WallClock | None = None
 
     def blame(self, failure: Failure, error: BaseException | None) -> Failure:
-        """Return `failure`, or what takes its place because the machine is to blame.
+        """Return `failure`, or the one to record instead because the machine is to blame.
 
         Args:
             failure: as the peer would record it.
-            error: the exception behind it, where there is one.
+            error: the exception behind it, if any.
         """
         if failure.reason in (Reason.INFRASTRUCTURE, Reason.WRONG_BYTES):
             return failure
         if isinstance(error, KilledForMemoryError):
-            reason, why = self.killed_for_memory(error.detail, error.used_bytes)
-            return Failure(reason=reason, stage=failure.stage, detail=why)
-        why = self._why(failure, error) or self._by_the_clock(failure)
-        if not why:
+            reason, detail = self.killed_for_memory(error.detail, error.used_bytes)
+            return Failure(reason=reason, stage=failure.stage, detail=detail)
+        detail = self._machine_fault(failure, error) or self._clock_fault(failure)
+        if not detail:
             return failure
-        return Failure(reason=Reason.INFRASTRUCTURE, stage=failure.stage, detail=why)
+        return Failure(reason=Reason.INFRASTRUCTURE, stage=failure.stage, detail=detail)
 
-    def _by_the_clock(self, failure: Failure) -> str:
-        """Return that the machine's clock was set while a transfer hung, or nothing."""
+    def _clock_fault(self, failure: Failure) -> str:
+        """Return how the machine's clock was set while a transfer hung, or nothing."""
         if self.wall_clock is None or failure.reason not in (Reason.STALL, Reason.TIMEOUT):
             return ""
         stepped = self.wall_clock.stepped
         return f"{stepped}; {failure.reason}: {failure.detail}" if stepped else ""
 
     def killed_for_memory(self, how: str, used_bytes: int | None) -> tuple[Reason, str]:
-        """Return whose doing it was that the kernel killed a program of this peer for memory, and
-        one line that says why.
+        """Return the reason of a failure in which the kernel killed a program of this peer for
+        memory, and one line of detail.
 
         Args:
-            how: how it ended.
-            used_bytes: what it held, or None where nobody knows: then nothing shows that it held
-                more than it declares to need.
+            how: how the program ended.
+            used_bytes: what it held. If unknown (None), the entrant isn't blamed: nothing shows
+                that it held more than it declares to need.
         """
         allowed = self._allowed_memory()
         declared = f"the {format_size(allowed)} that {self.entrant} declares to need for each peer"
@@ -97,26 +97,28 @@ class Declared:
         todo = "race fewer peers, end what else uses memory, or raise the limit"
         return Reason.INFRASTRUCTURE, f"{known}; {todo}"
 
-    def _why(self, failure: Failure, error: BaseException | None) -> str:
+    def _machine_fault(self, failure: Failure, error: BaseException | None) -> str:
+        """Return what the machine did to cause the failure, or nothing."""
         number = infrastructure.number_of(error) if error is not None else None
         if number is not None and number in infrastructure.BROKEN:
             return infrastructure.describe(number, self.folder)
         if number is not None and number in infrastructure.SCARCE:
-            return self._scarce(number)
+            return self._scarcity_fault(number)
         if not self.folder.is_dir():
             return infrastructure.disk_trouble(self.folder)
         if number in infrastructure.FULL or failure.reason is Reason.DISK_FULL:
-            return self._full(number)
-        if failure.reason in _DEAF | {Reason.INTERNAL} and infrastructure.disk_trouble(self.folder):
-            return self._full(None)
+            return self._full_disk_fault(number)
+        unreported = failure.reason in _DISK_FULL_UNREPORTED
+        if unreported and infrastructure.disk_trouble(self.folder):
+            return self._full_disk_fault(None)
         return ""
 
-    def _full(self, number: int | None) -> str:
-        """Return why a full disk is not this entrant's doing, or nothing when it is."""
+    def _full_disk_fault(self, number: int | None) -> str:
+        """Return why the entrant didn't fill the disk, or nothing if it did."""
         folders = self._folders()
         used_bytes, files = self._used(folders)
         allowed = self._allowed_bytes(len(folders))
-        allowed_files = len(folders) * _FILES + allowed // _BYTES_A_FILE
+        allowed_files = len(folders) * _FILES + allowed // _BYTES_PER_FILE
         try:
             free_bytes, free_files = infrastructure.free(self.folder)
         except OSError as error:
@@ -125,23 +127,24 @@ class Declared:
             if files > allowed_files:
                 return ""
             return (
-                f"{self.folder}: no inodes left; {self.entrant} has {files} files there, so others "
-                "took them; remove files, or give another folder (--work-dir)"
+                f"{self.folder}: no inodes left; {self.entrant} has only {files} files there, so "
+                "other programs used them up; remove files, or give another folder (--work-dir)"
             )
         if used_bytes > allowed:
             return ""
         known_to_be_full = number is not None or free_bytes < infrastructure.FULL_BYTES
         if not known_to_be_full and free_bytes > allowed - used_bytes:
-            return ""  # there is room for all that it declares: a limit of its own was reached
+            return ""  # there is room for all it declares: it reached a limit of its own
         what = infrastructure.describe(number, self.folder).partition("; ")[0] if number else ""
         return (
             f"{what or f'{self.folder}: no space left'} ({format_size(free_bytes)} free); "
             f"{self.entrant} uses {format_size(used_bytes)} there of the {format_size(allowed)} "
-            "that it declares to need, so others filled it or it is too small; make room, or give "
-            "another folder (--work-dir)"
+            "that it declares to need, so other programs filled it or it is too small; make room, "
+            "or give another folder (--work-dir)"
         )
 
-    def _scarce(self, number: int) -> str:
+    def _scarcity_fault(self, number: int) -> str:
+        """Return why the entrant didn't use up files or memory, or nothing if it did."""
         needed = needs.open_files(self.scenario, namespaces=False)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if number == errno.EMFILE and soft >= needed:
@@ -151,11 +154,11 @@ class Declared:
         return infrastructure.describe(number)
 
     def _folders(self) -> list[Path]:
-        """Return the work folders of this entrant on this one's file system, its own among them."""
-        found, here = {self.folder}, self.folder.stat().st_dev
+        """Return the entrant's work folders on this peer's file system, this peer's among them."""
+        found, device = {self.folder}, self.folder.stat().st_dev
         for path in self.folder.parent.glob(f"{self.entrant}-*"):
             with contextlib.suppress(OSError):
-                if path.name.rpartition("-")[2].isdigit() and path.stat().st_dev == here:
+                if path.name.rpartition("-")[2].isdigit() and path.stat().st_dev == device:
                     found.add(path)
         return sorted(found)
 
@@ -163,7 +166,7 @@ class Declared:
         size = files = 0
         for folder in folders:
             found, kept = infrastructure.used(folder), infrastructure.used(folder / "kept")
-            size += found[0] - kept[0]  # the runner's own copy of its results is not the entrant's
+            size += found[0] - kept[0]  # the runner's copy of its results isn't the entrant's
             files += found[1] - kept[1]
         return size, files
 

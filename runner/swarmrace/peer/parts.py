@@ -1,4 +1,4 @@
-"""What a peer's runs and trials work with: one set for the peer's whole life."""
+"""What a peer's runs and trials share for the peer's whole life."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PeerParts:
 
     Args:
         config: who the peer is.
-        clock: the clock that everything is measured on.
-        client: its side of the rendezvous.
-        sink: gets every finished run.
+        clock: the clock of every measurement.
+        client: the peer's side of the rendezvous.
+        sink: receives every finished run.
     """
 
     def __init__(
@@ -34,7 +34,8 @@ class PeerParts:
         kinds = (options.kind for options in config.scenario.entrants.values())
         self.versions = machine.versions(systems.packages(kinds))
         self.control: list[Callable[[], tuple[int, int]]] = [client.control_bytes]
-        """Whatever else of the runner uses the peer's interface (a scraper, say) adds itself."""
+        """Returns wire bytes (sent, received). Other parts of the runner that use the peer's
+        interface (a scraper, say) add theirs."""
 
     def control_bytes(self) -> tuple[int, int]:
         """Return the wire bytes (sent, received) of the runner's own traffic so far."""
@@ -42,7 +43,7 @@ class PeerParts:
         return sum(sent for sent, _ in found), sum(received for _, received in found)
 
     def wire_recorder(self) -> WireRecorder | None:
-        """Return what records this peer's wire curve, or None where it can't be recorded."""
+        """Return a recorder of this peer's wire curve, or None if it can't be recorded."""
         config = self.config
         if not config.isolated:
             return None

@@ -1,8 +1,8 @@
 """One peer's life: the same visible sequence of stages for every system.
 
 A peer lives for the whole scenario. It reports to the rendezvous, takes part in its entrant's runs
-one after another, and leaves with 0 once its results are accepted, whatever they say. Each stage is
-timed and bounded; one that fails ends as a result, and the peer goes on to the next run.
+one after another, and exits with 0 once its results are accepted, failed or not. Each stage is
+timed and bounded; a failed stage becomes a result, and the peer goes on to the next run.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Peer:
 
     Args:
         config: who it is.
-        clock: the clock that everything is measured on.
-        transport: instead of a network, for tests.
-        sink: told of every finished run.
+        clock: the clock of every measurement.
+        transport: replaces the network in tests.
+        sink: receives every finished run.
     """
 
     def __init__(
@@ -62,29 +62,30 @@ class Peer:
         self.parts = PeerParts(config, clock, self.client, sink or ResultSink())
         self.state = self.parts.state
 
-    async def live(self) -> None:
+    async def participate(self) -> None:
         """Take part in the whole race.
 
         Raises:
-            RendezvousError: the rendezvous is out of reach, or has given this peer up.
+            RendezvousError: the rendezvous is out of reach, or has given up on this peer.
         """
         try:
-            await self._live()
+            await self._participate()
         except asyncio.CancelledError:
-            await _briefly(self.client.goodbye(f"ended in stage {self.state.stage}"))
+            await _attempt_briefly(self.client.goodbye(f"ended in stage {self.state.stage}"))
             raise
         except RendezvousError:
-            raise  # there is nobody to tell
-        except Exception as error:  # told, so that the others need not wait until it is missed
+            raise  # there is nobody to report to
+        except Exception as error:  # reported, so that no peer waits until heartbeats are missed
             how = f"ended in stage {self.state.stage}: {type(error).__name__}: {error}"
-            await _briefly(self.client.report_lost(self.config.entrant, self.config.peer, how))
+            lost = self.client.report_lost(self.config.entrant, self.config.peer, how)
+            await _attempt_briefly(lost)
             raise
         finally:
             await asyncio.shield(self.parts.slot.close())
             await self.client.aclose()
             await asyncio.to_thread(self.client.forget)
 
-    async def _live(self) -> None:
+    async def _participate(self) -> None:
         scenario, config = self.config.scenario, self.config
         offset = await self.client.estimate_offset()
         rates = await self._preflight()
@@ -96,7 +97,7 @@ class Peer:
                 host=socket.gethostname(),
                 node=config.node,
                 versions=self.parts.versions,
-                machine=machine.machine(config.work_dir),
+                machine=dict(config.machine or machine.machine(config.work_dir)),
                 clock_error_seconds=offset.error_ns / 1e9,
                 rates=rates,
             )
@@ -105,13 +106,13 @@ class Peer:
             if takes_part(config.peer, config.entrant, trial):
                 self.state.stage, self.state.run = "wait", trial
                 if (await self.client.arrive(trial.id, "open")).go:
-                    await PeerTrial(self.parts, trial).live()
+                    await PeerTrial(self.parts, trial).participate()
         waiting: WaitingMeter | None = None
         for run in schedule(scenario):
             if run.entrant != config.entrant:
                 continue
             self.state.stage, self.state.run = "wait", run
-            # The wait for a run that is not raced is part of that for the next one.
+            # Waiting for a run that is not raced counts as waiting for the next one.
             waiting = waiting or WaitingMeter(self.parts)
             try:
                 release = await self.client.arrive(run.id, "open")
@@ -120,7 +121,7 @@ class Peer:
                 raise
             if release.go:
                 waited, waiting = waiting.stop(), None
-                await PeerRun(self.parts, run, waited).live()
+                await PeerRun(self.parts, run, waited).participate()
             elif release.over:
                 break
         if waiting is not None:
@@ -145,8 +146,8 @@ class Peer:
         )
 
 
-async def _briefly(farewell: Awaitable[None]) -> None:
-    """Take leave if that can be had within seconds."""
+async def _attempt_briefly(message: Awaitable[None]) -> None:
+    """Send a last message; give up after seconds or on an error."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(3):
-            await farewell
+            await message

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from swarmrace.clock import Offset
 from swarmrace.errors import Reason
@@ -18,21 +17,21 @@ from swarmrace.host.wall_clock import WallClock
 from swarmrace.network.counters import WireMeter
 from swarmrace.network.wire_recorder import WireRecorder
 from swarmrace.peer import transfer
-from swarmrace.peer.blame import Declared
+from swarmrace.peer.blame import DeclaredNeeds
 from swarmrace.peer.parts import PeerParts
+from swarmrace.peer.stages import Stages
 from swarmrace.peer.transfer import failure_of
 from swarmrace.recording.arrivals import Curve, Origin
 from swarmrace.recording.connections import ConnectionSeries
 from swarmrace.recording.payload import Payload
-from swarmrace.recording.records import Failure, PeerResult, Publish, Stage, Waiting
+from swarmrace.recording.records import Failure, PeerResult, Publish, Waiting
 from swarmrace.rendezvous.client.client import Release
 from swarmrace.systems.abc import Record, Reference
 from swarmrace.systems.run import Run
 
-T = TypeVar("T")
 _BASE_SECONDS = 0.05
-"""Counters are read this long, and a millisecond a peer, before the start: reading later would
-delay it. What an idle peer's wire carries meanwhile is in its figures."""
+"""Counters are read this long before the start, plus a millisecond for each peer: reading them
+later would delay it. The figures include what an idle peer's wire carries until the start."""
 
 
 class PeerRun:
@@ -49,18 +48,13 @@ class PeerRun:
         self.role = run.role(peer.config.peer)
         self.rank = run.seeders.index(peer.config.peer) if self.role == "seeder" else None
         self.waiting = waiting
-        self.opened_ns = self.clock.now_ns()
         self.prepared_recorder: WireRecorder | None = None
         self.wire_recorder: WireRecorder | None = None
         self.stamps = (0, 0, 0)
-        self.stages: list[Stage] = []
         self.notes: list[str] = []
-        self.failure: Failure | None = None
         self.aborted: Failure | None = None
-        self.unposted: Failure | None = None
-        """Set when references are missing: only a restarted rendezvous may have none."""
-        self.node_died = False
-        """Whether the system's program has died, whosever doing that was."""
+        self.missing_references: Failure | None = None
+        """Set when the board lacks references, as only a restarted rendezvous does."""
         self.publish: Publish | None = None
         self.sha256: str | None = None
         self.curves: dict[str, Curve] = {}
@@ -71,14 +65,15 @@ class PeerRun:
         self.file = self.work_dir / "payload.bin"
         self.wall_clock = WallClock()
         seeder, work = self.role == "seeder", peer.config.work_dir
-        self.blame = Declared(
+        self.blame = DeclaredNeeds(
             peer.config.scenario, run.entrant, work, seeder, self.wall_clock
         ).blame
+        self.stages = Stages(peer.state, peer.clock, self.blame)
 
-    async def live(self) -> None:
+    async def participate(self) -> None:
         """Take part, from prepare to cleared."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        beat = asyncio.create_task(self._beat())
+        heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
             release = await self._until_ready()
             if release is None or not release.go:
@@ -86,27 +81,27 @@ class PeerRun:
             if release is not None and release.go:
                 await self._race(release)
             await self._clear_up()
-            if self.failure is not None:  # whatever state it is in, the next run gets a new one
+            if self.stages.failure is not None:  # its state is unknown: the next run gets a new one
                 await self.peer.slot.close()
         finally:
             lower_priority()
-            beat.cancel()
+            heartbeats.cancel()
             if self.prepared_recorder is not None:
                 self.prepared_recorder.close()
             self.state.record = self.state.wire = self.state.usage = None
         self.state.stage = "wait"
-        # What the machine did after the transfer (no room left to verify, say) ends the run.
-        await self.client.arrive(self.run.id, "cleared", self._by_infrastructure())
+        # A failure of the machine after the transfer (no room to verify, say) ends the run.
+        await self.client.arrive(self.run.id, "cleared", self._infrastructure_failure())
 
-    def _by_infrastructure(self) -> Failure | None:
-        failure = self.failure
+    def _infrastructure_failure(self) -> Failure | None:
+        failure = self.stages.failure
         return failure if failure and failure.reason is Reason.INFRASTRUCTURE else None
 
     async def _until_ready(self) -> Release | None:
         """Prepare, publish and settle; return the release of `ready`, or None if it never came."""
         if self.role == "seeder":
-            self.sha256 = await self._stage("make", self.timeouts.prepare_seconds, self._make)
-        await self._stage("prepare", self.timeouts.prepare_seconds, self._prepare)
+            self.sha256 = await self.stages.run("make", self.timeouts.prepare_seconds, self._make)
+        await self.stages.run("prepare", self.timeouts.prepare_seconds, self._prepare)
         if not await self._meet("prepared"):
             return None
         for barrier, publishes in (("first", self.rank == 0), ("published", bool(self.rank))):
@@ -114,18 +109,18 @@ class PeerRun:
                 await self._publish()
             if not await self._meet(barrier):
                 return None
-        references = await self._posted("settle", len(self.run.seeders))
+        references = await self._posted_references("settle", len(self.run.seeders))
         if references:
             self.references = [dict(entry["reference"]) for entry in references]
             self.sha256 = references[0]["sha256"]
             await self._settle()
         self.offset: Offset = await self.client.estimate_offset()
-        self.prepared_recorder = self.peer.wire_recorder()  # it may have a thread
-        raise_priority()  # until the start stamp, or until it is known that there is none
+        self.prepared_recorder = self.peer.wire_recorder()  # now, because it may start a thread
+        raise_priority()  # until the start stamp, or until it is known that none will come
         return await self._meet("ready")
 
     async def _race(self, release: Release) -> None:
-        """From the start signal until the last leecher of the run has ended."""
+        """Take part from the start signal until the run's last leecher has ended."""
         assert release.start_ns is not None
         usage, start_ns = UsageMeter(self.system.processes), self.offset.to_ours(release.start_ns)
         connected = ConnectionSeries(
@@ -137,7 +132,7 @@ class PeerRun:
         watching = asyncio.get_running_loop().call_later(until_ns / 1e9, usage.watch)
         self.wire_recorder = recorder = self.prepared_recorder
         if recorder is not None:
-            recorder.start()  # so that samples are taken by the time they count
+            recorder.start()  # early, so that it is sampling by the start
         try:
             async with recorder.reading() if recorder is not None else contextlib.nullcontext():
                 await self._measured(start_ns, usage)
@@ -167,11 +162,11 @@ class PeerRun:
         if self.role == "leecher":
             await self._fetch(start_ns, connections)
         self.state.stage, began_ns = "serve", self.clock.now_ns()
-        # Not `_meet`: a transfer that ended keeps its outcome whatever becomes of the run.
-        release = await self.client.arrive(self.run.id, "raced", self.failure)
-        self._note_stage("serve", began_ns, self.clock.now_ns())
+        # Not `_meet`: a transfer that has ended keeps its outcome, however the run ends.
+        release = await self.client.arrive(self.run.id, "raced", self.stages.failure)
+        self.stages.record("serve", began_ns, self.clock.now_ns())
         if not release.go and self.role == "seeder":
-            self.failure = self.failure or release.failure
+            self.stages.failure = self.stages.failure or release.failure
         if self.wire_recorder is not None:
             self.wire_recorder.finish()
         if wire is not None:
@@ -193,7 +188,7 @@ class PeerRun:
         record.connections_at_start = connections
         self.state.record, self.state.stage = record, "race"
         began_ns = self.clock.now_ns()
-        stamp_ns, self.failure = await transfer.race(
+        stamp_ns, self.stages.failure = await transfer.race(
             self.system,
             self.references,
             record,
@@ -204,7 +199,7 @@ class PeerRun:
             self.wire_recorder.read if self.wire_recorder is not None else None,
         )
         ended_ns = self.clock.now_ns()
-        self._note_stage("race", began_ns, ended_ns)
+        self.stages.record("race", began_ns, ended_ns)
         self.state.start_ns = stamp_ns
         self.record, self.stamps = record, (start_ns, stamp_ns, ended_ns)
 
@@ -222,25 +217,29 @@ class PeerRun:
             lambda: {self._file_name(n): curve.to_npz(origin) for n, curve in self.curves.items()}
         )
         await self.client.put_files(self.run.id, files)
-        self._note_stage("upload", began_ns, self.clock.now_ns())
-        result = self._result()  # the last to go, so that it tells of all the rest
+        self.stages.record("upload", began_ns, self.clock.now_ns())
+        result = self._result()  # last, so that it records every stage before it
         await self.client.put_result(result)
         await self.peer.sink.finished(self.state, result, self.curves)
 
     async def _remove(self) -> None:
-        """Remove the content. A removal that fails is noted: the transfer's figures stand."""
-        outcome = self.failure
+        """Remove the content. A failed removal is only noted: the transfer's figures are kept."""
+        outcome = self.stages.failure
         system = self.state.system
         if system is not None:
             with contextlib.suppress(Exception):
                 self.facts["system"] = dict(system.describe())
-            await self._stage("remove", self.timeouts.verify_seconds, system.remove, always=True)
-            if outcome is None and self.node_died and self.role == "seeder":
-                outcome = self.failure  # it died while it served: that is the seeder's own outcome
-            elif outcome is None and self.failure is not None:
-                self.notes.append(f"remove: {self.failure.reason}: {self.failure.detail}")
+            await self.stages.run(
+                "remove", self.timeouts.verify_seconds, system.remove, always=True
+            )
+            if outcome is None and self.stages.node_died and self.role == "seeder":
+                outcome = self.stages.failure  # it died while serving: the seeder has failed
+            elif outcome is None and self.stages.failure is not None:
+                self.notes.append(
+                    f"remove: {self.stages.failure.reason}: {self.stages.failure.detail}"
+                )
                 await self.peer.slot.close()
-            self.failure = outcome
+            self.stages.failure = outcome
         await asyncio.to_thread(shutil.rmtree, self.work_dir, ignore_errors=True)
 
     async def _summarize(self, record: Record) -> None:
@@ -252,11 +251,11 @@ class PeerRun:
             figures, self.curves = await asyncio.to_thread(
                 transfer.summarize, record, observes, start_ns, stamp_ns, ended_ns, counted
             )
-        except ValueError as error:  # a log that can't be true: the system's defect, not ours
-            self.failure = self.failure or failure_of(error, "race")
+        except ValueError as error:  # an impossible log is the system's defect, not ours
+            self.stages.failure = self.stages.failure or failure_of(error, "race")
             return
         verified = None
-        if self.failure is None:
+        if self.stages.failure is None:
             verified = await self._verify()
         self.facts["transfer"] = figures.model_copy(
             update={
@@ -269,7 +268,9 @@ class PeerRun:
     def _summarize_wire(self) -> None:
         if self.wire_recorder is None:
             return
-        done_ns = self.record.done_ns if self.record is not None and not self.failure else None
+        done_ns = (
+            self.record.done_ns if self.record is not None and not self.stages.failure else None
+        )
         found = self.wire_recorder.curve(self.stamps[1], done_ns, self._file_name("wire"))
         if found is not None:
             self.facts["wire_curve"], self.curves["wire"] = found
@@ -277,13 +278,13 @@ class PeerRun:
             self.notes.append("the wire curve was not recorded: no samples were taken")
 
     async def _verify(self) -> bool | None:
-        """Return whether what lies there is the payload; None when it could not be looked at."""
-        digest = await self._stage("verify", self.timeouts.verify_seconds, self.system.digest)
+        """Return whether the stored content is the payload; None if it could not be checked."""
+        digest = await self.stages.run("verify", self.timeouts.verify_seconds, self.system.digest)
         if digest is None:
             return None
         if (digest.size_bytes, digest.sha256) == (self.run.size_bytes, self.sha256):
             return True
-        self.failure = Failure(
+        self.stages.failure = Failure(
             reason=Reason.WRONG_BYTES,
             stage="verify",
             detail=(
@@ -307,12 +308,12 @@ class PeerRun:
         assert self.rank is not None
         system, first = self.system, None
         if self.rank > 0:
-            references = await self._posted("publish", 1)
+            references = await self._posted_references("publish", 1)
             if not references:
                 return
             first = references[0]["reference"]
         began_ns = self.clock.now_ns()
-        published = await self._stage(
+        published = await self.stages.run(
             "publish", self.timeouts.publish_seconds, lambda: system.publish(self.file, first)
         )
         if published is None:
@@ -323,77 +324,43 @@ class PeerRun:
             self.run.id, self.rank, {"reference": published.reference, "sha256": self.sha256}
         )
 
-    async def _posted(self, stage: str, count: int) -> list[Reference]:
-        """Return the references posted so far, at least `count`; else none, and note that."""
+    async def _posted_references(self, stage: str, count: int) -> list[Reference]:
+        """Return the references posted so far; if fewer than `count`, none, and record that."""
         references = await self.client.references(self.run.id)
         if len(references) >= count:
             return references
         detail = f"expected {count} references on the board, found {len(references)}"
-        self.unposted = Failure(reason=Reason.INTERNAL, stage=stage, detail=detail)
+        self.missing_references = Failure(reason=Reason.INTERNAL, stage=stage, detail=detail)
         return []
 
     async def _settle(self) -> None:
-        """Settle within its bound; reaching the bound is noted, a refusal is a failure."""
-        await self._stage("settle", self.timeouts.settle_seconds, self.system.settle)
-        if self.failure is not None and self.failure.reason is Reason.TIMEOUT:
-            self.notes.append(f"settle ended at its bound of {self.timeouts.settle_seconds:g} s")
-            self.failure = None
-
-    async def _stage(
-        self,
-        name: str,
-        timeout_seconds: float,
-        action: Callable[[], Awaitable[T]],
-        *,
-        always: bool = False,
-    ) -> T | None:
-        """Do `action` as a timed and bounded stage; return None when it failed.
-
-        After a failure later stages are passed over, except those that are `always` done.
-        """
-        if self.failure is not None and not always:
-            return None
-        self.state.stage = name
-        began_ns = self.clock.now_ns()
-        try:
-            async with asyncio.timeout(timeout_seconds or None):
-                return await action()
-        except Exception as error:
-            failure = failure_of(error, name)
-            self.node_died |= failure.reason is Reason.NODE_DIED
-            if isinstance(error, TimeoutError) and not str(error):
-                trouble = self.state.system.trouble if self.state.system is not None else ""
-                detail = f"not within {timeout_seconds:g} s" + (f"; {trouble}" if trouble else "")
-                failure = Failure(reason=Reason.TIMEOUT, stage=name, detail=detail)
-            self.failure = self.failure or self.blame(failure, error)
-            return None
-        finally:
-            self._note_stage(name, began_ns, self.clock.now_ns())
-
-    def _note_stage(self, name: str, began_ns: int, ended_ns: int) -> None:
-        began = (began_ns - self.opened_ns) / 1e9
-        self.stages.append(
-            Stage(name=name, began_seconds=began, seconds=(ended_ns - began_ns) / 1e9)
-        )
+        """Settle. Reaching the time limit is only noted; a refusal is a failure."""
+        await self.stages.run("settle", self.timeouts.settle_seconds, self.system.settle)
+        if self.stages.failure is not None and self.stages.failure.reason is Reason.TIMEOUT:
+            self.notes.append(f"settle ended at its limit of {self.timeouts.settle_seconds:g} s")
+            self.stages.failure = None
 
     async def _meet(self, barrier: str) -> Release | None:
-        """Meet the others; return the release, or None when the run goes no further."""
-        release = await self.client.arrive(self.run.id, barrier, self.failure or self.unposted)
+        """Meet the other peers; return the release, or None if the run goes no further."""
+        release = await self.client.arrive(
+            self.run.id, barrier, self.stages.failure or self.missing_references
+        )
         if not release.go:
-            told = release.failure
-            ours = self.unposted if told and told.reason is Reason.NOT_RUN else None
-            self.failure = self.failure or ours or told
+            reported = release.failure
+            not_run = reported is not None and reported.reason is Reason.NOT_RUN
+            own = self.missing_references if not_run else None
+            self.stages.failure = self.stages.failure or own or reported
             return None
         return release
 
-    async def _beat(self) -> None:
-        """Say what this peer is at, and hear whether the run was given up."""
-        # Few enough a second that a large swarm's heartbeats cost no visible CPU.
+    async def _send_heartbeats(self) -> None:
+        """Report this peer's stage at intervals, and learn whether the run was aborted."""
+        # Rare enough that a large swarm's heartbeats cost no measurable CPU.
         interval = max(0.5, self.peer.config.scenario.race.swarm_size / 16)
         interval = min(interval, self.timeouts.heartbeat_seconds / 4)
         while True:
             await asyncio.sleep(interval)
-            self.wall_clock.look()
+            self.wall_clock.check()
             with contextlib.suppress(Exception):
                 answer = await self.client.heartbeat(
                     self.run.id, self.state.stage, self.state.progress_bytes
@@ -401,7 +368,7 @@ class PeerRun:
                 self.aborted = self.aborted or answer.aborted
 
     def _result(self) -> PeerResult:
-        failure = self.failure
+        failure = self.stages.failure
         return PeerResult(
             race_id=self.peer.config.race_id,
             run_id=self.run.id,
@@ -415,7 +382,7 @@ class PeerRun:
             sha256=self.sha256,
             outcome="completed" if failure is None else "failed",
             failure=failure,
-            stages=self.stages,
+            stages=self.stages.records,
             publish=self.publish,
             waiting=self.waiting,
             versions=self.peer.versions,

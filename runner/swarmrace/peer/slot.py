@@ -1,4 +1,4 @@
-"""The place of a peer's system: made when first needed, closed after a failure, made again."""
+"""A peer's system: created when first needed, closed after a failure, then created again."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from swarmrace.systems.spec import SystemSpec
 
 
 class SystemSlot:
-    """The place of one peer's system.
+    """Holds one peer's system, if it is up.
 
     Args:
         config: whose it is.
-        state: `state.system` is the system that is up.
+        state: `state.system` is set to the system that is up.
         client: gives the system its board.
-        clock: the clock that everything is measured on.
+        clock: the clock of every measurement.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class SystemSlot:
         self._config, self._state, self._client, self._clock = config, state, client, clock
         self.spec: SystemSpec = systems.load(config.scenario.entrants[config.entrant].kind)
         self.prepared = False
-        """Whether the present system has been up in an earlier run."""
+        """Whether the current system was already up in an earlier run."""
 
     def system(self) -> System:
-        """Return this peer's system, made when first asked for or after `close_system`."""
+        """Return this peer's system; create it first if there is none."""
         if self._state.system is None:
             config = self._config
             work_dir = config.work_dir / "system"
@@ -59,14 +59,14 @@ class SystemSlot:
 
     @property
     def warm(self) -> bool:
-        """Whether the next run finds the system up: in a race of warm starts, from the second run
-        on that nothing went wrong before, or with a program that swarmrace doesn't start."""
+        """Whether the next run finds the system up. Only in a race of warm starts: after a run
+        without a failure, or if swarmrace doesn't start the program itself."""
         if self._config.scenario.race.cold_start:
             return False
         return self.prepared or self.system().found_running
 
     async def close(self) -> None:
-        """Close the system, if there is one, and remove what it left."""
+        """Close the system, if there is one, and remove its files."""
         system, self._state.system = self._state.system, None
         self.prepared = False
         if system is not None:
@@ -77,7 +77,7 @@ class SystemSlot:
 
 
 class _RunBoard:
-    """The rendezvous' board, always of the run at hand."""
+    """The rendezvous' board, for the current run."""
 
     def __init__(self, client: RendezvousClient, state: PeerState) -> None:
         self._client, self._state = client, state

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from swarmrace.recording.arrivals import Curve
 from swarmrace.recording.records import PeerResult, Usage, Wire
@@ -28,23 +29,27 @@ class PeerConfig:
     work_dir: Path
     token: str | None = None
     release_hash: str = ""
-    """Of the Helm release; it is the label `race` of metrics on a cluster."""
+    """Hash of the Helm release: on a cluster, the label `race` of metrics."""
     node: str = ""
     isolated: bool = False
-    """Whether this peer has a network interface of its own to measure."""
+    """Whether this peer has its own network interface to measure."""
     keeps: bool = True
-    """Whether uploads are kept for a rendezvous that returns without its folder. Needless where
-    that folder outlives it for certain."""
+    """Whether this peer keeps its uploads for a rendezvous that returns without its folder. Not
+    needed if that folder is certain to outlive the rendezvous."""
     wire_samples: tuple[Path, int] | None = None
-    """Where one sampler for all peers of the machine puts what they receive, and this peer's
-    column (`network.wire_samples`). When absent, an isolated peer samples its own interface."""
+    """The file in which one sampler stores what every peer of the machine receives, and this
+    peer's column in it (`network.wire_samples`). If None, an isolated peer samples its own
+    interface."""
     burst_bytes: int | None = None
-    """Most bytes that what limits this peer's rates may let pass at once, where that is not tc."""
+    """Burst size of this peer's rate limiter, in bytes, if that isn't tc."""
+    machine: Mapping[str, Any] | None = None
+    """The machine (`host.machine`), if it was described before all peers of this machine started;
+    None: the peer describes it."""
 
 
 @dataclass
 class PeerState:
-    """What a peer is doing, for heartbeats, metrics and logs. Written by `Peer`, read by anyone."""
+    """What a peer is doing, for heartbeats, metrics and logs. Only the peer writes it."""
 
     config: PeerConfig
     stage: str = "wait"
@@ -65,7 +70,8 @@ class PeerState:
 
 
 class ResultSink:
-    """What may follow a finished run outside the measured window (a push, say). Does nothing."""
+    """Receives finished runs outside the measured window, to push them, say. This one does
+    nothing."""
 
     async def finished(
         self, state: PeerState, result: PeerResult, curves: Mapping[str, Curve]

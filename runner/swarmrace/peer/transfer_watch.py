@@ -1,14 +1,14 @@
-"""When a transfer is ended: discovery, stall and transfer timeouts, alike for every system.
+"""When a transfer is ended: discovery, stall and transfer timeouts, the same for every system.
 
 A stall is judged by what **arrives**, not by what is delivered: a stream may wait minutes for one
-block while hundreds of later ones come. Of what is observed the first decides:
+block while hundreds of later ones come. The first of these that is observed decides:
 
 1. the system's own record of arrivals;
-2. the program's own counter of what it holds (`System.progress`);
+2. the program's own counter of the bytes it holds (`System.progress`);
 3. what the peer's interface receives, above a floor that keep-alives don't reach;
-4. what was written or delivered, where nothing nearer to the socket is observed.
+4. what was written, otherwise what was delivered.
 
-A delivery that waits while something arrives is noted, and ends nothing.
+A delivery that waits while something arrives is noted; it doesn't end the transfer.
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ from swarmrace.systems.abc import Record
 from swarmrace.units import format_size
 
 FLOOR_BYTES_PER_SECOND = 1_000
-"""What an interface receives of keep-alives, announces and name resolution stays below this, over
-the seconds of a stall."""
+"""Keep-alives, announces and name resolution stay below this rate, averaged over `stallSeconds`."""
 FLOOR_BYTES = 16_384
-"""The least that counts as arriving, however short a stall: no system's block is smaller."""
+"""Minimum that counts as arriving, however short the stall: no system's block is smaller."""
 AFTER_DONE_SECONDS = 8.0
-"""How long a fetch may go on once it is done: longer than checking what it got takes (Codex: 5 s),
-and shorter than the rendezvous waits beyond the timeout of the transfer."""
+"""How long a fetch may go on once it is done: longer than it takes to check the content (Codex:
+5 s), and shorter than the rendezvous waits beyond the transfer's timeout."""
 _LOOK_SECONDS = 1.0
-"""How often the interface's bytes are looked at."""
+"""How often the interface's byte count is read."""
 
 
-class Watch:
-    """Judges one transfer, again and again while it runs.
+class TransferWatch:
+    """Judges one transfer repeatedly while it runs.
 
-    A system that observes no bytes at all can't stall: only the other two timeouts bound it. None
-    of them concerns what a fetch does once it is done: that has a bound of its own.
+    A system that observes no bytes can't stall: only the other two timeouts apply. None of them
+    applies once a fetch is done: from then on `AFTER_DONE_SECONDS` does.
 
     Args:
         record: what the system records.
         timeouts: the scenario's.
         stamp_ns: the leecher's start stamp.
         progress: `System.progress`.
-        wire_received: returns the bytes that the interface has received since the start; None where
-            it isn't the peer's own.
-        trouble: `System.trouble`, for the failure's detail.
+        wire_received: returns the bytes that the interface has received since the start; None if
+            the peer has no interface of its own.
+        trouble: returns `System.trouble`, for the failure's detail.
     """
 
     def __init__(
@@ -75,31 +74,31 @@ class Watch:
             return None
         log = record.main
         discovered = record.discovered_ns is not None or (log is not None and len(log) > 0)
-        elapsed, waits = (now_ns - self._stamp_ns) / 1e9, ""
+        elapsed, delivery_wait = (now_ns - self._stamp_ns) / 1e9, ""
         if not discovered:
             if elapsed > limits.discovery_seconds:
                 limit = limits.discovery_seconds
                 return self._failure(Reason.TIMEOUT, f"no metadata or manifest within {limit:g} s")
         else:
-            counts = self._look(now_ns)
-            signal, last_ns = self._last_arrival(counts)
+            has_counter = self._read_counters(now_ns)
+            signal, last_ns = self._last_arrival(has_counter)
             record.stall_judged_by = signal
-            waits = self._waits(last_ns, now_ns)
-            if signal is not None and self._silent(last_ns, now_ns) > limits.stall_seconds:
-                return self._failure(Reason.STALL, self._stalled(signal), waits)
+            delivery_wait = self._delivery_wait(last_ns, now_ns)
+            if signal is not None and self._silence(last_ns, now_ns) > limits.stall_seconds:
+                return self._failure(Reason.STALL, self._stall_text(signal), delivery_wait)
         if elapsed > limits.transfer_seconds:
             text = f"not done within {limits.transfer_seconds:g} s"
-            return self._failure(Reason.TIMEOUT, text, waits)
+            return self._failure(Reason.TIMEOUT, text, delivery_wait)
         return None
 
     def hangs_after_done(self, clock: Clock) -> bool:
-        """Return whether the fetch goes on although it has long been done."""
+        """Return whether the fetch still runs long after it was done."""
         done_ns = self._record.done_ns
         return done_ns is not None and clock.now_ns() - done_ns > AFTER_DONE_SECONDS * 1e9
 
     @property
     def notes(self) -> list[str]:
-        """What is to be noted of a transfer that has ended, however it did."""
+        """Notes on a transfer that has ended, failed or not."""
         wait, limit = self._longest_wait_seconds, self._timeouts.stall_seconds
         if wait <= limit or self._record.stall_judged_by in (None, "deliveries"):
             return []
@@ -109,8 +108,8 @@ class Watch:
             f"delivery waited {wait:.0f} s, longer than stallSeconds ({limit:g} s), while {seen}"
         ]
 
-    def _look(self, now_ns: int) -> bool:
-        """Take note of what the counter and the interface say; return whether there is a count."""
+    def _read_counters(self, now_ns: int) -> bool:
+        """Read the program's counter and the interface's; return whether the program has one."""
         count = self._progress()
         if count is not None and (self._count is None or count > self._count):
             self._count, self._counted_ns = count, now_ns
@@ -118,15 +117,15 @@ class Watch:
             self._looked_ns, received = now_ns, self._wire_received()
             if received - self._wire_bytes >= self.floor_bytes:
                 self._wire_bytes, self._wire_ns = received, now_ns
-            elif self._silent(self._wire_ns, now_ns) > self._timeouts.stall_seconds:
-                self._wire_bytes = received  # what came in a whole stall counts for none later
+            elif self._silence(self._wire_ns, now_ns) > self._timeouts.stall_seconds:
+                self._wire_bytes = received  # the few bytes of this stall don't count later
         return count is not None
 
-    def _last_arrival(self, counts: bool) -> tuple[StallSignal | None, int]:
+    def _last_arrival(self, has_counter: bool) -> tuple[StallSignal | None, int]:
         record = self._record
         if record.arrivals is not None:
             return "arrivals", record.arrivals.last_ns
-        if counts:
+        if has_counter:
             return "counter", self._counted_ns
         if self._wire_received is not None:
             return "wire", self._wire_ns
@@ -136,34 +135,36 @@ class Watch:
             return "deliveries", record.deliverable.last_ns
         return None, 0
 
-    def _silent(self, last_ns: int, now_ns: int) -> float:
+    def _silence(self, last_ns: int, now_ns: int) -> float:
+        """Return the seconds since the last arrival, counted from discovery at the earliest."""
         last_ns = max(self._stamp_ns, self._record.discovered_ns or 0, last_ns)
         return (now_ns - last_ns) / 1e9
 
-    def _stalled(self, signal: StallSignal) -> str:
+    def _stall_text(self, signal: StallSignal) -> str:
         limit = self._timeouts.stall_seconds
         if signal == "counter":
-            return f"the node's own counter has stood at {self._count} for {limit:g} s"
+            return f"the node's own counter has been {self._count} for {limit:g} s"
         if signal == "wire":
             floor = format_size(self.floor_bytes)
             return f"the interface received less than {floor} in {limit:g} s"
         return f"no new byte for {limit:g} s"
 
-    def _waits(self, arrived_ns: int, now_ns: int) -> str:
-        """Return what is said of a delivery that waits too long while something arrived."""
+    def _delivery_wait(self, arrived_ns: int, now_ns: int) -> str:
+        """Return a note on a delivery that waits too long while something arrives, or nothing."""
         record = self._record
         log = record.deliverable
         if log is None or log is record.arrivals or record.stall_judged_by == "deliveries":
             return ""
-        seconds = self._silent(log.last_ns, now_ns)
-        while_arriving = seconds - self._silent(arrived_ns, now_ns)
+        seconds = self._silence(log.last_ns, now_ns)
+        while_arriving = seconds - self._silence(arrived_ns, now_ns)
         self._longest_wait_seconds = max(self._longest_wait_seconds, while_arriving)
         if seconds <= self._timeouts.stall_seconds or while_arriving < 1:
             return ""
         return f"; delivery has waited {seconds:.0f} s at {log.bytes_recorded} bytes"
 
-    def _failure(self, reason: Reason, text: str, waits: str = "") -> Failure:
+    def _failure(self, reason: Reason, text: str, delivery_wait: str = "") -> Failure:
         held, size = self._record.progress_bytes, self._record.size_bytes
-        trouble = self._trouble()
-        detail = f"{text}; {held} of {size} bytes came{waits}" + (f"; {trouble}" if trouble else "")
+        detail = f"{text}; {held} of {size} bytes came{delivery_wait}"
+        if trouble := self._trouble():
+            detail += f"; {trouble}"
         return Failure(reason=reason, stage="race", detail=detail)

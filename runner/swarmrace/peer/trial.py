@@ -1,4 +1,4 @@
-"""A peer's part in the trial of its program: prepare, join, end. Nothing is transferred."""
+"""A peer's part in the trial of its program: start it, join, stop. Nothing is transferred."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swarmrace.peer.transfer import failure_of
 from swarmrace.recording.records import Failure
 from swarmrace.systems.run import Run
 
-_LISTEN_SECONDS = 0.25
-"""How often a peer asks whether the other one has failed: it then ends its own part at once."""
+_HEARTBEAT_SECONDS = 0.25
+"""How often a peer asks whether the other peer has failed; if so it ends its own part at once."""
 
 
 class PeerTrial:
     """One peer's part in one trial.
 
     Args:
-        peer: the peer; its system is made for the trial and closed after it.
+        peer: the peer; its system is created for the trial and closed after it.
         trial: from `swarmrace.plan.trials`.
     """
 
@@ -28,11 +28,11 @@ class PeerTrial:
         self.state, self.client = peer.state, peer.client
         self.seconds = peer.config.scenario.race.timeouts.prepare_seconds
 
-    async def live(self) -> None:
+    async def participate(self) -> None:
         """Take part, from prepare to cleared."""
         self.state.run = self.trial
         try:
-            failure = await self._unless_given_up()
+            failure = await self._join_unless_aborted()
             await self.client.arrive(self.trial.id, "prepared", failure)
             await self._end()
         finally:
@@ -40,20 +40,20 @@ class PeerTrial:
             self.state.stage, self.state.run = "wait", None
         await self.client.arrive(self.trial.id, "cleared")
 
-    async def _unless_given_up(self) -> Failure | None:
+    async def _join_unless_aborted(self) -> Failure | None:
         """Join; give up when the other peer has failed."""
         joining = asyncio.ensure_future(self._join())
-        given_up = asyncio.ensure_future(self._given_up())
+        aborted = asyncio.ensure_future(self._wait_for_abort())
         try:
-            await asyncio.wait({joining, given_up}, return_when=asyncio.FIRST_COMPLETED)
-            return await (joining if joining.done() else given_up)
+            await asyncio.wait({joining, aborted}, return_when=asyncio.FIRST_COMPLETED)
+            return await (joining if joining.done() else aborted)
         finally:
-            for task in (joining, given_up):
+            for task in (joining, aborted):
                 task.cancel()
-            await asyncio.gather(joining, given_up, return_exceptions=True)
+            await asyncio.gather(joining, aborted, return_exceptions=True)
 
     async def _join(self) -> Failure | None:
-        """Prepare and settle, both together within `prepareSeconds`; return what failed."""
+        """Prepare and settle, together within `prepareSeconds`; return the failure, if any."""
         try:
             async with asyncio.timeout(self.seconds):
                 self.state.stage = "prepare"
@@ -69,10 +69,10 @@ class PeerTrial:
             return self._with_last_words(failure)
         return None
 
-    async def _given_up(self) -> Failure:
-        """Return once the rendezvous says that the trial goes no further."""
+    async def _wait_for_abort(self) -> Failure:
+        """Return once the rendezvous reports that the trial was aborted."""
         while True:
-            await asyncio.sleep(_LISTEN_SECONDS)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
             with contextlib.suppress(Exception):
                 answer = await self.client.heartbeat(self.trial.id, self.state.stage, 0)
                 if answer.aborted is not None:
@@ -83,7 +83,7 @@ class PeerTrial:
                     )
 
     def _with_last_words(self, failure: Failure) -> Failure:
-        """Add the end of the program's output, where it is not in the detail yet."""
+        """Add the end of the program's output, unless the detail already holds it."""
         system, words = self.state.system, ""
         if system is not None:
             with contextlib.suppress(Exception):
@@ -93,7 +93,7 @@ class PeerTrial:
         return failure.model_copy(update={"detail": f"{failure.detail}; output: {words}"})
 
     async def _end(self) -> None:
-        """Remove what the trial left. That this fails says nothing about the start."""
+        """Remove what the trial left. A failure here says nothing about the start."""
         system = self.state.system
         if system is not None:
             self.state.stage = "remove"

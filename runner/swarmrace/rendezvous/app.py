@@ -1,7 +1,7 @@
-"""The ASGI application: whose race it is, who may ask, and the paths that are asked most.
+"""The ASGI application: checks race and token, and answers the busiest paths.
 
-Announces, arrivals, heartbeats and clock readings are answered here, straight on ASGI, because
-thousands of peers send them at once; everything else is `routes`.
+Announces, arrivals, heartbeats and clock readings are answered here, directly on ASGI, because
+thousands of peers send them at once. `routes` answers everything else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from pydantic import ValidationError
 from swarmrace.clock import SystemClock
 from swarmrace.recording.records import Failure
 from swarmrace.rendezvous.conductor import Conductor
-from swarmrace.rendezvous.messages import INSTANCE_HEADER, Release, clock_identity, encode, index
+from swarmrace.rendezvous.messages import (
+    INSTANCE_HEADER,
+    Release,
+    clock_identity,
+    encode,
+    parse_index,
+)
 from swarmrace.rendezvous.roster import RefusedError
 from swarmrace.rendezvous.tracker import announces as bittorrent
 from swarmrace.rendezvous.tracker.announces import Tracker
@@ -28,9 +34,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_MOST_BODY_BYTES = 65_536
+_MAX_BODY_BYTES = 65_536
 _UNWATCHED_SECONDS = 1.0
-"""A long poll is watched for its client's going away only after so long: most end before."""
+"""After how long a long poll begins to watch for a disconnecting client. Most end sooner."""
 _READ_METHODS = ("GET", "HEAD")
 _INSTANCE = INSTANCE_HEADER.encode()
 _TEXT = b"text/plain"
@@ -46,11 +52,11 @@ class App:
         race_id: the race it serves.
         conductor: the race's state.
         tracker: the BitTorrent tracker.
-        other: answers what isn't answered here.
-        token: bearer token that guards whatever changes the race's state.
-        poll_seconds: longest wait for a barrier before the peer is asked to ask again.
-        open_announce: whether `/announce` and `/scrape` are served beside the race's own.
-        release_hash: what every path of a Helm release begins with; empty on one machine.
+        fallback: answers all other paths.
+        token: bearer token, required by every request that changes the race's state.
+        poll_seconds: maximum wait for a barrier before the peer has to ask again.
+        open_announce: whether `/announce` and `/scrape` are served as well as the race's own paths.
+        release_hash: prefix of every path of a Helm release; empty on one machine.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class App:
         race_id: str,
         conductor: Conductor,
         tracker: Tracker,
-        other: Asgi,
+        fallback: Asgi,
         *,
         token: str | None = None,
         poll_seconds: float = 10.0,
@@ -67,7 +73,7 @@ class App:
     ) -> None:
         self._release_hash = release_hash
         self._race_id, self._conductor, self._tracker = race_id, conductor, tracker
-        self._other, self._poll_seconds = other, poll_seconds
+        self._fallback, self._poll_seconds = fallback, poll_seconds
         self._bearer = None if token is None else f"Bearer {token}".encode()
         self._prefix = f"/{race_id}/"
         own = {f"/{race_id}/announce": self._announce, f"/{race_id}/scrape": self._scrape}
@@ -81,15 +87,15 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if "method" not in scope:
-            return  # a WebSocket or the lifespan, which nobody serves here
+            return  # a WebSocket or lifespan event, not served here
         try:
-            scope = self._below_release(scope)
+            scope = self._without_release(scope)
             await self._answer(scope, receive, send)
         except RefusedError as error:
             await _send(send, error.status, encode({"error": str(error)}))
         except _Malformed as error:
             await _send(send, 422, encode({"error": str(error)}))
-        except OSError:  # the folder can't be written: noted, said, and tried again by who asked
+        except OSError:  # the folder can't be written: the store noted it, and the client retries
             trouble, stopped = self._conductor.store.trouble.text, bool(self._conductor.stopped)
             await _send(send, 507, encode({"error": trouble, "stopped": stopped}))
         except Exception as error:
@@ -103,8 +109,8 @@ class App:
         if bittorrent_path is not None and method in _READ_METHODS:
             await _send(send, 200, bittorrent_path(scope), _TEXT)
             return
-        if path in ("/", "/healthz"):
-            await self._other(scope, receive, send)
+        if path in ("/", "/healthz", "/live"):
+            await self._fallback(scope, receive, send)
             return
         if not path.startswith(self._prefix):
             await self._wrong_race(path, send)
@@ -123,10 +129,10 @@ class App:
             now_ns = self._conductor.clock.now_ns()
             await _send(send, 200, encode({"now_ns": now_ns, "identity": self._identity}))
             return
-        await self._other(scope, receive, send)
+        await self._fallback(scope, receive, send)
 
-    def _below_release(self, scope: Scope) -> Scope:
-        """Return the scope with a path below the release's; another release's path stays."""
+    def _without_release(self, scope: Scope) -> Scope:
+        """Return the scope without the release's prefix; another release's path is unchanged."""
         path, prefix = scope["path"], f"/{self._release_hash}"
         if not self._release_hash or not path.startswith(f"{prefix}/"):
             return scope
@@ -167,14 +173,14 @@ class App:
             seconds = min(self._poll_seconds, _UNWATCHED_SECONDS)
             release = await conductor.wait(peer, run_id, barrier, seconds)
         if release is None and self._poll_seconds > _UNWATCHED_SECONDS:
-            away = asyncio.ensure_future(_client_gone(receive))
+            disconnected = asyncio.ensure_future(_disconnect(receive))
             seconds = self._poll_seconds - _UNWATCHED_SECONDS
             try:
-                release = await conductor.wait(peer, run_id, barrier, seconds, away)
-                if away.done():
+                release = await conductor.wait(peer, run_id, barrier, seconds, disconnected)
+                if disconnected.done():
                     return
             finally:
-                away.cancel()
+                disconnected.cancel()
         if release is None:
             await _send(send, 202, b'{"waiting":true}')
         else:
@@ -197,24 +203,23 @@ class App:
 
     def _peer(self, parts: list[str], scope: Scope) -> Any:
         instance = _header(scope, _INSTANCE)
-        return self._conductor.roster.heard(
-            parts[1], index(parts[2]), instance.decode("latin-1") if instance else None
+        return self._conductor.roster.contact(
+            parts[1], parse_index(parts[2]), instance.decode("latin-1") if instance else None
         )
 
     def _encoded(self, release: Release) -> bytes:
-        """Return the JSON of a release; a thousand waiters get the same bytes."""
-        key = release
+        """Return the JSON of a release, encoded once for all who wait for it."""
         try:
-            return self._releases[key]
+            return self._releases[release]
         except KeyError:
             if len(self._releases) > 64:
                 self._releases.clear()
-            data = self._releases[key] = encode(release.to_json())
+            data = self._releases[release] = encode(release.to_json())
             return data
 
 
 class _Malformed(Exception):
-    """The body isn't what this path takes."""
+    """The body isn't what this path accepts."""
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
@@ -235,8 +240,8 @@ async def _read_json(receive: Receive) -> dict[str, Any]:
     while message.get("more_body", False):
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > _MOST_BODY_BYTES:
-            raise RefusedError(413, f"expected at most {_MOST_BODY_BYTES} bytes")
+        if len(body) > _MAX_BODY_BYTES:
+            raise RefusedError(413, f"expected at most {_MAX_BODY_BYTES} bytes")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -246,7 +251,7 @@ async def _read_json(receive: Receive) -> dict[str, Any]:
     return data
 
 
-async def _client_gone(receive: Receive) -> None:
+async def _disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,5 +1,7 @@
-"""The board of each run, the references on it, and the places for measuring rates. In memory: a
-run in flight does not survive a restart, and what is posted serves only it."""
+"""The board of a run, its references, and the leases for measuring rates.
+
+All of it is in memory: it serves only the run in flight, which doesn't survive a restart.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ import asyncio
 from typing import Any
 
 _LEASE_SECONDS = 60.0
-_MOST_KEYS = 10_000
+_MAX_KEYS = 10_000
 
 
 class Boards:
-    """What is posted, by run. Only the latest run's is kept."""
+    """What is posted for the latest run. A new run clears it."""
 
     def __init__(self) -> None:
         self._run_id: str | None = None
@@ -21,7 +23,7 @@ class Boards:
 
     def put_reference(self, run_id: str, rank: int, reference: Any) -> None:
         """Post the reference of the seeder of that rank; posting again replaces it."""
-        self._turn_to(run_id)
+        self._switch_to(run_id)
         self._references[rank] = reference
 
     def references(self, run_id: str) -> list[Any]:
@@ -32,13 +34,13 @@ class Boards:
 
     def put(self, run_id: str, key: str, value: Any) -> None:
         """Post a value; posting again replaces it."""
-        self._turn_to(run_id)
-        if len(self._values) < _MOST_KEYS or key in self._values:
+        self._switch_to(run_id)
+        if len(self._values) < _MAX_KEYS or key in self._values:
             self._values[key] = value
         self._wake()
 
     async def get(self, run_id: str, key: str, seconds: float) -> list[Any]:
-        """Return `[value]`, waiting `seconds` at most for it to be posted, or `[]`."""
+        """Return `[value]`, or `[]` if it isn't posted within `seconds`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
@@ -57,7 +59,7 @@ class Boards:
             finally:
                 self._wakers.discard(waker)
 
-    def _turn_to(self, run_id: str) -> None:
+    def _switch_to(self, run_id: str) -> None:
         if run_id != self._run_id:
             self._run_id, self._references, self._values = run_id, {}, {}
             self._wake()
@@ -69,28 +71,29 @@ class Boards:
 
 
 class Leases:
-    """A few places, each held for a minute at most.
+    """A limited number of leases, each held for at most a minute.
 
     Args:
-        places: how many may hold one at a time.
+        places: how many can be held at a time.
     """
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._held: dict[Any, float] = {}
+        self._leases: dict[Any, float] = {}
         self._freed = asyncio.Event()
 
     async def take(self, holder: Any, seconds: float) -> bool:
-        """Take a place, waiting `seconds` at most for one. Who holds one keeps it."""
+        """Take a lease, waiting at most `seconds`; return whether it was granted. A holder's
+        lease is renewed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
             now = loop.time()
-            self._held = {who: until for who, until in self._held.items() if until > now}
-            if holder in self._held or len(self._held) < self._places:
-                self._held[holder] = now + _LEASE_SECONDS
+            self._leases = {key: end for key, end in self._leases.items() if end > now}
+            if holder in self._leases or len(self._leases) < self._places:
+                self._leases[holder] = now + _LEASE_SECONDS
                 return True
-            left = min(deadline, min(self._held.values())) - now
+            left = min(deadline, min(self._leases.values())) - now
             if deadline <= now:
                 return False
             self._freed.clear()
@@ -100,7 +103,7 @@ class Leases:
             except TimeoutError:
                 continue
 
-    def give_back(self, holder: Any) -> None:
-        """Give a place back, if held."""
-        self._held.pop(holder, None)
+    def release(self, holder: Any) -> None:
+        """Release a lease, if held."""
+        self._leases.pop(holder, None)
         self._freed.set()

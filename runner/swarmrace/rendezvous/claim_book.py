@@ -1,4 +1,4 @@
-"""How runs and trials went under a rendezvous that is gone, as their peers report it."""
+"""How runs and trials went under an earlier rendezvous, as their peers report it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swarmrace.rendezvous.messages import Claim
 
 
 class ClaimBook:
-    """Claims by run; of two claims about one run the weightier holds."""
+    """Claims by run. Of two claims about a run the one with more weight counts."""
 
     def __init__(self) -> None:
         self._claims: dict[str, Claim] = {}
@@ -17,8 +17,8 @@ class ClaimBook:
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._claims
 
-    def note(self, claims: Mapping[str, Claim], settled: Callable[[str], bool]) -> bool:
-        """Note claims about runs that are not `settled` here; return whether anything is new."""
+    def record(self, claims: Mapping[str, Claim], settled: Callable[[str], bool]) -> bool:
+        """Record claims about runs that aren't `settled` here; return whether any was new."""
         known = dict(self._claims)
         for run_id, claim in claims.items():
             old = known.get(run_id)
@@ -27,12 +27,12 @@ class ClaimBook:
         changed, self._claims = known != self._claims, known
         return changed
 
-    def of(self, run_ids: Iterable[str]) -> list[tuple[str, Claim]]:
+    def about(self, run_ids: Iterable[str]) -> list[tuple[str, Claim]]:
         """Return the claims about these runs, in their order."""
         return [(name, self._claims[name]) for name in run_ids if name in self._claims]
 
     def settle(self, run_id: str) -> None:
-        """Forget a claim: what it says is on disk."""
+        """Forget a claim, because the run's record is on disk now."""
         del self._claims[run_id]
 
     def to_state(self) -> dict[str, Any]:
@@ -40,5 +40,5 @@ class ClaimBook:
         return {name: claim.model_dump() for name, claim in self._claims.items()}
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Take over what `to_state` wrote."""
+        """Restore what `to_state` returned."""
         self._claims = {name: Claim.model_validate(claim) for name, claim in state.items()}

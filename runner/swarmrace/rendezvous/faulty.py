@@ -1,8 +1,8 @@
 """A rendezvous whose scenario can't be raced: it stays up and answers every request with why.
 
 On a cluster nobody reads the log of a pod that keeps restarting. So the tracker of a release with
-faulty values is healthy, and whoever asks it anything gets all faults: peers end at once, the
-verdict and `helm test` print them.
+faulty values stays healthy and answers every request with all faults: peers exit at once; the
+verdict and `helm test` print the faults.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FaultyApp:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if "method" not in scope:
-            return  # a WebSocket or the lifespan, which nobody serves here
+            return  # a WebSocket or lifespan event, not served here
         healthy = scope["path"] == "/healthz"
         body = b'{"status":"ok"}' if healthy else self._body
         headers = [
@@ -59,16 +59,17 @@ async def serve_faults(faults: Sequence[Fault], host: str, port: int) -> None:
     Raises:
         RendezvousError: the address can't be listened on.
     """
-    from swarmrace.rendezvous.server import Server, bind
+    from swarmrace.rendezvous.http_server import Server
+    from swarmrace.rendezvous.server import bind
 
     _log.error("%s", ScenarioError(faults, "the release's values"))
     bound = bind(host, port)
     server = Server(FaultyApp(faults), sockets=[bound])
-    task = asyncio.ensure_future(server.run_until_told())
+    task = asyncio.ensure_future(server.run_until_stopped())
     try:
         await server.started_or_failed(task)
         await asyncio.Event().wait()
     finally:
-        server.should_exit = True
+        server.stop()
         await asyncio.gather(task, return_exceptions=True)
         bound.close()

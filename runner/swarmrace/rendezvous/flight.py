@@ -1,11 +1,11 @@
-"""One run in flight: who has arrived at which barrier, and what is released when.
+"""One run in flight: which peers have arrived at which barrier, and when barriers are released.
 
-No I/O and no waiting: `Conductor` tells it what happened and asks it what holds.
+No I/O and no waiting: `Conductor` reports events to it and queries its state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -25,12 +25,12 @@ BOUNDS: Final[dict[str, tuple[str, int]]] = {
     "raced": ("transfer_seconds", 1),
     "cleared": ("verify_seconds", 2),  # verification, then removal
 }
-"""How long each barrier after `open` is waited for: the timeout that bounds it, and how often. A
-Job's deadline is counted from it too (`swarmrace.backends.kubernetes.pods`)."""
+"""The deadline of each barrier after `open`: the timeout that bounds it, and a factor. A Job's
+deadline is computed from it too (`swarmrace.backends.kubernetes.pods`)."""
 MARGIN_SECONDS: Final = 10.0
-"""Added to each, so that a peer's own timeout fires first."""
-MOST_LEAD_SECONDS: Final = 2.0
-"""From the release of `ready` to the start instant, which counts on top of the transfer."""
+"""Added to each deadline, so that a peer's own timeout fires first."""
+MAX_LEAD_SECONDS: Final = 2.0
+"""Maximum time from the release of `ready` to the start instant; added to the transfer's."""
 
 _BEFORE_START = frozenset(BARRIERS[: BARRIERS.index(LAST_BEFORE_START) + 1])
 
@@ -43,11 +43,12 @@ class Flight:
         peers: its participants' indexes.
         timeouts: the scenario's.
         clock: stamps the phases and the start.
-        now: seconds that deadlines count on; never the clock, which may be virtual.
+        now: returns the seconds that deadlines are measured by; not the clock, which may be
+            virtual.
         lead_seconds: from the release of `ready` to the start instant.
         margin_seconds: added to every deadline, so that a peer's own timeout fires first.
         released: called with each barrier's name once it is released.
-        barriers: where its peers meet, in order; a trial has fewer.
+        barriers: the barriers of the run, in order; a trial has fewer.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Flight:
         self.failure: Failure | None = None
         self.lost: dict[int, str] = {}
         self.late: set[int] = set()
-        """Peers that were not lost and yet missed the deadline of `cleared`."""
+        """Peers that were not lost but missed the deadline of `cleared`."""
         self.failures: dict[int, Failure] = {}
-        """What each peer that could not do its stage before the start has said of it."""
+        """Failures before the start, by the peer that reported them."""
+        self.transfer_failures: dict[int, Failure] = {}
+        """Failures of transfers, by the leecher that reports them at `raced`."""
         self.phases: dict[str, float] = {}
         self.releases: dict[str, Release] = {"open": Release("open", True)}
         self._present = set(peers)
@@ -91,24 +94,28 @@ class Flight:
 
     @property
     def decided(self) -> bool:
-        """Whether what becomes of the run is settled: nothing but `cleared` is waited for."""
+        """Whether the outcome is final: only `cleared` is still to come."""
         return self.barrier == "cleared"
 
     @property
     def started(self) -> bool:
-        """Whether the start was given."""
+        """Whether the start signal was given."""
         release = self.releases.get(LAST_BEFORE_START)
         return release is not None and release.go
 
-    def arrive(self, peer: int, barrier: str, failure: Failure | None) -> None:
-        """Note a peer's arrival. Arriving again changes nothing.
+    def at(self, barrier: str) -> Set[int]:
+        """Return the peers that have arrived at a barrier."""
+        return self._arrived.get(barrier, frozenset())
 
-        A failure of the infrastructure ends the run for all, and it is nobody's.
+    def arrive(self, peer: int, barrier: str, failure: Failure | None) -> None:
+        """Record a peer's arrival. Arriving again changes nothing.
+
+        A failure of the infrastructure ends the run for all peers, and no entrant is blamed.
         """
         if barrier not in self._arrived:
             return
         if failure is not None and failure.reason is Reason.INFRASTRUCTURE and not self.ended:
-            self._struck(peer, failure)
+            self._end_by_infrastructure(peer, failure)
         if failure is not None and barrier in _BEFORE_START and peer not in self._arrived[barrier]:
             self._arrived[barrier].add(peer)
             self.failures[peer] = failure
@@ -119,18 +126,21 @@ class Flight:
             )
             return
         self._arrived[barrier].add(peer)
+        if failure is not None and barrier == "raced":
+            self.transfer_failures[peer] = failure
         if barrier == self.barrier:
             self._missing.discard(peer)
             self._advance()
 
     def leave(self, peer: int) -> None:
-        """Note that a peer has gone for good, without being lost: nobody waits for it."""
+        """Record that a peer has left for good without being lost; it is no longer waited for."""
         self._present.discard(peer)
         self._missing.discard(peer)
         self._advance()
 
     def lose(self, peer: int, stage: str, how: str) -> None:
-        """Note that a peer is lost: before the start that ends the run, afterwards it goes on."""
+        """Record that a peer is lost. Before the start this ends the run; later the run
+        continues."""
         if self.ended or peer in self.lost or peer not in self._present:
             return
         self.lost[peer] = how
@@ -141,16 +151,16 @@ class Flight:
         self._advance()
 
     def abort(self, failure: Failure, extra_seconds: float = 0.0) -> None:
-        """End the run from outside; only `cleared` remains, `extra_seconds` later at most.
+        """End the run from outside. Only `cleared` remains, with `extra_seconds` more time.
 
-        A run that has failed already, or whose last leecher has ended, stays what it is.
+        A run that has already failed, or whose last leecher has ended, keeps its outcome.
         """
         if self.failure is None and not self.decided:
             self.status = "aborted"
             self._fail(failure, extra_seconds)
 
     def check_deadline(self) -> None:
-        """End what has outlived its deadline."""
+        """End what has missed its deadline."""
         if self.ended or self._now() < self.deadline:
             return
         stage, missing = STAGE_OF[self.barrier], _listing(self._missing)
@@ -163,7 +173,7 @@ class Flight:
         self._advance()
 
     def result(self, race_id: str) -> RunResult:
-        """Return the run's record as it stands."""
+        """Return the run's record as of now."""
         end_ns = self._clock.now_ns() if self._ended_ns is None else self._ended_ns
         return RunResult(
             race_id=race_id,
@@ -181,8 +191,8 @@ class Flight:
         )
 
     def to_state(self) -> dict[str, Any]:
-        """Return what a restarted rendezvous needs to know of this run. What was released and how
-        it ended is told once it is decided: what is cut off before is lost anyway."""
+        """Return what a restarted rendezvous needs to know about this run. Releases and outcome
+        are included once the run is decided; a run that is cut off earlier is lost anyway."""
         state = {
             "run_id": self.run.id,
             "opened_utc": self.opened_utc,
@@ -198,31 +208,31 @@ class Flight:
             }
         return state
 
-    def resume(self, state: dict[str, Any], gone: set[int], extra_seconds: float) -> None:
-        """Take over what `to_state` wrote before a restart.
+    def resume(self, state: dict[str, Any], left: set[int], extra_seconds: float) -> None:
+        """Restore what `to_state` returned before a restart.
 
         Args:
             state: from `to_state`.
-            gone: peers that have said goodbye.
-            extra_seconds: how much longer the others are waited for.
+            left: peers that have said goodbye.
+            extra_seconds: how much longer the other peers are waited for.
         """
         self.opened_utc = state["opened_utc"]
         self.lost = {int(peer): how for peer, how in state["lost"].items()}
-        self._present -= self.lost.keys() | gone
+        self._present -= self.lost.keys() | left
         self._missing &= self._present
         kept = state.get("decided")
         if kept is None:
             return
         self.status, self.phases = kept["status"], kept["phases"]
         self.failure = kept["failure"] and Failure.model_validate(kept["failure"])
-        # This clock may be another machine's: what passed on the old one is carried as a duration.
+        # This clock may be another machine's, so the time passed on the old one is a duration.
         self._opened_ns = self._clock.now_ns() - round(kept["seconds"] * 1e9)
         released = [Release.from_json(each) for each in kept["releases"]]
         self.releases = {release.barrier: release for release in released}
         self._await("cleared", extra_seconds)
         self._advance()
 
-    def _struck(self, peer: int, failure: Failure) -> None:
+    def _end_by_infrastructure(self, peer: int, failure: Failure) -> None:
         if self.failure is not None and self.failure.reason is not Reason.NOT_RUN:
             return
         self.status = "aborted" if self.started else "not raced"
@@ -238,7 +248,7 @@ class Flight:
         if not self.decided:
             begun = self._barriers.index(self.barrier)
             left = max(0.0, self.deadline - self._now())
-            # Who is still at its stage may end it by its own timeout before it hears of this.
+            # A peer still in its stage may only learn of this once its own timeout ends the stage.
             extra_seconds = max(extra_seconds, 0.0 if self.started else left)
             for barrier in self._barriers[begun:-1]:
                 self._release(Release(barrier, False, failure))
@@ -246,7 +256,7 @@ class Flight:
         self._advance()
 
     def _advance(self) -> None:
-        """Release every barrier that nobody is missing at any more."""
+        """Release every barrier at which no peer is missing any more."""
         while not self.ended and not self._missing:
             barrier = self.barrier
             if barrier == LAST_BEFORE_START:

@@ -1,4 +1,4 @@
-"""The intake: results come in, checked by hash and content, and lie on disk before it answers."""
+"""The intake of results: it checks hash and content, and answers once the file is on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -27,8 +27,8 @@ from swarmrace.rendezvous.trouble import RESERVE_FILE
 from swarmrace.scenario.entrants import NAME_PATTERN
 from swarmrace.systems import doubles
 
-MOST_JSON_BYTES = 8_000_000
-MOST_NPZ_BYTES = 1_000_000_000
+MAX_JSON_BYTES = 8_000_000
+MAX_NPZ_BYTES = 1_000_000_000
 _NAME = re.compile(
     rf"(?P<entrant>{NAME_PATTERN})-(?P<peer>0|[1-9][0-9]{{0,3}})"
     rf"\.(?P<suffix>{'|'.join(map(re.escape, RESULT_SUFFIXES))})"
@@ -38,21 +38,27 @@ _ZIP = b"PK\x03\x04"
 
 
 class Intake:
-    """Takes results in.
+    """Receives results.
 
     Args:
-        store: where they go.
-        conductor: says which runs there are and whether one is open.
+        store: the folder they go to.
+        conductor: knows the runs and which one is open.
+        accepted: called with each peer's result once it is on disk.
     """
 
-    def __init__(self, store: Store, conductor: Conductor) -> None:
-        self._store, self._conductor = store, conductor
-        self._busy: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+    def __init__(
+        self,
+        store: Store,
+        conductor: Conductor,
+        accepted: Callable[[PeerResult], object] = lambda result: None,
+    ) -> None:
+        self._store, self._conductor, self._accepted = store, conductor, accepted
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def put(
         self, run_id: str, name: str, digest: str | None, body: AsyncIterator[bytes]
     ) -> int:
-        """Take one file; return 201 when it is new, 200 when it was there already.
+        """Receive one file; return 201 if it is new, 200 if it was there already.
 
         Args:
             run_id: the run.
@@ -61,41 +67,44 @@ class Intake:
             body: the content, in chunks of any size.
 
         Raises:
-            RefusedError: 400 no or a wrong digest, 404 a name that is none of this run's, 409 other
-                content under this name and the run is closed, 410 the peer is lost, 413 too
-                large, 422 not what the name says.
+            RefusedError: 400 the digest is missing or wrong, 404 no such file in this run, 409 the
+                run is closed and has other content under this name, 410 the peer is lost, 413 too
+                large, 422 the content isn't what the name says.
         """
-        index, kind = self._place(run_id, name)
-        wanted = _sha256_of(digest)
+        index, kind = self._file_of(run_id, name)
+        expected = _parse_digest(digest)
         path = self._store.run_folder(run_id) / name
-        most = MOST_JSON_BYTES if kind == "json" else MOST_NPZ_BYTES
-        temporary, found = await self._receive(path, body, most)
+        max_bytes = MAX_JSON_BYTES if kind == "json" else MAX_NPZ_BYTES
+        temporary, found = await self._receive(path, body, max_bytes)
         try:
-            if found != wanted:
+            if found != expected:
                 raise RefusedError(
-                    400, f"{name}: expected SHA-256 {wanted.hex()}, found {found.hex()}"
+                    400, f"{name}: expected SHA-256 {expected.hex()}, found {found.hex()}"
                 )
             result = await asyncio.to_thread(self._check, temporary, run_id, index, kind)
-            async with self._busy.setdefault(path, asyncio.Lock()):
+            async with self._locks.setdefault(path, asyncio.Lock()):
                 if path.exists():
                     if await asyncio.to_thread(file_sha256, path) == found.hex():
                         return 200
-                    if not self._conductor.is_open(run_id) and not _by_rendezvous(path):
+                    if not self._conductor.is_open(run_id) and not _is_substitute(path):
                         raise RefusedError(
                             409, f"{name}: run {run_id} is closed and has other content there"
                         )
                 size = temporary.stat().st_size
                 await asyncio.to_thread(atomic.commit, temporary, path)
-                self._store.hashes.note(f"runs/{run_id}/{name}", found.hex(), size)
+                self._store.hashes.add(f"runs/{run_id}/{name}", found.hex(), size)
                 if result is not None and doubles.is_double(result.system):
-                    self._store.note_double(result.entrant)
-                self._conductor.handed_in(run_id)
+                    self._store.mark_double(result.entrant)
+                self._conductor.file_received(run_id)
+                if result is not None:
+                    self._accepted(result)
                 return 201
         finally:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def _place(self, run_id: str, name: str) -> tuple[int, str]:
+    def _file_of(self, run_id: str, name: str) -> tuple[int, str]:
+        """Return the peer and the suffix of a file, if the run can have it."""
         run, match = self._conductor.run(run_id), _NAME.fullmatch(name)
         if match is None or match["entrant"] != run.entrant:
             raise RefusedError(
@@ -105,12 +114,12 @@ class Intake:
         roster = self._conductor.roster
         peer = roster.known(run.entrant, int(match["peer"]))
         refuse_lost(peer)
-        if peer.info is not None:  # who sends again what was lost says hello after that
-            roster.heard(peer.entrant, peer.index)
+        if peer.info is not None:  # a peer that uploads lost files again says hello after that
+            roster.contact(peer.entrant, peer.index)
         return int(match["peer"]), match["suffix"]
 
     async def _receive(
-        self, path: Path, body: AsyncIterator[bytes], most: int
+        self, path: Path, body: AsyncIterator[bytes], max_bytes: int
     ) -> tuple[Path, bytes]:
         self._store.trouble.require()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,8 +129,8 @@ class Intake:
             with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor, not a path)
                 async for chunk in body:
                     size += len(chunk)
-                    if size > most:
-                        raise RefusedError(413, f"{path.name}: expected at most {most} bytes")
+                    if size > max_bytes:
+                        raise RefusedError(413, f"{path.name}: expected at most {max_bytes} bytes")
                     hasher.update(chunk)
                     file.write(chunk)
                 file.flush()
@@ -144,15 +153,15 @@ class Intake:
             faults = "; ".join(map(str, faults_of(error, PeerResult)[:3]))
             raise RefusedError(422, f"expected a peer's result, found: {faults}") from error
         run = self._conductor.run(run_id)
-        said = (result.race_id, result.run_id, result.entrant, result.peer, result.role)
-        meant = (self._store.info.race_id, run.id, run.entrant, index, run.role(index))
-        if said != meant:
-            raise RefusedError(422, f"expected a result of {meant}, found one of {said}")
+        found = (result.race_id, result.run_id, result.entrant, result.peer, result.role)
+        expected = (self._store.info.race_id, run.id, run.entrant, index, run.role(index))
+        if found != expected:
+            raise RefusedError(422, f"expected a result of {expected}, found one of {found}")
         return result
 
 
 class Listing:
-    """The results folder for those who fetch it: every finished file, not the rendezvous' own."""
+    """The results folder as clients see it: every finished file except the rendezvous' own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -203,7 +212,7 @@ class Listing:
         return known[1]
 
 
-def _sha256_of(header: str | None) -> bytes:
+def _parse_digest(header: str | None) -> bytes:
     match: re.Match[str] | None = _DIGEST.search(header or "")
     with contextlib.suppress(binascii.Error):
         digest = base64.b64decode(match[1], validate=True) if match else b""
@@ -212,7 +221,7 @@ def _sha256_of(header: str | None) -> bytes:
     raise RefusedError(400, f"Content-Digest: expected sha-256=:BASE64:, found {header!r}")
 
 
-def _by_rendezvous(path: Path) -> bool:
+def _is_substitute(path: Path) -> bool:
     if path.suffix != ".json":
         return False
     try:

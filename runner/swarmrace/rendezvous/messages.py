@@ -1,4 +1,4 @@
-"""What the rendezvous and its clients say to each other, beside the records of results."""
+"""The messages between the rendezvous and its clients, apart from the records of results."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ STAGE_OF: Final[dict[str, str]] = dict(
         strict=True,
     )
 )
-"""The stage that a peer not yet arrived at a barrier is in."""
+"""For each barrier, the stage of a peer that hasn't arrived at it yet."""
 
 LAST_BEFORE_START: Final = "ready"
-"""Up to this barrier everybody must arrive sound, or the run is not raced."""
+"""Up to this barrier every peer must arrive without a failure, or the run is not raced."""
 
 INSTANCE_HEADER: Final = "swarmrace-instance"
-"""Tells a peer's process from another one that takes its place."""
+"""Identifies a peer's process, so that another one in its place is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A barrier's answer to those who wait at it."""
+    """A barrier's answer to the peers that wait at it."""
 
     barrier: str
     go: bool
     """Whether to go on with the run. False: clear up and arrive at `cleared`."""
     failure: Failure | None = None
-    """Why not, or what the run has ended with."""
+    """Why not, or how the run has failed."""
     start_ns: int | None = None
-    """At `ready` with go: the common start instant on the rendezvous' clock."""
+    """With `go` at `ready`: the common start instant on the rendezvous' clock."""
     over: bool = False
     """No run of this entrant will come after this one."""
 
@@ -63,10 +63,10 @@ class Heartbeat:
     """The answer to a heartbeat."""
 
     aborted: Failure | None = None
-    """Why the named run goes on no more: stop what you do for it, clear up, arrive at `cleared`.
-    None: go on."""
+    """Why the named run has ended: stop its transfer, clear up and arrive at `cleared`. None: go
+    on."""
     over: bool = False
-    """No run of this entrant will come any more."""
+    """No further run of this entrant will come."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -79,24 +79,24 @@ class Heartbeat:
 
 
 class Claim(Model):
-    """How a run went, as a peer says it to a rendezvous that knows nothing of it any more."""
+    """How a run went, as a peer reports it to a rendezvous that has lost its own record."""
 
     status: Literal["raced", "not raced", "aborted"]
     failure: Failure | None = None
-    """Why; of an aborted one absent when the run was on and nobody has ended it."""
+    """Why. None for an aborted run that was still going when the rendezvous was lost."""
 
     @property
     def weight(self) -> int:
-        """Of two peers' claims the weightier holds: who saw a run end knows more."""
+        """Rank among claims about one run: a peer that saw the run end knows more."""
         return 0 if self.failure is None and self.status == "aborted" else _STATUSES[self.status]
 
 
 _STATUSES = {"aborted": 1, "not raced": 2, "raced": 3}
 
 
-def index(text: str, most_digits: int = 9) -> int:
-    """Return a number from a path or a query, or -1 for what is none or has too many digits."""
-    plain = text.isascii() and text.isdigit() and len(text) <= most_digits
+def parse_index(text: str, max_digits: int = 9) -> int:
+    """Return a number from a path or a query, or -1 if it isn't one or has too many digits."""
+    plain = text.isascii() and text.isdigit() and len(text) <= max_digits
     return int(text) if plain else -1
 
 
@@ -118,9 +118,8 @@ def result_name(entrant: str, peer: int, suffix: str = "json") -> str:
 
 @cache
 def clock_identity() -> str | None:
-    """Return what names this process's CLOCK_MONOTONIC: the kernel's boot and the time namespace.
-
-    None where the kernel doesn't say.
+    """Return what identifies this process's CLOCK_MONOTONIC: the kernel's boot and the time
+    namespace. None if the kernel doesn't expose them.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

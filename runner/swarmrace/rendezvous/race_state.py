@@ -1,6 +1,6 @@
-"""What is known of a race: which runs are closed, which one is open, what stops the others.
+"""The state of a race: which runs are closed, which one is open, what stops the others.
 
-Answers questions; `Conductor` decides what happens next.
+It only answers questions; `RunSequence` and `Conductor` decide what happens next.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
 StopRule = Callable[[Path, int], bool]
-"""Takes the folder and how many blocks have ended; returns whether everything is decided."""
+"""Takes the folder and how many blocks have ended; returns whether every acceptance is decided."""
 INTERRUPTED = "the race was interrupted"
 DECIDED = "every acceptance was decided before"
 _log = logging.getLogger(__name__)
 _STRIKES = 2
-"""So many runs in a row lost to the infrastructure end the race: it can't go on here."""
+"""After this many runs in a row lost to the infrastructure, the race is stopped."""
 
 
 class RaceState:
@@ -37,10 +37,10 @@ class RaceState:
 
     Args:
         scenario: what is raced.
-        store: where it is kept.
+        store: the race's folder.
         trials: whether programs are tried first.
-        now: seconds that deadlines and silence count on.
-        stop_rule: asked after each block but the last whether the race may stop.
+        now: returns the seconds that deadlines and silence are measured by.
+        stop_rule: called after each block but the last; returns whether the race may stop.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class RaceState:
         self.flight: Flight | None = None
         self.interrupted = False
         self.stopped = ""
-        """What of the infrastructure stopped the race; empty where nothing did."""
+        """Why the infrastructure stopped the race; empty if it didn't."""
         self.decided_blocks: int | None = None
-        """After so many blocks everything was decided, and no further run is raced."""
+        """The number of blocks after which everything was decided; no further run is raced."""
         self.strikes = 0
         """How many runs in a row were lost to the infrastructure."""
         self.boot = 1
@@ -86,7 +86,7 @@ class RaceState:
         return run
 
     def ended(self, run_id: str) -> bool:
-        """Return whether a run or trial is over, or said to be."""
+        """Return whether a run or trial is over here, or a peer claims so."""
         return run_id in self.closed or run_id in self._claims or self.trials.over(run_id)
 
     def is_open(self, run_id: str) -> bool:
@@ -94,7 +94,7 @@ class RaceState:
         return self.flight is not None and self.flight.run.id == run_id
 
     def entrant_over(self, entrant: str) -> bool:
-        """Return whether no run of an entrant will come any more."""
+        """Return whether no further run of an entrant will come."""
         return self.ending or self._last_run[entrant] in self.closed
 
     @property
@@ -104,7 +104,7 @@ class RaceState:
 
     @property
     def stage(self) -> str:
-        """What the peers of the run in flight are at."""
+        """The stage of the peers of the run in flight."""
         return STAGE_OF[self.flight.barrier] if self.flight is not None else "wait"
 
     def release(self, entrant: str, run_id: str, barrier: str) -> Release | None:
@@ -123,7 +123,7 @@ class RaceState:
         return Release(barrier, release.go, release.failure, release.start_ns, over)
 
     def failure_of(self, run_id: str | None) -> Failure | None:
-        """Return why a run goes on no more, or None if it does or is yet to come."""
+        """Return why a run has failed, or None if it hasn't."""
         if run_id in self.closed:
             return self.closed[run_id].failure
         if self.flight is not None and self.flight.run.id == run_id:
@@ -131,7 +131,7 @@ class RaceState:
         return None
 
     def why_not_raced(self, run: Run) -> tuple[Reason, str] | None:
-        """Return why a run that has not begun never will, or None if it may be raced."""
+        """Return why a run that hasn't begun can't be raced, or None if it can."""
         if self.stopped:
             return Reason.INFRASTRUCTURE, self.stopped
         if self.interrupted:
@@ -142,9 +142,9 @@ class RaceState:
         refusal = self.trials.refusal(run.entrant)
         return (Reason.NOT_RUN, refusal) if refusal else None
 
-    def look(self, after: Run) -> list[Run]:
-        """Stop if the block of a run has ended, with all before it, and everything is decided;
-        return the runs that are left out."""
+    def stop_if_decided(self, after: Run) -> list[Run]:
+        """Stop once a run has completed its block, with all blocks before it, and everything is
+        decided. Return the omitted runs."""
         blocks = after.repetition + 1
         before = [each for each in self.runs.values() if each.repetition < blocks]
         if (
@@ -157,36 +157,39 @@ class RaceState:
             return []
         try:
             decided = self._stop_rule(self.store.folder, blocks)
-        except SwarmraceError as error:  # then the race goes on to its end
-            _log.warning("the look after %d blocks failed: %s", blocks, error)
+        except SwarmraceError as error:  # then the race continues to its end
+            _log.warning("the interim verdict after %d blocks failed: %s", blocks, error)
             return []
         if not decided:
             return []
         self.store.write_info(decided_blocks=blocks)
-        return self.leave_out_from(blocks)
+        return self.omit_runs_from(blocks)
 
-    def leave_out_from(self, blocks: int | None) -> list[Run]:
-        """Close the runs after a decision, which leave no record: they were never due. None: there
-        was no decision."""
+    def omit_runs_from(self, blocks: int | None) -> list[Run]:
+        """Close the runs after a decision; they leave no record, because they were never due.
+
+        Args:
+            blocks: the number of blocks after which it was decided; None if it wasn't.
+        """
         self.decided_blocks = blocks
         if blocks is None:
             return []
-        left_out = [run for run in self.runs.values() if run.repetition >= blocks]
-        for run in left_out:
+        omitted = [run for run in self.runs.values() if run.repetition >= blocks]
+        for run in omitted:
             result = not_raced(run, self.store.info.race_id, Reason.NOT_RUN, DECIDED)
             self.closed.setdefault(run.id, result)
-        return left_out
+        return omitted
 
     def count_strikes(self, closed: RunResult) -> None:
-        """Stop the race where run after run is lost to the infrastructure."""
+        """Stop the race if several runs in a row were lost to the infrastructure."""
         failure = closed.failure
-        struck = failure is not None and failure.reason is Reason.INFRASTRUCTURE
-        self.strikes = self.strikes + 1 if struck else 0
+        strike = failure is not None and failure.reason is Reason.INFRASTRUCTURE
+        self.strikes = self.strikes + 1 if strike else 0
         if failure is not None and self.strikes >= _STRIKES and not self.stopped:
             self.stopped = failure.detail
 
     def to_state(self) -> dict[str, Any]:
-        """Return what a restart needs to go on from here."""
+        """Return what a restarted rendezvous needs to continue."""
         return {
             "boot": self.boot,
             "interrupted": self.interrupted,

@@ -1,4 +1,4 @@
-"""The roster: which peers the race needs, who has reported, and who was last heard from when."""
+"""The roster: which peers the race needs, which have reported, and when each was last heard."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from swarmrace.recording.records import PeerInfo
 from swarmrace.scenario.scenario import Scenario
 
 _PAUSE_SECONDS = 2.0
-"""When this process itself stood still for longer, its peers' silence is not counted."""
+"""If this process itself paused for longer, its peers' silence is not counted."""
 
 
 class RefusedError(Exception):
-    """The request can't be answered as asked; `status` is the HTTP status that says so."""
+    """A refused request; `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, detail: str) -> None:
         self.status = status
@@ -23,23 +23,23 @@ class RefusedError(Exception):
 
 
 @dataclass(slots=True)
-class Peer:
+class RosterPeer:
     """One peer, as the rendezvous knows it."""
 
     entrant: str
     index: int
     info: PeerInfo | None = None
     instance: str | None = None
-    """Names its process."""
-    heard: float = 0.0
-    """When it was last heard from, on `now`."""
+    """Identifies its process."""
+    last_heard: float = 0.0
+    """When it was last heard from, by `now`."""
     polls: int = 0
-    """Long polls it has open; each is contact."""
+    """Number of its open long polls. A peer with one is in contact."""
     lost: str | None = None
-    lost_by: Reason = Reason.PEER_LOST
-    """What its missing results give as their reason."""
-    gone: bool = False
-    """It has said goodbye, being done."""
+    lost_reason: Reason = Reason.PEER_LOST
+    """The reason to give for its missing results."""
+    has_left: bool = False
+    """It was done and has said goodbye."""
     stage: str = "wait"
     run_id: str | None = None
     progress_bytes: int = 0
@@ -50,13 +50,13 @@ class Roster:
 
     Args:
         scenario: what is raced.
-        now: seconds that silence counts on.
+        now: returns the seconds that silence is measured by.
     """
 
     def __init__(self, scenario: Scenario, now: Callable[[], float]) -> None:
         self.swarm_size = scenario.race.swarm_size
         self.peers = {
-            (entrant, index): Peer(entrant, index)
+            (entrant, index): RosterPeer(entrant, index)
             for entrant in scenario.entrants
             for index in range(self.swarm_size)
         }
@@ -65,7 +65,7 @@ class Roster:
         self._now = now
         self._began = self._ticked = now()
 
-    def known(self, entrant: str, index: int) -> Peer:
+    def known(self, entrant: str, index: int) -> RosterPeer:
         """Return a peer of this race.
 
         Raises:
@@ -80,8 +80,8 @@ class Roster:
             )
         return peer
 
-    def heard(self, entrant: str, index: int, instance: str | None = None) -> Peer:
-        """Return a peer that has just been heard from.
+    def contact(self, entrant: str, index: int, instance: str | None = None) -> RosterPeer:
+        """Record contact with a peer and return it.
 
         Raises:
             RefusedError: 404 no such peer, 410 it is lost, 428 it has not said hello.
@@ -92,17 +92,17 @@ class Roster:
             raise RefusedError(428, f"peer {index} of {entrant} has not said hello")
         if instance and peer.instance and instance != peer.instance:
             raise RefusedError(410, f"another process has taken the place of {entrant}/{index}")
-        peer.heard = self._now()
+        peer.last_heard = self._now()
         return peer
 
-    def take_in(self, info: PeerInfo, instance: str | None) -> None:
-        """Note that a peer has reported."""
+    def admit(self, info: PeerInfo, instance: str | None) -> None:
+        """Record that a peer has reported."""
         peer = self.known(info.entrant, info.peer)
-        peer.info, peer.instance, peer.gone = info, instance, False
-        peer.heard = self._now()
+        peer.info, peer.instance, peer.has_left = info, instance, False
+        peer.last_heard = self._now()
 
-    def another_process(self, info: PeerInfo, instance: str | None) -> bool:
-        """Return whether another process than the one that reported speaks for a peer."""
+    def is_another_process(self, info: PeerInfo, instance: str | None) -> bool:
+        """Return whether this isn't the process that reported as the peer before."""
         peer = self.known(info.entrant, info.peer)
         return peer.instance is not None and instance != peer.instance
 
@@ -115,51 +115,51 @@ class Roster:
         """Return all peers that have reported."""
         return [peer.info for peer in self.peers.values() if peer.info is not None]
 
-    def overdue(self) -> Iterator[tuple[Peer, str]]:
-        """Yield each peer that is to be given up now, and why."""
+    def overdue(self) -> Iterator[tuple[RosterPeer, str]]:
+        """Yield each peer to give up on now, and why."""
         now = self._now()
-        stood_still, self._ticked = now - self._ticked, now
-        if stood_still > _PAUSE_SECONDS:
+        pause, self._ticked = now - self._ticked, now
+        if pause > _PAUSE_SECONDS:
             for peer in self.peers.values():
-                peer.heard += stood_still
+                peer.last_heard += pause
         silent_before = now - self._bounds.heartbeat_seconds
         assembling = now < self._began + self._bounds.assemble_seconds
         for peer in self.peers.values():
-            if peer.lost is not None or peer.gone:
+            if peer.lost is not None or peer.has_left:
                 continue
             if peer.info is None:
                 if not assembling:
                     yield peer, f"not reported within {self._bounds.assemble_seconds:g} s"
-            elif peer.polls == 0 and peer.heard < silent_before:
+            elif peer.polls == 0 and peer.last_heard < silent_before:
                 yield peer, f"not heard from for {self._bounds.heartbeat_seconds:g} s"
 
     def to_state(self) -> dict[str, Any]:
-        """Return what a restarted rendezvous needs to know beside race.json's peers."""
+        """Return what a restarted rendezvous needs to know in addition to race.json's peers."""
         return {
             f"{peer.entrant}/{peer.index}": {
                 "instance": peer.instance,
                 "lost": peer.lost,
-                "lost_by": str(peer.lost_by),
-                "gone": peer.gone,
+                "lost_by": str(peer.lost_reason),
+                "gone": peer.has_left,
             }
             for peer in self.peers.values()
             if peer.instance or peer.lost
         }
 
     def resume(self, infos: list[PeerInfo], state: dict[str, Any], grace_seconds: float) -> None:
-        """Take over what was kept; everybody counts as heard from until `grace_seconds` on."""
+        """Restore what was kept; every peer counts as heard from for `grace_seconds` from now."""
         for info in infos:
             peer = self.known(info.entrant, info.peer)
-            peer.info, peer.heard = info, self._now() + grace_seconds
+            peer.info, peer.last_heard = info, self._now() + grace_seconds
         for name, kept in state.items():
             entrant, _, index = name.rpartition("/")
             peer = self.known(entrant, int(index))
-            peer.instance, peer.lost, peer.gone = kept["instance"], kept["lost"], kept["gone"]
-            peer.lost_by = Reason(kept.get("lost_by", Reason.PEER_LOST))
+            peer.instance, peer.lost, peer.has_left = kept["instance"], kept["lost"], kept["gone"]
+            peer.lost_reason = Reason(kept.get("lost_by", Reason.PEER_LOST))
 
 
-def refuse_lost(peer: Peer) -> None:
-    """Refuse a peer that was given up.
+def refuse_lost(peer: RosterPeer) -> None:
+    """Refuse a peer that was given up as lost.
 
     Raises:
         RefusedError: 410 it is lost.

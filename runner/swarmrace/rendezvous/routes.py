@@ -1,4 +1,4 @@
-"""The paths that are asked rarely, by Starlette. docs/rendezvous.md lists them all."""
+"""The less busy paths, by Starlette. docs/rendezvous.md lists them all."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from swarmrace.recording.records import PeerInfo
 from swarmrace.rendezvous.board import Boards, Leases
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.intake import Intake, Listing
-from swarmrace.rendezvous.messages import INSTANCE_HEADER, Claim, index
+from swarmrace.rendezvous.live import paths as live_page
+from swarmrace.rendezvous.live.live import Live
+from swarmrace.rendezvous.messages import INSTANCE_HEADER, Claim, parse_index
 from swarmrace.rendezvous.roster import RefusedError, refuse_lost
 from swarmrace.rendezvous.store import Store
 from swarmrace.systems.run import Run
 
-_MOST_BODY_BYTES = 8_000_000
-_MOST_PREFLIGHT_BYTES = 10**12
+_MAX_BODY_BYTES = 8_000_000
+_MAX_PREFLIGHT_BYTES = 10**12
 _CHUNK = bytes(65_536)
 _Kind = TypeVar("_Kind")
 _Default = TypeVar("_Default")
 _CLAIMS = TypeAdapter(dict[str, Claim])
-_LOST_BY = (Reason.PEER_LOST, Reason.OUT_OF_MEMORY, Reason.INFRASTRUCTURE)
+_LOSS_REASONS = (Reason.PEER_LOST, Reason.OUT_OF_MEMORY, Reason.INFRASTRUCTURE)
 
 
 class Routes:
@@ -39,20 +41,24 @@ class Routes:
     Args:
         conductor: the race.
         store: its folder.
-        poll_seconds: longest wait of a long poll.
+        live: the live page.
+        poll_seconds: maximum wait of a long poll.
     """
 
-    def __init__(self, conductor: Conductor, store: Store, poll_seconds: float = 10.0) -> None:
+    def __init__(
+        self, conductor: Conductor, store: Store, live: Live, poll_seconds: float = 10.0
+    ) -> None:
         self._conductor, self._store, self._poll_seconds = conductor, store, poll_seconds
         self._began_ns = conductor.clock.now_ns()
         self.boards = Boards()
         self._leases = Leases(max(2, len(conductor.roster.peers) // 16))
-        self._intake = Intake(store, conductor)
+        self._live = live
+        self._intake = Intake(store, conductor, live.handed_in)
         self._listing = Listing(store.folder)
         self._closed: dict[str, dict[str, Any]] = {}
 
     def app(self) -> Starlette:
-        """Return them as an application."""
+        """Return the handlers as an ASGI application."""
         race, peer = f"/{self._store.info.race_id}", "/peers/{entrant}/{peer}"
         run = "/runs/{run_id}"
         table = [
@@ -60,11 +66,11 @@ class Routes:
             ("GET", "/healthz", self._healthz),
             ("GET", f"{race}/status", self._status),
             ("PUT", f"{race}{peer}", self._hello),
-            ("GET", f"{race}{peer}", self._handed_in),
+            ("GET", f"{race}{peer}", self._uploaded),
             ("POST", f"{race}{peer}/goodbye", self._goodbye),
             ("POST", f"{race}{peer}/lost", self._lost),
             ("POST", f"{race}{peer}/preflight-lease", self._lease),
-            ("DELETE", f"{race}{peer}/preflight-lease", self._give_back),
+            ("DELETE", f"{race}{peer}/preflight-lease", self._release_lease),
             ("GET", f"{race}{run}/references", self._references),
             ("PUT", f"{race}{run}/references/{{rank}}", self._put_reference),
             ("GET", f"{race}{run}/board/{{key:path}}", self._board),
@@ -84,11 +90,12 @@ class Routes:
             405: lambda request, _: _error(405, f"{request.method} is not for this path"),
         }
         routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
+        routes += live_page.routes(self._store.info.race_id, self._live)
         return Starlette(routes=routes, exception_handlers=handlers)
 
     def _no_disk(self, _: Request, error: Exception) -> Response:
-        """Answer 507 while the folder can't be written: a full disk may have room again. With
-        `stopped` nobody need try again."""
+        """Answer 507 while the folder can't be written. A full disk may have room again, so
+        clients retry unless `stopped` is set."""
         if not isinstance(error, OSError) or error.errno is None:
             raise error
         self._store.trouble.note(error, "results")
@@ -147,7 +154,7 @@ class Routes:
                         "progress_bytes": peer.progress_bytes,
                         "size_bytes": conductor.race.file_size,
                         "lost": peer.lost,
-                        "gone": peer.gone,
+                        "gone": peer.has_left,
                     }
                     for peer in conductor.roster.peers.values()
                 ],
@@ -156,10 +163,10 @@ class Routes:
 
     async def _hello(self, request: Request) -> Response:
         body = await _json(request)
-        said = body.pop("runs", {}) if isinstance(body, dict) else {}
+        runs = body.pop("runs", {}) if isinstance(body, dict) else {}
         try:
             info = PeerInfo.model_validate(body)
-            claims = _CLAIMS.validate_python(said)
+            claims = _CLAIMS.validate_python(runs)
         except ValidationError as error:
             raise RefusedError(422, "; ".join(map(str, faults_of(error, PeerInfo)[:3]))) from error
         entrant, peer = _peer_of(request)
@@ -173,24 +180,24 @@ class Routes:
         await self._store.write_info_soon(self._conductor.roster.infos())
         return JSONResponse({"race_id": self._store.info.race_id, "boot": self._conductor.boot})
 
-    async def _handed_in(self, request: Request) -> Response:
+    async def _uploaded(self, request: Request) -> Response:
         peer = self._conductor.roster.known(*_peer_of(request))
         refuse_lost(peer)
         runs = [run.id for run in self._conductor.runs.values() if run.entrant == peer.entrant]
         return JSONResponse({"results": self._store.results_of(runs, peer.entrant, peer.index)})
 
     async def _goodbye(self, request: Request) -> Response:
-        reason = _of(await _json(request), "reason", str, None)
+        reason = _field(await _json(request), "reason", str, None)
         peer = self._conductor.roster.known(*_peer_of(request))
-        if peer.lost is None and not peer.gone:
-            self._conductor.goodbye(self._heard(request), reason)
+        if peer.lost is None and not peer.has_left:
+            self._conductor.goodbye(self._contact(request), reason)
         return JSONResponse({})
 
     async def _lost(self, request: Request) -> Response:
         body = await _json(request)
-        detail = _of(body, "detail", str, "reported as lost")
-        told = _of(body, "reason", str, "") if isinstance(body, dict) else ""
-        reason = next((each for each in _LOST_BY if each == told), Reason.PEER_LOST)
+        detail = _field(body, "detail", str, "reported as lost")
+        given = _field(body, "reason", str, "") if isinstance(body, dict) else ""
+        reason = next((each for each in _LOSS_REASONS if each == given), Reason.PEER_LOST)
         self._conductor.lose(*_peer_of(request), detail[:500], reason)
         return JSONResponse({})
 
@@ -203,11 +210,11 @@ class Routes:
         return JSONResponse({"references": self.boards.references(run.id)})
 
     async def _put_reference(self, request: Request) -> Response:
-        run, rank = self._run(request), index(request.path_params["rank"])
+        run, rank = self._run(request), parse_index(request.path_params["rank"])
         if not 0 <= rank < len(run.seeders):
             raise RefusedError(404, f"rank: expected 0 to {len(run.seeders) - 1}")
         body = await _json(request)
-        # Of a run that is over nothing is kept: it would take the place of the one in flight.
+        # Nothing is posted for a run that is over: it would replace the board of the one in flight.
         if posted := self._conductor.is_open(run.id):
             self.boards.put_reference(run.id, rank, body)
         return JSONResponse({"posted": posted})
@@ -236,7 +243,7 @@ class Routes:
             request.headers.get("content-digest"),
             request.stream(),
         )
-        self._store.trouble.good("results")
+        self._store.trouble.clear("results")
         return JSONResponse({}, status)
 
     async def _files(self, _: Request) -> Response:
@@ -252,12 +259,12 @@ class Routes:
         key = (peer.entrant, peer.index)
         return JSONResponse({"granted": await self._leases.take(key, self._poll_seconds)})
 
-    async def _give_back(self, request: Request) -> Response:
-        self._leases.give_back(_peer_of(request))
+    async def _release_lease(self, request: Request) -> Response:
+        self._leases.release(_peer_of(request))
         return JSONResponse({})
 
     async def _sink(self, request: Request) -> Response:
-        """Count a body; the rate is that of what came after `skip` bytes and the first chunk."""
+        """Measure the rate of a body, without its first `skip` bytes and first chunk."""
         skip = _query_number(request, "skip", 0)
         received, mark, mark_ns = 0, 0, 0
         clock = self._conductor.clock
@@ -281,9 +288,9 @@ class Routes:
             body(), media_type="application/octet-stream", headers={"content-length": str(size)}
         )
 
-    def _heard(self, request: Request) -> Any:
+    def _contact(self, request: Request) -> Any:
         instance = request.headers.get(INSTANCE_HEADER)
-        return self._conductor.roster.heard(*_peer_of(request), instance)
+        return self._conductor.roster.contact(*_peer_of(request), instance)
 
     def _run(self, request: Request) -> Run:
         return self._conductor.run(request.path_params["run_id"])
@@ -293,15 +300,15 @@ async def _json(request: Request) -> Any:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_BODY_BYTES:
-            raise RefusedError(413, f"expected at most {_MOST_BODY_BYTES} bytes")
+        if len(body) > _MAX_BODY_BYTES:
+            raise RefusedError(413, f"expected at most {_MAX_BODY_BYTES} bytes")
     try:
         return json.loads(bytes(body)) if body else {}
     except (ValueError, RecursionError) as error:
         raise RefusedError(422, f"expected JSON, found: {error}") from error
 
 
-def _of(body: Any, name: str, kind: type[_Kind], default: _Default) -> _Kind | _Default:
+def _field(body: Any, name: str, kind: type[_Kind], default: _Default) -> _Kind | _Default:
     value = body.get(name) if isinstance(body, dict) else body
     if value is None:
         return default
@@ -311,13 +318,13 @@ def _of(body: Any, name: str, kind: type[_Kind], default: _Default) -> _Kind | _
 
 
 def _peer_of(request: Request) -> tuple[str, int]:
-    return str(request.path_params["entrant"]), index(request.path_params["peer"])
+    return str(request.path_params["entrant"]), parse_index(request.path_params["peer"])
 
 
 def _query_number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    size = index(text, 20)
-    if not 0 <= size <= _MOST_PREFLIGHT_BYTES:
+    size = parse_index(text, 20)
+    if not 0 <= size <= _MAX_PREFLIGHT_BYTES:
         raise RefusedError(422, f"{name}: expected a number of bytes, found {text[:80]!r}")
     return size
 

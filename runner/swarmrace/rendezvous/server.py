@@ -1,4 +1,4 @@
-"""Serving the rendezvous: one process, on TCP and, beside it, on a unix socket."""
+"""The rendezvous' server: one process, on TCP and optionally on a unix socket too."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-
-from swarmrace import systems
+from swarmrace import definitions, systems
 from swarmrace.clock import Clock, SystemClock
 from swarmrace.errors import RendezvousError
 from swarmrace.host import machine, sockets
@@ -24,6 +21,8 @@ from swarmrace.recording.records import Delay, RaceInfo
 from swarmrace.rendezvous.app import App
 from swarmrace.rendezvous.conductor import Conductor
 from swarmrace.rendezvous.flight import MARGIN_SECONDS
+from swarmrace.rendezvous.http_server import BACKLOG, Server
+from swarmrace.rendezvous.live.live import Live
 from swarmrace.rendezvous.race_state import StopRule
 from swarmrace.rendezvous.routes import Routes
 from swarmrace.rendezvous.store import Store
@@ -35,8 +34,6 @@ from swarmrace.systems import doubles
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.2
-_BACKLOG = 4096
-_LEAVE_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -46,35 +43,35 @@ class ServerConfig:
     scenario: Scenario
     race_id: str
     data_dir: Path
-    """The results folder, which holds the rendezvous' own state too."""
+    """The results folder, which also holds the rendezvous' own state."""
     host: str = "0.0.0.0"
-    """IP address or name; `*` listens on IPv6 and IPv4, as far as there are any."""
+    """IP address or name; `*` listens on IPv6 and IPv4, whichever exist."""
     port: int = 0
     """0 takes a free one."""
     uds: Path | None = None
-    """A unix socket to listen on as well: it is reached from any network namespace."""
+    """A unix socket to listen on too; it can be reached from any network namespace."""
     release_hash: str = ""
-    """Of the Helm release, which its URLs begin with; empty on one machine."""
+    """Hash of the Helm release, prefix of its URLs; empty on one machine."""
     name: str = "race"
     backend: str = "local"
     test_doubles: tuple[str, ...] = ()
     """Entrants known to be test doubles before anything starts."""
     token: str | None = None
-    """Bearer token that guards whatever changes the race's state; announces need none."""
+    """Bearer token, required by requests that change the race's state; announces need none."""
     open_announce: bool = False
-    """Whether `/announce` and `/scrape` are served beside `/{race_id}/announce`."""
+    """Whether `/announce` and `/scrape` are served as well as `/{race_id}/announce`."""
     announce_interval_seconds: int = 30
     announce_min_interval_seconds: int = 1
     poll_seconds: float = 10.0
-    """Longest wait for a barrier before a peer is asked to ask again."""
+    """Maximum wait for a barrier before a peer has to ask again."""
     margin_seconds: float = MARGIN_SECONDS
     """Added to every barrier's deadline, so that a peer's own timeout fires first."""
     delay: Delay | None = None
-    """What makes the race's delay and loss, for its record."""
+    """How the race's delay and loss are made, for its record."""
     relay_counts: Path | None = None
     """The file in which the race's relay counts."""
     stop_rule: StopRule | None = None
-    """Whether the race may stop; only asked where the scenario says so (`race.stopping`)."""
+    """Returns whether the race may stop; only used if the scenario allows it (`race.stopping`)."""
     trials: TrialPolicy = field(default_factory=TrialPolicy)
     """Whether programs are tried before the first run."""
 
@@ -84,14 +81,15 @@ def _packages(scenario: Scenario) -> tuple[str, ...]:
 
 
 class Rendezvous:
-    """One race's rendezvous, not yet listening: an ASGI application and its clockwork.
+    """One race's rendezvous, not yet listening: an ASGI application and its ticks.
 
-    Made on a running event loop.
+    Needs a running event loop.
 
     Args:
-        config: what is raced; addresses play no part here.
+        config: what is raced; its addresses are not used here.
         clock: the rendezvous' clock.
-        now: seconds that deadlines and silence count on; the event loop's when absent.
+        now: returns the seconds that deadlines and silence are measured by; the event loop's time
+            by default.
 
     Raises:
         ResultsError: the data folder holds another race.
@@ -111,10 +109,11 @@ class Rendezvous:
             release_hash=config.release_hash,
             name=doubles.mark(config.name) if config.test_doubles else config.name,
             test_doubles=list(config.test_doubles),
-            scenario={"global": config.scenario.canonical()},
+            scenario={"global": config.scenario.recorded()},
             backend=config.backend,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=machine.commit(),
+            definitions=definitions.version(),
             versions=machine.versions(_packages(config.scenario)),
             machine=machine.machine(config.data_dir),
             delay=config.delay,
@@ -130,6 +129,7 @@ class Rendezvous:
             trials=config.trials,
             stop_rule=config.stop_rule if config.scenario.race.stopping else None,
         )
+        self.live = Live(config.scenario, self.conductor)
         self._watch = MachineWatch(config.host)
         tracker = Tracker(
             Swarms(now, expire_seconds=expire_seconds(config.announce_interval_seconds)),
@@ -140,7 +140,7 @@ class Rendezvous:
             config.race_id,
             self.conductor,
             tracker,
-            Routes(self.conductor, self.store, config.poll_seconds).app(),
+            Routes(self.conductor, self.store, self.live, config.poll_seconds).app(),
             token=config.token,
             poll_seconds=config.poll_seconds,
             open_announce=config.open_announce,
@@ -148,49 +148,49 @@ class Rendezvous:
         )
 
     async def tick(self) -> None:
-        """Look at the time and the machine five times a second, for ever."""
-        said = ""
+        """Check the time and the machine five times a second, forever."""
+        logged = ""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             try:
-                self._look_at_the_machine()
+                self._check_machine()
                 self.conductor.tick()
-            except OSError as error:  # a full disk may have room again: tried again for a while
+            except OSError as error:  # a full disk may have room again, so retry for a while
                 text = self.store.trouble.text or str(error)
-                if text != said:
+                if text != logged:
                     _log.error("the rendezvous can't write its folder: %s", text)
-                said = text
+                logged = text
 
-    def _look_at_the_machine(self) -> None:
-        trouble = self.store.trouble.verdict()
+    def _check_machine(self) -> None:
+        trouble = self.store.trouble.reason_to_stop()
         if trouble:
             self.conductor.stop(trouble)
         if down := self._watch.down():
             self.conductor.stop(down)
         if pause := self._watch.suspended():
-            self.conductor.strike(pause)
+            self.conductor.end_run(pause)
 
 
 @dataclass(frozen=True)
 class Listening:
-    """A rendezvous that answers."""
+    """A rendezvous that is listening."""
 
     host: str
     port: int
     conductor: Conductor
-    clockwork: asyncio.Future[None]
-    """Runs for ever; its end is the rendezvous' end."""
+    ticks: asyncio.Future[None]
+    """Runs forever; if it ends, so does the rendezvous."""
 
 
 async def serve(config: ServerConfig, clock: Clock | None = None) -> None:
-    """Serve until cancelled; then answer what waits, close all connections and return.
+    """Serve until cancelled; then answer waiting requests, close all connections and return.
 
     Raises:
         RendezvousError: the address or the unix socket can't be listened on.
         ResultsError: the data folder holds another race.
     """
     async with listening(config, clock) as running:
-        await running.clockwork
+        await running.ticks
 
 
 @contextlib.asynccontextmanager
@@ -211,8 +211,9 @@ async def listening(config: ServerConfig, clock: Clock | None = None) -> AsyncIt
     servers = [Server(rendezvous.app, sockets=[bound])]
     if config.uds is not None:
         servers.append(Server(rendezvous.app, uds=config.uds))
-    tasks = [asyncio.ensure_future(server.run_until_told()) for server in servers]
+    tasks = [asyncio.ensure_future(server.run_until_stopped()) for server in servers]
     ticks = asyncio.ensure_future(rendezvous.tick())
+    looks = asyncio.ensure_future(rendezvous.live.run())
     try:
         for server, task in zip(servers, tasks, strict=True):
             await server.started_or_failed(task)
@@ -220,61 +221,15 @@ async def listening(config: ServerConfig, clock: Clock | None = None) -> AsyncIt
         yield Listening(host, port, rendezvous.conductor, ticks)
     finally:
         ticks.cancel()
+        looks.cancel()
         for server in servers:
-            server.should_exit = True
+            server.stop()
         rendezvous.conductor.stop_waiting()
+        rendezvous.live.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         bound.close()
         if config.uds is not None:
             config.uds.unlink(missing_ok=True)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without signal handlers of its own: who runs the event loop says when to end."""
-
-    def __init__(
-        self, app: Any, *, sockets: list[socket.socket] | None = None, uds: Path | None = None
-    ) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                uds=None if uds is None else str(uds),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                date_header=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=90,  # longer than the clients' own, who close first
-                timeout_graceful_shutdown=_LEAVE_SECONDS,
-            )
-        )
-        self._sockets = sockets
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-    async def run_until_told(self) -> None:
-        """Serve until `should_exit` is set."""
-        try:
-            await self.serve(sockets=self._sockets)
-        except (SystemExit, OSError) as error:
-            where = self.config.uds or "the bound socket"
-            raise RendezvousError(f"{where}: can't be listened on: {error}") from error
-
-    async def started_or_failed(self, task: asyncio.Future[None]) -> None:
-        """Wait until it answers; raise what `task`, which runs it, has failed with."""
-        while not self.started and not task.done():
-            await asyncio.sleep(0.005)
-        if task.done():
-            task.result()
-            raise RendezvousError("the server ended before it had begun")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -284,7 +239,7 @@ def bind(host: str, port: int) -> socket.socket:
         RendezvousError: it can't be listened on.
     """
     try:
-        return sockets.listening(host, port, _BACKLOG)
+        return sockets.listening(host, port, BACKLOG)
     except OSError as error:
         raise RendezvousError(
             f"{host}:{port}: expected an address to listen on, found: {error.strerror or error}; "
@@ -293,6 +248,6 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _allow_many_connections() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

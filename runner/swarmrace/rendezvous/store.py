@@ -1,14 +1,15 @@
-"""What the rendezvous keeps on disk: the results folder, and its own state beside it.
+"""What the rendezvous keeps on disk: the results folder, with its own state in it.
 
-Layout below the data folder: `race.json` (RaceInfo), `runs/{run}/run.json` (RunResult),
+Layout of the data folder: `race.json` (RaceInfo), `runs/{run}/run.json` (RunResult),
 `runs/{run}/{entrant}-{peer}.json` and `.npz` (written by `intake`), and `state.json`, which only a
-restarted rendezvous reads. Every file is replaced whole; after a crash at any instant the folder
-is readable.
+restarted rendezvous reads. Files are replaced atomically, so the folder is readable after a crash
+at any instant.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from swarmrace.recording.records import PeerInfo, PeerResult, RaceInfo, RunResul
 from swarmrace.rendezvous.messages import RESULT_SUFFIXES, result_name
 from swarmrace.rendezvous.trouble import Trouble
 from swarmrace.results.manifest import FILE as MANIFEST
-from swarmrace.results.manifest import Keeper
+from swarmrace.results.manifest import ManifestKeeper
 from swarmrace.systems import doubles
 
 STATE_FILE = "state.json"
@@ -32,11 +33,11 @@ class Store:
     """The folder of one race.
 
     Args:
-        folder: the data folder; made if it isn't there.
-        info: the head of the race, without its peers.
+        folder: the data folder; created if missing.
+        info: the race's record (race.json), without its peers.
 
     Raises:
-        ResultsError: the folder holds another race, or something that can't be read.
+        ResultsError: the folder holds another race, or can't be read.
     """
 
     def __init__(self, folder: Path, info: RaceInfo) -> None:
@@ -44,12 +45,12 @@ class Store:
         self.folder = folder
         self.info = info
         self.state: dict[str, Any] = {}
-        """As read at the start; empty for a new race."""
+        """The state read at the start; empty for a new race."""
         self._lock = threading.Lock()
         self._dirty = False
         self._flushed: asyncio.Future[None] | None = None
         self.trouble = Trouble(folder)
-        self.hashes = Keeper(folder, info.race_id, info.commit)
+        self.hashes = ManifestKeeper(folder, info.race_id, info.commit)
         self._load()
         if self.state:
             self.hashes.resume()
@@ -61,11 +62,11 @@ class Store:
         return self.folder / "runs" / run_id
 
     def has_result(self, run_id: str, entrant: str, peer: int) -> bool:
-        """Return whether a peer's result of a run is there."""
+        """Return whether a peer's result of a run is stored."""
         return (self.run_folder(run_id) / result_name(entrant, peer)).exists()
 
     def results_of(self, run_ids: Iterable[str], entrant: str, peer: int) -> list[str]:
-        """Return which of a peer's files are there, as `run/name`."""
+        """Return which of a peer's files are stored, as `run/name`."""
         names = [result_name(entrant, peer, suffix) for suffix in RESULT_SUFFIXES]
         return [
             f"{run_id}/{name}"
@@ -75,7 +76,7 @@ class Store:
         ]
 
     def read_run(self, run_id: str) -> RunResult | None:
-        """Return a closed run's record, or None if there is none that can be read."""
+        """Return a closed run's record, or None if it is missing or unreadable."""
         try:
             return RunResult.model_validate_json(
                 (self.run_folder(run_id) / "run.json").read_bytes()
@@ -83,12 +84,20 @@ class Store:
         except (OSError, ValueError):
             return None
 
+    def read_results(self, run_id: str) -> list[PeerResult]:
+        """Return the peers' results of a run that are stored and readable."""
+        found = []
+        for path in sorted(self.run_folder(run_id).glob("*-[0-9]*.json")):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(PeerResult.model_validate_json(path.read_bytes()))
+        return found
+
     def write_run(self, result: RunResult) -> None:
         """Write a run's record."""
         self._write(f"runs/{result.run_id}/run.json", _text(result))
 
     def write_result(self, result: PeerResult) -> None:
-        """Write a peer's result in its place."""
+        """Write a peer's result, on its behalf."""
         name = result_name(result.entrant, result.peer)
         self._write(f"runs/{result.run_id}/{name}", _text(result))
 
@@ -98,14 +107,14 @@ class Store:
         self._write(STATE_FILE, json.dumps(data, indent=1).encode())
 
     def write_info(self, peers: list[PeerInfo] | None = None, **changes: Any) -> None:
-        """Write race.json, changed."""
+        """Write race.json with these changes."""
         if peers is not None:
             changes["peers"] = peers
         self.info = self.info.model_copy(update=changes)
         self._write_info()
 
-    def note_double(self, entrant: str) -> None:
-        """Have race.json say that an entrant is a test double."""
+    def mark_double(self, entrant: str) -> None:
+        """Record in race.json that an entrant is a test double."""
         known = self.info.test_doubles
         if entrant not in known:
             name = doubles.mark(self.info.name)
@@ -114,8 +123,8 @@ class Store:
     async def write_info_soon(self, peers: list[PeerInfo]) -> None:
         """Write race.json in a thread; return when it is on disk.
 
-        Whoever comes while one write runs shares the next: thousands of peers that report at once
-        cost a handful of writes.
+        Calls during one write share the next, so thousands of peers that report at once cost only
+        a few writes.
         """
         self.info = self.info.model_copy(update={"peers": peers})
         self._dirty = True
@@ -132,14 +141,14 @@ class Store:
             self._flushed = None
 
     def _write_info(self) -> None:
-        with self._lock:  # so that the newest is written last
+        with self._lock:  # so that the latest version is written last
             self._write("race.json", _text(self.info))
 
     def write_manifest(self, *, complete: bool = False) -> None:
-        """Write the hashes of what lies there.
+        """Write the hashes of the folder's files.
 
         Args:
-            complete: the race has ended: race.json changes no more.
+            complete: whether the race has ended, so that race.json won't change again.
         """
         text = self.hashes.text(complete=complete)
         self.trouble.attempt(lambda: atomic.write_bytes(self.folder / MANIFEST, text))
@@ -147,9 +156,9 @@ class Store:
     def _write(self, name: str, data: bytes) -> None:
         written = self.trouble.attempt(lambda: atomic.write_bytes(self.folder / name, data))
         if not written and name == "race.json":
-            self.trouble.last_words(self.folder / name, data)
+            self.trouble.write_into_reserve(self.folder / name, data)
         if written and name != STATE_FILE:
-            self.hashes.note_data(name, data)
+            self.hashes.add_data(name, data)
 
     def _load(self) -> None:
         race, state = self.folder / "race.json", self.folder / STATE_FILE

@@ -1,5 +1,4 @@
-"""Records that the rendezvous writes where nobody else can: runs that are not raced, results of
-peers that are gone."""
+"""Records that the rendezvous writes because no peer can: of runs not raced and of lost peers."""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure, PeerResult, RunResult
 from swarmrace.rendezvous.flight import Flight
 from swarmrace.rendezvous.messages import Claim, Release
-from swarmrace.rendezvous.roster import Peer, Roster
+from swarmrace.rendezvous.roster import Roster, RosterPeer
 from swarmrace.rendezvous.store import Store
 from swarmrace.systems.run import Run
 
-BY_RENDEZVOUS = "written by the rendezvous, because the peer handed in nothing"
-"""Note in such a result; the peer's own, should it come, takes its place."""
+BY_RENDEZVOUS = "written by the rendezvous, because the peer uploaded nothing"
+"""The note in such a result. If the peer's own result arrives, it replaces this one."""
 
 
 def not_raced(run: Run, race_id: str, reason: Reason, detail: str) -> RunResult:
@@ -31,10 +30,10 @@ def not_raced(run: Run, race_id: str, reason: Reason, detail: str) -> RunResult:
     )
 
 
-def claimed(run: Run, race_id: str, claim: Claim) -> RunResult:
-    """Return the record of a run that another rendezvous, which is gone, has led.
+def claimed_run(run: Run, race_id: str, claim: Claim) -> RunResult:
+    """Return the record of a run that an earlier rendezvous conducted.
 
-    Its times went with it.
+    Its times are lost with that rendezvous.
     """
     failure = claim.failure
     if failure is None and claim.status != "raced":
@@ -45,9 +44,9 @@ def claimed(run: Run, race_id: str, claim: Claim) -> RunResult:
 
 
 def not_open(run_id: str, barrier: str, stage: str) -> Release:
-    """Return what a peer hears that is at a barrier of a run that this rendezvous never opened:
-    whoever opened it is gone, and its state with it."""
-    detail = f"run {run_id} is not open here, so nobody can be at {barrier}"
+    """Return the release for a peer at a barrier of a run that this rendezvous never opened: an
+    earlier one did, and its state is lost."""
+    detail = f"run {run_id} is not open here, so no peer can be at {barrier}"
     failure = Failure(reason=Reason.TRACKER_LOST, stage=stage, detail=detail)
     return Release(barrier, False, failure)
 
@@ -55,7 +54,7 @@ def not_open(run_id: str, barrier: str, stage: str) -> Release:
 def missing_results(
     flight: Flight, roster: Roster, store: Store, seed: int
 ) -> Iterator[PeerResult]:
-    """Yield the results of the peers of the run in flight that handed in nothing."""
+    """Yield results for the peers of the run in flight that handed in none."""
     run = flight.run
     for index in sorted({*flight.lost, *flight.late}):
         if not store.has_result(run.id, run.entrant, index):
@@ -63,12 +62,12 @@ def missing_results(
             yield missing_result(flight, peer, store.info.race_id, seed)
 
 
-def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerResult:
-    """Return the result of a peer of the run in flight that handed in nothing."""
+def missing_result(flight: Flight, peer: RosterPeer, race_id: str, seed: int) -> PeerResult:
+    """Return a result for a peer of the run in flight that handed in none."""
     run, how = flight.run, flight.lost.get(peer.index)
-    here = peer.run_id == run.id
+    in_run = peer.run_id == run.id
     notes = [BY_RENDEZVOUS]
-    if here and run.role(peer.index) == "leecher":
+    if in_run and run.role(peer.index) == "leecher":
         notes.append(f"last reported {peer.progress_bytes} of {run.size_bytes} bytes")
     return PeerResult(
         race_id=race_id,
@@ -82,9 +81,9 @@ def missing_result(flight: Flight, peer: Peer, race_id: str, seed: int) -> PeerR
         size_bytes=run.size_bytes,
         outcome="failed",
         failure=Failure(
-            reason=Reason.TIMEOUT if how is None else peer.lost_by,
-            stage=peer.stage if here else "wait",
-            detail=how or "not cleared up in time",
+            reason=Reason.TIMEOUT if how is None else peer.lost_reason,
+            stage=peer.stage if in_run else "wait",
+            detail=how or "did not clear up in time",
         ),
         notes=notes,
     )

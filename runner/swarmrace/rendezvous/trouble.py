@@ -1,7 +1,7 @@
-"""What keeps the rendezvous from writing its folder, since when, and whether that is the end.
+"""What keeps the rendezvous from writing its folder, since when, and whether the race must stop.
 
-A full disk may have room again within seconds, so what failed is tried again for a while. A folder
-that is gone, a read-only file system and I/O errors don't get better.
+A full disk may have room again within seconds, so failed writes are repeated for a while. A missing
+folder, a read-only file system and I/O errors don't get better.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from swarmrace.host import infrastructure
 
 PATIENCE_SECONDS = 10.0
-"""How long a folder may refuse to be written before the race is stopped."""
+"""How long writes to the folder may fail before the race is stopped."""
 RESERVE_BYTES = 262_144
-"""Kept in the folder, so that the last words of a race have room on a full disk."""
+"""Size of a file kept in the folder, so that race.json fits on a full disk when the race stops."""
 RESERVE_FILE = ".reserve"
 
 
@@ -33,39 +33,40 @@ class Trouble:
         self._folder = folder
         self._identity = _identity(folder)
         self._since: dict[str, float] = {}
-        """By what is written: small records may fit where a large result doesn't."""
+        """When writing began to fail, by what is written: small records may still fit on a disk
+        that a large result doesn't fit on."""
         self._text = ""
         self._reserved = False
         self.given_up = False
-        """Whether the race was stopped: what can't be written then is left out."""
+        """Whether the race was stopped; from then on failed writes are skipped."""
 
     @property
     def text(self) -> str:
-        """What is wrong at present, in one line; empty when the last writes went well."""
+        """What is wrong now, in one line; empty if the last writes succeeded."""
         return self._text if self._since else ""
 
     def reserve(self) -> None:
-        """Take the room for the last words. Without room there is none, which shows soon enough."""
+        """Reserve room for race.json. If even that fails, the first records can't be written."""
         with contextlib.suppress(OSError):
             (self._folder / RESERVE_FILE).write_bytes(bytes(RESERVE_BYTES))
             self._reserved = True
 
-    def give_back(self) -> None:
-        """Let the reserve go."""
+    def release_reserve(self) -> None:
+        """Remove the reserve."""
         if self._reserved:
             with contextlib.suppress(OSError):
                 (self._folder / RESERVE_FILE).unlink(missing_ok=True)
             self._reserved = False
 
     def give_up(self) -> None:
-        """Stop insisting: from now on a write that fails is no error."""
+        """Ignore failed writes from now on."""
         self.given_up = True
 
-    def last_words(self, path: Path, data: bytes) -> None:
-        """Write a file into the room that was kept for it, once there is no other. Nothing is done
-        where that room is too small or gone."""
+    def write_into_reserve(self, path: Path, data: bytes) -> None:
+        """Write a file into the reserve, because the disk has no other room. Do nothing if the
+        reserve is too small or gone."""
         reserve = self._folder / RESERVE_FILE
-        if not self._reserved or len(data) > RESERVE_BYTES or not self._is_there():
+        if not self._reserved or len(data) > RESERVE_BYTES or not self._is_same_folder():
             return
         with contextlib.suppress(OSError):
             with reserve.open("r+b") as file:
@@ -77,11 +78,11 @@ class Trouble:
             self._reserved = False
 
     def attempt(self, write: Callable[[], None]) -> bool:
-        """Write a record, note how that goes, and return whether it is written.
+        """Write a record, note whether that failed, and return whether it was written.
 
         Raises:
-            OSError: as the write does, or because the folder isn't the one it began with; not once
-                the race was given up.
+            OSError: the write failed, or the folder was removed or replaced; not raised any more
+                after `give_up`.
         """
         try:
             self.require()
@@ -91,30 +92,30 @@ class Trouble:
             if not self.given_up:
                 raise
             return False
-        self.good("records")
+        self.clear("records")
         return True
 
     def require(self) -> None:
-        """Refuse to write into a folder that isn't the one it began with.
+        """Refuse to write if the folder was removed or replaced.
 
         Raises:
-            FileNotFoundError: it was removed or replaced.
+            FileNotFoundError: it was.
         """
-        if not self._is_there():
+        if not self._is_same_folder():
             raise FileNotFoundError(errno.ENOENT, "the folder was removed", str(self._folder))
 
     def note(self, error: OSError, what: str) -> None:
-        """Note that `what` could not be written."""
+        """Record that `what` could not be written."""
         self._since.setdefault(what, time.monotonic())
         self._text = self._describe(error)
 
-    def good(self, what: str) -> None:
-        """Note that `what` was written."""
+    def clear(self, what: str) -> None:
+        """Record that `what` was written."""
         self._since.pop(what, None)
 
-    def verdict(self) -> str:
+    def reason_to_stop(self) -> str:
         """Return why the race has to stop now, or an empty string."""
-        if not self._is_there():
+        if not self._is_same_folder():
             return self._describe(FileNotFoundError(errno.ENOENT, ""))
         if not self._since:
             return ""
@@ -124,11 +125,11 @@ class Trouble:
         )
         return self.text if lasting or broken else ""
 
-    def _is_there(self) -> bool:
+    def _is_same_folder(self) -> bool:
         return self._identity is not None and _identity(self._folder) == self._identity
 
     def _describe(self, error: OSError) -> str:
-        if not self._is_there():
+        if not self._is_same_folder():
             return (
                 f"{self._folder}: the results folder was removed or replaced while the race ran; "
                 "what was measured is lost: race again"

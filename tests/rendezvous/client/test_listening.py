@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+
+import pytest
 
 from swarmrace.rendezvous.client import listening
 
@@ -17,10 +18,10 @@ def test_returns_once_something_listens(address: str) -> None:
         url = f"http://{address}:{server.getsockname()[1]}"
         assert not listening.wait(url, 0.1), "bound, not listening"
         answers = []
-        waiter = threading.Thread(target=lambda: answers.append(listening.wait(url, 60)))
+        waiter = threading.Thread(target=lambda: answers.append(listening.wait(url, 300)))
         waiter.start()
         server.listen()
-        waiter.join(30)
+        waiter.join(300)
         assert answers == [True]
 
 
@@ -30,14 +31,13 @@ def test_gives_up_and_leaves_the_rest_to_the_client(address: str) -> None:
         assert not listening.wait(f"http://{address}:{server.getsockname()[1]}", 0.3)
 
 
-def test_a_unix_socket_is_not_waited_for() -> None:
-    began = time.monotonic()
+def test_a_unix_socket_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening.time, "sleep", lambda _: pytest.fail("it waited"))
     assert listening.wait("unix:/nowhere", 60)
-    assert time.monotonic() - began < 30
 
 
 def test_the_command_line_and_the_wait_import_nothing_heavy() -> None:
-    """Else the wait would come after what it is to hold back."""
+    """Otherwise the heavy imports would come before the wait that should delay them."""
     code = (
         "import sys, swarmrace.cli.main, swarmrace.rendezvous.client.listening; print(*sys.modules)"
     )

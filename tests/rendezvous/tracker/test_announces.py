@@ -1,4 +1,4 @@
-"""Announces as the BEPs say, read back by libtorrent's own bdecode."""
+"""Announces as the BEPs define them, read back by libtorrent's bdecode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from announcing import HASH, OTHER_HASH, ask, endpoints, fill, peer_id
 from swarmrace.rendezvous.tracker.announces import compact_endpoint
 
 
-def test_an_announce_returns_the_others_at_once_in_compact_form(tracker):
+def test_an_announce_returns_the_other_peers_at_once_in_compact_form(tracker):
     first = ask(tracker, "10.0.0.1", port=1000)
     assert first == {
         b"complete": 0,
@@ -26,7 +26,7 @@ def test_an_announce_returns_the_others_at_once_in_compact_form(tracker):
     assert endpoints(ask(tracker, "10.0.0.1", port=1000)[b"peers"]) == {("10.0.0.2", 2000)}
 
 
-def test_swarms_are_apart_and_a_hash_may_hold_any_byte(tracker):
+def test_swarms_are_separate_and_a_hash_may_contain_any_byte(tracker):
     ask(tracker, "10.0.0.1")
     ask(tracker, "10.0.0.2", info_hash=OTHER_HASH, peer_id=peer_id(2))
     answer = ask(tracker, "10.0.0.3", info_hash=OTHER_HASH, peer_id=peer_id(3))
@@ -66,7 +66,7 @@ def test_ipv4_seen_through_an_ipv6_socket_is_ipv4(tracker):
     assert endpoints(answer[b"peers"]) == {("10.0.0.1", 1000)}
 
 
-def test_the_source_address_counts_and_no_parameter_does(tracker):
+def test_only_the_source_address_counts(tracker):
     ask(tracker, "10.0.0.1", port=1000, ip="10.9.9.9", ipv4="10.9.9.9", ipv6="fd00::9")
     answer = ask(tracker, "10.0.0.2", peer_id=peer_id(2))
     assert endpoints(answer[b"peers"]) == {("10.0.0.1", 1000)}
@@ -79,7 +79,7 @@ def test_a_client_with_both_address_families_counts_once(tracker):
     assert (answer[b"complete"], answer[b"incomplete"]) == (1, 0)
 
 
-def test_a_client_with_both_address_families_is_not_told_of_itself(tracker):
+def test_a_client_with_both_address_families_never_gets_itself(tracker):
     ask(tracker, "10.0.0.1")
     answer = ask(tracker, "fd00::1")
     assert (answer[b"peers"], answer[b"peers6"]) == (b"", b"")
@@ -126,7 +126,7 @@ def test_numwant_bounds_the_peers(tracker, wanted, given_back):
     assert ("10.0.0.1", 6881) not in found
 
 
-def test_peers_are_drawn_anew_each_time(tracker):
+def test_peers_are_drawn_at_random_each_time(tracker):
     fill(tracker, 200)
     seen: set[tuple[str, int]] = set()
     for _ in range(40):
@@ -134,28 +134,28 @@ def test_peers_are_drawn_anew_each_time(tracker):
     assert len(seen) > 150, "of 200, 40 draws of 20 leave out 3 on average"
 
 
-def test_nobody_is_told_of_itself(tracker):
+def test_no_client_gets_itself(tracker):
     fill(tracker, 5)
     for _ in range(20):
         answer = ask(tracker, "10.1.0.3", peer_id=peer_id(3), numwant=4)
         assert endpoints(answer[b"peers"]) == {(f"10.1.0.{k}", 6881) for k in (0, 1, 2, 4)}
 
 
-def test_a_client_that_cannot_be_reached_gets_peers_and_is_none(tracker):
+def test_a_client_that_cannot_be_reached_gets_peers_but_is_not_listed(tracker):
     ask(tracker, "10.0.0.9", peer_id=peer_id(9))
     answer = ask(tracker, "10.0.0.1", port=0)
     assert endpoints(answer[b"peers"]) == {("10.0.0.9", 6881)}
     assert answer[b"incomplete"] == 1
 
 
-def test_peer_ids_are_left_out_only_when_asked_so(tracker):
+def test_peer_ids_are_omitted_only_on_request(tracker):
     ask(tracker, "10.0.0.9", peer_id=peer_id(9))
     for value, there in ((0, True), (1, False), (None, True)):
         (other,) = ask(tracker, "10.0.0.1", compact=0, no_peer_id=value)[b"peers"]
         assert (b"peer id" in other) == there
 
 
-def test_an_announce_that_came_over_no_ip_is_refused(tracker):
+def test_an_announce_not_over_ip_is_refused(tracker):
     assert b"failure reason" in ask(tracker, "")
 
 

@@ -19,7 +19,7 @@ SIZE = 100_000
 
 
 def session(address: str) -> lt.session:
-    """Return a session on an address of its own, without any other way to find peers."""
+    """Return a session on its own address that finds peers only by the tracker."""
     return lt.session(
         {
             "listen_interfaces": f"{address}:0",
@@ -27,7 +27,7 @@ def session(address: str) -> lt.session:
             "enable_lsd": False,
             "enable_upnp": False,
             "enable_natpmp": False,
-            # It would ask loopback trackers for no path but /announce.
+            # Otherwise it only accepts loopback trackers at /announce.
             "ssrf_mitigation": False,
             "alert_mask": lt.alert.category_t.tracker_notification,
         }
@@ -71,7 +71,7 @@ def replied(one: lt.session) -> bool:
 async def scrape(port: int, made: lt.torrent_info) -> dict:
     hashes = made.info_hashes()
     raw = (hashes.v1 if hashes.has_v1() else hashes.v2).to_bytes()[:20]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=300) as http:
         query = "".join(f"%{byte:02x}" for byte in raw)
         url = f"http://127.0.0.1:{port}/{RACE_ID}/scrape?info_hash={query}"
         answer = await http.get(url)
@@ -96,7 +96,7 @@ def has_ipv6() -> bool:
 def test_one_socket_serves_ipv4_and_ipv6_and_each_learns_of_the_other(tmp_path):
     async def story():
         config = ServerConfig(scenario(), RACE_ID, tmp_path, host="::")
-        async with listening(config) as running, httpx.AsyncClient() as http:
+        async with listening(config) as running, httpx.AsyncClient(timeout=300) as http:
 
             async def ask(host: str, number: int) -> dict:
                 url = f"http://{host}:{running.port}/{RACE_ID}/announce"

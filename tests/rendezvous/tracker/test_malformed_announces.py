@@ -1,4 +1,4 @@
-"""What is optional never ends an announce, and what is malformed breaks nothing."""
+"""Optional parameters never fail an announce, and malformed requests break nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("changes", OPTIONAL, ids=str)
-def test_what_is_optional_or_unknown_never_ends_an_announce(tracker, changes):
+def test_optional_or_unknown_parameters_never_fail_an_announce(tracker, changes):
     ask(tracker, "10.0.0.9", peer_id=peer_id(9), left=0)
     answer = ask(tracker, "10.0.0.1", **changes)
     assert endpoints(answer[b"peers"]) == {("10.0.0.9", 6881)}
@@ -116,11 +116,11 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_bencoded_is_read_back_by_libtorrent(value):
+def test_libtorrent_reads_back_what_is_bencoded(value):
     assert lt.bdecode(bencode(value)) == value
 
 
-def test_bencoding_refuses_what_it_has_no_form_for():
+def test_bencoding_refuses_other_types():
     for value in (1.5, None, True):
         with pytest.raises(TypeError):
             bencode(value)

@@ -1,4 +1,4 @@
-"""Who is in a swarm, from its first announce to its stopped or to silence; and what is counted."""
+"""A client's session in a swarm, from its first announce until it stops or expires; the counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swarmrace.rendezvous.tracker.announces import Tracker
 from swarmrace.rendezvous.tracker.swarms import Swarms, expire_seconds
 
 
-def test_stopped_leaves_the_swarm_and_gets_no_peers(tracker):
+def test_a_stopped_client_leaves_the_swarm_and_gets_no_peers(tracker):
     fill(tracker, 3)
     answer = ask(tracker, "10.1.0.1", peer_id=peer_id(1), event="stopped")
     assert answer[b"peers"] == b""
@@ -21,7 +21,7 @@ def test_stopped_leaves_the_swarm_and_gets_no_peers(tracker):
     assert found == {("10.1.0.2", 6881)}
 
 
-def test_completed_counts_one_download_however_often_it_is_said(tracker):
+def test_completed_counts_one_download_however_often_it_is_sent(tracker):
     ask(tracker, "10.0.0.9", peer_id=peer_id(9), left=0, event="started")
     ask(tracker, event="started")
     for _ in range(3):
@@ -31,7 +31,7 @@ def test_completed_counts_one_download_however_often_it_is_said(tracker):
     assert scraped == {b"files": {HASH: {b"complete": 2, b"downloaded": 1, b"incomplete": 0}}}
 
 
-def test_scrape_of_some_of_all_and_of_none_known(tracker):
+def test_scrape_of_some_of_all_and_of_unknown_hashes(tracker):
     ask(tracker)
     ask(tracker, info_hash=OTHER_HASH, left=0)
     one = lt.bdecode(tracker.scrape(b"info_hash=" + quote_from_bytes(OTHER_HASH, safe="").encode()))
@@ -49,7 +49,7 @@ def test_scrape_of_some_of_all_and_of_none_known(tracker):
     assert b"failure reason" in lt.bdecode(tracker.scrape(b"info_hash=short"))
 
 
-def test_who_is_silent_for_long_is_forgotten(tracker, time):
+def test_a_silent_client_expires(tracker, time):
     ask(tracker, "10.0.0.1")
     time.now += 50
     ask(tracker, "10.0.0.2", peer_id=peer_id(2))
@@ -59,13 +59,13 @@ def test_who_is_silent_for_long_is_forgotten(tracker, time):
     assert answer[b"incomplete"] == 2
 
 
-def test_a_new_client_at_the_same_endpoint_takes_its_place(tracker):
+def test_a_new_client_at_the_same_endpoint_replaces_the_old_one(tracker):
     ask(tracker, "10.0.0.1", left=0)
     answer = ask(tracker, "10.0.0.1", peer_id=peer_id(7))
     assert (answer[b"complete"], answer[b"incomplete"]) == (0, 1)
 
 
-def test_who_completed_without_saying_what_is_left_is_complete(tracker):
+def test_completed_without_left_counts_as_complete(tracker):
     answer = ask(tracker, event="completed", left=-1)
     assert (answer[b"complete"], answer[b"incomplete"]) == (1, 0)
 
@@ -78,8 +78,8 @@ def test_who_completed_without_saying_what_is_left_is_complete(tracker):
         {"peer_id": peer_id(2), "port": 6882},
     ],
 )
-def test_a_late_stopped_ends_no_session_of_another(tracker, late):
-    """A client that was started again at its old address, before its `stopped` had arrived."""
+def test_a_late_stopped_does_not_end_another_session(tracker, late):
+    """A client is started again at its old address before its `stopped` has arrived."""
     ask(tracker, "10.0.0.1", peer_id=peer_id(1), key="AAAA")
     ask(tracker, "10.0.0.1", peer_id=peer_id(2), key="BBBB")
     ask(tracker, "10.0.0.1", event="stopped", **late)
@@ -88,7 +88,7 @@ def test_a_late_stopped_ends_no_session_of_another(tracker, late):
 
 
 @pytest.mark.parametrize("key", [None, "BBBB"])
-def test_its_own_stopped_ends_a_session(tracker, key):
+def test_a_sessions_own_stopped_ends_it(tracker, key):
     ask(tracker, "10.0.0.1", peer_id=peer_id(2), key="BBBB")
     ask(tracker, "10.0.0.1", peer_id=peer_id(2), key=key, event="stopped")
     assert ask(tracker, "10.0.0.3", peer_id=peer_id(3))[b"peers"] == b""
@@ -106,7 +106,7 @@ def test_the_count_of_downloads_never_falls(tracker, time):
 
 
 def test_swarms_kept_for_their_count_are_bounded(time):
-    tracker = Tracker(Swarms(time, most_members=5))
+    tracker = Tracker(Swarms(time, max_members=5))
     for number in range(20):
         time.now += 6
         info_hash = bytes([number]) * 20
@@ -115,21 +115,21 @@ def test_swarms_kept_for_their_count_are_bounded(time):
     assert len(lt.bdecode(tracker.scrape(b""))[b"files"]) <= 6
 
 
-def test_a_scrape_forgets_the_silent_too(tracker, time):
+def test_a_scrape_expires_silent_clients_too(tracker, time):
     ask(tracker, "10.0.0.1", left=0)
     time.now += 61
     files = lt.bdecode(tracker.scrape(b"info_hash=" + quote_from_bytes(HASH).encode()))
     assert files[b"files"][HASH][b"complete"] == 0
 
 
-def test_silence_is_measured_by_the_interval_and_outlasts_libtorrents_own():
+def test_expiry_follows_the_interval_and_exceeds_libtorrents_own():
     own = lt.default_settings()["min_announce_interval"]
     assert expire_seconds(30) == expire_seconds(own) == 2 * own + 60
     assert expire_seconds(1800) == 3660
 
 
 def test_members_are_bounded(time):
-    tracker = Tracker(Swarms(time, most_members=10))
+    tracker = Tracker(Swarms(time, max_members=10))
     fill(tracker, 10)
     answer = ask(tracker, "10.0.0.1", peer_id=peer_id(99))
     assert len(answer[b"peers"]) == 60, "a newcomer beyond the bound still learns of the others"
@@ -140,8 +140,8 @@ def test_members_are_bounded(time):
 
 
 @pytest.mark.parametrize("left", [None, -1, "", "many"])
-def test_who_does_not_say_what_is_left_has_what_it_had(tracker, left):
-    """A regular announce of a seeder whose client leaves it out or sends -1."""
+def test_an_announce_without_left_changes_nothing(tracker, left):
+    """A seeder's regular announce without `left`, or with `left=-1`."""
     ask(tracker, left=0)
     answer = ask(tracker, left=left)
     assert (answer[b"complete"], answer[b"incomplete"]) == (1, 0)

@@ -1,4 +1,4 @@
-"""Swarm membership against a plain model, under any sequence of announces."""
+"""Swarm membership compared with a plain model, under any sequence of announces."""
 
 from __future__ import annotations
 

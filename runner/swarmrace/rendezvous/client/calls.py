@@ -1,4 +1,4 @@
-"""Calls to the rendezvous: repeated while it is away, and what its refusals mean."""
+"""Calls to the rendezvous: repeated while it is away, with its refusals raised as errors."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from swarmrace.rendezvous.client.wire import CountingTransport
 from swarmrace.rendezvous.messages import INSTANCE_HEADER
 
 _ANSWER_SECONDS = 30.0
-"""Longest wait for one answer; long polls are answered within 10 s."""
+"""Maximum wait for one answer; long polls are answered within 10 s."""
 _FIRST_PAUSE_SECONDS = 0.3
-"""Longest pause before the first answer: a race begins when the slowest peer has noticed that its
-rendezvous is up."""
+"""Maximum pause between attempts until the first answer: a race begins only when the slowest peer
+has noticed that its rendezvous is up."""
 
 
 class LostError(RendezvousError):
-    """The rendezvous has given this peer up as lost; it must end."""
+    """The rendezvous has given up on this peer as lost; it must end."""
 
 
 class StoppedError(RendezvousError):
-    """The infrastructure has stopped the race: nothing more is taken in."""
+    """The infrastructure has stopped the race; no more results are accepted."""
 
     exit_code = Exit.INFRASTRUCTURE
 
 
 class Unavailable(Exception):
-    """No usable answer: worth another try."""
+    """No usable answer; the call is repeated."""
 
 
 class Caller:
     """A connection to the rendezvous.
 
-    Every call is safe to repeat and is repeated, with growing pauses, until the rendezvous
-    answers; only when it has not answered at all for `patience_seconds` does the call fail.
+    Every call is safe to repeat, and is repeated with growing pauses until the rendezvous answers.
+    A call fails only after `patience_seconds` without any answer.
 
     Args:
         url: `http://host:port`, or `unix:/path` for a unix socket.
-        race_id: the race that is meant.
-        token: bearer token, where the rendezvous demands one.
-        transport: instead of a network, for tests (`httpx.ASGITransport`).
+        race_id: the race.
+        token: bearer token, if the rendezvous requires one.
+        transport: replaces the network in tests (`httpx.ASGITransport`).
         patience_seconds: how long the rendezvous may be away.
-        first_patience_seconds: how long it may take to answer at all, where that is longer.
+        first_patience_seconds: how long its first answer may take, if that is longer.
 
     All calls raise:
-        RendezvousError: no answer for so long, or the request was refused.
+        RendezvousError: no answer in time, or the request was refused.
         WrongRaceError: the rendezvous belongs to another race.
-        LostError: the rendezvous has given this peer up.
+        LostError: the rendezvous has given up on this peer.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Caller:
         )
 
     def control_bytes(self) -> tuple[int, int]:
-        """Return the wire bytes (sent, received) of this client's own connections, headers
-        included, those already closed too. (0, 0) with a `transport` that has none."""
+        """Return the wire bytes (sent, received) of all connections of this client so far, open or
+        closed, headers included. (0, 0) with a `transport`."""
         return self._counting.wire_bytes() if self._counting is not None else (0, 0)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _told_again(self) -> bool:
-        """Tell a rendezvous that knows nothing of this peer what it lacks; False where there is
-        nothing to tell."""
+    async def _report_again(self) -> bool:
+        """Report again to a rendezvous that has forgotten this peer; return whether there was
+        anything to report."""
         return False
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Caller:
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._once(method, path, content, options)
+                    return await self._send_once(method, path, content, options)
         except tenacity.RetryError as error:
             cause = error.last_attempt.exception()
             found = str(cause) or type(cause).__name__
@@ -134,14 +134,14 @@ class Caller:
             ) from cause
         raise AssertionError("unreachable")
 
-    async def _once(
+    async def _send_once(
         self, method: str, path: str, content: Any, options: dict[str, Any]
     ) -> httpx.Response:
         body = content() if callable(content) else content
         response = await self._http.request(method, path, content=body, **options)
         self._answered = True
-        if response.status_code == 428 and await self._told_again():
-            raise Unavailable("a rendezvous that had to be told of this peer again")
+        if response.status_code == 428 and await self._report_again():
+            raise Unavailable("the rendezvous had forgotten this peer")
         return await self._checked(response)
 
     async def _checked(self, response: httpx.Response) -> httpx.Response:
@@ -149,7 +149,7 @@ class Caller:
         return response
 
     def _check(self, response: httpx.Response, error: dict[str, Any]) -> None:
-        """Raise what an answer other than success means."""
+        """Raise the error that an answer without success means."""
         if response.is_success:
             return
         status, text = response.status_code, error.get("error", response.reason_phrase)

@@ -1,4 +1,4 @@
-"""A peer's side of the rendezvous: every call waits out a rendezvous that is away for a while."""
+"""A peer's side of the rendezvous. Every call waits for a rendezvous that is away for a while."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _NONE: Mapping[str, bytes] = {}
 
 
 class RendezvousClient(Caller):
-    """One peer's connection to the rendezvous. All calls are repeated and fail as a `Caller`'s.
+    """One peer's connection to the rendezvous. Calls are repeated and fail as described in
+    `Caller`.
 
     Args:
         url: `http://host:port`, or `unix:/path` for a unix socket.
@@ -34,12 +35,12 @@ class RendezvousClient(Caller):
         entrant: its entrant's name.
         peer: its index.
         clock: this peer's clock.
-        token: bearer token, where the rendezvous demands one.
-        transport: instead of a network, for tests (`httpx.ASGITransport`).
+        token: bearer token, if the rendezvous requires one.
+        transport: replaces the network in tests (`httpx.ASGITransport`).
         patience_seconds: how long the rendezvous may be away.
-        first_patience_seconds: how long it may take to answer at all, where that is longer: its
-            pod may come last.
-        keep_dir: where results are kept until `forget`, for a rendezvous that returns without them.
+        first_patience_seconds: how long its first answer may take, if that is longer: its pod may
+            start last.
+        keep_dir: where uploads are kept until `forget`, for a rendezvous that returns without them.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RendezvousClient(Caller):
         self._me = f"peers/{entrant}/{peer}"
         self._info: PeerInfo | None = None
         self._keeper = Keeper(keep_dir)
-        self._returning, self._returns = asyncio.Lock(), 0
+        self._restoring, self._restored = asyncio.Lock(), 0
 
     async def hello(self, info: PeerInfo) -> None:
         """Report for the race. Repeating it is harmless."""
@@ -79,8 +80,8 @@ class RendezvousClient(Caller):
     async def estimate_offset(self) -> Offset:
         """Return the rendezvous' clock relative to ours (`theirs` is the rendezvous).
 
-        Where both read the very same clock (CLOCK_MONOTONIC of one kernel, in one time
-        namespace), the offset is 0 and exact.
+        If both read the same clock (CLOCK_MONOTONIC of one kernel in one time namespace), the
+        offset is exactly 0, as one exchange shows.
         """
         identity = None
 
@@ -90,19 +91,20 @@ class RendezvousClient(Caller):
             identity = answer.get("identity")
             return int(answer["now_ns"])
 
-        offset = await estimate_offset(self._clock, ask)
-        same = identity is not None and isinstance(self._clock, SystemClock)
-        if same and identity == clock_identity() and abs(offset.offset_ns) <= offset.error_ns + 1:
-            return Offset(0, 0)
-        return offset
+        if isinstance(self._clock, SystemClock):
+            offset = await estimate_offset(self._clock, ask, samples=1)
+            same = identity is not None and identity == clock_identity()
+            if same and abs(offset.offset_ns) <= offset.error_ns + 1:
+                return Offset(0, 0)
+        return await estimate_offset(self._clock, ask)
 
     async def arrive(self, run_id: str, barrier: str, failure: Failure | None = None) -> Release:
-        """Arrive at a barrier and wait, however long, until it is released.
+        """Arrive at a barrier and wait until it is released, however long that takes.
 
         Args:
             run_id: the run.
             barrier: one of `definitions.BARRIERS`.
-            failure: why this peer arrives without having done its stage; None when it has.
+            failure: why this peer's stage failed, or None if it succeeded.
         """
         body: dict[str, Any] = {"run_id": run_id, "barrier": barrier}
         if failure is not None:
@@ -111,11 +113,11 @@ class RendezvousClient(Caller):
             answer = await self._json("POST", f"{self._me}/arrive", json=body)
             if "go" in answer:
                 release = Release.from_json(answer)
-                self._keeper.heard(run_id, release)
+                self._keeper.note_release(run_id, release)
                 return release
 
     async def heartbeat(self, run_id: str | None, stage: str, progress_bytes: int) -> Heartbeat:
-        """Say what this peer is at; hear whether its run goes on."""
+        """Report this peer's stage and progress; return whether its run continues."""
         body = {"run_id": run_id, "stage": stage, "progress_bytes": progress_bytes}
         answer = await self._json("POST", f"{self._me}/heartbeat", json=body)
         return Heartbeat.from_json(answer)
@@ -125,8 +127,8 @@ class RendezvousClient(Caller):
         await self._call("PUT", f"runs/{run_id}/references/{rank}", json=dict(reference))
 
     async def references(self, run_id: str) -> list[Reference]:
-        """Return the references posted so far, in rank order: the first seeder's once `first` is
-        released, all of them once `published` is."""
+        """Return the references posted so far, in rank order: the first seeder's after the release
+        of `first`, all of them after that of `published`."""
         found = await self._json("GET", f"runs/{run_id}/references")
         return list(found["references"])
 
@@ -135,21 +137,21 @@ class RendezvousClient(Caller):
         return _Board(self, run_id)
 
     async def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Hand in files by name (`result_name`); on return they are on the rendezvous' disk."""
+        """Upload files by name (`result_name`); on return they are on the rendezvous' disk."""
         await asyncio.to_thread(self._keeper.keep, run_id, files)
         for name, data in files.items():
             await self._call("PUT", f"results/{run_id}/{name}", **upload_of(data))
 
     async def put_result(self, result: PeerResult, files: Mapping[str, bytes] = _NONE) -> None:
-        """Hand in this peer's part in a run, after those of its files that are not there yet."""
+        """Upload this peer's result of a run, after its files that aren't uploaded yet."""
         name = result_name(result.entrant, result.peer)
         text = result.model_dump_json(indent=1).encode()
         await self.put_files(result.run_id, {**files, name: text})
 
     async def goodbye(self, reason: str | None = None) -> None:
-        """Take leave: without a reason when done, with one when ended early (then it is lost).
+        """Leave the race: without a reason when done, with one when ended early (then as lost).
 
-        A rendezvous that is gone already is no error here.
+        A rendezvous that no longer answers is no error here.
         """
         with contextlib.suppress(RendezvousError):
             await self._call(
@@ -160,11 +162,11 @@ class RendezvousClient(Caller):
             )
 
     async def report_lost(self, entrant: str, peer: int, detail: str) -> None:
-        """Report that another peer's process is gone."""
+        """Report that another peer's process has ended."""
         await self._call("POST", f"peers/{entrant}/{peer}/lost", json={"detail": detail})
 
     async def status(self) -> dict[str, Any]:
-        """Return the state of the race, for a display (docs/rendezvous.md)."""
+        """Return the state of the race, for display (docs/rendezvous.md)."""
         return await self._json("GET", "status")
 
     async def interrupt(self) -> None:
@@ -173,7 +175,7 @@ class RendezvousClient(Caller):
 
     @contextlib.asynccontextmanager
     async def preflight_lease(self) -> AsyncIterator[None]:
-        """Hold one of the few places for measuring rates, so that few measure at a time."""
+        """Hold one of a few leases, so that only a few peers measure their rates at a time."""
         while not (await self._json("POST", f"{self._me}/preflight-lease"))["granted"]:
             pass
         try:
@@ -182,8 +184,8 @@ class RendezvousClient(Caller):
             await self._call("DELETE", f"{self._me}/preflight-lease")
 
     async def preflight_upload(self, size_bytes: int, skip_bytes: int = 0) -> float:
-        """Send `size_bytes` and return bytes per second as the rendezvous received them, the
-        first `skip_bytes` (a shaper's burst) left out."""
+        """Send `size_bytes` and return the rate at which the rendezvous received them, in bytes
+        per second, excluding the first `skip_bytes` (a rate limiter's burst)."""
 
         async def body() -> AsyncIterator[bytes]:
             left, chunk = size_bytes, bytes(65_536)
@@ -202,8 +204,8 @@ class RendezvousClient(Caller):
         return float(response.json()["bytes_per_second"])
 
     async def preflight_download(self, size_bytes: int, skip_bytes: int = 0) -> float:
-        """Receive `size_bytes` and return bytes per second as received here, the first
-        `skip_bytes` left out."""
+        """Receive `size_bytes` and return the rate at which they arrived here, in bytes per
+        second, excluding the first `skip_bytes`."""
         try:
             async with self._http.stream(
                 "GET", "preflight", params={"bytes": size_bytes}, timeout=httpx.Timeout(60.0)
@@ -231,29 +233,29 @@ class RendezvousClient(Caller):
         return (await self._call("GET", f"files/{quote(path)}")).content
 
     def forget(self) -> None:
-        """Remove what was kept of the results."""
+        """Remove the uploads that were kept."""
         self._keeper.forget()
 
-    async def _told_again(self) -> bool:
+    async def _report_again(self) -> bool:
         if self._info is None:
             return False
-        await self._return(self._returns)
+        await self._restore(self._restored)
         return True
 
-    async def _return(self, returns: int) -> None:
-        """Hand a rendezvous that knows nothing of this peer what it lacks, then report again."""
-        async with self._returning:
-            if returns != self._returns:
+    async def _restore(self, restored: int) -> None:
+        """Upload what a rendezvous that has forgotten this peer lacks, then say hello again."""
+        async with self._restoring:
+            if restored != self._restored:
                 return  # another call has done it meanwhile
             assert self._info is not None
-            there = (await self._checked(await self._http.get(self._me))).json()["results"]
-            for name, file in self._keeper.lacking(there):
+            stored = (await self._checked(await self._http.get(self._me))).json()["results"]
+            for name, file in self._keeper.missing_files(stored):
                 upload = upload_of(await asyncio.to_thread(file.read_bytes))
                 await self._checked(await self._http.put(f"results/{name}", **upload))
             runs = {run_id: claim.model_dump() for run_id, claim in self._keeper.claims.items()}
             body = {**self._info.model_dump(mode="json"), "runs": runs}
             await self._checked(await self._http.put(self._me, json=body))
-            self._returns += 1
+            self._restored += 1
 
 
 class _Board:

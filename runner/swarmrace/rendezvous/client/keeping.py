@@ -1,4 +1,4 @@
-"""What a peer keeps of its runs, for a rendezvous that comes back without its folder."""
+"""What a peer keeps of its runs, for a rendezvous that returns without its folder."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Any, Final
 from swarmrace.errors import Reason
 from swarmrace.rendezvous.messages import LAST_BEFORE_START, Claim, Release
 
-MOST_BYTES: Final = 64 * 1024 * 1024
-"""Most that a peer keeps; the oldest run goes first. A pod's disk has room for it
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Maximum that a peer keeps; the oldest run is dropped first. A pod's disk has room for it
 (`swarmrace.backends.kubernetes.pods`)."""
 _ABORTING = (Reason.TRACKER_LOST, Reason.INTERRUPTED)
 
 
 class Keeper:
-    """One peer's memory of its runs: how they ended in memory, their files on disk.
+    """Keeps one peer's runs: their outcomes in memory, their files on disk.
 
     Args:
-        folder: where the files lie, made when first needed; None keeps none.
-        most_bytes: most that they may take up.
+        folder: holds the files, created when first needed; None keeps none.
+        max_bytes: maximum total size of the files.
     """
 
-    def __init__(self, folder: Path | None, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path | None, max_bytes: int = MAX_BYTES) -> None:
         self.claims: dict[str, Claim] = {}
-        """How each run this peer has heard of ended, as far as it knows."""
-        self._folder, self._most_bytes = folder, most_bytes
+        """How each run went, as far as this peer knows."""
+        self._folder, self._max_bytes = folder, max_bytes
         self._sizes: dict[str, dict[str, int]] = {}
         self._started: set[str] = set()
 
-    def heard(self, run_id: str, release: Release) -> None:
-        """Note what a release says of a run."""
+    def note_release(self, run_id: str, release: Release) -> None:
+        """Note what a release says about a run."""
         failure = release.failure
         if release.barrier == "cleared":
             return
@@ -49,7 +49,7 @@ class Keeper:
             self.claims[run_id] = Claim(status=status, failure=failure)
 
     def keep(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Keep a run's files. On a full disk they are not kept, which is no error."""
+        """Keep a run's files. If the disk is full they aren't kept, which is no error."""
         if self._folder is None:
             return
         with contextlib.suppress(OSError):
@@ -59,14 +59,14 @@ class Keeper:
             for name, data in files.items():
                 (folder / name).write_bytes(data)
                 kept[name] = len(data)
-        while self._sizes and sum(sum(k.values()) for k in self._sizes.values()) > self._most_bytes:
+        while self._sizes and sum(sum(k.values()) for k in self._sizes.values()) > self._max_bytes:
             oldest = next(iter(self._sizes))
             del self._sizes[oldest]
             shutil.rmtree(self._folder / oldest, ignore_errors=True)
 
-    def lacking(self, there: Iterable[str]) -> list[tuple[str, Path]]:
-        """Return what is kept and not `there`, as `run/name` and its file, npz before json."""
-        have = set(there)
+    def missing_files(self, stored: Iterable[str]) -> list[tuple[str, Path]]:
+        """Return the kept files that aren't `stored`, as `run/name` and path, npz before json."""
+        have = set(stored)
         return [
             (f"{run_id}/{name}", self._folder / run_id / name)
             for run_id, kept in self._sizes.items()
@@ -82,7 +82,7 @@ class Keeper:
 
 
 def upload_of(data: bytes) -> dict[str, Any]:
-    """Return how a file is put: content, digest (RFC 9530) and how long it may take."""
+    """Return the options of a file's PUT: content, digest (RFC 9530) and timeout."""
     digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
     headers = {"content-digest": f"sha-256=:{digest}:"}
     return {"content": data, "headers": headers, "timeout": 120.0}

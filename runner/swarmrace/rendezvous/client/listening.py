@@ -1,8 +1,9 @@
 """Waiting for the rendezvous before anything heavy is imported.
 
-A release's pods start at once, and their interpreters want more CPU than a small node has. The pod
-that makes the tracker's volume, and then the tracker, come last in that queue, and all wait for
-them. So peers stay out of the way until the tracker listens: standard library alone.
+A release's pods start at once, and their interpreters need more CPU than a small node has. The pod
+that creates the tracker's volume, and then the tracker, may come last in that queue, while every
+peer waits for them. So peers stay out of the way until the tracker listens; this module imports
+only the standard library.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ def wait(url: str, seconds: float) -> bool:
     """Wait until something listens where `url` leads, and return whether it does.
 
     Args:
-        url: an HTTP address; one with another scheme is not waited for.
-        seconds: longest wait. Nothing is lost by its end: the client asks on by itself.
+        url: an HTTP address; any other scheme is not waited for.
+        seconds: maximum wait. Nothing is lost when it ends: the client keeps trying.
     """
     parts = urlsplit(url)
     if not url.startswith(("http://", "https://")) or parts.hostname is None:

@@ -1,4 +1,4 @@
-"""Counting the wire bytes of one's own control connections, from the kernel's TCP_INFO."""
+"""Counting the wire bytes of this process's control connections, from the kernel's TCP_INFO."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def wire_bytes(connection: socket.socket) -> tuple[int, int]:
 
     Payload and segment counts are the kernel's (`struct tcp_info` of linux/tcp.h: fields
     bytes_sent, bytes_received, segs_out, segs_in); headers are computed (link, IP, TCP and its
-    timestamps). What is sent again is included; what arrives twice is not. Segments merged by
-    offloading count one by one, so the figure errs upward, by less than 66 bytes a segment. (0, 0)
-    for anything but TCP.
+    timestamps). Retransmissions are included; received duplicates are not. Segments merged by
+    offloading are counted one by one, so the figure is too high by less than 66 bytes a segment.
+    (0, 0) for anything but TCP.
     """
     header = _IP_HEADER.get(connection.family)
     if header is None:
@@ -59,9 +59,9 @@ def wire_bytes(connection: socket.socket) -> tuple[int, int]:
 
 
 class CountingTransport(httpx.AsyncBaseTransport):
-    """A transport for httpx over httpcore's connections, which are counted.
+    """A transport for httpx that counts the wire bytes of its connections.
 
-    httpx's own transport takes no network backend, and httpcore's connection pool does.
+    httpx's own transport accepts no network backend, but httpcore's connection pool does.
 
     Args:
         uds: path of a unix socket to connect to instead of the URL's host.
@@ -105,7 +105,7 @@ class CountingTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, whose errors are httpx's."""
+    """The body of an answer; raises httpx's errors."""
 
     def __init__(self, answer: httpcore.Response, request: httpx.Request) -> None:
         self._answer, self._request = answer, request
@@ -129,7 +129,7 @@ def _errors_of_httpx(request: httpx.Request) -> Iterator[None]:
 
 
 def _httpx_error(kind: type[BaseException]) -> type[httpx.TransportError]:
-    """Return httpx's error with the name of httpcore's, or of the nearest above it."""
+    """Return httpx's error of the same name as httpcore's, or as its nearest base class."""
     for each in kind.__mro__:
         found = getattr(httpx, each.__name__, None)
         if isinstance(found, type) and issubclass(found, httpx.TransportError):
@@ -183,7 +183,7 @@ class _CountingBackend(httpcore.AsyncNetworkBackend):
 
 
 class _CountingStream(httpcore.AsyncNetworkStream):
-    """A TCP connection whose last TCP_INFO is kept when it closes."""
+    """A TCP connection that keeps its last TCP_INFO when it closes."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, backend: _CountingBackend) -> None:
         self._inner, self._backend = inner, backend

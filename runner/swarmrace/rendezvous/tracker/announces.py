@@ -1,15 +1,14 @@
 """The BitTorrent HTTP tracker: announce and scrape.
 
-BEP 3 (announce), BEP 7 (IPv6: the source address counts, `ip`, `ipv4` and `ipv6` parameters are
-ignored as it recommends), BEP 21 (`paused`), BEP 23 (compact by default, `compact=0` gives
-dictionaries), BEP 48 (scrape). BEP 52's info-hashes come truncated to 20 bytes and are hashes like
-any other.
+BEP 3 (announce), BEP 7 (IPv6: the source address counts; the parameters `ip`, `ipv4` and `ipv6`
+are ignored, as it recommends), BEP 21 (`paused`), BEP 23 (compact by default; `compact=0` gives
+dictionaries), BEP 48 (scrape). BEP 52's info-hashes arrive truncated to 20 bytes and are treated
+like any other.
 
-Only what an answer can't do without is demanded: `info_hash`, `peer_id` and `port`. Every other
-parameter is optional or may be unknown to the client (`left=-1`, before a magnet link has its
-metadata), so a value that says nothing counts as absent, and an unknown `event` as a regular
-announce. A request that can't be answered gets a bencoded `failure reason` and status 200, as
-clients read no other.
+Only `info_hash`, `peer_id` and `port` are required. Every other parameter is optional, or the
+client may not know it (`left=-1` before a magnet link has its metadata). So a meaningless value
+counts as absent, and an unknown `event` as a regular announce. A request that can't be answered
+gets a bencoded `failure reason` and status 200, because clients read no body with another status.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ import socket
 from urllib.parse import unquote_to_bytes
 
 from swarmrace.rendezvous.tracker.bencode import bencode
-from swarmrace.rendezvous.tracker.swarms import Swarm, Swarms
+from swarmrace.rendezvous.tracker.swarms import AnnouncedSwarm, Swarms
 
 _NUMWANT = 50
-_MOST_NUMWANT = 200
+_MAX_NUMWANT = 200
 _MAPPED = bytes(10) + b"\xff\xff"
-_MOST_QUERY_BYTES = 65_536
+_MAX_QUERY_BYTES = 65_536
 
 
 class MalformedError(ValueError):
-    """The request is not one that a tracker can answer; the text is the failure reason."""
+    """A tracker can't answer this request; the message is the failure reason."""
 
 
 class Tracker:
     """Announce and scrape over a set of swarms.
 
     Args:
-        swarms: where members are kept.
+        swarms: the swarms and their members.
         interval_seconds: how often clients should announce.
-        min_interval_seconds: how often they may.
+        min_interval_seconds: how often they may announce at most.
     """
 
     def __init__(
@@ -58,9 +57,9 @@ class Tracker:
             return failure(str(error))
 
     def scrape(self, query: bytes) -> bytes:
-        """Answer a scrape: of the hashes asked for, or of all when none is.
+        """Answer a scrape: of the given hashes, or of all if none is given.
 
-        An unknown one has zeros: to a client that waits for it, left out would mean no answer.
+        An unknown hash has zeros: a client that waits for it would take its absence for no answer.
         """
         try:
             hashes = [value for key, value in _pairs(query) if key == b"info_hash"]
@@ -69,7 +68,7 @@ class Tracker:
         except MalformedError as error:
             return failure(str(error))
         if hashes:
-            found = [(each, self.swarms.get(each) or Swarm()) for each in set(hashes)]
+            found = [(each, self.swarms.get(each) or AnnouncedSwarm()) for each in set(hashes)]
         else:
             found = self.swarms.items()
         files = {
@@ -83,7 +82,7 @@ class Tracker:
         return bencode({"files": files})
 
     def _announce(self, query: bytes, address: str) -> bytes:
-        given = dict(reversed(_pairs(query)))  # of a key given twice the first counts
+        given = dict(reversed(_pairs(query)))  # the first of two equal keys counts
         info_hash, peer_id = given.get(b"info_hash"), given.get(b"peer_id")
         _check_20("info_hash", info_hash)
         _check_20("peer_id", peer_id)
@@ -95,7 +94,7 @@ class Tracker:
             raise MalformedError(f"port: expected 0 to 65535, found {found}")
         left, numwant = _number(given.get(b"left")), _number(given.get(b"numwant"))
         event = given.get(b"event", b"")
-        numwant = _NUMWANT if numwant is None or numwant < 0 else min(numwant, _MOST_NUMWANT)
+        numwant = _NUMWANT if numwant is None or numwant < 0 else min(numwant, _MAX_NUMWANT)
         endpoint = compact_endpoint(address, port)
         stopped, completed = event == b"stopped", event == b"completed"
         complete = None if left is None or left < 0 else left == 0
@@ -146,7 +145,7 @@ def compact_endpoint(address: str, port: int) -> bytes:
     return packed.removeprefix(_MAPPED) + port.to_bytes(2, "big")
 
 
-def _dictionaries(swarm: Swarm, drawn: list[bytes], no_peer_id: bool) -> bytes:
+def _dictionaries(swarm: AnnouncedSwarm, drawn: list[bytes], no_peer_id: bool) -> bytes:
     peers = []
     for other in drawn:
         family = socket.AF_INET if len(other) == 6 else socket.AF_INET6
@@ -161,8 +160,8 @@ def _dictionaries(swarm: Swarm, drawn: list[bytes], no_peer_id: bool) -> bytes:
 
 
 def _pairs(query: bytes) -> list[tuple[bytes, bytes]]:
-    if len(query) > _MOST_QUERY_BYTES:
-        raise MalformedError(f"query: expected at most {_MOST_QUERY_BYTES} bytes")
+    if len(query) > _MAX_QUERY_BYTES:
+        raise MalformedError(f"query: expected at most {_MAX_QUERY_BYTES} bytes")
     pairs = []
     for part in query.split(b"&"):
         key, _, value = part.partition(b"=")
@@ -177,7 +176,7 @@ def _check_20(name: str, value: bytes | None) -> None:
 
 
 def _number(text: bytes | None) -> int | None:
-    """Return a decimal number, or None where there is none or something else."""
+    """Return a decimal number, or None if `text` isn't one."""
     sign, digits = (-1, text[1:]) if text and text[:1] == b"-" else (1, text or b"")
     return sign * int(digits) if digits.isdigit() and len(digits) <= 20 else None
 

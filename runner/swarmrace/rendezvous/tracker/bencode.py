@@ -1,4 +1,4 @@
-"""Bencoding (BEP 3), as far as a tracker's answers need it."""
+"""Bencoding (BEP 3), enough of it for a tracker's answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def bencode(value: Any) -> bytes:
     """Return `value` (int, bytes, str, list, dict) bencoded; dictionary keys are sorted as bytes.
 
     Raises:
-        TypeError: anything else, a bool among it.
+        TypeError: anything else, including a bool.
     """
     if isinstance(value, bytes):
         return b"%d:%b" % (len(value), value)

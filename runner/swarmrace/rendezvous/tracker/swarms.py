@@ -1,4 +1,4 @@
-"""Who is in which BitTorrent swarm: in memory, forgotten by a restart, expiring by silence."""
+"""The members of each BitTorrent swarm, in memory only. Silent members expire."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _SWEEP_SECONDS = 5.0
-_CLIENTS_OWN_SECONDS = 300
-"""libtorrent, and so qBittorrent, announces no more often than this whatever interval it is given
+_LIBTORRENT_SECONDS = 300
+"""libtorrent, and so qBittorrent, announces no more often than this, whatever interval it is given
 (`min_announce_interval`)."""
 _GRACE_SECONDS = 60
 
 
 def expire_seconds(interval_seconds: float) -> float:
-    """Return after which silence a member is forgotten: one announce may be lost, and the next may
-    be late."""
-    return 2 * max(interval_seconds, _CLIENTS_OWN_SECONDS) + _GRACE_SECONDS
+    """Return the silence in seconds after which a member expires: one announce may be lost, and
+    the next may be late."""
+    return 2 * max(interval_seconds, _LIBTORRENT_SECONDS) + _GRACE_SECONDS
 
 
 @dataclass(slots=True)
@@ -27,19 +27,20 @@ class Member:
     """Compact form: 4 or 16 address bytes and 2 port bytes, network order."""
     peer_id: bytes
     complete: bool
-    heard: float
+    last_heard: float
     key: bytes = b""
-    """What the client chose to be known by (BEP 3's implementations: `key`); empty if nothing."""
+    """The client's `key` (not in BEP 3, but clients send it), which identifies its session; empty
+    if it gave none."""
 
-    def is_of(self, peer_id: bytes, key: bytes) -> bool:
-        """Return whether this is the session of that client, and not another one at its address."""
+    def is_session_of(self, peer_id: bytes, key: bytes) -> bool:
+        """Return whether this is that client's session, not another one at the same endpoint."""
         return self.peer_id == peer_id and (not key or not self.key or self.key == key)
 
 
-class Swarm:
+class AnnouncedSwarm:
     """The members of one info-hash.
 
-    A client that announces from several addresses (BEP 7) has several endpoints and counts once.
+    A client that announces from several addresses (BEP 7) has several endpoints but counts once.
     """
 
     def __init__(self) -> None:
@@ -47,32 +48,32 @@ class Swarm:
         self.downloaded = 0
         self._lists: dict[int, list[bytes]] = {6: [], 18: []}
         self._places: dict[bytes, int] = {}
-        self._clients: dict[bytes, list[int]] = {}  # peer id: endpoints, complete ones among them
+        self._clients: dict[bytes, list[int]] = {}  # by peer id: endpoints, complete endpoints
         self._complete_clients = 0
 
     @property
     def complete(self) -> int:
-        """Clients that have everything."""
+        """Number of clients that have the whole content."""
         return self._complete_clients
 
     @property
     def incomplete(self) -> int:
-        """Clients that still fetch."""
+        """Number of clients that don't have it yet."""
         return len(self._clients) - self._complete_clients
 
     def put(
         self, endpoint: bytes, peer_id: bytes, complete: bool, heard: float, key: bytes = b""
     ) -> None:
-        """Take a member in, or note what it says of itself now."""
+        """Add a member, or update it."""
         member = self.members.get(endpoint)
         if member is not None and (key or member.peer_id != peer_id):
             member.key = key
         if member is not None and member.peer_id == peer_id and member.complete == complete:
-            member.heard = heard
+            member.last_heard = heard
             return
         if member is not None:
             self._count(member, -1)
-            member.peer_id, member.complete, member.heard = peer_id, complete, heard
+            member.peer_id, member.complete, member.last_heard = peer_id, complete, heard
         else:
             member = self.members[endpoint] = Member(endpoint, peer_id, complete, heard, key)
             ordered = self._lists[len(endpoint)]
@@ -81,7 +82,7 @@ class Swarm:
         self._count(member, 1)
 
     def remove(self, endpoint: bytes) -> None:
-        """Forget a member, if it is there."""
+        """Remove a member, if it is there."""
         member = self.members.pop(endpoint, None)
         if member is None:
             return
@@ -93,24 +94,24 @@ class Swarm:
             self._places[last] = place
 
     def sample(self, count: int, peer_id: bytes) -> list[bytes]:
-        """Return up to `count` endpoints of both families, drawn at random, none of the client's
+        """Return up to `count` endpoints of both families, drawn at random, without the client's
         own."""
         v4, v6 = self._lists[6], self._lists[18]
         own = self._clients.get(peer_id, (0, 0))[0]
-        total, most = len(v4) + len(v6), count + own
-        places = random.sample(range(total), most) if total > most else range(total)
+        total, enough = len(v4) + len(v6), count + own
+        places = random.sample(range(total), enough) if total > enough else range(total)
         drawn = [v4[place] if place < len(v4) else v6[place - len(v4)] for place in places]
         if own:
             drawn = [each for each in drawn if self.members[each].peer_id != peer_id]
         return drawn[:count]
 
     def has_completed(self, peer_id: bytes) -> bool:
-        """Return whether a client has everything, by any of its endpoints."""
+        """Return whether a client has the whole content, by any of its endpoints."""
         return self._clients.get(peer_id, (0, 0))[1] > 0
 
     def expire(self, heard_before: float) -> None:
-        """Forget members not heard from since."""
-        for endpoint in [m.endpoint for m in self.members.values() if m.heard < heard_before]:
+        """Remove members that haven't announced since."""
+        for endpoint in [m.endpoint for m in self.members.values() if m.last_heard < heard_before]:
             self.remove(endpoint)
 
     def _count(self, member: Member, step: int) -> None:
@@ -127,10 +128,11 @@ class Swarms:
     """All swarms, bounded in number and in members.
 
     Args:
-        now: seconds that silence counts on.
-        expire_seconds: a member silent for so long is forgotten.
-        most_members: over all swarms; beyond it newcomers get peers but are not listed. As many
-            swarms without members are kept for their count of downloads, which never falls.
+        now: returns the seconds that silence is measured by.
+        expire_seconds: a member silent for this long expires.
+        max_members: over all swarms; beyond it new clients get peers but are not listed. At most
+            this many swarms without members are kept, for their count of downloads, which never
+            falls.
     """
 
     def __init__(
@@ -138,19 +140,19 @@ class Swarms:
         now: Callable[[], float],
         *,
         expire_seconds: float = expire_seconds(0),
-        most_members: int = 100_000,
+        max_members: int = 100_000,
     ) -> None:
-        self._now, self._expire_seconds, self._most_members = now, expire_seconds, most_members
-        self._swarms: dict[bytes, Swarm] = {}
+        self._now, self._expire_seconds, self._max_members = now, expire_seconds, max_members
+        self._swarms: dict[bytes, AnnouncedSwarm] = {}
         self._members = 0
         self._swept = now()
 
-    def get(self, info_hash: bytes) -> Swarm | None:
-        """Return a swarm that somebody has announced to."""
+    def get(self, info_hash: bytes) -> AnnouncedSwarm | None:
+        """Return the swarm of a hash, or None if no client has announced it."""
         self._sweep()
         return self._swarms.get(info_hash)
 
-    def items(self) -> list[tuple[bytes, Swarm]]:
+    def items(self) -> list[tuple[bytes, AnnouncedSwarm]]:
         """Return all swarms."""
         self._sweep()
         return list(self._swarms.items())
@@ -166,33 +168,33 @@ class Swarms:
         completed: bool,
         key: bytes = b"",
         listed: bool = True,
-    ) -> Swarm:
-        """Note an announce and return the swarm as it is then.
+    ) -> AnnouncedSwarm:
+        """Record an announce and return the swarm after it.
 
         Args:
-            info_hash: whose swarm.
+            info_hash: the swarm's hash.
             endpoint: where the client can be reached.
-            peer_id: who it is.
-            complete: whether it has everything; None where it doesn't say: then it has what it had.
-            stopped: whether it leaves. That ends no other client's session at the same endpoint.
-            completed: whether it has just got everything.
-            key: tells two sessions of one peer id apart, where both give one.
-            listed: False of a client that can't be reached: it gets peers and is none.
+            peer_id: the client's id.
+            complete: whether it has the whole content; None if it doesn't say: then as before.
+            stopped: whether it leaves. That doesn't end another client's session at its endpoint.
+            completed: whether it has just completed the content.
+            key: distinguishes two sessions of one peer id, if both give one.
+            listed: False for a client that can't be reached: it gets peers, but none gets it.
         """
         now = self._sweep()
         swarm = self._swarms.get(info_hash)
         if swarm is None:
-            swarm = Swarm()
-            if stopped or not listed or self._members >= self._most_members:
+            swarm = AnnouncedSwarm()
+            if stopped or not listed or self._members >= self._max_members:
                 return swarm
             self._swarms[info_hash] = swarm
         before, old = len(swarm.members), swarm.members.get(endpoint)
         if complete is None:
             complete = swarm.has_completed(peer_id)
         if stopped:
-            if old is not None and old.is_of(peer_id, key):
+            if old is not None and old.is_session_of(peer_id, key):
                 swarm.remove(endpoint)
-        elif listed and (old is not None or self._members < self._most_members):
+        elif listed and (old is not None or self._members < self._max_members):
             if completed and complete and not swarm.has_completed(peer_id):
                 swarm.downloaded += 1
             swarm.put(endpoint, peer_id, complete, now, key)
@@ -200,7 +202,7 @@ class Swarms:
         return swarm
 
     def _sweep(self) -> float:
-        """Forget who has been silent, every few seconds; return the time."""
+        """Remove expired members, every few seconds; return the time."""
         now = self._now()
         if now - self._swept <= _SWEEP_SECONDS:
             return now
@@ -208,7 +210,7 @@ class Swarms:
         for info_hash, swarm in list(self._swarms.items()):
             swarm.expire(now - self._expire_seconds)
             if not swarm.members and (
-                not swarm.downloaded or len(self._swarms) > self._most_members
+                not swarm.downloaded or len(self._swarms) > self._max_members
             ):
                 del self._swarms[info_hash]
         self._members = sum(len(swarm.members) for swarm in self._swarms.values())

@@ -1,4 +1,4 @@
-"""A rendezvous comes back with an empty folder; peers hand in again what it lacks."""
+"""A rendezvous comes back with an empty folder; peers upload again what it lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from meeting import RACE_ID, Meeting, failure, house, info, result, scenario
+from meeting import RACE_ID, Meeting, failure, info, result, scenario, served_race
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure
@@ -30,7 +30,7 @@ def npz() -> bytes:
 
 
 class Moving(httpx.AsyncBaseTransport):
-    """Leads to whichever rendezvous stands there now."""
+    """Leads to the rendezvous that answers now."""
 
     def __init__(self, to: httpx.AsyncBaseTransport) -> None:
         self.to = to
@@ -39,11 +39,11 @@ class Moving(httpx.AsyncBaseTransport):
         return await self.to.handle_async_request(request)
 
 
-def test_a_rendezvous_back_with_an_empty_folder_gets_all_that_was_finished(tmp_path):
+def test_a_rendezvous_with_an_empty_folder_gets_every_finished_run_again(tmp_path):
     made = scenario(repetitions=3)
 
     async def story():
-        async with house(tmp_path / "first", made) as old:
+        async with served_race(tmp_path / "first", made) as old:
             way = Moving(old.transport)
             clients = [
                 old.client("a", peer, transport=way, keep_dir=tmp_path / f"kept-{peer}")
@@ -68,7 +68,7 @@ def test_a_rendezvous_back_with_an_empty_folder_gets_all_that_was_finished(tmp_p
             await hand_in(0)
             await pass_all(0, "cleared")
             await pass_all(1, *UP_TO_READY)
-            async with house(tmp_path / "second", made) as new:
+            async with served_race(tmp_path / "second", made) as new:
                 way.to = new.transport
                 for release in await pass_all(1, "raced"):
                     assert not release.go
@@ -96,7 +96,7 @@ def test_a_rendezvous_back_with_an_empty_folder_gets_all_that_was_finished(tmp_p
     assert list(tmp_path.glob("kept-*")) == []
 
 
-def test_a_run_that_had_failed_does_not_become_an_excused_one(tmp_path):
+def test_a_failed_run_does_not_become_a_missing_one(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=2))
     why = Failure(reason=Reason.NOT_RUN, stage="publish", detail="peer 0 failed in publish")
     for peer in range(3):
@@ -107,7 +107,7 @@ def test_a_run_that_had_failed_does_not_become_an_excused_one(tmp_path):
 
 
 @pytest.mark.parametrize("claims", [[RACED, LOST, LOST], [LOST, LOST, RACED]])
-def test_who_saw_a_run_end_knows_more_than_who_did_not(tmp_path, claims):
+def test_a_peer_that_saw_the_run_end_outweighs_one_that_did_not(tmp_path, claims):
     race = Meeting(tmp_path, scenario(repetitions=2))
     for peer, claim in enumerate(claims):
         race.conductor.hello(info("a", peer), str(peer), {"000-a": claim})
@@ -116,7 +116,7 @@ def test_who_saw_a_run_end_knows_more_than_who_did_not(tmp_path, claims):
     assert race.written().status == "raced"
 
 
-def test_claims_outlive_another_restart_and_change_no_run_that_is_known(tmp_path):
+def test_claims_survive_another_restart_and_change_no_known_run(tmp_path):
     race = Meeting(tmp_path, scenario(repetitions=3))
     race.conductor.hello(info("a", 0), "0", {"000-a": RACED})
     race.store.write_info(peers=race.conductor.roster.infos())
@@ -138,9 +138,9 @@ def test_claims_of_other_runs_are_refused(tmp_path):
     assert race.conductor.roster.known("a", 0).info is None
 
 
-def test_a_claim_that_is_none_is_refused_and_the_list_is_a_peers_own(tmp_path):
+def test_a_malformed_claim_is_refused_and_results_are_listed_for_one_peer(tmp_path):
     async def story():
-        async with house(tmp_path, scenario()) as at:
+        async with served_race(tmp_path, scenario()) as at:
             body = info("a", 0).model_dump(mode="json")
             path = f"/{RACE_ID}/peers/a/0"
             for runs in (5, {"000-a": "raced"}, {"000-a": {"status": "won"}}):
@@ -155,32 +155,32 @@ def test_a_claim_that_is_none_is_refused_and_the_list_is_a_peers_own(tmp_path):
     asyncio.run(story())
 
 
-def test_what_a_peer_keeps_is_bounded_and_the_oldest_run_goes_first(tmp_path):
-    keeper = Keeper(tmp_path / "kept", most_bytes=250)
+def test_kept_files_are_bounded_and_the_oldest_run_is_dropped_first(tmp_path):
+    keeper = Keeper(tmp_path / "kept", max_bytes=250)
     for run in ("000-a", "001-a", "002-a"):
         keeper.keep(run, {"a-0.arrivals.npz": bytes(90)})
         keeper.keep(run, {"a-0.json": bytes(10)})
     there = ["001-a/a-0.json"]
-    assert [name for name, _ in keeper.lacking(there)] == [
+    assert [name for name, _ in keeper.missing_files(there)] == [
         "001-a/a-0.arrivals.npz",
         "002-a/a-0.arrivals.npz",
         "002-a/a-0.json",
     ]
-    assert [file.stat().st_size for _, file in keeper.lacking(there)] == [90, 90, 10]
+    assert [file.stat().st_size for _, file in keeper.missing_files(there)] == [90, 90, 10]
     assert not (tmp_path / "kept" / "000-a").exists()
     keeper.forget()
     assert not (tmp_path / "kept").exists()
-    assert keeper.lacking([]) == []
+    assert keeper.missing_files([]) == []
 
 
 def test_a_full_disk_keeps_nothing_and_is_no_error(tmp_path):
     (tmp_path / "kept").write_text("in the way")
     keeper = Keeper(tmp_path / "kept")
     keeper.keep("000-a", {"a-0.json": b"{}"})
-    assert keeper.lacking([]) == []
+    assert keeper.missing_files([]) == []
 
 
-def test_what_a_peer_says_of_a_run_is_what_it_heard_last():
+def test_a_peer_claims_what_the_last_release_said():
     keeper = Keeper(None)
     why = failure("publish")
     lost = Failure(reason=Reason.TRACKER_LOST, stage="wait")
@@ -199,6 +199,6 @@ def test_what_a_peer_says_of_a_run_is_what_it_heard_last():
     ]:
         for release in [*releases, "cleared"]:
             heard = Release(release, True) if isinstance(release, str) else release
-            keeper.heard(run, heard)
+            keeper.note_release(run, heard)
         assert keeper.claims[run] == claim, run
-    assert keeper.lacking([]) == []
+    assert keeper.missing_files([]) == []

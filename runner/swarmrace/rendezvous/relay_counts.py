@@ -1,4 +1,4 @@
-"""What the race's relay counts while a run is raced."""
+"""The counts of the race's relay during each run."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from swarmrace.network.relay import read_counts
 from swarmrace.recording.records import RunResult
 
 
-class Relayed:
-    """The relay's counts of one run.
+class RelayCounts:
+    """The relay's counts during one run.
 
     Args:
-        path: the file in which the relay counts; None where there is none.
+        path: the file in which the relay counts; None if there is no relay.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path, self._began = path, dict[str, int]()
 
     def begin(self) -> None:
-        """Count from here on: a run is opened."""
+        """Count from now on, because a run opens."""
         self._began = self._counts()
 
-    def in_result(self, result: RunResult) -> RunResult:
-        """Return a run's record with what the relay has counted since `begin`."""
+    def add_to(self, result: RunResult) -> RunResult:
+        """Return a run's record with the relay's counts since `begin`."""
         relayed = {name: count - self._began.get(name, 0) for name, count in self._counts().items()}
         return result.model_copy(update={"relay": relayed})
 
