@@ -41,15 +41,15 @@ def test_keys_are_listed_through_maps_lists_and_alternatives():
     assert keys_at(Scenario, ["nowhere", "at", "all"]) == []
 
 
-def test_an_alternative_of_scalars_is_one_fault():
+def test_a_union_of_scalars_gives_one_fault():
     assert lines(BitTorrentOptions, {"settings": {"a": None, "b": 1.5, "c": 2**31}}) == [
-        "settings.a: found null, expected true, false, a whole number of 32 bits or a text",
-        "settings.b: found 1.5, expected true, false, a whole number of 32 bits or a text",
-        "settings.c: found 2147483648, expected true, false, a whole number of 32 bits or a text",
+        "settings.a: found null, expected true, false, a whole number of 32 bits or a string",
+        "settings.b: found 1.5, expected true, false, a whole number of 32 bits or a string",
+        "settings.c: found 2147483648, expected true, false, a whole number of 32 bits or a string",
     ]
 
 
-def test_a_prefix_stands_before_every_key():
+def test_the_prefix_comes_before_every_key():
     (line,) = lines(Race, {"seed": -1}, "global.race")
     assert line == "global.race.seed: found -1, expected greater than or equal to 0"
 
@@ -60,12 +60,12 @@ def test_a_long_value_is_cut():
     assert "..." in line
 
 
-def test_an_own_check_speaks_for_itself():
+def test_the_message_of_a_models_own_check_is_unchanged():
     (line,) = lines(SyntheticOptions, {"curve": [[0, 1], [1, 0]]})
     assert line.startswith("curve: found the curve")
 
 
-def test_another_value_error_is_told_as_it_is():
+def test_the_message_of_another_value_error_is_unchanged():
     assert faults_of(ValueError("odd"), Race) == [Fault("scenario", "odd")]
     assert faults_of(ValueError("odd"), Race, "global.race") == [Fault("global.race", "odd")]
 
@@ -78,16 +78,16 @@ def test_another_value_error_is_told_as_it_is():
         ("it's", '"it\'s"'),
         ((1, 2.5), "[1, 2.5]"),
         ({}, "{}"),
-        (10**5000, "a number of very many digits"),
+        (10**5000, "a number with very many digits"),
         ([[[[[1]]]]], "[[[...]]]"),
     ],
-    ids=["null", "list", "text", "tuple", "map", "huge", "deep"],
+    ids=["null", "list", "string", "tuple", "map", "huge", "deep"],
 )
-def test_a_value_is_shown_in_the_words_of_yaml(value, shown):
+def test_a_value_is_shown_as_yaml_writes_it(value, shown):
     assert in_yaml(value) == shown
 
 
-def test_a_value_that_repeats_itself_a_million_times_is_shown_shortly():
+def test_a_value_with_a_billion_items_is_cut():
     value = ["lol"]
     for _ in range(30):
         value = [value] * 10

@@ -73,13 +73,13 @@ def test_rates(text, bytes_per_second):
         *(True, None, 1.5, float("nan"), float("inf"), [], -1),
     ],
 )
-def test_what_is_no_size_is_refused_with_what_was_found(text):
+def test_an_error_names_what_is_not_a_size(text):
     with pytest.raises(ValueError, match=r"found .*"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["1bit", "100Mb", "100Mbps", "1Mbit/h", "-1Mbit", "12bit", "1Gi"])
-def test_what_is_no_rate_is_refused(text):
+def test_an_error_names_what_is_not_a_rate(text):
     with pytest.raises(ValueError, match=r"found .*"):
         parse_rate(text)
 
@@ -88,7 +88,7 @@ def number(value):
     try:
         return parse_size(value)
     except ValueError as error:
-        return "not a whole number" if "not a whole number" in str(error) else None
+        return "not whole" if "expected a whole number" in str(error) else None
 
 
 @given(
@@ -96,20 +96,20 @@ def number(value):
     | st.text("0123456789.kKMGTiB bt/s", max_size=9)
     | st.from_regex(r"\A[0-9]{1,4}(\.[0-9]{1,3})? ?[kMGT]i?B\Z")
 )
-def test_the_published_pattern_admits_exactly_what_is_parsed(text):
-    """The JSON Schema, and so Helm, must not differ from the runner (ECMA's $ is Python's \\Z)."""
+def test_the_published_pattern_of_sizes_accepts_exactly_what_is_parsed(text):
+    """The JSON Schema, and so Helm, must agree with the runner (ECMA's $ is Python's \\Z)."""
     pattern = re.compile(SIZE_PATTERN.replace("$", r"\Z"))
     assert (pattern.search(text) is not None) == (number(text) is not None)
 
 
 @given(st.text("0123456789.kKMGTiBbits/ ", max_size=10) | st.from_regex(RATE_PATTERN))
-def test_the_published_pattern_of_rates_does_too(text):
+def test_the_published_pattern_of_rates_accepts_exactly_what_is_parsed(text):
     pattern = re.compile(RATE_PATTERN.replace("$", r"\Z"))
     try:
         parse_rate(text)
         parsed = True
     except ValueError as error:
-        parsed = "not a whole number" in str(error)
+        parsed = "expected a whole number" in str(error)
     assert (pattern.search(text) is not None) == parsed
 
 
@@ -179,7 +179,7 @@ def test_models_read_units_and_write_numbers():
 
 
 @pytest.mark.parametrize(
-    ("parse", "text", "meant"),
+    ("parse", "text", "suggestion"),
     [
         (parse_size, "10mb", "10MB"),
         (parse_size, "1KB", "1kB"),
@@ -203,17 +203,17 @@ def test_models_read_units_and_write_numbers():
         (parse_size, " 7 ", "7"),
     ],
 )
-def test_a_unit_in_other_letters_is_refused_with_what_was_meant(parse, text, meant):
-    with pytest.raises(ValueError, match=rf"did you mean {re.escape(meant)}\?\)$"):
+def test_a_misspelt_unit_is_refused_with_a_suggestion(parse, text, suggestion):
+    with pytest.raises(ValueError, match=rf"did you mean {re.escape(suggestion)}\?\)$"):
         parse(text)
-    for each in meant.split(" or "):
+    for each in suggestion.split(" or "):
         assert parse(each)
 
 
 @pytest.mark.parametrize(
     "text", ["10xb", "ten", "1.2.3mb", "mb", "10mbx", "1,500MB", "1GBit", "-1MB"]
 )
-def test_what_can_not_be_guessed_is_not(text):
+def test_no_suggestion_without_a_likely_meaning(text):
     with pytest.raises(ValueError, match="expected a size") as caught:
         parse_size(text)
     assert "did you mean" not in str(caught.value)

@@ -1,25 +1,27 @@
 """The error tree and the exit codes.
 
-Every error says what was expected, what was found and what to do next, in one line. The CLI
-prints that line and leaves with the class's `exit_code`; a traceback appears only with `--debug`.
+Every error says in one line what was found, what was expected and what to do next. The command
+line prints that line and exits with the class's `exit_code`; a traceback appears only with
+`--debug`.
 
     SwarmraceError (1)
-    ├── UsageError (2)               an option doesn't fit the results that it is about
+    ├── UsageError (2)               an option doesn't fit the results it is used on
     ├── ScenarioError (3)            the scenario file is wrong; all faults at once
     ├── UnavailableError (4)         this machine or cluster can't run the scenario
-    │   ├── ConditionError (4)       network conditions that can't be applied or did not hold
+    │   ├── ConditionError (4)       network conditions can't be applied or did not hold
     │   └── NeverStartedError (4)    a program failed its trial
     ├── RaceError (7)                the race ended without a usable result
     ├── ResultsError (8)             a results folder or file can't be read
-    ├── RendezvousError (9)          the rendezvous is out of reach or refused the request
+    ├── RendezvousError (9)          the rendezvous can't be reached or refused the request
     │   └── WrongRaceError (9)       the rendezvous belongs to another race
     ├── InfrastructureError (11)     the machine or cluster stopped the race
     ├── OutputError (12)             standard output can't be written
-    └── TransferError                one stage of one run failed: becomes a result, never an exit
+    ├── SweepError (14)              the sweep's folder belongs to another sweep or is in use
+    └── TransferError                one stage of one run failed: a result, never an exit code
 
-`Exit` also names the codes that are no errors: acceptance missed (5), undecided (6), transfers that
-failed where no acceptance is set (10), an interruption (130), and output that nobody reads to its
-end (141).
+`Exit` also has the codes that are not errors: acceptance missed (5) or undecided (6), failed
+transfers without an acceptance (10), a system that breaks the contract (15), an interruption (130),
+and standard output that its reader closed early (141).
 """
 
 from __future__ import annotations
@@ -47,34 +49,35 @@ class Exit(IntEnum):
     OUTPUT = 12
     SWEEP_INCOMPLETE = 13
     SWEEP_REFUSED = 14
+    CONTRACT_BROKEN = 15
     INTERRUPTED = 130
-    READER_GONE = 141
+    BROKEN_PIPE = 141
 
 
 class Reason(StrEnum):
-    """Why a transfer or a run has no time. Recorded in results and metrics, never dropped."""
+    """Why a transfer or a run has no time. Always recorded in results and metrics."""
 
     TIMEOUT = "timeout"
-    """A stage outlived its own timeout (publish, discovery or transfer; the stage is recorded)."""
+    """A stage exceeded its timeout (publish, discovery or transfer; the stage is recorded)."""
     STALL = "stall"
     """No new payload byte for `timeouts.stallSeconds`."""
     WRONG_BYTES = "wrong bytes"
-    """Length or SHA-256 of what lies there is not the payload's."""
+    """The length or SHA-256 of what the leecher holds differs from the payload's."""
     NODE_DIED = "node died"
-    """The system's program ended, or started again, unasked."""
+    """The system's program ended or restarted by itself."""
     REFUSED = "refused"
     """The system answered with an error."""
     DISK_FULL = "disk full"
-    """The entrant filled the disk beyond what it declares to need, or its own quota."""
+    """The entrant filled its own quota, or the disk with more than its declared need."""
     OUT_OF_MEMORY = "out of memory"
-    """The entrant used more memory than it declares to need, and the kernel killed its program."""
+    """The entrant used more memory than its declared need, and the kernel killed its program."""
     INFRASTRUCTURE = "infrastructure"
-    """The machine or cluster lacked what the race may rely on: a disk that others filled or that
-    broke, descriptors, memory, processes, the loopback interface. Says nothing of the entrant."""
+    """The machine or cluster lacked something that every race needs: a disk with space that works,
+    descriptors, memory, processes, the loopback interface. It isn't the entrant's failure."""
     TRACKER_LOST = "tracker lost"
-    """The rendezvous went away while the run was in flight."""
+    """The rendezvous was lost while the run was in flight."""
     PEER_LOST = "peer lost"
-    """The peer's process or pod is gone, or was not heard from in time."""
+    """The peer's process or pod is gone, or missed its heartbeats."""
     NOT_RUN = "not run"
     """The run never began; the detail says why (for example `peer 3 lost`)."""
     INTERRUPTED = "interrupted"
@@ -85,25 +88,25 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of a scenario, or of anything else that people write or a network delivers."""
+    """One fault of a scenario, or of other data that people write or that comes over a network."""
 
     key: str
-    """The key it belongs to, with dots: `global.race.seeders`; empty for the whole file."""
+    """The faulty key, with dots: `global.race.seeders`; empty for the whole file."""
     text: str
     """What was found and what was expected."""
     missing: bool = False
-    """Whether the fault is that the key is missing."""
+    """Whether the key is missing."""
 
     def __str__(self) -> str:
         return f"{self.key}: {self.text}" if self.key else self.text
 
     def below(self, prefix: str) -> Fault:
-        """Return the same fault of a part that is found at `prefix`."""
+        """Return the fault with `prefix` put before its key."""
         return replace(self, key=f"{prefix}.{self.key}" if self.key else prefix)
 
 
 class SwarmraceError(Exception):
-    """Base of everything swarmrace raises on purpose."""
+    """Base class of swarmrace's errors."""
 
     exit_code: Exit = Exit.UNEXPECTED
 
@@ -112,8 +115,8 @@ class ScenarioError(SwarmraceError):
     """The scenario is wrong.
 
     Args:
-        faults: every fault found.
-        source: the file.
+        faults: all faults of the file.
+        source: the file's name.
         lacking: what this machine lacks for the rest of the scenario, printed below the faults.
     """
 
@@ -135,19 +138,19 @@ class ScenarioError(SwarmraceError):
 
 
 class UsageError(SwarmraceError):
-    """What a command was given doesn't fit what it is about."""
+    """An option doesn't fit the results it is used on."""
 
     exit_code = Exit.USAGE
 
 
 class UnavailableError(SwarmraceError):
-    """Something this scenario needs is not to be had here; the text says how to get it."""
+    """Something that the scenario needs is missing here; the message says how to get it."""
 
     exit_code = Exit.UNAVAILABLE
 
 
 class ConditionError(UnavailableError):
-    """Network conditions can't be applied, or the preflight measured something else."""
+    """Network conditions can't be applied, or the preflight measured others."""
 
 
 class NeverStartedError(UnavailableError):
@@ -173,34 +176,34 @@ class RendezvousError(SwarmraceError):
 
 
 class OutputError(SwarmraceError):
-    """Standard output can't be written; what was measured is kept all the same."""
+    """Standard output can't be written; the results are kept."""
 
     exit_code = Exit.OUTPUT
 
 
 class InfrastructureError(SwarmraceError):
-    """The machine or cluster stopped the race: it can't go on here, whatever the entrants do."""
+    """The machine or cluster stopped the race; no entrant could have continued."""
 
     exit_code = Exit.INFRASTRUCTURE
 
 
 class SweepError(SwarmraceError):
-    """A sweep's folder is another sweep's, began with other versions, or is being driven."""
+    """A sweep's folder belongs to another sweep, was begun with other versions, or is in use."""
 
     exit_code = Exit.SWEEP_REFUSED
 
 
 class WrongRaceError(RendezvousError):
-    """The rendezvous answers, but for another race id."""
+    """The rendezvous conducts another race."""
 
 
 class TransferError(SwarmraceError):
     """One stage of one run failed for one peer. Systems raise it; `peer` records it.
 
     Args:
-        reason: the recorded reason.
-        detail: one line for people: what was expected, what was found.
-        number: the system's error number (errno), where one is known.
+        reason: the reason to record.
+        detail: one human-readable line: what was found, what was expected.
+        number: the operating system's error number (errno), or None if unknown.
     """
 
     def __init__(self, reason: Reason, detail: str = "", number: int | None = None) -> None:
@@ -211,12 +214,12 @@ class TransferError(SwarmraceError):
 
 
 class KilledForMemoryError(TransferError):
-    """The kernel killed the system's program because memory had run out; `peer.blame` decides
-    whose doing that was.
+    """The kernel killed the system's program because memory ran out; `peer.blame` decides whose
+    fault that is.
 
     Args:
-        detail: one line for people.
-        used_bytes: what it held, or None where nobody knows.
+        detail: one human-readable line.
+        used_bytes: memory that the program used, or None if unknown.
     """
 
     def __init__(self, detail: str, used_bytes: int | None) -> None:

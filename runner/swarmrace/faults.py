@@ -1,4 +1,4 @@
-"""From pydantic's errors to faults for people: the key, what was found, what is allowed."""
+"""Turn pydantic's errors into human-readable faults: the key, what was found, what was expected."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from swarmrace.model import in_yaml
 
 _SCALARS = ("bool", "constrained-int", "str")
 _MAP, _LIST, _NUMBER = "a map of keys", "a list", "a number"
-_WHOLE, _TEXT, _TRUTH = "a whole number", "a text", "true or false"
+_WHOLE, _STRING, _BOOLEAN = "a whole number", "a string", "true or false"
 _WORDS = {
     "model_type": _MAP,
     "model_attributes_type": _MAP,
     "dict_type": _MAP,
     "list_type": _LIST,
     "tuple_type": _LIST,
-    "string_type": _TEXT,
-    "bool_type": _TRUTH,
-    "bool_parsing": _TRUTH,
+    "string_type": _STRING,
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_parsing_size": _WHOLE,
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
-    "finite_number": "a number that has an end",
-    "invalid_key": "a text for a key",
-    "string_pattern_mismatch": "a text that matches '{pattern}'",
-    "string_too_short": "a text that isn't empty",
-    "too_short": "{min_length} items or more",
-    "too_long": "{max_length} items or fewer",
+    "finite_number": "a finite number",
+    "invalid_key": "a string as key",
+    "string_pattern_mismatch": "a string that matches '{pattern}'",
+    "string_too_short": "a string that isn't empty",
+    "too_short": "at least {min_length} items",
+    "too_long": "at most {max_length} items",
 }
-"""pydantic's kinds of faults in the words of YAML, where its own are Python's."""
+"""YAML's words for pydantic's error types whose own messages use Python's words."""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` was probably meant to be, or None."""
+    """Return the known word that is probably meant by `word`, or None."""
     by_lower = {name.lower(): name for name in known}
     plain = word.lower().replace("_", "")
     close = difflib.get_close_matches(plain, by_lower, n=1, cutoff=0.6)
@@ -50,7 +50,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the closest known word, or nothing."""
+    """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
     close = closest(word, known)
     return f" (did you mean {close!r}?)" if close is not None else ""
 
@@ -60,8 +60,8 @@ def faults_of(error: ValueError, model: type[BaseModel], prefix: str = "") -> li
 
     Args:
         error: what validation raised.
-        model: the model that was validated; its keys are offered for unknown ones.
-        prefix: put before every key, for a part validated on its own.
+        model: the model that was validated; unknown keys get a hint from its keys.
+        prefix: put before every key, if only a part of the scenario was validated.
     """
     if not isinstance(error, ValidationError):
         return [Fault(prefix or "scenario", str(error))]
@@ -78,13 +78,13 @@ def _fault(fault: Any, model: type[BaseModel], prefix: str) -> Fault:
     key = ".".join([*([prefix] if prefix else []), *loc]) or "scenario"
     found, kind, context = in_yaml(fault.get("input")), fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return Fault(key, f"unknown key{_meant(loc, model)}")
+        return Fault(key, f"unknown key{_hint(loc, model)}")
     if kind == "missing":
         return Fault(key, "missing, expected a value", missing=True)
     if kind == "value_error":
         return Fault(key, str(context.get("error", fault["msg"])))
     if scalar:
-        expected = "true, false, a whole number of 32 bits or a text"
+        expected = "true, false, a whole number of 32 bits or a string"
         return Fault(key, f"found {found}, expected {expected}")
     message = _WORDS.get(kind) or fault["msg"].removeprefix("Input should be ")
     message = message.format(**context) if kind in _WORDS else message
@@ -93,16 +93,16 @@ def _fault(fault: Any, model: type[BaseModel], prefix: str) -> Fault:
     return Fault(key, f"found {found}, expected {message[:1].lower()}{message[1:]}")
 
 
-def _meant(loc: list[str], model: type[BaseModel]) -> str:
-    """Return which known key an unknown one is: the same one elsewhere, else one much like it."""
+def _hint(loc: list[str], model: type[BaseModel]) -> str:
+    """Return which key was probably meant: one of this name elsewhere, or a similar one here."""
     known = keys_at(model, loc[:-1])
-    elsewhere = _home(loc[-1], model)
+    elsewhere = _path_of_name(loc[-1], model)
     hint = f" (did you mean {elsewhere!r}?)" if elsewhere else nearest(loc[-1], known)
     return f"{hint}; known here: {', '.join(known)}" if known else hint
 
 
-def _home(name: str, model: type[BaseModel]) -> str | None:
-    """Return where a key of this very name stands, if that is one place alone."""
+def _path_of_name(name: str, model: type[BaseModel]) -> str | None:
+    """Return the path of the key with this name, or None if there are several or none."""
     level: list[tuple[str, type[BaseModel]]] = [("", model)]
     while level:
         found, below = [], []
@@ -120,12 +120,12 @@ def _home(name: str, model: type[BaseModel]) -> str | None:
 
 
 def _is_union(model: type[BaseModel], loc: list[str]) -> bool:
-    """Whether any scalar is allowed at `loc`; pydantic then says one fault for each kind."""
+    """Whether any scalar is allowed at `loc`; pydantic then reports one error for each type."""
     return set(_alternatives(annotation_at(model, loc))) == {bool, int, str}
 
 
 def keys_at(model: type[BaseModel], loc: list[str]) -> list[str]:
-    """Return the keys allowed at `loc` below `model`, or nothing where any key is."""
+    """Return the keys allowed at `loc` below `model`; an empty list if any key is allowed."""
     models = models_of(annotation_at(model, loc))
     return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
 
@@ -137,7 +137,7 @@ def _required_at(model: type[BaseModel], loc: list[str]) -> list[str]:
 
 
 def annotation_at(model: type[BaseModel], loc: list[str]) -> Any:
-    """Return the annotation at `loc` below `model`, or None where there is none."""
+    """Return the annotation at `loc` below `model`, or None if there is none."""
     at: Any = model
     for part in loc:
         at = _step(at, part)

@@ -1,4 +1,4 @@
-"""The base of every model that people write or read as YAML or JSON: camelCase, nothing unknown."""
+"""The base of every model written or read as YAML or JSON: camelCase keys, no unknown keys."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict
 from pydantic.alias_generators import to_camel
 
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 def in_yaml(value: Any) -> str:
-    """Return a value for a message, short, as YAML has it: null, true, [1, 'a'], {b: 2}."""
+    """Return a value as YAML writes it, cut to fit a message: null, true, [1, 'a'], {b: 2}."""
     text = _in_yaml(value, 3)
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 def _in_yaml(value: Any, depth: int) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int) and abs(value) >= 10**_MOST_SHOWN:
-        return "a number of very many digits"  # Python refuses to write some thousands of them
+    if isinstance(value, int) and abs(value) >= 10**_MAX_SHOWN:
+        return "a number with very many digits"  # Python refuses to print thousands of digits
     if isinstance(value, str):
-        return repr(value[: _MOST_SHOWN + 1])
+        return repr(value[: _MAX_SHOWN + 1])
     if not isinstance(value, list | tuple | dict):
         return repr(value)
     if not depth:
         return "..."
-    some = list(value.items() if isinstance(value, dict) else value)[:_MOST_SHOWN]
+    some = list(value.items() if isinstance(value, dict) else value)[:_MAX_SHOWN]
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k}: {_in_yaml(v, depth - 1)}' for k, v in some)}}}"
     return f"[{', '.join(_in_yaml(item, depth - 1) for item in some)}]"
@@ -40,10 +40,10 @@ def _number(value: Any) -> Any:
 
 
 NoText = BeforeValidator(_number)
-"""For numbers: refuses a text or a truth value that could be read as one; JSON Schema takes none.
-It stands after `Field`, or the schema would lose the bounds."""
+"""For numbers: refuses strings and booleans that pydantic would convert, as JSON Schema does.
+Put it after `Field`; otherwise the schema loses the bounds."""
 Flag = Annotated[bool, Strict()]
-"""true or false, nothing that could be read as one."""
+"""true or false; nothing that pydantic would convert to a boolean."""
 
 
 class Model(BaseModel):

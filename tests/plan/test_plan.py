@@ -29,7 +29,7 @@ def text(planned, width=200) -> str:
     return console.export_text()
 
 
-def test_the_full_matrix_is_39_cells_a_system():
+def test_the_full_matrix_has_39_cells_per_system():
     matrix = load(SCENARIOS / "matrix.yaml")
     cells = plan.expand(matrix)
     assert len(cells) == len({cell.name for cell in cells}) == 39
@@ -53,7 +53,7 @@ def test_the_small_matrix_has_the_full_ones_shape():
     assert plan.plan(small, cores=2).warnings == []
 
 
-def test_a_cell_is_a_scenario_of_its_own():
+def test_a_cell_is_a_separate_scenario():
     cells = plan.expand(scenario({"matrix": {"swarmSize": [2, 4], "fileSize": ["1MB"]}}))
     assert [cell.name for cell in cells] == ["2x1-1MB", "4x1-1MB"]
     assert len({cell.scenario.race_id() for cell in cells}) == 2
@@ -70,7 +70,7 @@ def test_without_a_matrix_the_scenario_is_its_own_cell():
     assert cell.scenario.race_id() == scenario({"swarmSize": 6, "seeders": 2}).race_id()
 
 
-def test_networks_and_repeated_values_have_names_of_their_own():
+def test_networks_and_repeated_values_have_distinct_names():
     axes = {"network": [{}, {"upload": "8Mbit"}], "swarmSize": [4, 4]}
     names = [cell.name for cell in plan.expand(scenario({"matrix": axes}))]
     assert names == [
@@ -98,7 +98,7 @@ def test_the_figures_of_a_cell():
     assert cell.memory_bytes >= 8 * (90_000_000 + 180_000_000)
 
 
-def test_all_cells_together_take_time_one_after_another_and_room_once():
+def test_cells_add_up_in_time_but_not_in_space():
     planned = plan.plan(scenario({"matrix": {"swarmSize": [2, 16], "fileSize": ["1MB", "1GB"]}}))
     for name in ("moved_bytes", "runs"):
         assert getattr(planned, name) == sum(getattr(cell, name) for cell in planned.cells)
@@ -109,7 +109,7 @@ def test_all_cells_together_take_time_one_after_another_and_room_once():
     )
 
 
-def test_results_of_the_cells_before_stay_on_the_disk():
+def test_results_of_earlier_cells_stay_on_the_disk():
     small, large = ({"fileSize": size, "swarmSize": 10} for size in ("1MB", "1GB"))
     alone = plan.plan(scenario(large)).disk_bytes
     matrix = {"swarmSize": 10, "matrix": {"fileSize": ["1GB"] * 4}}
@@ -143,8 +143,23 @@ def test_the_rings_of_a_relay_take_memory():
     assert memory(lossPercent=1) > usual
 
 
+@pytest.mark.parametrize(("repetitions", "said"), [(3, True), (9, True), (10, False)])
+def test_a_matrix_with_too_few_repetitions_to_name_a_cell_says_so(repetitions, said):
+    """39 cells need 10 complete blocks: 39 / 2**9 is above 5 %, 39 / 2**10 below."""
+    axes = {"swarmSize": [2, 8, 16, 32], "seeders": [1, 2, 4, 8, 16], "fileSize": [1, 2, 3]}
+    matrix = {"repetitions": repetitions, "matrix": axes}
+    text = "among 39 cells no single one can be called met or missed by its times, which takes at"
+    without = plan.plan(scenario(matrix, a="http", b="http"))
+    assert any(text in line for line in without.assumptions) == said
+    assert without.warnings == []
+    acceptance = [{"entrant": "a", "within": 2, "of": "b"}]
+    judged = plan.plan(scenario({**matrix, "acceptance": acceptance}, a="http", b="http"))
+    assert any(f"{text} least 10 complete blocks" in line for line in judged.warnings) == said
+    assert not plan.few_to_name(scenario({"repetitions": 1}), 1)
+
+
 @pytest.mark.parametrize(("repetitions", "warned"), [(1, True), (2, True), (3, False)])
-def test_an_acceptance_that_nothing_can_decide_is_warned_of(repetitions, warned):
+def test_too_few_repetitions_for_an_acceptance_give_a_warning(repetitions, warned):
     acceptance = [{"entrant": "a", "within": 2, "of": "b"}]
     of = scenario({"repetitions": repetitions, "acceptance": acceptance}, a="http", b="http")
     lines = [line for line in plan.plan(of).warnings if "repetitions" in line]
@@ -154,7 +169,7 @@ def test_an_acceptance_that_nothing_can_decide_is_warned_of(repetitions, warned)
     assert not any("repetitions" in line for line in without.warnings)
 
 
-def test_json_and_table_say_the_same():
+def test_json_and_table_agree():
     planned = plan.plan(load(SCENARIOS / "matrix.yaml"), cores=2)
     data = json.loads(json.dumps(planned.model_dump(mode="json")))
     assert plan.Plan.model_validate(data) == planned
@@ -174,7 +189,7 @@ def test_each_cell_of_a_matrix_has_its_own_race_id():
     assert len(set(expected)) == len(expected)
 
 
-def test_rates_that_are_set_bound_the_expected_time():
+def test_set_rates_bound_the_estimated_time():
     network = {"upload": "8Mbit"}
     free = needs.run_seconds(scenario().race, scenario().entrants["web"], 2)
     shaped = scenario({"network": network})
@@ -194,7 +209,19 @@ def test_more_cores_take_less_time_and_more_bytes_more():
     assert needs.expected_seconds(larger, 2) > 1.5 * needs.expected_seconds(bt, 2)
 
 
-def test_utp_is_planned_as_the_profile_has_it():
+def test_a_programs_own_timers_take_time_on_any_machine_and_link():
+    def seconds(file_size, cores, **network):
+        race = {"swarmSize": 2, "fileSize": file_size, "network": network}
+        made = scenario(race, own="transmission")
+        return needs.run_seconds(made.race, made.entrants["own"], cores)
+
+    waits = needs.needs_of(scenario(own="transmission").entrants["own"]).wait_seconds
+    assert waits > 10
+    assert waits < seconds("1kB", 64) < waits + 10
+    assert seconds("100MB", 64, upload="8Mbit") > waits + 100
+
+
+def test_the_estimate_follows_the_profiles_utp():
     def rate(**options):
         bt = {"kind": "bittorrent", **options}
         made = parse({"global": {"entrants": {"bt": bt}}})
@@ -204,12 +231,12 @@ def test_utp_is_planned_as_the_profile_has_it():
     assert rate(profile="tuned") == rate(profile="stock", utp=False) > 10 * rate(profile="stock")
 
 
-def test_a_transfer_that_would_outlive_its_timeout_is_warned_of():
+def test_a_transfer_longer_than_its_timeout_gives_a_warning():
     slow = scenario(
         {"network": {"upload": "1Mbit"}, "matrix": {"fileSize": ["1GB", "1MB"]}}, web="http"
     )
     impossible, line = plan.plan(slow).warnings
-    assert "whatever the protocol" in impossible
+    assert "with any protocol" in impossible
     assert line.startswith("web: 1 of 2 cells (4x1-1GB) may take longer than global.race.timeouts.")
     assert line in text(plan.plan(slow)).replace("\n", " ") or "! web: 1 of 2" in text(
         plan.plan(slow)
@@ -240,7 +267,7 @@ def test_a_network_is_described(network, said):
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0.2, "1 s"), (25.4, "25 s"), (240, "4 min"), (9000, "2.5 h")]
 )
-def test_an_estimate_has_few_figures(seconds, said):
+def test_an_estimate_has_few_digits(seconds, said):
     assert plan.format_duration(seconds) == said
 
 
@@ -256,7 +283,7 @@ def test_the_command_prints_json(run_cli):
 
 @pytest.mark.parametrize("width", [50, 80, 100])
 @pytest.mark.parametrize("networks", [[{}], [{}, {"upload": "8Mbit", "delayMilliseconds": 20}]])
-def test_a_narrow_terminal_cuts_no_name_and_no_figure(width, networks):
+def test_a_narrow_terminal_truncates_nothing(width, networks):
     axes = {"swarmSize": [2, 32, 32], "fileSize": ["100MB", "5GB"], "network": networks}
     planned = plan.plan(scenario({"matrix": axes}), cores=2)
     shown = text(planned, width)
@@ -269,7 +296,7 @@ def test_a_narrow_terminal_cuts_no_name_and_no_figure(width, networks):
         assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
 
 
-def test_a_rate_that_its_own_timeout_makes_impossible_is_said():
+def test_a_rate_too_low_for_the_timeout_is_reported():
     for upload, warned in ((50, True), ("20Mbit", False)):
         scenario = parse(
             {
@@ -284,12 +311,12 @@ def test_a_rate_that_its_own_timeout_makes_impossible_is_said():
                 }
             }
         )
-        lines = [line for line in plan.plan(scenario).warnings if "whatever the protocol" in line]
+        lines = [line for line in plan.plan(scenario).warnings if "with any protocol" in line]
         assert bool(lines) is warned
 
 
-def test_what_run_would_refuse_here_is_a_note_below_the_table(run_cli, tmp_path, monkeypatch):
-    """And no failure: the plan may be for another machine."""
+def test_reasons_why_run_would_refuse_are_notes_below_the_table(run_cli, tmp_path, monkeypatch):
+    """The plan doesn't fail: it may be for another machine."""
     path = tmp_path / "x.yaml"
     race = {"swarmSize": 2, "fileSize": "1MB", "network": {"upload": "1kB"}}
     path.write_text(json.dumps({"global": {"race": race, "entrants": {"c": {"kind": "codex"}}}}))
@@ -313,18 +340,18 @@ def test_what_run_would_refuse_here_is_a_note_below_the_table(run_cli, tmp_path,
     assert {"global.entrants.c", "disk", "memory", "open files", "processes"} <= keys
     assert {"global.race.network.upload", "global.race.network"} <= keys
     assert set(lines) == {note.removeprefix(head) for note in notes if note.startswith(head)} | {
-        note for note in notes if "whatever the protocol" in note
+        note for note in notes if "with any protocol" in note
     }
     shown = " ".join(run_cli("plan", str(path)).stdout.split())
     assert shown.index("2x1-1MB") < shown.index(f"! {head}")
 
 
-def test_a_rate_that_can_never_be_met_in_time_is_refused_before_the_race(run_cli, tmp_path):
+def test_a_rate_too_low_for_the_timeout_is_refused_before_the_race(run_cli, tmp_path):
     path = tmp_path / "x.yaml"
     race = {"fileSize": "1GB", "network": {"upload": "1Mbit"}}
     path.write_text(json.dumps({"global": {"race": race, "entrants": {"w": {"kind": "http"}}}}))
     refused = run_cli("run", str(path), "--results", str(tmp_path / "results"))
     assert refused.exit_code == Exit.UNAVAILABLE
-    assert "whatever the protocol; global.race.timeouts.transferSeconds ends it" in refused.stderr
+    assert "with any protocol, but global.race.timeouts.transferSeconds ends it" in refused.stderr
     assert "in 1 of 1 cells (4x1-1GB)" in refused.stderr
     assert not (tmp_path / "results").exists()

@@ -62,7 +62,7 @@ def test_all_runs_of_a_block_have_the_same_seeders(seed, rotate, order):
 
 
 def places(found):
-    """Return how often each entrant ran in each position of its block."""
+    """Return how often each entrant ran in each position of a block."""
     times = Counter()
     for block in blocks(found).values():
         times.update((place, run.entrant) for place, run in enumerate(block))
@@ -94,7 +94,7 @@ def test_the_order_within_blocks_is_drawn():
     assert all(24 <= times <= 76 for times in orders.values())
 
 
-def test_of_an_even_number_each_follows_each_other_equally_often():
+def test_with_an_even_number_each_entrant_follows_each_other_equally_often():
     found = blocks(runs("abcd", repetitions=40))
     pairs = Counter(
         (one.entrant, other.entrant) for block in found.values() for one, other in pairwise(block)
@@ -103,7 +103,7 @@ def test_of_an_even_number_each_follows_each_other_equally_often():
     assert len(pairs) == 12
 
 
-def test_sequential_runs_each_entrant_through_in_the_order_of_names():
+def test_sequential_order_is_by_entrant_name():
     found = runs(("b", "a"), repetitions=3, order="sequential")
     order = [(run.entrant, run.repetition) for run in found]
     assert order == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
@@ -171,8 +171,8 @@ def test_ids_and_indexes_are_positions():
     assert [run.id for run in found] == [f"{n:03d}-{run.entrant}" for n, run in enumerate(found)]
 
 
-def test_an_attempt_draws_anew():
-    """Order, seeders and content; of 20 blocks of 3 not even the order is likely to be the same."""
+def test_another_attempt_draws_another_order():
+    """Order, seeders and content differ; with 20 blocks of 3, even the order is surely another."""
     first, again, found = (runs(repetitions=20, attempt=attempt) for attempt in (1, 1, 2))
     assert first == again
     assert [run.id for run in first] != [run.id for run in found]
@@ -180,7 +180,7 @@ def test_an_attempt_draws_anew():
     assert not {run.payload_seed for run in first} & {run.payload_seed for run in found}
 
 
-def test_the_first_way_of_drawing_is_kept_for_older_folders():
+def test_draw_version_1_is_kept_for_older_folders():
     scenario = parse(
         {
             "global": {

@@ -1,4 +1,4 @@
-"""Faults between keys, each once, and none drawn from a key that is wrong by itself."""
+"""Faults between keys: each is reported once, and none that depends on a faulty key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from swarmrace.systems.parts import CrossFault, RaceShape
         (
             {"swarmSize": 4, "seeders": 4},
             "global.race.seeders: found 4, expected less than global.race.swarmSize (4), so that "
-            "somebody leeches",
+            "at least one peer leeches",
         ),
         (
             {"network": {"seeders": {"upload": "1Mbit"}}},
@@ -39,12 +39,12 @@ from swarmrace.systems.parts import CrossFault, RaceShape
         ),
         (
             {"acceptance": [{"entrant": "bt", "within": 1.2, "of": "bt"}]},
-            "global.race.acceptance.0.of: found 'bt', expected another than the entrant: against "
-            "itself it is always met",
+            "global.race.acceptance.0.of: found 'bt', expected another entrant, because an entrant "
+            "always meets a bound against itself",
         ),
     ],
 )
-def test_a_race_whose_keys_contradict_each_other_is_refused(race, line):
+def test_a_race_with_contradicting_keys_is_refused(race, line):
     assert only_fault(make(race)).startswith(line)
 
 
@@ -55,7 +55,7 @@ def test_a_margin_belongs_to_equivalence(within):
     if within == "equivalent":
         assert parse(data).race.acceptance[0].bound == 1.5
     else:
-        line = "global.race.acceptance.0.margin: found a margin, expected none: "
+        line = "global.race.acceptance.0.margin: found a margin, expected none unless "
         assert only_fault(data).startswith(line)
 
 
@@ -68,7 +68,7 @@ NODES = [f"http://10.0.0.{k}:8080" for k in range(4)]
         (
             {"kind": "bittorrent", "pieceSize": "128MiB"},
             "global.entrants.x.pieceSize: found 134217728, expected at most the file size "
-            "(100000000): less than one piece can't be shared",
+            "(100000000): peers can't share less than one piece",
         ),
         (
             {"kind": "bittorrent", "pieceSize": "48KiB"},
@@ -96,25 +96,25 @@ NODES = [f"http://10.0.0.{k}:8080" for k in range(4)]
         (
             {"kind": "codex", "family": "codex", "blockSize": "64KiB"},
             "global.entrants.x.blockSize: found 65536, expected none with family:"
-            " codex; only Logos Storage takes one",
+            " codex; only Logos Storage accepts one",
         ),
         (
             {"kind": "codex", "storageQuota": "100MB"},
             "global.entrants.x.storageQuota: found 100000000, expected more than the file size "
-            "(100000000): a node holds all of it and its manifest",
+            "(100000000): a node stores all of it and its manifest",
         ),
         (
             {"kind": "codex", "nodes": NODES},
-            "global.entrants.x.nodes: needs global.race.coldStart: false, because nodes that run "
-            "already can't be started cold",
+            "global.entrants.x.nodes: needs global.race.coldStart: false, because nodes that "
+            "already run can't be started cold",
         ),
     ],
 )
-def test_an_entrant_that_could_only_lose_is_refused(options, line):
+def test_an_entrant_with_contradicting_options_is_refused(options, line):
     assert only_fault(make(entrants={"x": options})).startswith(line)
 
 
-def test_each_peer_needs_a_node_of_its_own():
+def test_each_peer_needs_its_own_node():
     def found(nodes, **race):
         codex = {"kind": "codex", "nodes": nodes}
         return only_fault(make({"coldStart": False, **race}, {"x": codex}))
@@ -122,7 +122,8 @@ def test_each_peer_needs_a_node_of_its_own():
     assert found(NODES[:1]) == "global.entrants.x.nodes: found 1, expected one for each of 4 peers"
     assert "each of 8 peers" in found(NODES, matrix={"swarmSize": [2, 8]})
     assert found([*NODES[:3], NODES[0]]) == (
-        f"global.entrants.x.nodes: found '{NODES[0]}' twice, expected another node for each peer"
+        f"global.entrants.x.nodes: found '{NODES[0]}' twice, expected a different node for each "
+        "peer"
     )
     assert found([*NODES[:3], f"{NODES[0]}/"]).startswith("global.entrants.x.nodes: found ")
 
@@ -135,9 +136,9 @@ def test_a_node_is_named_by_a_url(url):
 
 
 @pytest.mark.parametrize("name", ["a" * 21, "Bt", "b_t", "-b", "b-", "1b", ""])
-def test_a_name_that_no_kubernetes_object_could_have_is_refused(name):
+def test_a_name_that_kubernetes_objects_cannot_have_is_refused(name):
     line = only_fault(make(entrants={name: {"kind": "http"}}))
-    assert line.startswith(f"global.entrants.{name}: a name is 1 to 20 of a-z")
+    assert line.startswith(f"global.entrants.{name}: a name has 1 to 20 characters of a-z")
 
 
 def test_the_smallest_and_the_largest_cell_count():
@@ -155,13 +156,13 @@ def test_the_smallest_and_the_largest_cell_count():
     "race",
     [{"swarmSize": "x", "seeders": 9}, {"swarmSiz": 16, "seeders": 9}, {"matrx": {}, "seeders": 9}],
 )
-def test_nothing_is_concluded_from_a_key_that_is_wrong_itself(race):
-    # with the swarm size that was meant, 9 seeders may be right
+def test_no_fault_depends_on_a_faulty_key(race):
+    # With the swarm size that was meant, 9 seeders may be valid.
     assert "seeders" not in only_fault(make(race)).split(":")[0]
 
 
 def test_a_kind_checks_its_options_against_the_race(monkeypatch):
-    """Over all cells of a matrix, and not while a key that the fault depends on is wrong."""
+    """It checks all cells of a matrix, and reports no fault that depends on a faulty key."""
     seen = []
 
     def cross_faults(options, race):

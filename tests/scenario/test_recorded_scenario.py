@@ -1,4 +1,4 @@
-"""What race.json says of the scenario: what was raced, and no default that only a cluster reads."""
+"""The scenario in race.json: what was raced, without defaults that only a cluster reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from swarmrace.results import folder as results
 from swarmrace.verdict import compute
 
 
-def test_defaults_of_a_cluster_are_no_facts(tmp_path):
+def test_unused_cluster_defaults_are_not_recorded(tmp_path):
     made = scenario(repetitions=1)
     found, _ = raced(made, tmp_path, backend="kubernetes")
     (top,) = found.info.scenario

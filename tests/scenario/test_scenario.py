@@ -16,7 +16,7 @@ from swarmrace.scenario.scenario import Network, Race, Scenario
 
 
 @pytest.mark.parametrize("file", sorted(SCENARIOS.glob("*.yaml")), ids=lambda file: file.stem)
-def test_every_scenario_that_ships_loads_and_says_what_it_answers(file):
+def test_every_shipped_scenario_loads_and_begins_with_its_question(file):
     assert load(file).race_id()
     assert file.read_text().startswith("# ")
 
@@ -43,7 +43,7 @@ def test_rates_have_units_and_bare_numbers_are_bytes_a_second(text, rate):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"global: [", "is not YAML: "),
         (b"\xff\xfe\x00", "is not YAML: "),
@@ -51,11 +51,11 @@ def test_rates_have_units_and_bare_numbers_are_bytes_a_second(text, rate):
         (b"[" * 3000, "is nested too deeply"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_said(tmp_path, content, said):
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
     file = tmp_path / "bad.yaml"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ScenarioError, match=f"bad.yaml: 1 fault\n  {said}"):
+    with pytest.raises(ScenarioError, match=f"bad.yaml: 1 fault\n  {message}"):
         load(file)
 
 
@@ -100,7 +100,7 @@ entrants = st.fixed_dictionaries(
 
 @settings(max_examples=40)
 @given(races, entrants)
-def test_what_was_dumped_parses_to_the_same_race(race, raced):
+def test_a_dumped_scenario_parses_to_the_same_race(race, raced):
     scenario = parse(make(race, raced))
     dumped = json.loads(json.dumps(scenario.model_dump(mode="json")))
     again = parse(dumped)
@@ -108,7 +108,7 @@ def test_what_was_dumped_parses_to_the_same_race(race, raced):
     assert again.race_id() == scenario.race_id()
 
 
-def test_what_was_dumped_as_yaml_is_the_same_race():
+def test_a_scenario_dumped_as_yaml_is_the_same_race():
     scenario = load(SCENARIOS / "quick.yaml")
     text = yaml.safe_dump(scenario.model_dump(mode="json"))
     assert parse(yaml.safe_load(text)).race_id() == scenario.race_id()
@@ -116,14 +116,14 @@ def test_what_was_dumped_as_yaml_is_the_same_race():
 
 def camel(value) -> bool:
     if isinstance(value, dict):
-        variables = {"env"}  # whose names are the program's own
+        variables = {"env"}  # their names are the program's
         return all(
             "_" not in key and (key in variables or camel(item)) for key, item in value.items()
         )
     return all(map(camel, value)) if isinstance(value, list) else True
 
 
-def test_keys_outside_are_camel_case():
+def test_keys_in_files_are_camel_case():
     dumped = parse(make()).model_dump(mode="json")
     assert camel(dumped["global"])
     assert dumped["global"]["race"]["swarmSize"] == 4
@@ -146,7 +146,7 @@ def race_id(race=None, entrants=None, **more) -> str:
         {"acceptance": [{"entrant": "bt", "within": 2, "of": "web"}]},
     ],
 )
-def test_whatever_changes_the_race_changes_its_id(race):
+def test_any_change_of_the_race_changes_its_id(race):
     both = {"bt": {"kind": "bittorrent"}, "web": {"kind": "http"}}
     assert race_id(race, both) != race_id(entrants=both)
 
@@ -171,7 +171,7 @@ def test_the_id_is_ten_hex_digits_of_what_is_raced():
     assert re.fullmatch("[0-9a-f]{10}", race_id())
 
 
-def test_what_only_a_cluster_needs_and_the_matrix_do_not_change_the_id():
+def test_cluster_values_and_the_matrix_do_not_change_the_id():
     assert race_id(monitoring={"enabled": True}) == race_id()
     assert race_id({"matrix": {"swarmSize": [4, 8]}}) == race_id()
 
@@ -181,7 +181,7 @@ def test_what_only_a_cluster_needs_and_the_matrix_do_not_change_the_id():
     st.lists(st.integers(1, 40), max_size=4),
     st.lists(st.sampled_from([1, 10**6]), max_size=2),
 )
-def test_cells_are_all_combinations_that_leave_a_leecher(sizes, seeders, files):
+def test_cells_are_all_combinations_with_a_leecher(sizes, seeders, files):
     race = Race.model_validate(
         {"matrix": {"swarmSize": sizes, "seeders": seeders, "fileSize": files}}
     )
@@ -210,7 +210,7 @@ def test_without_a_matrix_there_is_one_cell_that_changes_nothing():
         (Network.model_validate({"seeders": {}}), False, False),
     ],
 )
-def test_a_network_tells_whether_it_limits(network, limited, shaped):
+def test_a_network_knows_whether_it_limits_rates(network, limited, shaped):
     assert (network.limited, network.shaped) == (limited, shaped)
 
 

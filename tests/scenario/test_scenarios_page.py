@@ -1,4 +1,4 @@
-"""docs/scenarios.md: its examples are scenarios, and it names every key and axis."""
+"""docs/scenarios.md: its examples are valid scenarios, and it names every key and axis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def examples():
     return [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.+?)```", PAGE, re.DOTALL)]
 
 
-def test_the_examples_are_scenarios_of_as_many_cells_as_it_says():
+def test_the_examples_are_valid_and_have_the_stated_number_of_cells():
     first, sweep = examples()
     assert len(expand(parse(first))) == 1
     sweep["global"]["entrants"] = ENTRANTS
@@ -27,7 +27,7 @@ def test_the_examples_are_scenarios_of_as_many_cells_as_it_says():
     assert "so 20 cells" in PAGE
 
 
-def test_every_key_of_a_race_and_every_axis_is_there():
+def test_every_key_of_a_race_and_every_axis_is_documented():
     for name, field in Race.model_fields.items():
         assert f"`{field.alias or name}`" in PAGE or f"`global.race.{field.alias}`" in PAGE
     axes = re.findall(r"^\| `(\w+)` \| .+ \| `global\.race\.\w+` \|$", PAGE, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The JSON Schemas are the model's, and what is written into the charts has not drifted."""
+"""The JSON Schemas agree with the model, and the generated files of the charts are up to date."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from paths import ROOT
 from swarmrace import __version__
 from swarmrace.backends.kubernetes import chart_files
 from swarmrace.errors import ResultsError, ScenarioError
-from swarmrace.scenario import given, schema
+from swarmrace.scenario import helm_values, schema
 from swarmrace.scenario.loading import load, parse
 from swarmrace.scenario.scenario import Scenario
+from swarmrace.systems import former_charts
 
 CHARTS = ROOT / "charts"
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -27,23 +28,24 @@ def faults(document: Any, of: dict[str, Any]) -> list[str]:
     return sorted(f"{e.json_path}: {e.message}" for e in validator.iter_errors(document))
 
 
-def test_every_schema_is_one() -> None:
+def test_every_schema_is_a_valid_json_schema() -> None:
     for chart in (schema.UMBRELLA, *schema.CHART_VALUES):
         jsonschema.Draft202012Validator.check_schema(schema.chart_schema(chart))
     jsonschema.Draft202012Validator.check_schema(schema.scenario_schema())
     jsonschema.Draft202012Validator.check_schema(schema.library_schema())
 
 
-def test_the_rule_for_names_stands_where_names_are_given() -> None:
+def test_the_rule_for_names_is_documented() -> None:
     with pytest.raises(ScenarioError) as caught:
         parse({"global": {"entrants": {"Big": {"kind": "http"}}}})
-    rule = str(caught.value.faults[0]).partition(": a name is ")[2]
+    _, named, rule = str(caught.value.faults[0]).partition(": a name ")
+    assert named
     for text in (CHARTS / "swarmrace" / "values.yaml", CHARTS / "swarmrace" / "README.md"):
         assert rule in " ".join(text.read_text().replace("\n  #", "").split())
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda f: f.stem)
-def test_scenarios_of_the_repository_fit(file: Path) -> None:
+def test_shipped_scenarios_fit_the_schema(file: Path) -> None:
     load(file)
     assert faults(yaml.safe_load(file.read_text()), schema.scenario_schema()) == []
 
@@ -66,14 +68,14 @@ def test_a_fault_is_named(document: Any, named: str) -> None:
     assert any(named in fault for fault in faults(document, schema.scenario_schema()))
 
 
-def test_no_reference_leaves_the_file() -> None:
+def test_references_stay_within_the_file() -> None:
     for file in CHARTS.glob("*/values.schema.json"):
         references = re.findall(r'"\$ref": "([^"]*)"', file.read_text())
         assert all(reference.startswith("#/$defs/") for reference in references), file
 
 
-def test_the_umbrella_admits_what_helm_adds_to_the_values() -> None:
-    """Helm validates with `global` and the library's key under every dependency."""
+def test_the_umbrella_accepts_the_keys_that_helm_adds() -> None:
+    """Helm adds `global` and the library's key under every dependency before it validates."""
     added = {"global": {"race": {}}, "common": {"global": {}}}
     document = {"global": {"entrants": {}}, "common": {"global": {}}, "enabled": True}
     document |= {name: dict(added) for name in schema.CHART_VALUES}
@@ -83,9 +85,9 @@ def test_the_umbrella_admits_what_helm_adds_to_the_values() -> None:
         assert faults({"glob": {}}, schema.chart_schema(name)) != []
 
 
-def test_what_has_moved_passes_the_schema_so_that_a_template_can_say_where_it_is() -> None:
-    document: dict[str, Any] = {key: {"annotations": {}} for key in given.MOVED}
-    document["global"] = {key: {} for key in given.MOVED_GLOBAL} | {"entrants": {}}
+def test_moved_keys_pass_the_schema_so_that_a_template_can_report_them() -> None:
+    document: dict[str, Any] = {key: {"annotations": {}} for key in helm_values.MOVED}
+    document["global"] = {key: {} for key in former_charts.MOVED_GLOBAL} | {"entrants": {}}
     assert faults(document, schema.chart_schema("swarmrace")) == []
     checks = (CHARTS / "swarmrace/templates/checks.yaml").read_text()
     with pytest.raises(ScenarioError) as caught:
@@ -102,7 +104,7 @@ def test_what_has_moved_passes_the_schema_so_that_a_template_can_say_where_it_is
         ("swarmSize", "global.race.swarmSize"), ("matrix", "global.race.matrix"),
     ],
 )  # fmt: skip
-def test_a_global_near_to_ours_is_refused_by_both(key: str, meant: str) -> None:
+def test_model_and_schema_refuse_a_misspelt_global(key: str, meant: str) -> None:
     document = {"global": {"entrants": {"a": {"kind": "http"}}, key: {}}}
     with pytest.raises(ScenarioError) as caught:
         parse(document)
@@ -112,7 +114,7 @@ def test_a_global_near_to_ours_is_refused_by_both(key: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["postgresql", "storageClass", "imagePullSecrets", "env", "domain"])
-def test_a_global_of_another_chart_is_none_of_ours(key: str) -> None:
+def test_another_charts_global_is_ignored(key: str) -> None:
     document = {"global": {"entrants": {"a": {"kind": "http"}}, key: {"x": 1}}}
     plain = {"global": {"entrants": {"a": {"kind": "http"}}}}
     assert parse(document) == parse(plain)
@@ -120,7 +122,7 @@ def test_a_global_of_another_chart_is_none_of_ours(key: str) -> None:
         assert faults(document, of) == []
 
 
-def test_a_kind_that_nobody_here_knows_is_for_the_image_to_judge() -> None:
+def test_a_kind_that_is_not_built_in_passes_the_charts_schema() -> None:
     document = {"global": {"entrants": {"a": {"kind": "kubo", "chunker": "size-1"}}}}
     assert faults(document, schema.chart_schema("swarmrace")) == []
     assert faults(document, schema.scenario_schema()) != []
@@ -132,15 +134,15 @@ def test_every_key_of_the_model_is_in_the_schema() -> None:
     assert {"race", "entrants", "image", "peers", "token", "sidecars"} <= set(shared)
     branches = next(iter(shared["entrants"]["patternProperties"].values()))["allOf"]
     kinds = {branch["if"]["properties"]["kind"]["const"] for branch in branches}
-    assert {"bittorrent", "codex", "http", "synthetic"} <= kinds
+    assert {"bittorrent", "codex", "exec", "http", "synthetic"} <= kinds
 
 
-def test_the_charts_have_not_drifted() -> None:
+def test_the_generated_chart_files_are_up_to_date() -> None:
     changed = [path.relative_to(ROOT).as_posix() for path in chart_files.write(CHARTS, check=True)]
     assert changed == [], "run `swarmrace schema --write charts` and commit"
 
 
-def test_drift_is_seen_and_corrected(tmp_path: Path) -> None:
+def test_drift_is_reported_and_corrected(tmp_path: Path) -> None:
     charts = tmp_path / "charts"
     script = charts / chart_files.SUPERVISOR
     script.parent.mkdir(parents=True)
@@ -159,11 +161,11 @@ def test_drift_is_seen_and_corrected(tmp_path: Path) -> None:
 
 
 def test_a_missing_supervisor_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="expected the supervisor"):
+    with pytest.raises(ResultsError, match="expected the sidecars' supervisor"):
         chart_files.library_template(tmp_path / "supervise.sh")
 
 
-def test_values_written_are_the_models_defaults() -> None:
+def test_generated_values_are_the_models_defaults() -> None:
     values = yaml.safe_load((CHARTS / "swarmrace" / "values.yaml").read_text())
     written = Scenario.model_validate(values)
     assert written == Scenario.model_validate({"global": {"entrants": {}}})
@@ -180,8 +182,8 @@ def test_every_chart_has_the_packages_version() -> None:
 
 
 def test_every_value_is_explained() -> None:
-    """helm-docs lists a leaf only when a comment that begins with `# --` stands above it."""
-    for chart in (schema.UMBRELLA, *schema.CHART_VALUES):  # those that are written from the model
+    """helm-docs lists a leaf only if a comment above it begins with `# --`."""
+    for chart in (schema.UMBRELLA, *schema.CHART_VALUES):  # those generated from the model
         file = CHARTS / chart / "values.yaml"
         lines = file.read_text().splitlines()
         for number, line in enumerate(lines):

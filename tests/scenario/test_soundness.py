@@ -17,13 +17,13 @@ def part(model, data):
     return found
 
 
-def test_what_is_right_is_kept_and_what_is_wrong_is_named():
+def test_valid_keys_are_kept_and_faulty_ones_named():
     race, unsound = part(Race, {"swarmSize": 8, "seeders": "x", "order": "no", "sed": 3})
     assert (race.swarm_size, race.seeders, race.order) == (8, 1, "interleaved")
-    assert unsound == {"seeders", "order", "sed", "seed"}, "the key meant is no more certain"
+    assert unsound == {"seeders", "order", "sed", "seed"}, "the key that was meant is unknown too"
 
 
-def test_of_a_list_of_maps_the_item_alone_is_left_out():
+def test_only_the_faulty_item_of_a_list_of_maps_is_left_out():
     network = {"network": [{"upload": 5}, {"uplaod": 5, "download": 7}, 3]}
     race, unsound = part(Race, {"matrix": network})
     assert [(n.upload, n.download) for n in race.matrix.network] == [
@@ -34,13 +34,13 @@ def test_of_a_list_of_maps_the_item_alone_is_left_out():
     assert {"matrix.network.1.uplaod", "matrix.network.2"} <= unsound
 
 
-def test_of_a_list_of_values_nothing_is_kept():
+def test_a_list_of_values_with_a_faulty_one_is_left_out():
     race, unsound = part(Race, {"matrix": {"swarmSize": [2, "x"], "seeders": [1]}})
     assert (race.matrix.swarm_size, race.matrix.seeders) == ([], [1])
     assert unsound == {"matrix.swarmSize"}
 
 
-def test_what_is_needed_and_missing_is_empty():
+def test_a_missing_required_key_is_added_empty():
     scenario, unsound = part(Scenario, {"monitoring": {"enabled": True}})
     assert (scenario.entrants, scenario.monitoring.enabled) == ({}, True)
     assert unsound == {"global", "global.entrants"}
@@ -49,11 +49,11 @@ def test_what_is_needed_and_missing_is_empty():
     assert unsound == {"acceptance.0.within"}
 
 
-def test_what_is_missing_from_a_list_in_a_list_takes_the_key_with_it():
+def test_a_faulty_list_in_a_list_removes_the_key():
     options, unsound = part(SyntheticOptions, {"curve": [None, []], "recordSize": 5})
     assert (options.curve[-1], options.record_size) == ((1.0, 1.0), 5)
     assert unsound == {"curve"}
 
 
-def test_of_no_map_nothing_can_be_said():
+def test_data_that_is_no_map_has_no_valid_part():
     assert part(Race, [1]) == (None, frozenset())

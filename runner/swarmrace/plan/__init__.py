@@ -1,1 +1,1 @@
-"""What a scenario comes to before it is raced: cells, needs, checks, schedule and trials."""
+"""Everything about a race before it starts: cells, needs, checks, schedule and trials."""

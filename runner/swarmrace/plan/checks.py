@@ -1,4 +1,4 @@
-"""What must hold before anything starts: all that is missing is said at once."""
+"""Preconditions of a race on this machine, all checked before anything starts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from swarmrace.systems.spec import SystemSpec
 from swarmrace.units import canonical_size, format_size
 
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
-_THREADS_A_PEER = 24
+_THREADS_PER_PEER = 24
 _SIZES = [
     f"global.race.{key}" for key in ("swarmSize", "seeders", "fileSize", "repetitions", "matrix")
 ]
-"""What room and limits depend on, besides the entrants, which count as far as they are right."""
+"""The keys that disk space, memory and limits depend on, besides the valid entrants."""
 _FOR_PAYLOADS = (
     "give another folder by --work-dir, or make global.race.fileSize or swarmSize smaller"
 )
@@ -45,13 +45,13 @@ _FOR_RESULTS = (
 
 @dataclass(frozen=True)
 class Site:
-    """Where races are to be run.
+    """Where races run.
 
     Args:
-        work_dir: on whose disk payloads will lie; the system's temporary folder when absent.
-        results: below which results folders are made; on the same disk when absent.
-        namespaces: whether each peer gets a network namespace of its own; when None, where
-            conditions are set or an entrant's system needs a source address of its own.
+        work_dir: folder for payloads; the system's temporary folder if None.
+        results: parent of the results folders; on the same disk as `work_dir` if None.
+        namespaces: whether each peer gets its own network namespace. If None, they do if conditions
+            are set or an entrant's peers need their own source addresses.
     """
 
     work_dir: Path | None = None
@@ -67,31 +67,31 @@ class Site:
 
 def own_source_addresses(scenario: Scenario, unsound: Collection[str] = ()) -> dict[str, str]:
     """Return the entrants whose peers can't share this machine's network, each with the reason."""
-    return _answers(
+    return _reasons(
         scenario, unsound, lambda spec, options: spec.network.own_source_address(options)
     )
 
 
-def _answers(
+def _reasons(
     scenario: Scenario,
     unsound: Collection[str],
-    ask: Callable[[SystemSpec, EntrantOptions], str],
+    reason_of: Callable[[SystemSpec, EntrantOptions], str],
 ) -> dict[str, str]:
     found = {}
     for name, options in scenario.entrants.items():
-        if _touched(unsound, f"global.entrants.{name}"):
+        if _depends_on(unsound, f"global.entrants.{name}"):
             continue
-        with contextlib.suppress(UnavailableError):  # `program_faults` tells of it
-            if answer := ask(systems.load(options.kind), options):
-                found[name] = answer
+        with contextlib.suppress(UnavailableError):  # `program_faults` reports it
+            if reason := reason_of(systems.load(options.kind), options):
+                found[name] = reason
     return found
 
 
 def load(path: Path) -> Scenario:
-    """Read a scenario file; check it with its systems' own libraries as well.
+    """Read a scenario file and check it, also with its systems' own libraries.
 
     Raises:
-        ScenarioError: the file can't be read or is wrong; it lists all faults at once.
+        ScenarioError: the file can't be read or is faulty; the error lists all faults.
     """
     return _read(path).checked()
 
@@ -105,15 +105,15 @@ def _read(path: Path) -> Reading:
 
 
 def load_here(path: Path, site: Site, attempt: int | None = None) -> Scenario:
-    """Read a scenario file that is to be raced on this machine.
+    """Read a scenario file to race on this machine.
 
     Args:
         path: a scenario file.
-        site: where.
-        attempt: instead of the scenario's own.
+        site: where it will be raced.
+        attempt: replaces the scenario's own, if given.
 
     Raises:
-        ScenarioError: the file is wrong; what the machine lacks for the rest is told with it.
+        ScenarioError: the file is faulty; the error also lists what the machine lacks for the rest.
     """
     reading = _read(path)
     if reading.faults or reading.scenario is None:
@@ -128,11 +128,11 @@ def load_here(path: Path, site: Site, attempt: int | None = None) -> Scenario:
 
 
 def require_cells(cells: list[Cell], site: Site) -> None:
-    """Refuse cells, raced one after another, that this machine can't race.
+    """Refuse cells, to be raced one after another, that this machine can't race.
 
     Raises:
-        UnavailableError: with one line for each thing missing and how to get it; a
-            `ConditionError` when it is the network conditions alone.
+        UnavailableError: with one line for each missing thing and how to get it. A
+            `ConditionError` if only the network conditions are impossible.
     """
     lacking = _lacking(cells, site)
     if lacking is not None:
@@ -140,9 +140,9 @@ def require_cells(cells: list[Cell], site: Site) -> None:
 
 
 def lacks(scenario: Scenario, site: Site) -> list[str]:
-    """Return why `require_cells` would refuse a scenario on this machine, one line each.
+    """Return why `require_cells` would refuse a scenario on this machine, one line per reason.
 
-    Rates that no transfer can meet in time are left out: they are no fault of the machine
+    Rates that are too low for the timeouts are not included, because no machine could do better
     (`plan.plan.impossible`).
     """
     machine_lines, network_lines = _lacks(plan.expand(scenario), site)
@@ -152,9 +152,9 @@ def lacks(scenario: Scenario, site: Site) -> list[str]:
 def _lacking(
     cells: list[Cell], site: Site, unsound: Collection[str] = ()
 ) -> UnavailableError | None:
-    """Return what forbids racing `cells` here, as the error to raise."""
+    """Return why `cells` can't be raced here, as the error to raise."""
     machine_lines, network_lines = _lacks(cells, site, unsound)
-    if cells and not _touched(
+    if cells and not _depends_on(
         unsound, *_SIZES, "global.race.network", "global.race.timeouts", "global.entrants"
     ):
         network_lines += plan.impossible(cells)
@@ -170,23 +170,23 @@ def _lacking(
 def _lacks(
     cells: list[Cell], site: Site, unsound: Collection[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """Return what this machine lacks, and what of the network.
+    """Return what this machine lacks, and separately what its network lacks.
 
     Args:
-        cells: of one scenario.
-        site: where they are to be raced.
-        unsound: keys that nothing is concluded from.
+        cells: the cells of one scenario.
+        site: where they will be raced.
+        unsound: faulty keys; checks that depend on one are skipped.
     """
     if not cells:
         return [], []
     scenario = cells[0].scenario
     machine_lines, network_lines = program_faults(scenario, unsound), list[str]()
     leechers = min(cell.scenario.race.leechers for cell in cells)
-    if scenario.entrants and leechers > 0 and not _touched(unsound, *_SIZES):
+    if scenario.entrants and leechers > 0 and not _depends_on(unsound, *_SIZES):
         machine_lines += room_faults(cells, site)
         machine_lines += _worst_limits(cells, site)
         machine_lines += disk_faults(site)
-    if not _touched(unsound, "global.race.network", "global.race.matrix"):
+    if not _depends_on(unsound, "global.race.network", "global.race.matrix"):
         for cell in cells:
             network_lines += network_faults(
                 cell.scenario, with_namespaces=site.isolates(cell.scenario), unsound=unsound
@@ -195,7 +195,7 @@ def _lacks(
 
 
 def _worst_limits(cells: list[Cell], site: Site) -> list[str]:
-    """Return each limit that is too low once, as the largest swarm has it."""
+    """Return each limit that is too low once, for the largest swarm."""
     found: dict[str, Fault] = {}
     for cell in sorted(cells, key=lambda cell: -cell.scenario.race.swarm_size):
         isolated = site.isolates(cell.scenario)
@@ -204,8 +204,8 @@ def _worst_limits(cells: list[Cell], site: Site) -> list[str]:
     return list(map(str, found.values()))
 
 
-def _touched(unsound: Collection[str], *keys: str) -> bool:
-    """Whether one of `keys`, or what it stands in or holds, is wrong."""
+def _depends_on(unsound: Collection[str], *keys: str) -> bool:
+    """Whether one of `keys`, a key above it or a key below it is faulty."""
     return any(
         f"{key}.".startswith(f"{bad}.") or f"{bad}.".startswith(f"{key}.")
         for key in keys
@@ -214,18 +214,18 @@ def _touched(unsound: Collection[str], *keys: str) -> bool:
 
 
 def option_faults(scenario: Scenario, unsound: Collection[str] = ()) -> list[Fault]:
-    """Return what is wrong with entrants' options in the eyes of their systems' own libraries."""
+    """Return the faults that the systems' own libraries find in entrants' options."""
     faults: list[Fault] = []
     for name, options in scenario.entrants.items():
         key = f"global.entrants.{name}"
         with contextlib.suppress(UnavailableError):
             found = [fault.below(key) for fault in systems.load(options.kind).faults(options)]
-            faults += [fault for fault in found if not _touched(unsound, fault.key)]
+            faults += [fault for fault in found if not _depends_on(unsound, fault.key)]
     return faults
 
 
 def program_faults(scenario: Scenario, unsound: Collection[str] = ()) -> list[str]:
-    """Return which systems' programs or libraries are missing, with how to get them."""
+    """Return the missing programs and libraries of systems, with how to get them."""
     lines = []
     for name, options in scenario.entrants.items():
         key = f"global.entrants.{name}"
@@ -241,38 +241,39 @@ def program_faults(scenario: Scenario, unsound: Collection[str] = ()) -> list[st
 
 
 def room_faults(cells: list[Cell], site: Site) -> list[str]:
-    """Return whether disk or memory are too small for any cell, with the figures of the worst."""
+    """Return the lack of disk space or memory, with the figures of the worst cell."""
     work = site.work_dir or Path(tempfile.gettempdir())
-    results = _nearest(site.results or work)
-    of = [cell.scenario for cell in cells]
-    payloads, kept = [needs.payload_bytes(one) for one in of], needs.kept_bytes(of)
-    slack = [needs.DISK_SLACK_BYTES] * len(of)
-    # The folder, what lies in it while each cell is raced, what that is, and what helps.
+    results = _existing_parent(site.results or work)
+    cell_scenarios = [cell.scenario for cell in cells]
+    payloads = [needs.payload_bytes(scenario) for scenario in cell_scenarios]
+    kept = needs.kept_bytes(cell_scenarios)
+    slack = [needs.DISK_SLACK_BYTES] * len(cell_scenarios)
+    # Folder, bytes needed in it during each cell, description of the need, advice.
     disks: list[tuple[Path, list[int], str, str]] = []
     if _device(work) == _device(results):
         disks.append((work, _sums(payloads, kept, slack), "{peers} need", _FOR_PAYLOADS))
     else:
         disks.append((work, _sums(payloads, slack), "{peers} need", _FOR_PAYLOADS))
         disks.append((results, _sums(kept, slack), "the results of {peers} need", _FOR_RESULTS))
-    lines, memory = [], [needs.memory_bytes(one) for one in of]
+    lines, memory = [], [needs.memory_bytes(scenario) for scenario in cell_scenarios]
     in_memory = []
-    for folder, needed, needs_what, helps in disks:
+    for folder, needed, need, advice in disks:
         if machine.filesystem_of(folder) in _MEMORY_FILE_SYSTEMS:
             memory = _sums(memory, needed)
             in_memory.append(str(folder))
-        worst, free = max(range(len(of)), key=needed.__getitem__), shutil.disk_usage(folder).free
+        worst, free = _argmax(needed), shutil.disk_usage(folder).free
         if free < needed[worst]:
             lines.append(
-                f"disk: {needs_what.format(peers=_peers(cells, worst))} "
-                f"{format_size(needed[worst])} in {folder}, found {format_size(free)} free; make "
-                f"room, {helps}"
+                f"disk: {need.format(peers=_peers(cells, worst))} "
+                f"{format_size(needed[worst])} in {folder}, found {format_size(free)} free; free "
+                f"some space, {advice}"
             )
-    worst, available = max(range(len(of)), key=memory.__getitem__), available_memory_bytes()
+    worst, available = _argmax(memory), available_memory_bytes()
     if available < memory[worst]:
-        lie = " and ".join(in_memory)
-        where = f", whose payloads lie in memory ({lie} is on tmpfs)" if lie else ""
+        folders = " and ".join(in_memory)
+        where = f", whose payloads are in memory ({folders} is on tmpfs)" if folders else ""
         lines.append(
-            f"memory: {len(of[0].entrants)} x {_peers(cells, worst)}{where} need "
+            f"memory: {len(cell_scenarios[0].entrants)} x {_peers(cells, worst)}{where} need "
             f"{format_size(memory[worst])}, found {format_size(available)} available; race fewer "
             "entrants at a time, or make global.race.swarmSize smaller"
         )
@@ -280,9 +281,9 @@ def room_faults(cells: list[Cell], site: Site) -> list[str]:
 
 
 def disk_faults(site: Site) -> list[str]:
-    """Return why the folders can't be written whatever room they have: read-only, no inodes."""
+    """Return why the folders can't be written apart from a lack of space: read-only, no inodes."""
     work = site.work_dir or Path(tempfile.gettempdir())
-    folders = (work, _nearest(site.results or work))
+    folders = (work, _existing_parent(site.results or work))
     found = (disk_trouble(folder, room=False) for folder in folders)
     return [f"disk: {text}" for text in found if text]
 
@@ -291,25 +292,30 @@ def _sums(*columns: list[int]) -> list[int]:
     return [sum(row) for row in zip(*columns, strict=True)]
 
 
+def _argmax(values: list[int]) -> int:
+    return max(range(len(values)), key=values.__getitem__)
+
+
 def _peers(cells: list[Cell], worst: int) -> str:
     race = cells[worst].scenario.race
     after = f", after {worst} cells" if worst else ""
-    of = f" (cell {cells[worst].name} of {len(cells)}{after})" if len(cells) > 1 else ""
-    return f"{race.swarm_size} peers of {canonical_size(race.file_size)}{of}"
+    cell = f" (cell {cells[worst].name} of {len(cells)}{after})" if len(cells) > 1 else ""
+    return f"{race.swarm_size} peers of {canonical_size(race.file_size)}{cell}"
 
 
 def _device(folder: Path) -> int:
     return folder.stat().st_dev
 
 
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the nearest above it that is there."""
+def _existing_parent(folder: Path) -> Path:
+    """Return the folder if it exists, otherwise its nearest existing parent."""
     folder = folder.absolute()
     return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
 
 
 def available_memory_bytes() -> int:
-    """Return what new processes can have: the kernel's estimate, within the cgroup's limit."""
+    """Return the memory that new processes can use: the kernel's estimate or what the cgroup's
+    limit leaves, whichever is smaller."""
     available = psutil.virtual_memory().available
     limit = machine.memory_limit_bytes()
     if limit is None:
@@ -318,7 +324,7 @@ def available_memory_bytes() -> int:
 
 
 def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[Fault]:
-    """Return which limits of this user's processes are too low, with how to raise them."""
+    """Return the limits of this user's processes that are too low, with how to raise them."""
     race, entrants, faults = scenario.race, len(scenario.entrants), list[Fault]()
     files = needs.open_files(scenario, namespaces=with_namespaces)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -328,7 +334,7 @@ def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[Fault]:
             f"`ulimit -Hn {files}` as root, or nofile in /etc/security/limits.conf"
         )
         faults.append(Fault("open files", text))
-    threads = race.swarm_size * entrants * _THREADS_A_PEER
+    threads = race.swarm_size * entrants * _THREADS_PER_PEER
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft != resource.RLIM_INFINITY and soft < threads:
         text = (
@@ -336,10 +342,10 @@ def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[Fault]:
             f"`ulimit -u {threads}`"
         )
         faults.append(Fault("processes", text))
-    if with_namespaces and race.swarm_size * entrants > namespaces.MOST_PEERS:
+    if with_namespaces and race.swarm_size * entrants > namespaces.MAX_PEERS:
         text = (
             f"found {race.swarm_size} peers of {entrants} entrants, expected at most "
-            f"{namespaces.MOST_PEERS} in all with network namespaces"
+            f"{namespaces.MAX_PEERS} peers in all with network namespaces"
         )
         faults.append(Fault("global.race.swarmSize", text))
     return faults
@@ -348,7 +354,7 @@ def limit_faults(scenario: Scenario, *, with_namespaces: bool) -> list[Fault]:
 def network_faults(
     scenario: Scenario, *, with_namespaces: bool, unsound: Collection[str] = ()
 ) -> list[str]:
-    """Return why peers can't have the network here that the scenario or its entrants need."""
+    """Return why this machine can't provide the network that the scenario or its entrants need."""
     network = scenario.race.network
     shared = own_source_addresses(scenario, unsound)
     if not with_namespaces:
@@ -365,11 +371,11 @@ def network_faults(
         elif down := loopback_fault():
             lines.append(f"network: {down}")
         return lines
-    outside = _answers(scenario, unsound, lambda spec, options: spec.network.host_network(options))
+    outside = _reasons(scenario, unsound, lambda spec, options: spec.network.host_network(options))
     because = " (which " + ", ".join(shared) + " needs)" if shared else ""
     lines = [
         f"global.entrants.{name}: can't be raced with network namespaces{because}: {why}; race it "
-        "without --namespaces, conditions and entrants that need them"
+        "without --namespaces, without conditions, and without entrants that need namespaces"
         for name, why in outside.items()
     ]
     if network.shaped:

@@ -1,4 +1,4 @@
-"""`swarmrace plan`: what a scenario comes to before it is raced, cell by cell."""
+"""`swarmrace plan`: what a scenario would take, cell by cell."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Network, Scenario
 from swarmrace.units import canonical_size, format_link_rate, format_seconds, format_size
 
 CLUSTER_PODS = 2
-"""Beside the peers: the tracker's and the verdict's."""
+"""The tracker's and the verdict's, besides the peers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One combination of the matrix's axes: a scenario that can be raced by itself."""
+    """One combination of the matrix's axes, as a scenario that can be raced separately."""
 
     name: str
-    """`8x2-100MB`: swarm size, seeders, file size; where networks are an axis, which of them."""
+    """`8x2-100MB`: swarm size, seeders, file size; with several networks, the network's number."""
     scenario: Scenario
-    """Without a matrix."""
+    """The cell's scenario, without a matrix."""
 
 
 class CellPlan(Model):
@@ -40,48 +40,49 @@ class CellPlan(Model):
     seeders: int
     file_size_bytes: int
     network: str
-    """For people; empty when nothing is limited."""
+    """Human-readable network conditions; empty if there are none."""
     repetitions: int
     runs: int
     moved_bytes: int
-    """Payload that leechers get in all runs."""
+    """Payload bytes that leechers receive in all runs."""
     disk_bytes: int
-    """At once, on one machine."""
+    """Maximum disk space at one time, on one machine."""
     memory_bytes: int
-    """Of all processes, on one machine."""
+    """Memory of all processes, on one machine."""
     pods: int
-    """On a cluster: peers of all entrants, tracker and verdict."""
+    """Pods on a cluster: peers of all entrants, tracker and verdict."""
     expected_seconds: float
-    """An estimate; `Plan.assumptions` says for what."""
+    """An estimate; `Plan.assumptions` has its conditions."""
     race_id: str
-    """The id that its results on one machine will have; a release's also depends on its pods."""
+    """The race id of its results. A cluster also records a hash of the release."""
     cell_id: str
-    """Its id in a sweep (`Scenario.cell_id`): the same in every attempt."""
+    """Its id in a sweep (`Scenario.cell_id`), the same in every attempt."""
 
 
 class Plan(Model):
-    """What a scenario takes, by cell and in all."""
+    """What a scenario takes, by cell and in total."""
 
     race_id: str | None
-    """Of the only cell; null where there are several, each with an id of its own."""
+    """Race id of the only cell; null if there are several, each with its own."""
     entrants: dict[str, str]
-    """Name to kind and profile."""
+    """Kind and profile by entrant name."""
     cells: list[CellPlan]
     runs: int
     moved_bytes: int
     disk_bytes: int
-    """At most at once, the results of the cells raced before included."""
+    """Maximum disk space at one time, including the results of earlier cells."""
     memory_bytes: int
-    """Of the largest cell, as `pods`: cells come one after another."""
+    """Memory of the largest cell, because cells are raced one after another."""
     pods: int
+    """Pods of the largest cell."""
     expected_seconds: float
     warnings: list[str]
-    """What will probably not go well, one line each."""
+    """Probable problems, one line each."""
     assumptions: list[str]
 
 
 def expand(scenario: Scenario) -> list[Cell]:
-    """Return the scenario's cells in the order of the axes; itself alone when it has no matrix."""
+    """Return the scenario's cells in the order of the axes; only itself if it has no matrix."""
     cells: list[Cell] = []
     many_networks = scenario.race.matrix is not None and len(scenario.race.matrix.network) > 1
     for fields in scenario.race.cells():
@@ -102,8 +103,8 @@ def plan(scenario: Scenario, cores: float | None = None, lacking: Sequence[str] 
 
     Args:
         scenario: with or without a matrix.
-        cores: for the expected time; this process's CPUs when absent.
-        lacking: why this machine can't race it, one line each.
+        cores: number of cores for the estimated time; this process's CPUs if None.
+        lacking: why this machine can't race it, one line per reason.
     """
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
     expanded = expand(scenario)
@@ -123,7 +124,10 @@ def plan(scenario: Scenario, cores: float | None = None, lacking: Sequence[str] 
             *(f"this machine can't race it: {line}" for line in lacking),
             *_warnings(expanded, cores),
         ],
-        assumptions=_assumptions(cores, networks),
+        assumptions=[
+            *_assumptions(cores, networks),
+            *([] if scenario.race.acceptance else few_to_name(scenario, len(cells))),
+        ],
     )
 
 
@@ -148,7 +152,7 @@ def _cell_plan(cell: Cell, cores: float) -> CellPlan:
 
 
 def describe(network: Network) -> str:
-    """Return network conditions for people, or an empty string when there are none."""
+    """Return human-readable network conditions, or an empty string if there are none."""
     parts = []
     for whose, link in (("", network), ("seeders ", network.seeders)):
         for word, field in (("up", "upload"), ("down", "download")):
@@ -174,7 +178,7 @@ def render(planned: Plan) -> Group:
         padding=0,
         pad_edge=False,
     )
-    # Where the columns don't fit, the others wrap: what a cell is called must be read whole.
+    # If the columns don't fit, the other columns wrap: a cell's name must stay whole.
     table.add_column("cell", no_wrap=True)
     for head in ("peers", "seeders", "file", "runs", "moved", "disk", "memory", "pods", "about"):
         table.add_column(head, justify="right", overflow="fold")
@@ -200,19 +204,19 @@ def render(planned: Plan) -> Group:
     )
 
 
-def _amounts(of: Plan | CellPlan) -> list[str]:
+def _amounts(planned: Plan | CellPlan) -> list[str]:
     return [
-        str(of.runs),
-        format_size(of.moved_bytes),
-        format_size(of.disk_bytes),
-        format_size(of.memory_bytes),
-        str(of.pods),
-        format_duration(of.expected_seconds),
+        str(planned.runs),
+        format_size(planned.moved_bytes),
+        format_size(planned.disk_bytes),
+        format_size(planned.memory_bytes),
+        str(planned.pods),
+        format_duration(planned.expected_seconds),
     ]
 
 
 def format_duration(seconds: float) -> str:
-    """Return an estimate for people: two figures are enough (`25 s`, `4 min`, `2.5 h`)."""
+    """Return an estimated duration, in two or three digits: `25 s`, `4 min`, `2.5 h`."""
     if seconds < 120:
         return format_seconds(max(1, round(seconds)))
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -223,20 +227,38 @@ def _title(planned: Plan) -> str:
 
 
 def acceptance_warnings(scenario: Scenario) -> list[str]:
-    """Return why acceptances that are set can't be decided, one line."""
-    from swarmrace.statistics.intervals import LEAST_BLOCKS
+    """Return a line if there are too few repetitions to decide an acceptance."""
+    from swarmrace.statistics.intervals import MIN_BLOCKS
 
     found = scenario.race.repetitions
-    if not scenario.race.acceptance or found >= LEAST_BLOCKS:
+    if not scenario.race.acceptance or found >= MIN_BLOCKS:
         return []
     return [
-        f"global.race.repetitions: found {found}: below {LEAST_BLOCKS} an acceptance can only be "
-        "undecided, or missed by its failures"
+        f"global.race.repetitions: found {found}, expected at least {MIN_BLOCKS}: with fewer, an "
+        "acceptance can only be undecided, or missed because of failures"
+    ]
+
+
+def few_to_name(scenario: Scenario, cells: int) -> list[str]:
+    """Return a line if there are too few repetitions to name a single cell of a matrix.
+
+    Args:
+        scenario: of any cell.
+        cells: number of cells.
+    """
+    from swarmrace.statistics.significance import blocks_needed
+
+    found, needed = scenario.race.repetitions, blocks_needed(cells)
+    if cells < 2 or found >= needed:
+        return []
+    return [
+        f"global.race.repetitions: found {found}: among {cells} cells no single one can be called "
+        f"met or missed by its times, which takes at least {needed} complete blocks (Holm)"
     ]
 
 
 def impossible(cells: list[Cell]) -> list[str]:
-    """Return a line where rates let no protocol end before its timeout, bursts included."""
+    """Return a line if no protocol can end before its timeout at these rates, with bursts."""
     found = []
     for cell in cells:
         race = cell.scenario.race
@@ -251,7 +273,7 @@ def impossible(cells: list[Cell]) -> list[str]:
     return [
         f"global.race.network: at these rates the last leecher can't end before "
         f"{format_seconds(seconds)} in {len(found)} of {len(cells)} cells"
-        f"{f' ({name})' if name else ''}, whatever the protocol; "
+        f"{f' ({name})' if name else ''} with any protocol, but "
         "global.race.timeouts.transferSeconds ends it after "
         f"{cells[0].scenario.race.timeouts.transfer_seconds:g} s: set higher rates or a longer "
         "timeout, or race a smaller file"
@@ -259,7 +281,10 @@ def impossible(cells: list[Cell]) -> list[str]:
 
 
 def _warnings(cells: list[Cell], cores: float) -> list[str]:
-    lines = [*acceptance_warnings(cells[0].scenario), *impossible(cells)]
+    scenario = cells[0].scenario
+    lines = [*acceptance_warnings(scenario), *impossible(cells)]
+    if scenario.race.acceptance:
+        lines += few_to_name(scenario, len(cells))
     for name, options in cells[0].scenario.entrants.items():
         slow = [
             cell.name
@@ -271,8 +296,8 @@ def _warnings(cells: list[Cell], cores: float) -> list[str]:
             lines.append(
                 f"{name}: {len(slow)} of {len(cells)} cells ({slow[0]}{', …' * (len(slow) > 1)}) "
                 "may take longer than global.race.timeouts.transferSeconds "
-                f"({cells[0].scenario.race.timeouts.transfer_seconds:g}) here and would end as "
-                "timeouts; raise it or race smaller files"
+                f"({cells[0].scenario.race.timeouts.transfer_seconds:g}) here and fail with a "
+                "timeout; raise it or race smaller files"
             )
     return lines
 
@@ -280,24 +305,24 @@ def _warnings(cells: list[Cell], cores: float) -> list[str]:
 def _assumptions(cores: float, networks: Sequence[Network]) -> list[str]:
     lines = [
         f"about: an estimate for one machine with {cores:g} cores, from rates measured over "
-        f"loopback on {needs.MEASURED_CORES} cores and taken to grow with the cores; failures and "
-        "timeouts not counted",
-        "disk and memory: at once, on one machine; in all: of the largest cell, on disk with the "
-        "results of those before it",
-        "pods: the peers of all entrants, the tracker and the verdict; a node of its own is a "
-        "container in its peer's pod",
+        f"loopback on {needs.MEASURED_CORES} cores; it assumes that they grow with the cores, and "
+        "no failures or timeouts",
+        "disk and memory: the maximum at one time, on one machine; for all cells, that of the "
+        "largest, with the results of earlier cells on disk",
+        "pods: the peers of all entrants, the tracker and the verdict; a peer's node is a "
+        "container in the peer's pod",
     ]
     delayed = next((network for network in networks if network.delayed), None)
     if delayed is not None:
-        lines.insert(1, f"delay and loss, on this machine: {_delayed_by(delayed)}")
+        lines.insert(1, f"delay and loss, on this machine: {_delay_method(delayed)}")
     if any(network.limited for network in networks):
-        lines.insert(1, "where rates are set, no run is expected below the theoretical minimum")
+        lines.insert(1, "with rates, no run is expected to be faster than the theoretical minimum")
     return lines
 
 
-def _delayed_by(network: Network) -> str:
+def _delay_method(network: Network) -> str:
     try:
-        relayed = conditions.relayed(network)
+        relayed = conditions.needs_relay(network)
     except ConditionError as error:
         return f"not possible: {' '.join(str(error).split())}"
     if relayed:

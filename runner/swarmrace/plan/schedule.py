@@ -1,7 +1,7 @@
-"""Which runs a race has, in which order, with which seeders: a pure function of the scenario.
+"""The schedule of a race (its runs, their order and seeders): a pure function of the scenario.
 
-Every party computes the same schedule by itself. Order comes from SHA-256 rather than from a
-language's random module, so that it is the same on every Python and could be checked elsewhere.
+Every process computes the same schedule. The order comes from SHA-256 instead of a random module,
+so that it is the same on every Python version and can be checked in other languages.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from swarmrace.systems.run import Run
 def schedule(scenario: Scenario, draw: int = DRAW, until: int | None = None) -> list[Run]:
     """Return the runs in order.
 
-    Blocks come one after another; in each the entrants' order is drawn from master seed and
-    attempt so that each is in each position equally often (`interleaved`), or all runs of an
-    entrant follow each other (`sequential`).
+    `interleaved`: blocks come one after another. In each block the order of the entrants is drawn
+    from master seed and attempt, so that each entrant is in each position equally often.
+    `sequential`: all runs of one entrant come before those of the next.
 
     Args:
         scenario: what is raced.
-        draw: how it is drawn; a results folder says which way its race was (`RaceInfo.draw`). 1
-            drew each block's order by itself, and the same in every attempt.
-        until: only the blocks before this one, where the race stopped then because everything was
-            decided (`RaceInfo.decided_blocks`).
+        draw: version of the draw, which a results folder records (`RaceInfo.draw`). Version 1 drew
+            each block's order independently, and the same in every attempt.
+        until: only the blocks before this one, if the race stopped there because every acceptance
+            was decided (`RaceInfo.decided_blocks`).
     """
     race, earlier = scenario.race, scenario.race.continues
     shape = f"{race.file_size}/{race.swarm_size}/{race.seeders}"
@@ -59,8 +59,8 @@ def schedule(scenario: Scenario, draw: int = DRAW, until: int | None = None) -> 
 def seeders(seed: object, repetition: int, size: int, count: int, rotate: bool) -> tuple[int, ...]:
     """Return the seeders of a repetition, the same for every entrant.
 
-    With rotation a window of `count` moves over a seeded order of the peers, so that all peers
-    seed equally often.
+    With rotation, a window of `count` peers moves over a drawn order of all peers, so that all
+    peers seed equally often.
     """
     if not rotate:
         return tuple(range(count))
@@ -69,13 +69,13 @@ def seeders(seed: object, repetition: int, size: int, count: int, rotate: bool) 
 
 
 def _balanced(seed: str, repetition: int, names: Sequence[str]) -> list[str]:
-    """Return a block's order.
+    """Return a block's order of entrants.
 
-    As many blocks as there are entrants make a Latin square: each entrant is once in each
-    position. So after any number of blocks no count differs by more than one. Each square's rows
-    and entrants are drawn. Its first row (0, 1, n-1, 2, n-2 …) is that of E. J. Williams
-    (Australian Journal of Scientific Research A2, 1949): of an even number of entrants each also
-    follows each other one once.
+    n blocks of n entrants make a Latin square: each entrant is once in each position. So after any
+    number of blocks, these counts differ by at most one. The order of each square's rows and of its
+    entrants is drawn. Its first row (0, 1, n-1, 2, n-2 …) is that of E. J. Williams (Australian
+    Journal of Scientific Research A2, 1949): with an even number of entrants, each entrant also
+    follows each other entrant once.
     """
     count = len(names)
     square, row = divmod(repetition, count)

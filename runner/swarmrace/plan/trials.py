@@ -1,8 +1,8 @@
 """The trials before a race: a pure function of the scenario.
 
-A trial starts a program twice and lets the second peer join the first. It leaves the two peers'
-processes less fresh than they were, so every entrant of a race has a trial of its own or none has:
-one trial for two entrants with equal options would treat equals unequally.
+A trial starts a program twice and lets the second peer join the first. After it, the two peers'
+processes are less fresh. So either every entrant of a race has its own trial or none has: one
+shared trial would treat two entrants with the same options differently.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from swarmrace.systems.run import Run
 PEERS = (0, 1)
 """The peers of an entrant that take part in its trial; the second joins the first."""
 BARRIERS = ("open", "prepared", "cleared")
-"""Where they meet. `prepared`: both are up and have joined. `cleared`: both have ended."""
+"""Their barriers. `prepared`: both are up and have joined. `cleared`: both have ended."""
 
 
 def program_id(options: EntrantOptions, *, cold_start: bool) -> str:
-    """Return what names a program and how it is started: 16 hexadecimal digits.
+    """Return the id of a program and its way of starting: 16 hexadecimal digits of a hash.
 
-    Once it has started in a trial, the cells of a matrix that follow need not try it again.
+    A program that has started in one cell's trial isn't tried again in later cells of a matrix.
     """
     options_json = options.model_dump(mode="json")
     text = json.dumps({"options": options_json, "coldStart": cold_start}, sort_keys=True)
@@ -40,10 +40,7 @@ def program_ids(scenario: Scenario) -> dict[str, str]:
 
 
 def trials(scenario: Scenario) -> list[Run]:
-    """Return one trial for each entrant.
-
-    A trial is a run without a payload, `trial-<entrant>`, of the peers `PEERS`.
-    """
+    """Return one trial for each entrant: a run without a payload, `trial-<entrant>`."""
     return [
         Run(
             index=-1,

@@ -1,8 +1,8 @@
-"""Values that only a cluster needs; the laptop checks and ignores them.
+"""Values that only a cluster needs; a laptop checks and ignores them.
 
-The charts place these values, mostly as they are. What peers' pods are made of is under `global`:
-a sub-chart sees only its own key and `global`, and the release's hash covers every entrant's pod
-template. Under a chart's own key is what changes no peer's pod.
+The charts place these values mostly unchanged. Whatever the peers' pods depend on is under
+`global`: a sub-chart sees only its own key and `global`, and the release's hash covers every
+entrant's pod template. A chart's own key holds only values that change no peer's pod.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MAX_QUANTITY = 2**63 - 1
 
 
 def parse_quantity(value: object) -> int | float | str:
-    """Return an amount as Kubernetes writes it (`500m`, `2`, `0.5`, `128Mi`), unchanged.
+    """Return a Kubernetes quantity (`500m`, `2`, `0.5`, `128Mi`) unchanged.
 
     Raises:
-        ValueError: not such an amount.
+        ValueError: not a quantity.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and 0 <= value <= _MAX_QUANTITY:  # type: ignore[operator]
@@ -47,43 +47,43 @@ Quantity = Annotated[
                 {"type": "number", "minimum": 0, "maximum": _MAX_QUANTITY},
                 {"type": "string", "pattern": _QUANTITY},
             ],
-            "description": "a quantity as Kubernetes writes it: 500m, 2, 0.5, 128Mi",
+            "description": "a Kubernetes quantity: 500m, 2, 0.5, 128Mi",
         }
     ),
 ]
 Port = Annotated[int, Field(ge=1, le=65_535), NoText]
 Labels = dict[str, str]
 Free = dict[str, Any]
-"""An object of Kubernetes' own, passed on as it is."""
+"""A Kubernetes object, passed on unchanged."""
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
 class Image(Model):
-    """The runner's image: tracker, peers and verdict are one."""
+    """The runner's image, which tracker, peers and verdict share."""
 
     repository: Annotated[str, Field(min_length=1)] = "localhost/swarmrace"
-    """Without the tag. There is no public image: build it, and load it or push it."""
+    """Repository without the tag. There is no public image: build it, then load or push it."""
     tag: str = ""
-    """swarmrace's version if empty."""
+    """Tag; swarmrace's version if empty."""
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
-    """`sha256:…`; the tag is then only for people to read."""
+    """`sha256:…`; the tag is then only informative."""
     pull_policy: PullPolicy = "IfNotPresent"
     """Image pull policy."""
     pull_secrets: list[str] = []
-    """Names of Secrets for the registries of all images."""
+    """Names of image pull secrets, for the registries of all images."""
 
 
 class Token(Model):
-    """The token that guards the intake of results."""
+    """The token that guards the tracker: it is needed to upload results."""
 
     existing_secret: str = ""
-    """Name of your own Secret; if empty the chart makes one with a random token and keeps it."""
+    """Name of your own Secret. If empty, the chart creates one with a random token and keeps it."""
     key: Annotated[str, Field(min_length=1)] = "token"
-    """The Secret's key that holds the token."""
+    """Key of the token in the Secret."""
 
 
 class Resources(Model):
-    """What a container requests and what it is limited to, as in a pod's spec."""
+    """A container's requests and limits, as in a pod's spec."""
 
     requests: dict[str, Quantity] = {}
     """Requests of the container."""
@@ -121,18 +121,18 @@ _SHAPE_SECURITY: Free = {
 
 
 class Pod(Model):
-    """What can be said of any pod."""
+    """Values that every pod has."""
 
     resources: Resources = Resources()
     """Requests and limits."""
     pod_security_context: Free = _POD_SECURITY
-    """The pod's security context; `null` sets none (OpenShift gives each pod a UID of its own)."""
+    """Security context of the pod; `null` sets none (OpenShift then assigns a UID)."""
     security_context: Free = SECURITY
-    """The container's security context; `null` sets none."""
+    """Security context of the container; `null` sets none."""
     service_account_name: str = ""
-    """Name of a ServiceAccount; its token is never mounted."""
+    """Name of an existing ServiceAccount; its token is never mounted."""
     node_selector: Labels = {}
-    """Labels a node must have."""
+    """Node selector."""
     tolerations: list[Free] = []
     """Pod tolerations."""
     affinity: Free = {}
@@ -140,42 +140,43 @@ class Pod(Model):
     priority_class_name: str = ""
     """Name of a PriorityClass."""
     labels: Labels = {}
-    """Further labels."""
+    """Additional labels."""
     annotations: Labels = {}
-    """Further annotations."""
+    """Additional annotations."""
     extra_env: list[Free] = []
-    """Further environment variables."""
+    """Additional environment variables."""
     extra_volumes: list[Free] = []
-    """Further volumes of the pod."""
+    """Additional volumes of the pod."""
     extra_volume_mounts: list[Free] = []
-    """Further mounts of the container."""
+    """Additional volume mounts of the container."""
 
 
 class PeerStorage(Model):
-    """Where a peer's payload is."""
+    """The volume for a peer's payload."""
 
     kind: Literal["emptyDir", "persistentVolumeClaim"] = "emptyDir"
-    """`persistentVolumeClaim` makes one for each pod, which goes with the pod."""
+    """`persistentVolumeClaim` creates a claim for each pod, deleted with the pod."""
     size: Annotated[Size, Field(gt=0)] | None = None
-    """2.25 times the file size plus 256 MiB if absent. Ephemeral storage is set to it as well."""
+    """2.25 times the file size plus 256 MiB if absent. Ephemeral storage gets the same size."""
     storage_class_name: str = ""
     """Storage class of the claim; the cluster's default if empty."""
 
 
 class Spread(Model):
-    """How the peers of one entrant spread over the nodes (a topology spread constraint)."""
+    """How the peers of an entrant spread over the nodes (a topology spread constraint)."""
 
     topology_key: Annotated[str, Field(min_length=1)] = "kubernetes.io/hostname"
-    """Label of the nodes over which to spread."""
+    """Node label over whose values to spread."""
     max_skew: Annotated[int, Field(ge=1, le=2**31 - 1), NoText] = 1
-    """Maximum difference between two of them."""
+    """Maximum difference between the numbers of peers on two of them."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
-    """Whether a peer that would break it starts anyway."""
+    """Whether to start a peer that would exceed it."""
     one_per_node: Flag = False
-    """Hard anti-affinity: no two peers of an entrant on one node; with `sameNodes` one of each."""
+    """Require pod anti-affinity: no two peers of an entrant on a node (with `sameNodes`: one of
+    each entrant)."""
     same_nodes: Flag = True
-    """Hard affinity: peer k of every entrant on one node, so that all race on the same machines. A
-    node then needs room for one peer of each."""
+    """Require pod affinity: peer k of every entrant on the same node, so that all race on the same
+    machines. A node then needs room for one peer of each entrant."""
 
 
 ANNOTATED_BURST_BYTES = 512 * MIB
@@ -183,48 +184,50 @@ ANNOTATED_BURST_BYTES = 512 * MIB
 
 
 class Peers(Pod):
-    """The pods of all peers, of every entrant alike."""
+    """The pods of all peers, the same for every entrant."""
 
     resources: Resources = resources_of("20m", "128Mi", "2", "1Gi")
-    """Of a peer whose runner is its only container. With a node beside it, `global.sidecars` has
-    the node's and the runner's; let them add up to these, so that all entrants have equal resources
-    (each peer reads its limits at run time; the verdict flags a difference)."""
+    """Resources of a peer whose runner is its only container. For a node beside its runner, see
+    `global.sidecars`; let both add up to these, so that all entrants have equal resources (each
+    peer reads its limits at run time, and the verdict flags a difference)."""
     storage: PeerStorage = PeerStorage()
     spread: Spread = Spread()
     conditions: Literal["tc", "cni", "kubeOvn"] = "tc"
     """How rates are applied: `tc` in an init container (the only one that needs NET_ADMIN and
     root), `cni` by the bandwidth plugin's annotations, `kubeOvn` by Kube-OVN's. The last two have
-    large bursts, set rates only, and are ignored without their plugin: the preflight measures."""
+    large bursts, set only rates, and do nothing without their plugin: the preflight measures the
+    rates."""
     burst: Annotated[Size, Field(gt=0)] | None = None
-    """Burst size of the rate limiter, in bytes: the preflight moves this much before it measures.
-    If absent tc's own, 512MiB with the annotations."""
+    """Burst size of the rate limiter, in bytes. The preflight moves this many bytes before it
+    measures. If absent: tc's own, or 512MiB with the annotations."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=2**31 - 1), NoText] | None = None
-    """When Kubernetes ends a peer's Job; if absent well above what the race's timeouts add up
-    to."""
+    """After how long Kubernetes ends a peer's Job. If absent: well above the sum of the race's
+    timeouts."""
     shape_security_context: Free = _SHAPE_SECURITY
     """Security context of the init container that runs tc."""
     labels: Labels = {}
-    """Further labels of the pods."""
+    """Additional labels of the pods."""
     annotations: Labels = {}
-    """Further annotations of the pods."""
+    """Additional annotations of the pods."""
 
 
 class SwarmValues(Model):
     """Values of the `swarm` chart."""
 
     labels: Labels = {}
-    """Further labels of the Jobs and Services."""
+    """Additional labels of the Jobs and Services."""
     annotations: Labels = {}
-    """Annotations of the Jobs and Services (for Argo CD's sync options, say)."""
+    """Annotations of the Jobs and Services (Argo CD's sync options, for example)."""
 
 
 class TrackerStorage(Model):
-    """Where the tracker keeps its state and the results."""
+    """The volume for the tracker's state and the results."""
 
     kind: Literal["persistentVolumeClaim", "emptyDir"] = "persistentVolumeClaim"
-    """With `emptyDir` a deleted tracker pod loses all results."""
+    """With `emptyDir`, a deleted tracker pod loses all results."""
     size: Annotated[Size, Field(gt=0)] = 4096 * MIB
-    """Refused if the results may come to more. A claim can't shrink: keep it over races."""
+    """Size of the volume; refused if the results may need more. A claim can't shrink, so keep the
+    size from race to race."""
     storage_class_name: str = ""
     """Storage class of the claim; the cluster's default if empty."""
 
@@ -235,95 +238,102 @@ class TrackerValues(Pod):
     resources: Resources = resources_of("50m", "128Mi", "", "1Gi")
     storage: TrackerStorage = TrackerStorage()
     labels: Labels = {}
-    """Further labels of the Deployment and its pod."""
+    """Additional labels of the Deployment and its pod."""
     annotations: Labels = {}
-    """Annotations of the Deployment and its pod."""
+    """Annotations of the Deployment, its pod and its claim."""
 
 
 class VerdictValues(Pod):
-    """The Job that waits for all results and prints the verdict in its log. It goes where the
-    tracker goes, unless it has values of its own."""
+    """The Job that waits for all results and prints the verdict to its log. It is scheduled like
+    the tracker, unless it has values of its own."""
 
     enabled: Flag = True
-    """Whether it is part of the release."""
+    """Whether the Job is part of the release."""
     resources: Resources = resources_of("10m", "128Mi", "1", "1Gi")
 
 
 class JudgeValues(Pod):
-    """The hook that judges new values before an upgrade touches anything. It goes where the tracker
-    goes, unless it has values of its own."""
+    """The hook that checks new values before an upgrade changes anything. It is scheduled like the
+    tracker, unless it has values of its own."""
 
     enabled: Flag = True
-    """Whether it is part of the release."""
+    """Whether the hook is part of the release."""
     resources: Resources = resources_of("10m", "64Mi", "1", "256Mi")
 
 
 class TestValues(Pod):
-    """The pod of `helm test`. It goes where the tracker goes, unless it has values of its own."""
+    """The pod of `helm test`. It is scheduled like the tracker, unless it has values of its own."""
 
     __test__ = False
     resources: Resources = resources_of("10m", "64Mi", "1", "256Mi")
 
 
 class NetworkPolicyValues(Model):
-    """Who may talk to whom."""
+    """NetworkPolicies."""
 
     enabled: Flag = True
-    """Peers of the release, tracker, DNS, scrapes, the push address, verdict; nothing else."""
+    """Whether a NetworkPolicy allows only traffic between the release's peers, tracker and verdict,
+    and to DNS, scrapers and the push address."""
 
 
 class Toggle(Model):
-    """A part that can be left out."""
+    """An optional part."""
 
     enabled: Flag = True
-    """Whether it is made."""
+    """Whether it is created."""
     labels: Labels = {}
     """Labels by which the operator or the sidecar finds it."""
 
 
+class Rules(Toggle):
+    """Recording rules (a PrometheusRule, or a VMRule with `vmPodScrape`)."""
+
+    enabled: Flag = False
+    """Whether to create them."""
+
+
 class Dashboard(Toggle):
-    """The Grafana dashboard, as a ConfigMap: one for each release, opening at its race."""
+    """The Grafana dashboard, as a ConfigMap: one for each release, which opens at its race."""
 
     labels: Labels = {"grafana_dashboard": "1"}
     """Labels by which Grafana's sidecar finds it."""
 
 
 class Push(Model):
-    """Where peers send the whole arrival curve after each run."""
+    """Where peers push their whole arrival curves after each run."""
 
     url: Annotated[str, Field(pattern=r"^(https?://[^/@\s]+(/\S*)?)?$")] = ""
-    """Base address that takes VictoriaMetrics' text import format; nothing is sent when empty. It
-    lies in a ConfigMap, so one with a password is refused: put that into a Secret of yours,
-    `RELEASE-push`, under the key `SWARMRACE_PUSH_URL`, and the address without it here."""
+    """Base URL of a server that accepts VictoriaMetrics' text import format; nothing is sent if
+    empty. A URL with a password is refused, because this one is in a ConfigMap: put it into your
+    own Secret, `RELEASE-push`, under the key `SWARMRACE_PUSH_URL`, and the URL without it here."""
     to: list[Free] = []
-    """Destinations for the NetworkPolicy (`namespaceSelector`, `ipBlock`…) where the address has a
-    name; when empty, that port anywhere."""
+    """Destinations for the NetworkPolicy (`namespaceSelector`, `ipBlock`…) if the URL has a host
+    name; if empty, any destination on that port."""
     port: Port | None = None
-    """Their port for the NetworkPolicy; the address's when absent. Most networks judge what a
-    Service has translated: behind one it is the pods' own port (8428, say, where the Service has
-    80)."""
+    """Destination port for the NetworkPolicy; the URL's if absent. Most networks apply the policy
+    after a Service's translation: for a Service, give the pods' own port (for example 8428 behind a
+    Service's port 80)."""
 
 
 class MonitoringValues(Model):
-    """Values of the `monitoring` chart. None of them changes the race id or a pod template."""
+    """Values of the `monitoring` chart. None of them changes a race or a peer's pod."""
 
     enabled: Flag = False
-    """Whether the monitoring chart is part of the release."""
+    """Whether to install the monitoring chart."""
     scrape: Literal["none", "annotations", "podMonitor", "serviceMonitor", "vmPodScrape"] = (
         "annotations"
     )
-    """How the scraper finds the peers; `annotations` stand on a Service of their own."""
+    """How the scraper finds the peers. `annotations` are on a separate Service."""
     interval_seconds: Annotated[int, Field(ge=1, le=120), NoText] = 2
-    """Between two scrapes; the dashboard is as fine. With `annotations` the scraper has an interval
-    of its own: say it here."""
+    """Interval between two scrapes, and the dashboard's resolution. With `annotations`, the scraper
+    sets its own interval: give the same here."""
     labels: Labels = {}
-    """Labels by which the operator finds PodMonitor, ServiceMonitor or VMPodScrape."""
+    """Labels by which the operator finds the PodMonitor, ServiceMonitor or VMPodScrape."""
     from_: Annotated[list[Free], Field(alias="from")] = [{"namespaceSelector": {}}]
-    """Who may scrape, for the NetworkPolicy; any pod of the cluster when not said."""
+    """Who may scrape, for the NetworkPolicy; by default any pod of the cluster."""
     linger_seconds: Annotated[float, Field(ge=0, le=600), NoText] = 70
-    """How long a peer that is done waits at most for two complete answers to a scraper, at least
-    5 s apart; no less than two intervals and 5 s, or 0 to wait for none."""
+    """Maximum time that a finished peer waits for two complete scrapes, at least 5 s apart. At
+    least two intervals and 5 s, or 0 to wait for none."""
     push: Push = Push()
-    rules: Toggle = Toggle(enabled=False)
-    """Recording rules (PrometheusRule, or VMRule with `vmPodScrape`)."""
+    rules: Rules = Rules()
     dashboard: Dashboard = Dashboard()

@@ -1,7 +1,6 @@
-"""Faults between the keys of a scenario, which no JSON Schema can say.
+"""Faults between the keys of a scenario, which JSON Schema can't express.
 
-Those of an entrant's options come from its kind (`SystemSpec.cross_faults`). The Helm library chart
-`common` says the same of each; a test holds it to these very lines.
+Faults of an entrant's options come from its kind (`SystemSpec.cross_faults`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _RACE_KEYS: dict[RaceKey, tuple[str, ...]] = {
     "swarmSize": (f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
     "coldStart": (f"{_RACE}.coldStart",),
 }
-"""What a kind's own cross-checks may depend on, and the keys that decide it."""
+"""The facts of a race that a kind's cross-checks may depend on, and the keys that decide each."""
 
 _Found = tuple[tuple[str, ...], Fault]
 """The keys that a fault depends on, and the fault."""
@@ -41,17 +40,17 @@ def cross_faults(
     """Return the faults between keys.
 
     Args:
-        scenario: whose keys are each right by themselves, apart from those left out.
-        names: all entrants named, those left out too.
-        unsound: keys that were wrong by themselves and were left out; what depends on one of them
-            isn't judged.
-        stored: it was raced; only what makes a schedule impossible is a fault.
+        scenario: a scenario whose keys are each valid; faulty keys are left out.
+        names: the names of all entrants, including those left out.
+        unsound: the faulty keys that were left out; faults that depend on one are not reported.
+        stored: the scenario was raced; report only faults that make a schedule impossible.
     """
     race = scenario.race
     names = scenario.entrants if names is None else names
     every = list(_race(race))
     if not stored:
-        every = [*_names(names, unsound), *every, *_acceptance(race, names)]
+        judged = [*_acceptance(race, names), *_known(f"{_RACE}.baseline", race.baseline, names)]
+        every = [*_names(names, unsound), *every, *judged]
         for name, options in scenario.entrants.items():
             every += _entrant(f"global.entrants.{name}", options, race)
     return [
@@ -71,8 +70,8 @@ def _names(names: Collection[str], unsound: Collection[str]) -> Iterator[_Found]
                 (key,),
                 Fault(
                     key,
-                    "a name is 1 to 20 of a-z, 0-9 and -, begins with a letter and does not "
-                    "end with -",
+                    "a name has 1 to 20 characters of a-z, 0-9 and -, begins with a letter and "
+                    "does not end with -",
                 ),
             )
 
@@ -84,7 +83,7 @@ def _race(race: Race) -> Iterator[_Found]:
             Fault(
                 f"{_RACE}.seeders",
                 f"found {race.seeders}, expected less than {_RACE}.swarmSize "
-                f"({race.swarm_size}), so that somebody leeches",
+                f"({race.swarm_size}), so that at least one peer leeches",
             ),
         )
     if race.matrix is not None and not race.cells():
@@ -92,8 +91,8 @@ def _race(race: Race) -> Iterator[_Found]:
             (f"{_RACE}.seeders", f"{_RACE}.swarmSize", f"{_RACE}.matrix"),
             Fault(
                 f"{_RACE}.matrix",
-                "found no combination with fewer seeders than swarmSize, expected at "
-                "least one, so that somebody leeches",
+                "found no combination with fewer seeders than swarmSize, expected at least one, "
+                "so that at least one peer leeches",
             ),
         )
     if race.continues is not None:
@@ -109,8 +108,8 @@ def _race(race: Race) -> Iterator[_Found]:
                 (f"{key}.seeders", f"{_RACE}.rotateSeeders"),
                 Fault(
                     f"{key}.seeders",
-                    f"needs {_RACE}.rotateSeeders: false, because a peer's link is set "
-                    "once for all runs",
+                    f"needs {_RACE}.rotateSeeders: false, because a peer's rates are set once "
+                    "for all runs",
                 ),
             )
 
@@ -120,17 +119,21 @@ def _stopping(race: Race) -> Iterator[_Found]:
     if not race.acceptance:
         yield (
             (key, f"{_RACE}.acceptance"),
-            Fault(key, f"needs {_RACE}.acceptance: without one nothing is ever decided"),
+            Fault(key, f"needs {_RACE}.acceptance: without one, nothing decides when to stop"),
         )
     if race.order == "sequential":
         yield (
             (key, f"{_RACE}.order"),
-            Fault(key, f"needs {_RACE}.order: interleaved, because it looks at complete blocks"),
+            Fault(key, f"needs {_RACE}.order: interleaved, because only complete blocks count"),
         )
     if race.continues is not None:
         yield (
             (key, f"{_RACE}.continues"),
-            Fault(key, f"found with {_RACE}.continues, expected one of them: a look is at all"),
+            Fault(
+                key,
+                f"found together with {_RACE}.continues, expected only one of them, because a look "
+                "judges all blocks",
+            ),
         )
     ends = [blocks for blocks in LOOKS if blocks > min(LOOKS)]
     if race.repetitions not in ends:
@@ -138,8 +141,8 @@ def _stopping(race: Race) -> Iterator[_Found]:
             (key, f"{_RACE}.repetitions"),
             Fault(
                 f"{_RACE}.repetitions",
-                f"found {race.repetitions}, expected {' or '.join(map(str, ends))} with "
-                f"{key}: the levels are for these looks",
+                f"found {race.repetitions}, expected {' or '.join(map(str, ends))} with {key}, "
+                "because the levels are computed for these looks",
             ),
         )
 
@@ -153,7 +156,7 @@ def _continues(race: Race) -> Iterator[_Found]:
             Fault(
                 f"{key}.blocks",
                 f"found {earlier}, expected less than {_RACE}.repetitions ({race.repetitions}), "
-                "so that a block is left to race",
+                "so that at least one block is left to race",
             ),
         )
     if race.order == "sequential":
@@ -161,36 +164,26 @@ def _continues(race: Race) -> Iterator[_Found]:
             (key, f"{_RACE}.order"),
             Fault(
                 key,
-                f"needs {_RACE}.order: interleaved, because a sequential race has no blocks to go "
-                "on from",
+                f"needs {_RACE}.order: interleaved, because a sequential race has no blocks to "
+                "continue",
             ),
         )
 
 
 def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Found]:
-    known = ", ".join(sorted(names)) or "none"
     for number, acceptance in enumerate(race.acceptance):
         item = f"{_RACE}.acceptance.{number}"
-        # An item that was wrong by itself may lack any of its fields.
+        # A faulty item may lack any of its fields.
         found = {field: getattr(acceptance, field, None) for field in ("entrant", "of")}
         for field, name in found.items():
-            if name is not None and name not in names:
-                key = f"{item}.{field}"
-                hint = nearest(name, names)
-                yield (
-                    (key, "global.entrants"),
-                    Fault(
-                        key,
-                        f"found {name!r}{hint}, expected one of {known}",
-                    ),
-                )
+            yield from _known(f"{item}.{field}", name, names)
         if found["of"] is not None and found["entrant"] == found["of"]:
             yield (
                 (f"{item}.entrant", f"{item}.of"),
                 Fault(
                     f"{item}.of",
-                    f"found {found['of']!r}, expected another than the entrant: against "
-                    "itself it is always met",
+                    f"found {found['of']!r}, expected another entrant, because an entrant always "
+                    "meets a bound against itself",
                 ),
             )
         within = getattr(acceptance, "within", None)
@@ -200,13 +193,21 @@ def _acceptance(race: Race, names: Collection[str]) -> Iterator[_Found]:
                 (f"{item}.margin", f"{item}.within"),
                 Fault(
                     f"{item}.margin",
-                    "found a margin, expected none: it belongs to within: equivalent",
+                    "found a margin, expected none unless within is equivalent",
                 ),
             )
 
 
+def _known(key: str, name: str | None, names: Collection[str]) -> Iterator[_Found]:
+    """Yield a fault if a key names no entrant."""
+    if name is not None and name not in names:
+        known = ", ".join(sorted(names)) or "none"
+        text = f"found {name!r}{nearest(name, names)}, expected one of {known}"
+        yield (key, "global.entrants"), Fault(key, text)
+
+
 def _entrant(key: str, options: EntrantOptions, race: Race) -> Iterator[_Found]:
-    """Yield what the entrant's own kind finds wrong."""
+    """Yield the faults that the entrant's kind finds."""
     spec = systems.find(options.kind)
     if spec is None:
         return

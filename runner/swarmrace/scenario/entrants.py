@@ -1,42 +1,43 @@
-"""Who races: each entrant parsed by the options of its kind.
+"""Parse each entrant by its kind's options.
 
-An entrant is a name (a key of `global.entrants`) with a kind and that kind's options.
+An entrant is a name (a key of `global.entrants`), a kind, and that kind's options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
 from swarmrace import systems
-from swarmrace.errors import Fault, UnavailableError
+from swarmrace.errors import Fault, ScenarioError, UnavailableError
 from swarmrace.faults import closest, faults_of
 from swarmrace.model import in_yaml
-from swarmrace.scenario import given
+from swarmrace.scenario import helm_values
 from swarmrace.scenario.soundness import sound_part
 from swarmrace.systems.options import EntrantOptions
 
 NAME_PATTERN = "[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
-"""An entrant's name, as a regular expression that is the same in Python, JSON Schema and Go."""
+"""Pattern of an entrant's name, with the same meaning in Python, JSON Schema and Go."""
 
 
 class StoredOptions(EntrantOptions):
-    """Of a results folder's entrant whose kind isn't installed here: whatever stands there."""
+    """Options of an entrant in a results folder whose kind isn't installed here: any keys."""
 
     model_config = ConfigDict(extra="allow")
 
 
 def missing_because_unsound(fault: Fault, unsound: Collection[str]) -> bool:
-    """Whether a key is reported as missing that was left out because it is wrong."""
+    """Whether the fault only reports a key as missing that was left out because it is faulty."""
     return fault.missing and fault.key in unsound
 
 
 def with_entrants(data: Any, faults: list[Fault], unsound: set[str], *, stored: bool) -> Any:
-    """Return `data` with each entrant parsed by its kind's model; note the faults of the others.
+    """Return `data` with each entrant parsed by its kind's model; add the faults to `faults`.
 
-    One that is wrong is in it without its faulty keys, so that the others are checked with it.
+    A faulty entrant keeps its valid keys, so that checks between entrants still see it.
     """
     shared = data.get("global") if isinstance(data, dict) else None
     if not isinstance(shared, dict) or not isinstance(raw := shared.get("entrants"), dict):
@@ -53,10 +54,25 @@ def with_entrants(data: Any, faults: list[Fault], unsound: set[str], *, stored: 
     return {**data, "global": {**shared, "entrants": parsed}}
 
 
+def options_of(value: dict[str, Any]) -> EntrantOptions:
+    """Return an entrant's options, written as in a scenario.
+
+    Raises:
+        ScenarioError: they are wrong.
+    """
+    faults: list[Fault] = []
+    options = _entrant("", value, faults, set(), stored=False)
+    if options is not None and not faults:
+        faults = systems.load(options.kind).faults(options)
+    if options is None or faults:
+        raise ScenarioError([replace(f, key=f.key.lstrip(".")) for f in faults], "the system")
+    return options
+
+
 def _entrant(
     key: str, value: dict[str, Any], faults: list[Fault], unsound: set[str], *, stored: bool
 ) -> EntrantOptions | None:
-    """Return an entrant's options, those that are right; None where not even its kind is."""
+    """Return an entrant's valid options; None if its kind is unknown."""
     kind = value.get("kind")
     model, guessed = _model_of(kind, stored=stored), False
     if model is None:
@@ -73,7 +89,7 @@ def _entrant(
             return None
         model, value = _model_of(meant, stored=stored), {**value, "kind": meant}
         assert model is not None
-    value = given.without_nulls(model, value)
+    value = helm_values.without_nulls(model, value)
     try:
         options = model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A scenario's loading: from a file or from data to the model, with every fault at once."""
+"""Load a scenario from a file or from data, and report all faults at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from swarmrace.errors import Fault, ScenarioError
 from swarmrace.faults import faults_of
-from swarmrace.scenario import given, yaml_file
+from swarmrace.scenario import helm_values, yaml_file
 from swarmrace.scenario.crossfaults import cross_faults
 from swarmrace.scenario.entrants import missing_because_unsound, with_entrants
 from swarmrace.scenario.scenario import Global, Race, Scenario
@@ -20,14 +20,14 @@ from swarmrace.scenario.yaml_file import Document
 
 @dataclass(frozen=True)
 class Reading:
-    """What a scenario file comes to, its faults included."""
+    """A scenario that was read, with its faults."""
 
     source: str
     scenario: Scenario | None
-    """The scenario without its faulty keys; None where nothing is left of it."""
+    """The scenario without its faulty keys; None if nothing of it is valid."""
     faults: tuple[Fault, ...]
     unsound: frozenset[str]
-    """The faulty keys: nothing follows from what `scenario` has in their place."""
+    """The faulty keys; `scenario` has meaningless values in their place."""
 
     def checked(self) -> Scenario:
         """Return the scenario.
@@ -44,7 +44,7 @@ def load(path: Path) -> Scenario:
     """Read and check a scenario file.
 
     Raises:
-        ScenarioError: the file can't be read or is wrong; it lists all faults at once.
+        ScenarioError: the file can't be read or is faulty; the error lists all faults.
     """
     return read(path).checked()
 
@@ -60,10 +60,10 @@ def read(path: Path) -> Reading:
 
 
 def parse(data: Any, source: str = "scenario", *, stored: bool = False) -> Scenario:
-    """Check a scenario already read from YAML or JSON; `examine` says what is taken.
+    """Check a scenario that was read from YAML or JSON. The arguments are those of `examine`.
 
     Raises:
-        ScenarioError: with every fault, each naming its key, what was found and what is allowed.
+        ScenarioError: with all faults, each with its key, what was found and what was expected.
     """
     return examine(data, source, stored=stored).checked()
 
@@ -75,19 +75,19 @@ def examine(
     known: Document | None = None,
     stored: bool = False,
 ) -> Reading:
-    """Return what a scenario already read from YAML or JSON comes to.
+    """Return a scenario that was read from YAML or JSON, with its faults.
 
     Args:
         data: the scenario.
-        source: named with the faults.
-        known: faults found already, whose keys `data` lacks.
-        stored: it was raced and is in a results folder: an entrant whose kind is not installed
-            here keeps its options as they are, and between keys nothing is checked but what a
-            schedule needs. So a folder still loads when a later version would no longer race it.
+        source: its name in errors.
+        known: the document it comes from, with the faults found so far; `data` lacks their keys.
+        stored: the scenario is from a results folder. An entrant whose kind isn't installed here
+            keeps its options unchecked, and between keys only what a schedule needs is checked. So
+            a folder still loads when a later version would no longer race its scenario.
     """
     faults = list(known.faults) if known else []
     unsound = set(known.unsound) if known else set()
-    data = ours_of(data, faults, unsound, stored=stored)
+    data = without_foreign_keys(data, faults, unsound, stored=stored)
     typed = with_entrants(data, faults, unsound, stored=stored)
     scenario: Scenario | None = None
     try:
@@ -107,18 +107,18 @@ def examine(
     return Reading(source, scenario, tuple(faults), frozenset(unsound))
 
 
-def ours_of(data: Any, faults: list[Fault], unsound: set[str], *, stored: bool) -> Any:
-    """Return `data` without nulls, other charts' globals and keys that are no more; note the faults
-    of the last. What was raced may have such keys."""
+def without_foreign_keys(data: Any, faults: list[Fault], unsound: set[str], *, stored: bool) -> Any:
+    """Return `data` without nulls, other charts' globals and removed keys. Add a fault for each
+    removed or misspelt key, unless the scenario was raced already."""
     if not isinstance(data, dict):
         return data
     shared = data.get("global")
-    foreign = given.foreign(shared, Global, Race)
+    foreign = helm_values.foreign_keys(shared, Global, Race)
     if not stored:
-        found = [*given.moved_faults(data), *(fault for fault in foreign.values() if fault)]
+        found = [*helm_values.moved_faults(data), *(fault for fault in foreign.values() if fault)]
         faults += found
         unsound |= {fault.key for fault in found}
-    data = {key: value for key, value in data.items() if key not in given.MOVED}
+    data = {key: value for key, value in data.items() if key not in helm_values.MOVED}
     if isinstance(shared, dict):
         data["global"] = {key: value for key, value in shared.items() if key not in foreign}
-    return given.without_nulls(Scenario, data)
+    return helm_values.without_nulls(Scenario, data)

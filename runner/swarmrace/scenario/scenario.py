@@ -1,7 +1,7 @@
-"""The one scenario model: read by the laptop, by Helm (as its values file) and by Argo.
+"""The scenario model, the only one: for a laptop, for Helm (as its values file) and for Argo.
 
-A Helm sub-chart sees only its own key and `global`, so the race stands under `global.race` and who
-races under `global.entrants`. Keys that only a cluster needs stand under their chart's key.
+A Helm sub-chart sees only its own key and `global`, so the race is under `global.race` and the
+entrants are under `global.entrants`. Keys that only a cluster needs are under their chart's key.
 """
 
 from __future__ import annotations
@@ -17,58 +17,60 @@ from swarmrace.model import Flag, Model, NoText, in_yaml
 from swarmrace.scenario import cluster
 from swarmrace.scenario.sidecars import Sidecars
 from swarmrace.systems.options import EntrantOptions
-from swarmrace.units import MOST_EXACT, Rate, Size
+from swarmrace.units import MAX_EXACT, Rate, Size
 
 Seconds = Annotated[float, Field(gt=0, le=604_800), NoText]
 
 
 class Timeouts(Model):
-    """How long each stage may take, in seconds. What outlives one ends as a result `timeout`."""
+    """How long each stage may take, in seconds. A stage that takes longer fails with `timeout`."""
 
     assemble_seconds: Seconds = 300
-    """From the rendezvous's start until every peer has reported; a peer that has not is lost."""
+    """From the rendezvous's start until every peer has reported; a peer that hasn't is lost."""
     prepare_seconds: Seconds = 120
-    """Making the file and starting the system, until it is up and joined."""
+    """To make the file and start the system, until it is up and joined."""
     publish_seconds: Seconds = 300
-    """One seeder's publish."""
+    """Publishing, by one seeder."""
     settle_seconds: Seconds = 10
-    """Bounds the pause between the last publish and the start, in which connections are checked."""
+    """Maximum pause between the last publish and the start, in which connections are checked."""
     discovery_seconds: Seconds = 60
-    """From the start until metadata or manifest are known."""
+    """From the start until the metadata or the manifest is known."""
     stall_seconds: Seconds = 120
-    """Longest time without a new byte."""
+    """Maximum time without a new byte."""
     transfer_seconds: Seconds = 1800
-    """From the start until done."""
+    """From the start until the transfer is done."""
     verify_seconds: Seconds = 300
-    """Verification, upload of results and removal, after the run."""
+    """Verification, upload of the results and removal, after the run."""
     heartbeat_seconds: Seconds = 15
-    """A peer not heard from for so long is lost."""
+    """A peer without a heartbeat for this long is lost."""
 
 
 class Link(Model):
-    """One peer's access link. What is absent is not limited."""
+    """Rates of one peer's access link. An absent rate is unlimited."""
 
     upload: Rate | None = None
+    """Upload rate: bytes per second, or 100Mbit, 12.5MB."""
     download: Rate | None = None
+    """Download rate: bytes per second, or 100Mbit, 12.5MB."""
 
 
 QUEUE_MILLISECONDS = 200.0
-"""Twice the 100 ms of queue that uTP aims at (RFC 6817, BEP 29), so that uTP needn't lose packets
-to find the rate."""
+"""Twice uTP's target delay of 100 ms (RFC 6817, BEP 29), so that uTP finds the rate without losing
+packets."""
 
 
 class Network(Link):
-    """Network conditions of every peer, applied where the backend can, refused where it can't."""
+    """Network conditions of every peer. A backend that can't apply them refuses the race."""
 
     delay_milliseconds: Annotated[float, Field(ge=0, le=60_000), NoText] = 0
-    """Added to every packet that a peer sends (in pods it needs netem)."""
+    """Delay added to every packet that a peer sends (in pods this needs netem)."""
     loss_percent: Annotated[float, Field(ge=0, lt=100), NoText] = 0
-    """Of the packets that a peer sends (in pods it needs netem)."""
+    """Share of a peer's sent packets that are lost (in pods this needs netem)."""
     queue_milliseconds: Annotated[float, Field(ge=10, le=2000), NoText] = QUEUE_MILLISECONDS
-    """How long a packet waits at a limited link before others are dropped: the limiter's queue
-    holds so much of the rate, and at least 48 kB. Only with rates (in pods: set by tc)."""
+    """Length of a rate limiter's queue, as time at its rate; at least 48 kB. Packets beyond it are
+    dropped. Only with rates (in pods: only if tc sets them)."""
     seeders: Link | None = None
-    """Rates of the seeders where they differ. Needs `rotateSeeders: false`."""
+    """Rates of the seeders, if they differ. Needs `rotateSeeders: false`."""
 
     @property
     def shaped(self) -> bool:
@@ -95,11 +97,11 @@ class Network(Link):
 
 PRESETS = {"issue895": 1.2, "furps": 2.0}
 """Presets of an acceptance's `within` that are a bound; docs/methodology.md has their sources."""
-MOST_TIMES = 1_000_000
-"""The largest `within` and `margin`: every number has a bound, so that the model and its schemas
-take the same numbers."""
+MAX_RATIO = 1_000_000
+"""The largest `within` and `margin`. Every number has a bound, so that the model and its schemas
+accept the same numbers."""
 MARGIN = 1.25
-"""Of `equivalent`, where the scenario gives none: times between 80 and 125 %."""
+"""The default margin of `equivalent`: times between 80 and 125 %."""
 
 
 Preset = Literal["issue895", "furps", "equivalent"]
@@ -115,54 +117,61 @@ def _within(value: Any) -> Any:
     return value
 
 
-Within = Annotated[Annotated[float, Field(gt=0, le=MOST_TIMES)] | Preset, BeforeValidator(_within)]
+Within = Annotated[Annotated[float, Field(gt=0, le=MAX_RATIO)] | Preset, BeforeValidator(_within)]
 
 
 class Acceptance(Model):
-    """`entrant` must be within `within` times the time of `of`, on the t100 of the runs: a number,
-    or `issue895` (1.2), `furps` (2.0) or `equivalent` (the 90 % interval between 1/`margin` and
-    `margin`, 1.25 by default). And `completion` (0.9 by default) of its runs must be complete."""
+    """The t100 of `entrant` must be at most `within` times that of `of`: a number, `issue895` (1.2)
+    or `furps` (2.0). Or it must be `equivalent`: the ratio's 90 % interval is between 1/`margin`
+    and `margin` (1.25 by default). In either case a share of `completion` (0.9 by default) of its
+    runs must be complete."""
 
     entrant: str
+    """Name of the entrant to judge."""
     within: Within
-    """A number, or `issue895` (1.2), `furps` (2.0: not less than 50 % of the performance), or
-    `equivalent` (the 90 % interval between 1/`margin` and `margin`)."""
+    """A number, `issue895` (1.2), `furps` (2.0: not less than 50 % of the performance), or
+    `equivalent` (the 90 % interval is between 1/`margin` and `margin`)."""
     of: str
+    """Name of the entrant it is compared with."""
     completion: Annotated[float, Field(ge=0, le=1), NoText] = 0.9
-    """Share of the entrant's runs in which every leecher must complete."""
-    margin: Annotated[float, Field(gt=1, le=MOST_TIMES), NoText] | None = None
-    """Of `within: equivalent` only; 1.25 where it is absent."""
+    """Minimum share of the entrant's runs in which every leecher completes."""
+    margin: Annotated[float, Field(gt=1, le=MAX_RATIO), NoText] | None = None
+    """Only with `within: equivalent`; 1.25 if absent."""
 
     @property
     def equivalent(self) -> bool:
-        """Whether two one-sided tests are asked for instead of a bound."""
+        """Whether two one-sided tests decide instead of a bound."""
         return self.within == "equivalent"
 
     @property
     def bound(self) -> float:
-        """The number that `within` stands for."""
+        """The largest accepted ratio."""
         if self.equivalent:
             return self.margin or MARGIN
         return PRESETS[self.within] if isinstance(self.within, str) else self.within
 
 
 class Matrix(Model):
-    """Axes to sweep; an absent axis keeps the race's own value. Seeders must be < swarm size, so
-    combinations where they are not are left out."""
+    """Axes of a sweep. An absent axis keeps the race's own value. Combinations with at least as
+    many seeders as peers are left out."""
 
     swarm_size: list[Annotated[int, Field(ge=2, le=1000), NoText]] = []
+    """Values of `swarmSize`."""
     seeders: list[Annotated[int, Field(ge=1, le=999), NoText]] = []
+    """Values of `seeders`."""
     file_size: list[Annotated[Size, Field(ge=1)]] = []
+    """Values of `fileSize`."""
     network: list[Network] = []
+    """Values of `network`."""
 
 
 class Continues(Model):
     """The earlier race that this one adds blocks to."""
 
     blocks: Annotated[int, Field(ge=1, le=1000), NoText]
-    """How many blocks it raced: this race begins with the one after them."""
-    attempt: Annotated[int, Field(ge=1, le=MOST_EXACT), NoText] = 1
-    """Its `attempt`: order and seeders go on as it drew them."""
+    """Number of blocks that it raced: this race begins with the next one."""
+    attempt: Annotated[int, Field(ge=1, le=MAX_EXACT), NoText] = 1
+    """Its `attempt`, from which order and seeders continue."""
 
 
 class Race(Model):
@@ -171,30 +180,33 @@ class Race(Model):
     swarm_size: Annotated[int, Field(ge=2, le=1000), NoText] = 4
     """Peers of each entrant, seeders included."""
     seeders: Annotated[int, Field(ge=1, le=999), NoText] = 1
-    """Peers of each entrant that hold the file at the start; fewer than the swarm's size."""
+    """Peers of each entrant that hold the file at the start; fewer than `swarmSize`."""
     file_size: Annotated[Size, Field(ge=1)] = 100_000_000
-    """Of the payload: bytes, or 100MB (10^8), 100MiB (104,857,600)."""
+    """Size of the payload: bytes, or 100MB (10^8), 100MiB (104,857,600)."""
     repetitions: Annotated[int, Field(ge=1, le=1000), NoText] = 3
-    """Blocks; each holds every entrant once."""
-    seed: Annotated[int, Field(ge=0, le=MOST_EXACT), NoText] = 1
-    """Master seed of order, seeders and payloads; at most what JSON, and so Helm, holds exactly."""
-    attempt: Annotated[int, Field(ge=1, le=MOST_EXACT), NoText] = 1
-    """Raise it to race the same scenario again under another race id."""
+    """Number of blocks; each holds every entrant once."""
+    seed: Annotated[int, Field(ge=0, le=MAX_EXACT), NoText] = 1
+    """Master seed of order, seeders and payloads. JSON, and so Helm, holds it exactly."""
+    attempt: Annotated[int, Field(ge=1, le=MAX_EXACT), NoText] = 1
+    """Raise it to race the same scenario again, under another race id."""
     continues: Continues | None = None
-    """Race only the blocks from here up to `repetitions`, as further blocks of an earlier race of
-    the same scenario (`swarmrace sweep --repetitions` sets it)."""
+    """Race only the blocks after those of an earlier race of the same scenario, up to `repetitions`
+    (`swarmrace sweep --repetitions` sets it)."""
     order: Literal["interleaved", "sequential"] = "interleaved"
-    """`interleaved`: every repetition holds each entrant once, each in each position equally often;
-    `sequential`: all of one entrant's runs, then the next one's (then nothing is paired)."""
+    """`interleaved`: every block holds each entrant once, in each position equally often.
+    `sequential`: all runs of one entrant, then all of the next; then nothing is paired."""
     rotate_seeders: Flag = True
-    """Whether each repetition has other seeders (the same for all entrants)."""
+    """Whether each block has other seeders (the same for all entrants)."""
     cold_start: Flag = True
     """Whether every run begins with a fresh session and an empty node."""
     timeouts: Timeouts = Timeouts()
     network: Network = Network()
     acceptance: list[Acceptance] = []
+    baseline: str | None = None
+    """The entrant that every other one is compared with. Without one, every pair is compared, which
+    is hard to read from four entrants on."""
     stopping: Flag = False
-    """Stop once every acceptance is decided: looked at after 6, 10 and 20 complete blocks, at
+    """Stop once every acceptance is decided. Looks are after 6, 10 and 20 complete blocks, at
     levels that keep the risk of a wrong answer over all looks (docs/methodology.md)."""
     matrix: Matrix | None = None
 
@@ -205,13 +217,13 @@ class Race(Model):
 
     @property
     def blocks(self) -> range:
-        """The blocks that are raced, by number: all `repetitions`, or those that are added."""
+        """Numbers of the blocks to race: all `repetitions`, or only the added ones."""
         return range(self.continues.blocks if self.continues else 0, self.repetitions)
 
     def cells(self) -> list[dict[str, Any]]:
-        """Return the matrix's combinations by field name, those without a leecher left out.
+        """Return the matrix's combinations by field name, without those that have no leecher.
 
-        Without a matrix it is one combination that changes nothing.
+        Without a matrix, return one combination that changes nothing.
         """
         if self.matrix is None:
             return [{}]
@@ -225,19 +237,23 @@ class Race(Model):
         ]
 
 
+_LABEL = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+"""The value of a Kubernetes label."""
+
+
 class Global(Model):
-    """What every chart of the release sees."""
+    """Values that every chart of the release sees."""
 
     race: Race = Race()
     entrants: dict[str, SerializeAsAny[EntrantOptions]]
-    """Name to options. A name is 1 to 20 of a-z, 0-9 and -, begins with a letter and does not end
-    with -. Several entrants of one kind are allowed."""
+    """Options by entrant name. A name has 1 to 20 characters of a-z, 0-9 and -, begins with a
+    letter and does not end with -. Several entrants of one kind are allowed."""
     image_registry: str = ""
-    """Registry of all images, in place of the one in their names."""
-    name_override: str = ""
-    """The label `app.kubernetes.io/name`, and added to the release in names."""
+    """Registry of all images; replaces the registry in their names."""
+    name_override: Annotated[str, Field(pattern=_LABEL)] = ""
+    """The label `app.kubernetes.io/name`; also added to the release's name in object names."""
     fullname_override: str = ""
-    """Replaces the release's name in the names of objects."""
+    """Replaces the release's name in object names."""
     image: cluster.Image = cluster.Image()
     token: cluster.Token = cluster.Token()
     peers: cluster.Peers = cluster.Peers()
@@ -245,9 +261,9 @@ class Global(Model):
 
 
 class Scenario(Model):
-    """A scenario file, which is also a Helm values file of the umbrella chart.
+    """A scenario file, which is also a values file of the umbrella chart.
 
-    `swarmrace.scenario.loading.load` adds the checks across keys that no JSON Schema can say.
+    `swarmrace.scenario.loading.load` adds the checks between keys that JSON Schema can't express.
     """
 
     global_: Annotated[Global, Field(alias="global")]
@@ -270,26 +286,34 @@ class Scenario(Model):
         return self.global_.entrants
 
     def canonical(self) -> dict[str, Any]:
-        """Return what is raced, without what only a cluster needs: the race id's ground."""
+        """Return what the race id is computed from: what is raced, without cluster values."""
         data = self.global_.model_dump(mode="json", include={"race", "entrants"})
-        data["race"].pop("matrix")
+        for key in ("matrix", "baseline"):  # the baseline only decides what is compared
+            data["race"].pop(key)
         if data["race"]["continues"] is None:
-            del data["race"]["continues"]  # so that ids are what they were before the key
+            del data["race"]["continues"]  # absent keys keep the ids from before they existed
         if not data["race"]["stopping"]:
             del data["race"]["stopping"]
+        return data
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what a results folder records: what is raced, and the baseline of comparisons."""
+        data = self.canonical()
+        if self.race.baseline is not None:
+            data["race"]["baseline"] = self.race.baseline
         return data
 
     def race_id(self) -> str:
         """Return the id of this race: 10 hex digits of a hash of what is raced.
 
-        It is the same on one machine and on a cluster; there the release's hash, which covers the
-        pods too, is recorded beside it.
+        The id is the same on one machine and on a cluster. A cluster also records the release's
+        hash, which covers the pods too.
         """
         return _hash(self.canonical())
 
     def cell_id(self) -> str:
         """Return the id of this cell of a sweep: 10 hex digits of a hash of what is raced, without
-        `attempt` and how many blocks there are, which may grow."""
+        `attempt` and the number of blocks, which may grow."""
         data = self.canonical()
         for key in ("attempt", "repetitions", "continues"):
             data["race"].pop(key, None)

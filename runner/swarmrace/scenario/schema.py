@@ -1,9 +1,8 @@
-"""JSON Schemas of a scenario file and of every chart's values, written from the one model.
+"""JSON Schemas of a scenario file and of every chart's values, generated from the model.
 
-`swarmrace schema` prints the scenario's. `swarmrace schema --write charts` writes into every chart
-what must not be a second copy of the model: `values.schema.json`, `values.yaml` with its comments,
-and for the library chart the defaults that a null leaves. With `--check` it only reports what
-differs.
+`swarmrace schema` prints the scenario's. `swarmrace schema --write charts` writes the files of
+every chart that follow from the model: `values.schema.json`, `values.yaml` with its comments, and
+for the library chart the defaults that replace nulls. With `--check` it only reports differences.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from swarmrace import systems
-from swarmrace.scenario import cluster, given
+from swarmrace.scenario import cluster, helm_values
 from swarmrace.scenario.entrants import NAME_PATTERN
 from swarmrace.scenario.scenario import Race, Scenario
+from swarmrace.systems import former_charts
 from swarmrace.systems.options import EntrantOptions
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -36,28 +36,28 @@ _ANY_MAP = {"type": "object"}
 def scenario_schema(kinds: Iterable[str] | None = None) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a scenario file.
 
-    Null is allowed for every key that need not be given: it is as if the key were deleted. `global`
-    may hold other charts' keys, but none near in spelling to ours.
+    Every optional key may be null, which deletes the key. `global` may hold other charts' keys, but
+    none that looks like a misspelt key of swarmrace.
 
     Args:
-        kinds: the kinds an entrant may have; all that are installed when absent.
+        kinds: the kinds an entrant may have; all installed kinds if None.
     """
     schema = _with_definitions(Scenario, systems.names() if kinds is None else kinds)
     shared = schema["$defs"]["Global"]
     ours = [*shared["properties"]]
     shared["additionalProperties"] = True
-    near = {"pattern": given.near_pattern(ours)}
-    never = {"enum": sorted({*_aliases(Race), *given.MOVED_GLOBAL})}
+    near = {"pattern": helm_values.misspelling_pattern(ours)}
+    never = {"enum": sorted({*_aliases(Race), *former_charts.MOVED_GLOBAL})}
     shared["propertyNames"] = {"anyOf": [{"enum": ours}, {"not": {"anyOf": [near, never]}}]}
     whole: dict[str, Any] = _nullable(schema)
     return whole
 
 
 def chart_schema(chart: str) -> dict[str, Any]:
-    """Return the JSON Schema of a chart's values: its own keys, and what Helm puts beside them.
+    """Return the JSON Schema of a chart's values: its own keys and those that Helm adds.
 
-    `global` is the umbrella's to judge. A kind that is built in has its options judged; any other
-    is for the runner's image to know.
+    Only the umbrella chart checks `global`. It checks the options of built-in kinds; other kinds
+    may be in the runner's image.
 
     Raises:
         KeyError: there is no such chart.
@@ -69,12 +69,12 @@ def chart_schema(chart: str) -> dict[str, Any]:
     schema = scenario_schema(systems.built_in())
     for model in CHART_VALUES.values():
         schema["$defs"][model.__name__]["properties"] |= _dependencies()
-    schema["properties"] |= {LIBRARY: _ANY_MAP, **dict.fromkeys(given.MOVED, True)}
+    schema["properties"] |= {LIBRARY: _ANY_MAP, **dict.fromkeys(helm_values.MOVED, True)}
     schema["properties"]["enabled"] = {
         "type": "boolean",
         "description": "For the condition of a chart that depends on this one.",
     }
-    # The chart's own checks say better that nobody races, and what has moved.
+    # The chart's own checks have better messages for missing entrants and removed keys.
     shared = schema["$defs"]["Global"]
     schema.pop("required", None)
     shared.pop("required", None)
@@ -92,7 +92,7 @@ def _aliases(model: type[BaseModel]) -> list[str]:
 
 
 def library_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the library chart: it has no values but what Helm hands down."""
+    """Return the JSON Schema of the library chart, which has only the values that Helm adds."""
     properties = {"global": _ANY_MAP}
     return {
         "$schema": DIALECT,
@@ -102,18 +102,18 @@ def library_schema() -> dict[str, Any]:
     }
 
 
-def text_of(schema: dict[str, Any]) -> str:
-    """Return a schema as it lies in a chart."""
+def to_json(schema: dict[str, Any]) -> str:
+    """Return a schema as a chart's file has it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _dependencies() -> dict[str, Any]:
-    """What Helm puts under a sub-chart's key besides its own values."""
+    """Return the keys that Helm adds to a sub-chart's values."""
     return {"global": _ANY_MAP, LIBRARY: _ANY_MAP}
 
 
 def _nullable(node: Any, name: str = "") -> Any:
-    """Allow null for every key that need not be given: it is as if the key were deleted."""
+    """Allow null for every optional key; null deletes the key."""
     if isinstance(node, list):
         return [_nullable(item) for item in node]
     if not isinstance(node, dict):
@@ -136,7 +136,7 @@ def _nullable(node: Any, name: str = "") -> Any:
 
 
 def _never_null(value: Any) -> Any:
-    """Refuse null for a map, whose definition allows it where it need not be given."""
+    """Refuse null for a required map, as its definition allows null for the optional uses."""
     refers = isinstance(value, dict) and "$ref" in value
     return {**value, "type": "object"} if refers else value
 
@@ -175,7 +175,7 @@ def _with_definitions(model: type[BaseModel], kinds: Iterable[str]) -> dict[str,
 
 
 def _set_entrants(shared: dict[str, Any], refs: dict[str, str]) -> None:
-    """Let an entrant's kind choose its options, so that a fault names the wrong key alone."""
+    """Let an entrant's kind choose its options, so that a fault names only the faulty key."""
     shared["properties"]["entrants"] = {
         "type": "object",
         "description": shared["properties"]["entrants"].get("description", ""),
@@ -198,7 +198,7 @@ def _set_entrants(shared: dict[str, Any], refs: dict[str, str]) -> None:
 
 
 def _without_titles(node: Any, *, named: bool = False) -> Any:
-    """Drop the titles pydantic makes of names; a property may still be called `title`."""
+    """Remove the titles that pydantic generates from names; keep properties named `title`."""
     if isinstance(node, list):
         return [_without_titles(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What is right of something wrong: the rest of a faulty scenario is checked all the same."""
+"""The valid part of a faulty scenario, so that the rest of it is still checked."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pydantic import BaseModel, ValidationError
 from swarmrace.faults import annotation_at, closest, keys_at, models_of
 
 _ROUNDS = 4
-"""Each may only add what the one before lacked: `global`, its entrants, what an item needs."""
+"""Each round can add only one missing level: `global`, its entrants, the keys of an item."""
 
 
 def sound_part(
     model: type[BaseModel], data: Any, error: ValidationError
 ) -> tuple[Any, frozenset[str]]:
-    """Return an instance of `model` without the faulty keys of `data`, and these.
+    """Return an instance of `model` without the faulty keys of `data`, and the names of these keys.
 
-    A map that lacks what it needs gets it empty; an item of a list that does is made without. So
-    whoever reads the instance leaves alone what depends on a key that is named.
+    A missing map is added empty. An item of a list that lacks a key is built without validation.
+    So the caller must not judge anything that depends on one of the returned keys.
 
     Args:
-        model: what was validated.
-        data: from what, by alias.
-        error: what came of it.
+        model: the model that was validated.
+        data: the data that was validated, by alias.
+        error: the error that validation raised.
 
     Returns:
-        None for the instance where nothing can be said, as when `data` is no map.
+        The instance, or None if there is no valid part (`data` isn't a map, for example); and the
+        faulty keys.
     """
     unsound: set[str] = set()
     if not isinstance(data, dict):
@@ -36,10 +37,10 @@ def sound_part(
     for _ in range(_ROUNDS):
         for fault in error.errors(include_url=False):
             loc = list(fault["loc"])
-            if fault["type"] == "missing" and _supply(model, pruned, loc):
+            if fault["type"] == "missing" and _add_missing(model, pruned, loc):
                 unsound.add(_name(loc))
                 continue
-            wrong = _take_out(model, pruned, loc)
+            wrong = _remove(model, pruned, loc)
             unsound.add(_name(wrong))
             meant = closest(str(wrong[-1]), keys_at(model, [str(part) for part in wrong[:-1]]))
             if meant is not None:
@@ -55,10 +56,10 @@ def _name(loc: list[Any]) -> str:
     return ".".join(map(str, loc))
 
 
-def _take_out(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> list[Any]:
-    """Take the faulty value out of `data`; return where what was taken out stood.
+def _remove(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> list[Any]:
+    """Remove the faulty value from `data`; return the location of what was removed.
 
-    That is its key in the nearest map; from a list of maps an item alone is taken.
+    That is the key in the nearest map or, in a list of maps, the item.
     """
     at: Any = data
     key: tuple[dict[Any, Any], int] = (data, 0)
@@ -84,8 +85,8 @@ def _take_out(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> l
     return loc[: depth + 1]
 
 
-def _supply(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> bool:
-    """Put something where a key of a map is missing; return whether that could be done."""
+def _add_missing(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> bool:
+    """Add an empty value for a missing key; return whether that was possible."""
     holder: Any = None
     at: Any = data
     for part in loc[:-1]:
@@ -93,16 +94,16 @@ def _supply(model: type[BaseModel], data: dict[Any, Any], loc: list[Any]) -> boo
         inside = inside or (isinstance(at, list) and isinstance(part, int) and part < len(at))
         holder, at = at, at[part] if inside else None
     if not isinstance(at, dict):
-        return isinstance(at, BaseModel)  # made for what else it lacked
-    wanted = annotation_at(model, [str(part) for part in loc])
-    if models_of(wanted) or getattr(wanted, "__origin__", None) is dict:
+        return isinstance(at, BaseModel)  # already built for another missing key
+    annotation = annotation_at(model, [str(part) for part in loc])
+    if models_of(annotation) or getattr(annotation, "__origin__", None) is dict:
         at[loc[-1]] = {}
         return True
     item = _model_at(model, loc[:-1])
     if not isinstance(holder, list) or item is None:
         return False
-    held = {key: value for key, value in at.items() if isinstance(key, str)}
-    holder[loc[-2]] = item.model_construct(**held)
+    values = {key: value for key, value in at.items() if isinstance(key, str)}
+    holder[loc[-2]] = item.model_construct(**values)
     return True
 
 

@@ -1,7 +1,7 @@
-"""Reads YAML as Helm reads it, and refuses what readers of YAML take for different things.
+"""Read YAML as Helm does, and refuse values on which YAML parsers disagree.
 
-YAML 1.1 and 1.2 disagree on `010` and `y`, and PyYAML reads `1:30:00` as 5400 where Helm's reader
-takes the text: the same file must be the same race on a laptop and on a cluster.
+YAML 1.1 and 1.2 disagree on `010` and `y`, and PyYAML reads `1:30:00` as 5400 where Helm reads a
+string. The same file must be the same race on a laptop and on a cluster.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import yaml
 
 from swarmrace.errors import Fault, ScenarioError
 
-_MOST_DIGITS = 100
-"""More than any number here has; Python refuses to read some thousands."""
+_MAX_DIGITS = 100
+"""More than any valid number has; Python refuses to parse thousands of digits."""
 _PLAIN = "tag:yaml.org,2002:"
 _MISLEADING = "!misleading"
 _DROPPED = object()
 
 _BOOLS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-_INTEGER = re.compile(rf"[-+]?(?:0|[1-9][0-9_]{{0,{_MOST_DIGITS}}})")
+_INTEGER = re.compile(rf"[-+]?(?:0|[1-9][0-9_]{{0,{_MAX_DIGITS}}})")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 _MISREAD = re.compile(r"[-+]?0[0-9_]+|[-+]?0[xXoObB][0-9a-fA-F_]+|[yYnN]|[-+]?\.(?i:inf|nan)")
 
 
 @dataclass
 class Document:
-    """What stands in a file.
+    """The content of a YAML file.
 
     Args:
-        data: maps with texts for keys, lists, texts, numbers, true, false and null; without what
-            is told in `faults`.
-        faults: what is wrong, with the line.
-        unsound: the keys of `faults`, which `data` lacks.
+        data: maps with string keys, lists, strings, numbers, booleans and null, without the faulty
+            keys.
+        faults: the faults, with their lines.
+        unsound: the faulty keys, which `data` lacks.
     """
 
     data: Any = None
@@ -44,7 +44,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; which text is a number, true, false or null is told as Helm's reader does."""
+    """Composes nodes and recognises numbers, booleans and null as Helm's parser does."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
@@ -63,21 +63,22 @@ _resolve(f"{_PLAIN}null", "~|null|Null|NULL|", "~nN\0")
 _Loader.yaml_implicit_resolvers[""] = _Loader.yaml_implicit_resolvers.pop("\0")
 _resolve(f"{_PLAIN}merge", "<<", "<")
 
-MOST_BYTES = 1_000_000
-"""Of a scenario file: /dev/zero has no end, and reading a large file takes a minute."""
+MAX_BYTES = 1_000_000
+"""Maximum size of a scenario file: /dev/zero never ends, and a large file takes a minute to
+parse."""
 
 
 def read(path: Path) -> Document:
     """Read a YAML file.
 
     Raises:
-        ScenarioError: it can't be read, is larger than any scenario, or is not YAML.
+        ScenarioError: the file can't be read, is larger than any scenario, or isn't YAML.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            text = f"found more than {MOST_BYTES} bytes, expected a scenario's few thousand"
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            text = f"found more than {MAX_BYTES} bytes, expected a scenario of a few thousand bytes"
             raise ScenarioError([Fault("", text)], str(path))
         return parse(data.decode("utf-8"))
     except OSError as error:
@@ -90,10 +91,10 @@ def read(path: Path) -> Document:
 
 
 def parse(text: str) -> Document:
-    """Return what stands in a YAML text.
+    """Return the content of a YAML string.
 
     Raises:
-        yaml.YAMLError: it is none, or holds more than one document.
+        yaml.YAMLError: it isn't YAML, or has more than one document.
         RecursionError: it is nested too deeply.
     """
     document = Document()
@@ -105,7 +106,7 @@ def parse(text: str) -> Document:
 
 
 def _whole(text: str) -> int:
-    return int(text.replace("_", ""))  # int() takes single ones between digits alone
+    return int(text.replace("_", ""))  # int() accepts only single underscores between digits
 
 
 class _Builder:
@@ -117,8 +118,8 @@ class _Builder:
     def build(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         """Return a node's value, or `_DROPPED` after noting why it has none."""
         if id(node) in self._open:
-            return self._note(node, path, "found what holds itself, expected an end")
-        if id(node) not in self._built:  # what an alias repeats is told where its anchor stands
+            return self._note(node, path, "found an alias that contains itself, expected none")
+        if id(node) not in self._built:  # a fault of an alias is reported only at its anchor
             self._open.add(id(node))
             self._built[id(node)] = self._value(node, path)
             self._open.remove(id(node))
@@ -149,15 +150,17 @@ class _Builder:
             return self._note(
                 node,
                 path,
-                f"found {node.value}, which readers of YAML take for different things; write a "
-                "plain number, true or false, or quote the text",
+                f"found {node.value}, on which YAML parsers disagree; write a plain number, true "
+                "or false, or quote the string",
             )
-        return self._note(node, path, f"found {node.tag}, expected a plain value or a quoted text")
+        return self._note(node, path, f"found {node.tag}, expected a plain value or quoted string")
 
     def _float(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> Any:
         digits = len(node.value)
-        if digits > _MOST_DIGITS:
-            return self._note(node, path, f"found a number of {digits} digits, expected fewer")
+        if digits > _MAX_DIGITS:
+            return self._note(
+                node, path, f"found a number of {digits} digits, expected at most {_MAX_DIGITS}"
+            )
         number = float(node.value.replace("_", ""))
         return node.value if number in (float("inf"), float("-inf")) else number
 
@@ -172,7 +175,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if key in lines:
                 twice = f"found this key twice, in lines {lines[key]} and {line}"
-                self._note(None, (*path, key), f"{twice}, expected it once")
+                self._note(None, (*path, key), f"{twice}, expected it only once")
                 own.pop(key, None)
                 continue
             lines[key] = line
@@ -182,27 +185,28 @@ class _Builder:
                     if isinstance(part, dict):
                         merged = part | merged
                     elif part is not _DROPPED:
-                        self._note(key_node, (*path, key), "expected the anchor of a map")
+                        self._note(key_node, (*path, key), "expected an alias of a map")
             elif value is not _DROPPED:
                 own[key] = value
         return merged | own
 
     def _key(self, node: yaml.Node, path: tuple[str, ...]) -> str | None:
-        """Return a key as JSON has it, a text; None after noting that it can't be one."""
+        """Return a key as a string; None after noting a fault if it can't be one."""
         if isinstance(node, yaml.ScalarNode):
             kind = node.tag.removeprefix(_PLAIN)
             if kind in ("str", "merge"):
                 return str(node.value)
             if kind == "int" and _INTEGER.fullmatch(node.value):
                 return str(_whole(node.value))
-            said = {
+            problems = {
                 "bool": f"YAML reads this key as {str(_BOOLS.get(node.value.lower())).lower()}",
                 "null": "YAML reads this key as null",
-                _MISLEADING: "readers of YAML take this key for different things",
+                _MISLEADING: "YAML parsers disagree on this key",
             }
-            self._note(node, (*path, node.value), f"{said.get(kind, 'this is no text')}: quote it")
+            problem = problems.get(kind, "this key isn't a string")
+            self._note(node, (*path, node.value), f"{problem}: quote it")
         else:
-            self._note(node, path, "found a key that is a map or a list, expected a text")
+            self._note(node, path, "found a key that is a map or a list, expected a string")
         return None
 
     def _note(self, node: yaml.Node | None, path: tuple[str, ...], what: str) -> Any:
