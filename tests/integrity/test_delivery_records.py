@@ -1,4 +1,4 @@
-"""A transfer that ended before its first piece: later ones were verified, none was deliverable."""
+"""A transfer that failed with later pieces verified but without the first: nothing to deliver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swarmrace.systems.abc import Observes, Record
 SIZE = 4 * 16_384
 
 
-def test_pieces_without_the_first_one_make_no_mark_and_no_fault():
+def test_pieces_without_the_first_give_no_mark_and_no_fault():
     record = Record(SystemClock(), SIZE)
     record.arrivals = None
     record.written = ByteLog(4)
@@ -24,7 +24,7 @@ def test_pieces_without_the_first_one_make_no_mark_and_no_fault():
     observes = Observes(arrival=False, written=True, delivery=True, unit="block")
     found, curves = summarize(record, observes, 0, 0, 10_000_000)
     assert found.delivery == []
-    kept = found.model_copy(update={f"{name}_file": f"{name}.npz" for name in curves})
+    stored = found.model_copy(update={f"{name}_file": f"{name}.npz" for name in curves})
     peer = SimpleNamespace(run_id="000-bt", peer=1, size_bytes=SIZE, outcome="failed")
     assert set(curves) == {CURVES["written"], CURVES["delivery"]}
-    assert list(records._curves(peer, kept, curves)) == []
+    assert list(records._curves(peer, stored, curves)) == []

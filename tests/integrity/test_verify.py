@@ -1,4 +1,4 @@
-"""What was edited in a folder is named and refused, whatever its format."""
+"""An edited folder is refused and its edits are named, in every results format."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def edit(path: Path, change: Callable[[dict], None]) -> None:
     path.write_text(json.dumps(data))
 
 
-def test_a_race_as_it_was_left_is_sound(folder):
+def test_an_unchanged_folder_is_sound(folder):
     report = verify(folder)
     assert (report.changed, report.broken) == ((), ())
     assert report.complete
@@ -133,17 +133,17 @@ EDITS = [
 
 @pytest.mark.parametrize(("change", "key"), EDITS)
 @pytest.mark.parametrize("hashed", [True, False])
-def test_what_is_edited_is_named_and_refused(run_cli, folder, change, key, hashed):
+def test_an_edited_record_is_named_and_refused(run_cli, folder, change, key, hashed):
     path = leecher(folder)
     edit(path, change)
-    if not hashed:  # as a folder of an older format
+    if not hashed:  # like a folder of an older format
         (folder / manifest.FILE).unlink()
         edit(folder / "race.json", lambda data: data.pop("commit"))
     name = path.relative_to(folder).as_posix()
     report = verify(folder)
     assert any(line.startswith(name) and key in line for line in report.changed), report.changed
     if hashed:
-        assert f"{name}: changed after the race (its SHA-256 isn't the one recorded)" in (
+        assert f"{name}: changed after the race (its SHA-256 differs from the recorded)" in (
             report.changed
         )
     shown, checked = run_cli("show", str(folder)), run_cli("verify", str(folder))
@@ -153,13 +153,13 @@ def test_what_is_edited_is_named_and_refused(run_cli, folder, change, key, hashe
     assert shown.stdout == ""
 
 
-def test_what_no_curve_tells_is_told_by_the_hashes(folder):
+def test_the_hashes_find_edits_that_no_curve_contradicts(folder):
     edit(leecher(folder), lambda data: data["transfer"].update(discoverySeconds=0.0))
     with pytest.raises(ResultsError, match="changed after the race"):
         require(folder)
 
 
-def test_a_transfer_may_outlast_the_run_that_was_aborted(folder):
+def test_a_transfer_may_outlast_an_aborted_run(folder):
     run = leecher(folder).parent / "run.json"
     edit(run, lambda data: data.update(wallSeconds=1e-6))
     assert any("its run took" in line for line in verify(folder).changed)
@@ -167,12 +167,12 @@ def test_a_transfer_may_outlast_the_run_that_was_aborted(folder):
     assert not any("its run took" in line for line in verify(folder).changed)
 
 
-def test_a_publish_is_held_against_its_stage(folder):
+def test_a_publish_is_checked_against_its_stage(folder):
     edit(seeder(folder), lambda data: data["publish"].update(seconds=1e-9))
     assert any("publish.seconds" in line for line in verify(folder).changed)
 
 
-def test_race_json_runs_and_curves_are_hashed_too(folder):
+def test_race_json_run_json_and_curves_are_hashed_too(folder):
     edit(folder / "race.json", lambda data: data.update(createdUtc="2020-01-01T00:00:00Z"))
     run = next(folder.glob("runs/*/run.json"))
     edit(run, lambda data: data.update(wallSeconds=9999.0))
@@ -182,7 +182,7 @@ def test_race_json_runs_and_curves_are_hashed_too(folder):
     assert {path.relative_to(folder).as_posix() for path in (run, curve)} | {"race.json"} <= changed
 
 
-def test_a_list_that_was_removed_or_is_torn_is_no_older_format(run_cli, folder):
+def test_a_removed_or_torn_manifest_is_not_taken_for_an_older_format(run_cli, folder):
     (folder / manifest.FILE).write_text("{")
     assert run_cli("verify", str(folder)).exit_code == Exit.RESULTS
     (folder / manifest.FILE).unlink()
@@ -198,13 +198,13 @@ def test_neither_show_nor_verify_writes(run_cli, folder):
 
 
 @pytest.mark.parametrize("old", [DATA / "results-format-2", REAL / "2x1-1GB", REAL / "shaped"])
-def test_real_folders_of_older_formats_are_sound_and_said_to_be_unhashed(old):
+def test_real_folders_of_older_formats_are_sound_and_reported_as_not_hashed(old):
     report = verify(old)
     assert (report.changed, report.broken) == ((), ())
     assert "not hashed" in report.lines()[0]
 
 
-def test_a_real_folder_of_an_older_format_that_is_edited(tmp_path):
+def test_an_edited_real_folder_of_an_older_format_is_refused(tmp_path):
     folder = shutil.copytree(DATA / "results-format-2", tmp_path / "copy")
     edit(leecher(folder), faster)
     with pytest.raises(ResultsError, match=r"doneSeconds: found .*, before its last byte"):
@@ -259,7 +259,7 @@ WIRE_EDITS = [
 
 
 @pytest.mark.parametrize(("change", "key"), WIRE_EDITS)
-def test_the_wire_curves_figures_are_computed_again(with_wire, tmp_path, change, key):
+def test_an_edited_figure_of_a_wire_curve_is_named(with_wire, tmp_path, change, key):
     folder = shutil.copytree(with_wire, tmp_path / "copy")
     assert records.faults(results.load(folder)) == []
     path = leecher(folder)
@@ -269,7 +269,7 @@ def test_the_wire_curves_figures_are_computed_again(with_wire, tmp_path, change,
     assert any(line.startswith(name) and key in line for line in lines), lines
 
 
-def test_on_many_cpus_the_same_is_found_in_the_same_order(with_wire, tmp_path, monkeypatch):
+def test_several_processes_find_the_same_faults_in_the_same_order(with_wire, tmp_path, monkeypatch):
     folder = shutil.copytree(with_wire, tmp_path / "copy")
     for path in sorted(folder.glob("runs/*/*-*.json")):
         if json.loads(path.read_text())["role"] == "leecher":
@@ -277,26 +277,26 @@ def test_on_many_cpus_the_same_is_found_in_the_same_order(with_wire, tmp_path, m
     loaded = results.load(folder)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     monkeypatch.setattr(by_cpu.threading, "active_count", lambda: 1)
-    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 10**9)
-    alone = records.faults(loaded)
-    assert len(alone) > 20
-    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 1)
+    monkeypatch.setattr(by_cpu, "MIN_PEERS", 10**9)
+    in_one_process = records.faults(loaded)
+    assert len(in_one_process) > 20
+    monkeypatch.setattr(by_cpu, "MIN_PEERS", 1)
     forked = []
-    known = by_cpu._forked
-    monkeypatch.setattr(by_cpu, "_forked", lambda *given: forked.append(1) or known(*given))
-    assert records.faults(loaded) == alone
+    original = by_cpu._forked
+    monkeypatch.setattr(by_cpu, "_forked", lambda *args: forked.append(1) or original(*args))
+    assert records.faults(loaded) == in_one_process
     assert forked
 
 
-def test_each_curve_is_read_once_and_what_is_broken_is_still_named(folder, monkeypatch):
-    """Thousands of them make the time that a check takes."""
+def test_each_curve_is_read_once_and_broken_ones_are_named(folder, monkeypatch):
+    """Reading thousands of curves takes most of a check's time."""
     first, second, third = sorted(folder.glob("runs/*/*.npz"))[:3]
     opened = Counter()
-    known = npz.read
+    original = npz.read
     monkeypatch.setattr(
-        npz, "read", lambda file, *some: opened.update([file]) or known(file, *some)
+        npz, "read", lambda file, *args: opened.update([file]) or original(file, *args)
     )
-    monkeypatch.setattr(by_cpu, "FEWEST_PEERS", 10**9)
+    monkeypatch.setattr(by_cpu, "MIN_PEERS", 10**9)
     assert verify(folder).sound
     assert set(opened) == set(folder.glob("runs/*/*.npz"))
     assert set(opened.values()) == {1}
@@ -307,6 +307,5 @@ def test_each_curve_is_read_once_and_what_is_broken_is_still_named(folder, monke
     assert [line.partition(": ")[0] for line in broken] == [
         path.relative_to(folder).as_posix() for path in (first, second, third)
     ]
-    assert ["missing" in broken[0], "not a whole npz" in broken[1], "is of peer" in broken[2]] == [
-        True
-    ] * 3
+    signs = ("missing", "not a complete npz", "belongs to peer")
+    assert [sign in line for sign, line in zip(signs, broken, strict=True)] == [True] * 3

@@ -1,3 +1,5 @@
+"""The manifest lists what a race wrote, and names every later change."""
+
 from __future__ import annotations
 
 import json
@@ -16,18 +18,18 @@ def raced(folder, repetitions=2):
     return race
 
 
-def test_a_race_that_goes_on_is_listed_up_to_its_last_closed_run(tmp_path):
+def test_a_running_race_is_listed_up_to_its_last_closed_run(tmp_path):
     race = raced(tmp_path)
     found = manifest.read(tmp_path)
     assert not found.complete
     assert list(found.files) == [f"runs/{race.runs[0].id}/run.json"]
     assert manifest.faults(tmp_path, found) == []
     (tmp_path / "runs" / "later.json").write_text("{}")
-    assert manifest.faults(tmp_path, found) == [], "what came after it is no fault"
+    assert manifest.faults(tmp_path, found) == [], "a later file is not a fault"
 
 
 @pytest.mark.parametrize("how", ["finished", "interrupted", "stopped"])
-def test_however_it_ends_the_list_is_complete(tmp_path, how):
+def test_the_manifest_is_complete_however_a_race_ends(tmp_path, how):
     race = raced(tmp_path)
     if how == "finished":
         race.all_pass("open", *BARRIERS[1:], run=1)
@@ -46,7 +48,7 @@ def test_however_it_ends_the_list_is_complete(tmp_path, how):
     assert manifest.faults(tmp_path, found) == []
 
 
-def test_over_a_restart_nothing_is_forgotten(tmp_path):
+def test_a_restart_forgets_nothing(tmp_path):
     race = raced(tmp_path)
     (tmp_path / "runs" / race.runs[1].id).mkdir()
     (tmp_path / "runs" / race.runs[1].id / "a-1.json").write_text("{}")
@@ -62,7 +64,7 @@ def test_over_a_restart_nothing_is_forgotten(tmp_path):
     assert manifest.faults(tmp_path, found) == []
 
 
-def test_what_was_changed_removed_and_added_is_named(tmp_path):
+def test_changed_removed_and_added_files_are_named(tmp_path):
     race = raced(tmp_path)
     race.all_pass("open", *BARRIERS[1:], run=1)
     first, second = (tmp_path / "runs" / run.id / "run.json" for run in race.runs)
@@ -89,6 +91,6 @@ def test_logs_and_verdict_are_listed_once_all_processes_have_ended(tmp_path):
     found = manifest.read(tmp_path)
     assert {"logs/a-1.log", "verdict.json"} < set(found.files)
     (tmp_path / "verdict.json").unlink()
-    assert manifest.faults(tmp_path, found) == [], "it can be made again"
+    assert manifest.faults(tmp_path, found) == [], "it can be written again"
     (tmp_path / "logs" / "a-1.log").write_text("y")
     assert len(manifest.faults(tmp_path, found)) == 1

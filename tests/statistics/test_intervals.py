@@ -17,7 +17,7 @@ times = st.floats(min_value=1e-3, max_value=1e5)
 several = st.lists(times, min_size=3, max_size=12)
 
 
-def test_from_six_blocks_ranks_decide():
+def test_six_blocks_use_ranks():
     # Log ratios to base 2: 0, 1, 2, 3, 4, 10: 21 Walsh averages, the 11th is 2.5.
     found = intervals.paired([2**n for n in (0, 1, 2, 3, 4, 10)], [1] * 6)
     averages = sorted(
@@ -63,7 +63,7 @@ def test_unpaired_runs_by_their_differences():
         ([INF] * 3 + [1] * 3, [1] * 3 + [INF] * 3, None, 0, INF),
     ],
 )
-def test_failures_are_infinite_on_their_side(a, b, estimate, low, high):
+def test_failures_make_a_limit_infinite(a, b, estimate, low, high):
     found = intervals.paired(a, b)
     assert found.estimate == (None if estimate is None else pytest.approx(estimate))
     assert (found.low, found.high) == pytest.approx((low, high))
@@ -78,7 +78,7 @@ def test_a_block_in_which_both_failed_has_no_ratio():
 @pytest.mark.parametrize(
     ("a", "estimate"), [([INF, 2, 2], INF), ([INF, 2, 2, 2, 2], 2), ([2, 2], 2), ([INF], INF)]
 )
-def test_too_few_blocks_or_failures_among_a_few_are_points(a, estimate):
+def test_too_few_blocks_or_failures_among_few_have_no_interval(a, estimate):
     found = intervals.paired(a, [1] * len(a))
     assert found.estimate == pytest.approx(estimate)
     assert (found.low, found.high, found.method) == (None, None, "points")
@@ -116,14 +116,14 @@ def _t_975(degrees):
 
 
 @pytest.mark.parametrize("count", [3, 7])
-def test_runs_without_any_spread_have_an_interval_of_no_width(count):
+def test_runs_without_spread_have_an_interval_of_zero_width(count):
     for method in (intervals.paired, intervals.unpaired):
         found = method([2] * count, [1] * count)
         assert (found.low, found.estimate, found.high) == pytest.approx((2, 2, 2))
 
 
 @given(several, st.data())
-def test_ratios_turn_round_and_scale(a, data):
+def test_ratios_invert_and_scale(a, data):
     b = data.draw(st.lists(times, min_size=len(a), max_size=len(a)))
     for method in (intervals.paired, intervals.unpaired):
         there, back = method(a, b), method(b, a)
@@ -135,7 +135,7 @@ def test_ratios_turn_round_and_scale(a, data):
 
 
 @given(several)
-def test_pairing_takes_a_block_effect_out(blocks):
+def test_pairing_removes_a_block_effect(blocks):
     found = intervals.paired([2 * value for value in blocks], blocks)
     assert found.low == pytest.approx(2)
     assert found.high == pytest.approx(2)
@@ -158,7 +158,7 @@ def test_a_failure_never_makes_its_side_look_faster(blocks, which):
         assert after.high >= before.high
 
 
-def test_many_races_at_once_are_each_judged_alike():
+def test_many_races_at_once_give_the_same_as_one_by_one():
     rows = np.random.default_rng(1).normal(size=(20, 5))
     together = intervals.t_half_widths(rows)
     for row, half in zip(rows, together, strict=True):

@@ -7,7 +7,7 @@ from swarmrace.statistics import proportions
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 5), (1, 4), (3, 3), (17, 20), (45, 50)])
-def test_limits_of_a_share_are_scipys(hits, count):
+def test_limits_of_a_share_agree_with_scipy(hits, count):
     test = scipy_stats.binomtest(hits, count)
     expected = test.proportion_ci(0.95, method="exact")
     assert proportions.share_limits(hits, count) == pytest.approx(tuple(expected))
@@ -15,7 +15,7 @@ def test_limits_of_a_share_are_scipys(hits, count):
     assert proportions.upper_bound(hits, count) == pytest.approx(less.high)
 
 
-def test_of_nothing_everything_is_possible():
+def test_a_share_of_nothing_is_between_0_and_1():
     assert proportions.share_limits(0, 0) == (0, 1)
 
 
@@ -33,7 +33,7 @@ def test_mcnemar_is_one_sided(more, less, p):
 
 
 @pytest.mark.parametrize("table", [(5, 5, 1, 6), (3, 4, 3, 4), (10, 10, 9, 10)])
-def test_fisher_is_scipys(table):
+def test_fisher_agrees_with_scipy(table):
     hits_a, count_a, hits_b, count_b = table
     expected = scipy_stats.fisher_exact(
         [[hits_a, count_a - hits_a], [hits_b, count_b - hits_b]], alternative="greater"

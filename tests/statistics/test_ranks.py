@@ -1,4 +1,4 @@
-"""Exact rank distributions against published tables and against scipy's tests."""
+"""Exact rank distributions, compared with published tables and scipy's tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNED_RANKS = {(3, 0): 0.125, (5, 0): 0.031, (6, 0): 0.016, (8, 3): 0.020, (10,
 
 
 @pytest.mark.parametrize(("key", "chance"), SIGNED_RANKS.items())
-def test_signed_ranks_are_those_of_the_tables(key, chance):
+def test_signed_ranks_agree_with_published_tables(key, chance):
     count, most = key
     assert ranks._signed_rank(count)[: most + 1].sum() == pytest.approx(chance, abs=6e-4)
 
@@ -37,7 +37,7 @@ def test_limits_of_unpaired_values(count_a, count_b, rank, attained):
 
 
 @pytest.mark.parametrize("count", [4, 9, 25])
-def test_signed_ranks_are_scipys(count):
+def test_signed_ranks_agree_with_scipy(count):
     values = np.random.default_rng(count).normal(0.3, 1, count)
     order = np.argsort(np.argsort(np.abs(values))) + 1
     positive = int(order[values > 0].sum())
@@ -48,7 +48,7 @@ def test_signed_ranks_are_scipys(count):
 
 
 @pytest.mark.parametrize(("count_a", "count_b"), [(1, 4), (3, 8), (12, 9), (30, 41)])
-def test_rank_sums_are_scipys(count_a, count_b):
+def test_rank_sums_agree_with_scipy(count_a, count_b):
     rng = np.random.default_rng(count_a)
     a, b = rng.normal(0.4, 1, count_a), rng.normal(0, 1, count_b)
     expected = scipy_stats.mannwhitneyu(a, b, method="exact").pvalue
@@ -56,7 +56,7 @@ def test_rank_sums_are_scipys(count_a, count_b):
 
 
 @pytest.mark.parametrize("count", [200, 1000])
-def test_large_counts_are_those_of_the_normal_approximation(count):
+def test_large_counts_agree_with_the_normal_approximation(count):
     rank, attained = ranks.signed_rank_order(count, 0.95)
     mean, deviation = count * (count + 1) / 4, (count * (count + 1) * (2 * count + 1) / 24) ** 0.5
     assert rank == pytest.approx(mean - 1.96 * deviation, rel=1e-3)

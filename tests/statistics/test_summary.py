@@ -28,7 +28,7 @@ def test_middle(values, expected):
     assert stats.middle(values) == expected
 
 
-def test_middle_of_nothing():
+def test_the_median_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="median of nothing"):
         stats.middle([])
 

@@ -1,4 +1,4 @@
-"""Entrants with unequal resources are flagged, by what their cgroups said."""
+"""Entrants with unequal resources, by their cgroups, are flagged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TWO = Limits(cpu_cores=2, memory_bytes=1024**3, cpus=4)
 
 
 def flags(**limits: Limits | None) -> list[str]:
-    """The flags of a race with one peer of each entrant."""
+    """Return the flags of a race with one peer of each entrant."""
     peers = {
         number: SimpleNamespace(entrant=entrant, limits=found)
         for number, (entrant, found) in enumerate(limits.items())

@@ -1,4 +1,4 @@
-"""A race that stops when every acceptance is decided: when it looks, and at which level."""
+"""A race that stops once every acceptance is decided: when it looks, and at which confidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from made_results import HTTP, build, flat, scenario_of
 from made_scenarios import faults, make
 from swarmrace.errors import Exit
 from swarmrace.results.folder import load
-from swarmrace.results.parts import curtailed
+from swarmrace.results.parts import first_blocks
 from swarmrace.statistics.looks import LIMIT, LOOKS, confidence_at
 from swarmrace.verdict.compute import compute
 from swarmrace.verdict.stopping import decided
@@ -20,7 +20,7 @@ ENTRANTS = {"x": HTTP, "y": {"kind": "bittorrent"}}
 
 
 def race(folder, x, y, *, within=1.5, repetitions=20, **more):
-    """Write a race of two entrants that take so many seconds in each block."""
+    """Write a race of two entrants that take the given seconds in each block."""
     acceptance = [{"entrant": "x", "within": within, "of": "y"}]
     what = scenario_of(
         ENTRANTS, repetitions=repetitions, acceptance=acceptance, stopping=True, **more
@@ -42,30 +42,30 @@ def race(folder, x, y, *, within=1.5, repetitions=20, **more):
 CLEAR = [1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07, 1.08, 1.09, 1.1, 1.11]
 
 
-def test_it_stops_at_the_first_look_where_all_is_decided(tmp_path):
+def test_it_stops_at_the_first_look_that_decides_everything(tmp_path):
     folder = race(tmp_path, CLEAR, CLEAR)
     assert [decided(folder, blocks) for blocks in range(1, 13)] == [
         blocks in (6, 10) for blocks in range(1, 13)
     ]
 
 
-def test_it_goes_on_while_anything_is_undecided(tmp_path):
+def test_it_continues_while_any_acceptance_is_undecided(tmp_path):
     other = [number * (1.1 if block % 2 else 0.9) for block, number in enumerate(CLEAR)]
     folder = race(tmp_path, CLEAR, other, within=1.0)
     assert not any(decided(folder, blocks) for blocks in range(1, 13))
 
 
-def test_it_looks_when_so_many_blocks_are_complete(tmp_path):
-    """One that the infrastructure took is none of them."""
+def test_it_looks_by_the_number_of_complete_blocks(tmp_path):
+    """A block lost to the infrastructure doesn't count."""
     x = [1.0, None, *CLEAR[2:]]
     folder = race(tmp_path, x, CLEAR)
     assert [blocks for blocks in range(1, 13) if decided(folder, blocks)] == [7, 11]
 
 
-def test_the_interval_is_that_of_the_look(tmp_path):
+def test_the_interval_has_the_looks_confidence(tmp_path):
     folder = race(tmp_path, CLEAR, CLEAR)
     for blocks in (6, 10):
-        verdict = compute(curtailed(load(folder), blocks))
+        verdict = compute(first_blocks(load(folder), blocks))
         (acceptance,) = verdict.acceptance
         assert acceptance.verdict == "met"
         assert acceptance.ratio.blocks == blocks
@@ -94,10 +94,10 @@ def test_a_race_without_stopping_is_judged_as_before(tmp_path):
         ({"order": "sequential"}, "global.race.stopping: needs global.race.order: interleaved"),
         ({"repetitions": 12}, "global.race.repetitions: found 12, expected 10 or 20 with"),
         ({"repetitions": 6}, "global.race.repetitions: found 6, expected 10 or 20 with"),
-        ({"continues": {"blocks": 3}}, "global.race.stopping: found with global.race.continues"),
+        ({"continues": {"blocks": 3}}, "global.race.stopping: found together with global.race.con"),
     ],
 )
-def test_what_can_not_be_stopped_is_refused(changed, fault):
+def test_a_race_that_cannot_stop_early_is_refused(changed, fault):
     given = {
         "stopping": True,
         "repetitions": 20,
@@ -107,7 +107,7 @@ def test_what_can_not_be_stopped_is_refused(changed, fault):
     assert any(str(line).startswith(fault) for line in found), found
 
 
-def test_levels_belong_to_looks():
+def test_each_look_has_its_level():
     assert [confidence_at(n) for n in (1, 6, 7, 10, 11, 20, 40)] == [
         LOOKS[6],
         LOOKS[6],
@@ -119,8 +119,8 @@ def test_levels_belong_to_looks():
     ]
 
 
-def test_the_risk_is_kept_in_clean_noise_and_would_not_be_at_95_percent(monkeypatch):
-    """The one-sided kinds are looked at by benchmarks/stopping.py, with enough races."""
+def test_the_levels_limit_the_risk_and_95_percent_would_not(monkeypatch):
+    """benchmarks/stopping.py checks skewed noise, with enough races."""
     rng = np.random.default_rng(7)
     case = CASES[LOG_NORMAL]
     truth = pseudo_median(case, rng)

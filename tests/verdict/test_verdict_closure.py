@@ -14,7 +14,7 @@ MB = 1_000_000
 
 
 def flags(tmp_path, sent, received, *, dropped=0, relay=None, backend="local", counters=None):
-    """Return the flags of a race in which every peer sent and received so much."""
+    """Return the flags of a race in which every peer sent and received these bytes."""
 
     def peer(result):
         wire = Wire(
@@ -54,9 +54,7 @@ def flags(tmp_path, sent, received, *, dropped=0, relay=None, backend="local", c
         (1 * MB, 0.95 * MB, {"counters": {"tracker_sent_bytes": 50_000}}, ""),
     ],
 )
-def test_what_was_sent_was_received_or_dropped_or_is_flagged(
-    tmp_path, sent, received, facts, words
-):
+def test_bytes_neither_received_nor_dropped_are_flagged(tmp_path, sent, received, facts, words):
     found = flags(tmp_path, int(sent), int(received), **facts)
     assert len(found) == bool(words)
     assert all(words in text for text in found)

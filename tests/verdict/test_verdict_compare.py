@@ -64,15 +64,13 @@ def test_only_blocks_with_both_are_paired(tmp_path):
             flat(1, 1, 1),
             "failed",
             (3, 0, 0),
-            "x failed in every one, y in none",
+            "x failed in all, y in none",
         ),
-        (flat(1, 1, 1), flat(INF, INF, INF), 0.0, (0, 3, 0), "y failed in every one, x in none"),
+        (flat(1, 1, 1), flat(INF, INF, INF), 0.0, (0, 3, 0), "y failed in all, x in none"),
         (flat(INF, 1), flat(2, INF), None, (1, 1, 0), "no interval below 3 blocks"),
     ],
 )
-def test_failures_in_a_few_blocks_leave_counts_and_no_interval(
-    tmp_path, x, y, estimate, counts, text
-):
+def test_failures_in_few_blocks_give_counts_and_no_interval(tmp_path, x, y, estimate, counts, text):
     entrants = {"x": HTTP, "y": HTTP}
     times = {"x": x, "y": y}
     found = verdict_between(tmp_path, entrants, times, repetitions=len(x))
@@ -110,7 +108,7 @@ def test_from_six_blocks_a_failure_is_slower_than_any(tmp_path, x, text, low, hi
     assert f"; x failed in {3 * x.count(INF)} of 18 transfers" in found.headline[0]
 
 
-def test_blocks_in_which_both_failed_are_counted_and_named(tmp_path):
+def test_blocks_in_which_both_failed_are_counted_and_reported(tmp_path):
     times = {"x": flat(INF, *[2] * 6), "y": flat(INF, *[1] * 6)}
     found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, repetitions=7)
     [pair] = found.comparisons
@@ -125,7 +123,7 @@ def test_blocks_in_which_both_failed_are_counted_and_named(tmp_path):
 
 
 def test_failed_transfers_of_either_side_are_in_the_sentence(tmp_path):
-    """Fewer than half of the leechers fail, so every run has a finite number."""
+    """Less than half of the leechers fail, so every run has a finite number."""
     times = {"x": [[0.8, 0.8, INF]] * 3, "y": [[1, 1, 1], [1, INF, 1], [1, 1, 1]]}
     [line] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times).headline
     assert line.startswith("x (stock) took 0.800 × y's (stock) time [0.800, 0.800] over 3 blocks")
@@ -146,10 +144,10 @@ def test_runs_that_an_entrant_kept_from_being_raced_are_in_the_sentence(tmp_path
     assert "; x failed before the start in 1 of 3 runs" in line
 
 
-def test_nothing_in_common(tmp_path):
+def test_entrants_without_a_common_block(tmp_path):
     found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, {"x": [None] * 3, "y": flat(1, 1, 1)})
     assert found.comparisons[0].t100.blocks == 0
-    assert "nothing to compare, no block gave a number of both" in found.headline[0]
+    assert "nothing to compare, no block has numbers of both" in found.headline[0]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +192,7 @@ def transfers(change):
 
 
 def resolutions(result):
-    """Marks of 100 % with a gap of a minute before them, which is no doubt about done."""
+    """Marks at 100 % with a gap of a minute before them, which is no uncertainty of done."""
     marks = [
         mark.model_copy(update={"resolution_seconds": 60.0}) for mark in result.transfer.arrival
     ]
@@ -213,7 +211,7 @@ def test_the_resolution_of_done_is_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("of_format_1", [False, True])
-def test_a_poll_interval_bounds_done_where_no_byte_is_seen(tmp_path, of_format_1):
+def test_without_bytes_the_poll_interval_is_the_resolution_of_done(tmp_path, of_format_1):
     """Codex in background on a node without progress: no log, a poll every 5 s."""
     entrants = {"codex": CODEX | {"download": "background", "pollSeconds": 5}, "bt": BT}
 
@@ -248,7 +246,7 @@ def marks(found, entrant, of):
 
 
 @pytest.mark.parametrize(("order", "compared"), [("rarestFirst", False), ("sequential", True)])
-def test_delivery_is_set_against_a_stream_only_when_fetched_in_order(tmp_path, order, compared):
+def test_delivery_is_compared_with_a_stream_only_if_fetched_in_order(tmp_path, order, compared):
     entrants = {"bt": BT | {"pieceOrder": order}, "codex": CODEX, "web": HTTP}
     found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 2, 3)))
     for pair in (("codex", "bt"), ("bt", "web")):
@@ -267,7 +265,7 @@ def test_delivery_is_set_against_a_stream_only_when_fetched_in_order(tmp_path, o
 
 
 def stability(result):
-    """Stalls and variations by entrant: x twice as bad as y, arrival and delivery apart."""
+    """Stalls and variations by entrant: x twice as bad as y, for arrival and delivery."""
     by = 2 if result.entrant == "x" else 1
     return {
         "longest_stall_seconds": 0.5 * by,
@@ -277,7 +275,7 @@ def stability(result):
     }
 
 
-def test_stalls_and_variation_are_set_against_their_like(tmp_path):
+def test_stalls_and_variation_are_compared_with_their_own_kind(tmp_path):
     times = {"x": flat(2, 2, 2), "y": flat(1, 1, 1)}
     folder = {"peer": transfers(stability)}
     found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, folder=folder)
@@ -294,9 +292,7 @@ def test_stalls_and_variation_are_set_against_their_like(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["rarestFirst", "sequential"])
-def test_stalls_and_variation_of_delivery_are_set_against_a_stream_as_its_marks_are(
-    tmp_path, order
-):
+def test_stalls_and_variation_of_delivery_are_compared_like_its_marks(tmp_path, order):
     entrants = {"codex": CODEX, "bt": BT | {"pieceOrder": order}}
     times = dict.fromkeys(entrants, flat(1, 2, 3))
     [pair] = verdict_between(tmp_path, entrants, times).comparisons
@@ -308,7 +304,7 @@ def test_stalls_and_variation_of_delivery_are_set_against_a_stream_as_its_marks_
         assert pair.stability[name].why_not == "codex doesn't observe arrival"
 
 
-def test_a_run_that_ended_early_is_not_steady(tmp_path):
+def test_a_run_that_ended_early_does_not_count_as_steady(tmp_path):
     times = {"x": [[1, 1, INF], *flat(1, 1)], "y": flat(1, 1, 1)}
     [pair] = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times).comparisons
     stall = pair.stability["longestStall"].ratio
@@ -319,7 +315,7 @@ def test_a_run_that_ended_early_is_not_steady(tmp_path):
 
 @pytest.mark.parametrize("name", ["longestStall", "deliveryVariation"])
 @pytest.mark.parametrize("raced", [False, True])
-def test_a_failed_run_is_less_steady_than_any(tmp_path, name, raced):
+def test_a_failed_run_counts_as_less_steady_than_any(tmp_path, name, raced):
     """Whether the entrant kept it from being raced, or most of its transfers failed: of the third,
     that finished, no variation is known."""
     failure = Failure(reason=Reason.TIMEOUT, stage="publish")

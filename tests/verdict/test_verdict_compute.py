@@ -31,7 +31,7 @@ def test_figures_are_medians_over_runs_of_the_median_leecher(tmp_path):
     assert found.units["downloadSpeed"] == "byte/second"
 
 
-def test_a_publish_that_only_starts_to_listen_is_no_upload(tmp_path):
+def test_a_publish_that_only_starts_to_listen_has_no_upload_speed(tmp_path):
     entrants = {"bt": {"kind": "bittorrent"}, "web": HTTP}
     found = verdict_of(tmp_path, dict.fromkeys(entrants, [[1, 2, 3]] * 3), entrants=entrants)
     assert figure(found, "uploadSpeed", "bt") == (20e6, 20e6, 20e6, 3)
@@ -51,7 +51,7 @@ def test_only_the_seeder_that_published_alone_gives_the_upload_speed(tmp_path):
     assert figure(found, "publish") == (0.5, 0.5, 0.5, 3)  # the second took 1.5 s
 
 
-def test_the_second_seeders_publish_never_stands_in_for_the_first(tmp_path):
+def test_the_second_seeders_publish_never_replaces_the_first(tmp_path):
     def change(result):
         first = result.publish is not None and result.publish.rank == 0
         return result.model_copy(update={"publish": None}) if first else result
@@ -67,15 +67,24 @@ def test_failed_runs_count_and_missing_ones_do_not(tmp_path):
     assert figure(found, "downloadSpeed") == ("failed", "failed", 5e6, 2)
     assert figure(found, "arrival10") == (0.6, 0.2, 1, 2)
     assert figure(found, "spread") is None
-    told = found.entrants["x"].reliability
-    assert (told.runs_scheduled, told.runs_counted, told.runs_failed, told.runs_missing) == (
+    reliability = found.entrants["x"].reliability
+    assert (
+        reliability.runs_scheduled,
+        reliability.runs_counted,
+        reliability.runs_failed,
+        reliability.runs_missing,
+    ) == (
         3,
         1,
         1,
         1,
     )
-    assert (told.transfers_started, told.transfers_completed, told.transfers_verified) == (6, 4, 4)
-    assert told.failures == {"stall in race": 2}
+    assert (
+        reliability.transfers_started,
+        reliability.transfers_completed,
+        reliability.transfers_verified,
+    ) == (6, 4, 4)
+    assert reliability.failures == {"stall in race": 2}
 
 
 def test_a_publish_that_failed_is_slower_than_any(tmp_path):
@@ -92,7 +101,7 @@ def test_a_publish_that_failed_is_slower_than_any(tmp_path):
     assert [run.status for run in found.runs] == ["failed"] * 3
 
 
-def test_of_a_run_not_raced_only_the_cause_is_counted(tmp_path):
+def test_a_run_that_was_not_raced_counts_only_its_cause(tmp_path):
     def change(result):
         cause = result.peer == 3
         reason, stage = (Reason.REFUSED, "publish") if cause else (Reason.NOT_RUN, "wait")
@@ -110,7 +119,7 @@ def test_of_a_run_not_raced_only_the_cause_is_counted(tmp_path):
     assert [run.status for run in found.runs] == ["failed"] * 3
 
 
-def test_only_transfers_that_were_started_are_said_to_be(tmp_path):
+def test_only_started_transfers_count_as_started(tmp_path):
     """The tracker was lost in run 0 before the start, and in run 1 after it."""
     lost = Failure(reason=Reason.TRACKER_LOST, stage="publish")
 
@@ -122,14 +131,14 @@ def test_only_transfers_that_were_started_are_said_to_be(tmp_path):
         begun = {"transfer": None, "outcome": "failed", "failure": lost}
         return result.model_copy(update=begun if result.repetition == 0 else {})
 
-    told = verdict_of(tmp_path, run=run, peer=peer).entrants["x"].reliability
-    assert (told.transfers_started, told.transfers_completed) == (6, 6)
-    assert told.failures == {"tracker lost in publish": 4}
+    reliability = verdict_of(tmp_path, run=run, peer=peer).entrants["x"].reliability
+    assert (reliability.transfers_started, reliability.transfers_completed) == (6, 6)
+    assert reliability.failures == {"tracker lost in publish": 4}
 
 
 @pytest.mark.parametrize("told_by", ["failure", "verified"])
-def test_of_wrong_bytes_nothing_has_come(tmp_path, told_by):
-    """In two runs of three most leechers got wrong bytes: every mark is a failed one's."""
+def test_wrong_bytes_have_no_marks(tmp_path, told_by):
+    """In two of three runs most leechers got wrong bytes, so the median mark is a failed one."""
 
     def wrong(result):
         if result.transfer is None or result.transfer.done_seconds in (1, 2, 1.5):
@@ -145,8 +154,8 @@ def test_of_wrong_bytes_nothing_has_come(tmp_path, told_by):
         assert figure(found, name)[0] == "failed", name
 
 
-def test_a_transfer_that_failed_never_got_to_the_end_whatever_it_had_recorded(tmp_path):
-    """Every block came, then the last write failed."""
+def test_a_failed_transfer_has_no_mark_at_100_percent(tmp_path):
+    """Every block arrived, then the last write failed."""
 
     def full(result):
         if result.transfer is None:
@@ -171,7 +180,7 @@ def test_wire_is_over_payload_times_leechers(tmp_path):
     assert found.entrants["x"].wire_measured
 
 
-def test_memory_of_the_runner_is_told_where_it_is_a_process_apart(tmp_path):
+def test_memory_of_the_runner_is_shown_if_it_is_a_separate_process(tmp_path):
     def apart(result):
         usage = result.usage.model_copy(
             update={"runner_cpu_seconds": 0.5, "runner_peak_memory_bytes": 1000 + result.peer}
@@ -193,7 +202,7 @@ def test_packets_are_counted_as_a_wire_would_carry_them(tmp_path):
     assert found.entrants["x"].offload == {"gso": "on"}
 
 
-def test_duplicates_are_told_only_by_those_who_see_them(tmp_path):
+def test_duplicates_are_shown_only_if_observed(tmp_path):
     def seen(count):
         def change(result):
             if result.transfer is None:
@@ -216,7 +225,7 @@ def test_wire_of_some_peers_is_not_measured(tmp_path):
     assert any("wire was measured in 9 of 12 records" in flag.text for flag in found.flags)
 
 
-def test_wire_of_a_run_with_failures_is_not_told_as_overhead(tmp_path):
+def test_wire_of_a_run_with_failures_does_not_count_as_overhead(tmp_path):
     found = verdict_of(
         tmp_path, {"x": [[1, 2, INF], [1, 2, 3], [1, 2, 3]]}, peer=updated(wire=wire(9_000_000))
     )
@@ -238,7 +247,7 @@ def test_multiples_of_the_minimum(tmp_path):
     assert not any("minimum" in flag.text for flag in found.flags)
 
 
-def test_in_a_warm_race_the_runs_that_began_cold_are_in_no_figure(tmp_path):
+def test_cold_runs_of_a_warm_race_are_part_of_no_figure(tmp_path):
     def first_is_cold(result):
         return result.model_copy(update={"started": "warm" if result.repetition else "cold"})
 
@@ -253,20 +262,20 @@ def test_in_a_warm_race_the_runs_that_began_cold_are_in_no_figure(tmp_path):
     assert found.runs[0].reason == "peer 0 began cold in a race of warm starts"
 
 
-def test_what_a_system_observes_and_defines_stands_with_it(tmp_path):
+def test_an_entrants_verdict_has_its_observations_and_meanings(tmp_path):
     entrants = {"codex": {"kind": "codex"}, "bt": {"kind": "bittorrent"}}
     found = verdict_of(tmp_path, dict.fromkeys(entrants, [[1, 2, 3]] * 3), entrants=entrants)
     codex, bt = found.entrants["codex"], found.entrants["bt"]
     assert (codex.arrival, codex.delivery, codex.in_order) == (False, True, True)
     assert (bt.arrival, bt.delivery, bt.in_order) == (True, True, False)
     assert codex.meanings["done"] != bt.meanings["done"] != ""
-    assert codex.meanings["usage"].startswith("the node's process alone")
+    assert codex.meanings["usage"].startswith("only the node's process")
     assert "comparable_by" not in bt.meanings
     assert "arrival50" not in codex.figures
     assert "arrival50" in bt.figures
 
 
-def test_what_was_recorded_counts_wherever_it_is_shown(tmp_path, monkeypatch):
+def test_a_verdict_depends_on_the_records_and_not_on_this_machine(tmp_path, monkeypatch):
     entrants = {"codex": {"kind": "codex", "download": "background"}}
     scenario = scenario_of(entrants)
 
@@ -311,7 +320,7 @@ def test_a_race_of_a_kind_that_is_not_installed_is_shown(tmp_path):
     assert "gnutella" in text(found)
 
 
-def test_options_that_differ_and_settings_with_reasons(tmp_path):
+def test_changed_options_and_settings_with_reasons(tmp_path):
     found = verdict_of(tmp_path, entrants={"x": HTTP | {"readSize": "64KiB", "profile": "tuned"}})
     entrant = found.entrants["x"]
     assert entrant.options == {"readSize": 65_536, "profile": "tuned"}
@@ -319,11 +328,11 @@ def test_options_that_differ_and_settings_with_reasons(tmp_path):
     assert entrant.versions["program"] == "made up 1"
 
 
-def test_one_entrant_alone_has_a_headline_of_its_own(tmp_path):
+def test_a_single_entrant_has_its_own_headline(tmp_path):
     assert verdict_of(tmp_path).headline == ["x (stock) raced alone: 3 of 3 runs counted"]
 
 
-def test_the_same_folder_gives_the_same_verdict_and_json_gives_it_back(tmp_path):
+def test_the_same_folder_gives_the_same_verdict_and_json_round_trips(tmp_path):
     scenario = scenario_of({"x": HTTP, "y": HTTP})
     times = TIMES | {"y": [[1, INF, INF], None, [1, 1, 1]]}
     folder = build(tmp_path, scenario, times)

@@ -1,4 +1,4 @@
-"""The coverage benchmark, small: it runs, and it would notice a wrong interval."""
+"""The coverage benchmark in small: it runs, and it detects a wrong interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lines(benchmark):
     return [json.loads(line) for line in ran.output.splitlines()]
 
 
-def test_every_kind_of_noise_meets_the_aim_and_says_so(benchmark):
+def test_every_kind_of_noise_meets_the_aim_and_is_reported(benchmark):
     found = lines(benchmark)
     assert len(found) == 2 * (2 + 4 + 2)
     for line in found:
@@ -41,15 +41,15 @@ def test_every_kind_of_noise_meets_the_aim_and_says_so(benchmark):
         )
 
 
-def test_an_interval_that_is_too_narrow_is_noticed(benchmark, monkeypatch):
+def test_an_interval_that_is_too_narrow_is_detected(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark.intervals, "CONFIDENCE", 0.85)
     met = {line["name"]: line["met"] for line in lines(benchmark)}
     assert not met["coverage of signed ranks, log-normal, 20 blocks"]
     assert not met[f"coverage of signed ranks, {ONE_SIDED}, 50 blocks"]
 
 
-def test_the_truth_is_that_of_the_noise(benchmark, monkeypatch):
-    """A third of one side's runs shifted by 1: of two blocks 4/9 have no shift, 4/9 half of it."""
+def test_the_true_value_is_computed_from_the_noise(benchmark, monkeypatch):
+    """A third of one side's runs are shifted by 1: 4/9 of block pairs have no shift, 4/9 half."""
 
     def none(rng, shape):
         return np.zeros(shape)

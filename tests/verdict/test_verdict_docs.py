@@ -1,4 +1,4 @@
-"""The two pages say what the code does."""
+"""docs/methodology.md and docs/results-format.md agree with the code."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from swarmrace.recording import records
 from swarmrace.results import folder as results
 from swarmrace.scenario.scenario import MARGIN, PRESETS
 from swarmrace.statistics import intervals
+from swarmrace.systems import built_in
 from swarmrace.systems import load as load_system
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.recording_cost import RECORDING_CPU
 from swarmrace.systems.codex.options import CodexOptions
+from swarmrace.systems.exec.options import ExecOptions
 from swarmrace.systems.http.options import HttpOptions
+from swarmrace.systems.ipfs.options import IpfsOptions
+from swarmrace.systems.transmission.options import TransmissionOptions
 from swarmrace.verdict import flags
 from swarmrace.verdict.registry import FIGURES
 from swarmrace.verdict.runs import INFRASTRUCTURE
@@ -38,7 +42,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("word", DEFINITIONS)
-def test_every_definition_stands_in_the_methodology_word_for_word(word):
+def test_every_definition_is_in_the_methodology_word_for_word(word):
     assert f"| **{word}** | {DEFINITIONS[word]} |" in METHODOLOGY
 
 
@@ -47,11 +51,11 @@ def test_the_methodology_defines_nothing_else():
     assert re.findall(r"^\| \*\*(.+?)\*\* \|", table, re.MULTILINE) == list(DEFINITIONS)
 
 
-def test_the_methodology_names_the_rules_as_they_are_coded():
-    assert f"fewer than {intervals.LEAST_BLOCKS} complete blocks" in METHODOLOGY
+def test_the_methodology_has_the_rules_of_the_code():
+    assert f"fewer than {intervals.MIN_BLOCKS} complete blocks" in METHODOLOGY
     assert f"Nominal is {intervals.CONFIDENCE:.0%}".replace("%", " %") in METHODOLOGY
-    assert f"| {intervals.LEAST_RANKED} and more |" in METHODOLOGY
-    assert f"from {intervals.LEAST_RANKED_RUNS} + {intervals.LEAST_RANKED_RUNS} runs" in METHODOLOGY
+    assert f"| {intervals.MIN_RANKED_BLOCKS} and more |" in METHODOLOGY
+    assert f"from {intervals.MIN_RANKED_RUNS} + {intervals.MIN_RANKED_RUNS} runs" in METHODOLOGY
     for preset, bound in PRESETS.items():
         assert f"| `{preset}` | {bound}" in METHODOLOGY
     assert f"`margin` ({MARGIN} by default)" in METHODOLOGY
@@ -71,6 +75,10 @@ COLUMNS = {
     "HTTP": HttpOptions(),
     "Codex, stream": CodexOptions(),
     "Codex, background": CodexOptions(download="background"),
+    "any program": ExecOptions(command=["any"]),
+    "Transmission": TransmissionOptions(),
+    "IPFS, stream": IpfsOptions(),
+    "IPFS, background": IpfsOptions(download="background"),
 }
 ROWS = {
     "leechers hold at the start": "holds",
@@ -84,7 +92,7 @@ ROWS = {
 }
 
 
-def test_the_table_of_what_is_observed_says_what_the_systems_say():
+def test_the_table_of_observations_agrees_with_the_systems():
     head = [line for line in METHODOLOGY.splitlines() if line.startswith("| | BitTorrent")]
     assert head == [f"| | {' | '.join(COLUMNS)} |"]
     means = [load_system(options.kind).means(options) for options in COLUMNS.values()]
@@ -93,7 +101,7 @@ def test_the_table_of_what_is_observed_says_what_the_systems_say():
         assert f"| {label} | {' | '.join(cells)} |" in METHODOLOGY
 
 
-def test_the_bounds_of_waiting_and_the_cost_of_recording_are_those_of_the_code():
+def test_limits_of_waiting_and_the_cost_of_recording_agree_with_the_code():
     share, rate = flags.WAITING_WIRE_SHARE, flags.WAITING_RATE
     assert f"above {share:.0%} of what".replace("%", " %") in METHODOLOGY
     assert f"{rate // 1000} kB/s a peer are free" in METHODOLOGY
@@ -103,12 +111,12 @@ def test_the_bounds_of_waiting_and_the_cost_of_recording_are_those_of_the_code()
 
 
 def test_options_that_change_a_profile_are_named():
-    for kind in ("bittorrent", "codex", "http"):
+    for kind in built_in():
         for name in load_system(kind).settings.options:
             assert f"`{to_camel(name)}`" in METHODOLOGY
 
 
-def test_figures_from_elsewhere_are_marked_as_such():
+def test_figures_from_other_sources_name_their_source():
     for figure in ("8.8 MB/s", "21 to 36 ms", "364 to 384 MB", "4.6 to 5.0 s"):
         assert figure in METHODOLOGY
     assert METHODOLOGY.count("(evidence/libtorrent.md)") >= 3
@@ -125,13 +133,14 @@ def test_every_field_of_every_file_is_explained(model):
 
 def test_every_figure_reason_and_stage_is_listed():
     for name, figure in FIGURES.items():
-        assert f"| `{name}` | {figure.unit} | " in FORMAT
+        label = figure.label[:1].upper() + figure.label[1:]
+        assert f"| `{name}` | {figure.unit} | {label}: {figure.text}. |" in FORMAT
     assert ", ".join(f"`{reason}`" for reason in Reason) in FORMAT
     assert ", ".join(f"`{stage}`" for stage in STAGES) in FORMAT
     assert f"| {records.FORMAT} | " in FORMAT
 
 
-def test_the_five_lines_of_numpy_read_an_npz(tmp_path):
+def test_the_documented_five_lines_read_an_npz(tmp_path):
     [code] = re.findall(r"```python\n(.+?)```", FORMAT, re.DOTALL)
     assert len(list(filter(None, code.splitlines()))) == 5
     scenario = scenario_of({"bittorrent": {"kind": "bittorrent"}}, repetitions=1)

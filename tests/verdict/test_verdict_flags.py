@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -18,7 +17,9 @@ def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
     found = verdict_of(tmp_path / "2", race={"network": {"upload": "8Mbit"}})
     texts = [flag.text for flag in found.flags]
     # The seeder's 10 MB at 1 MB/s take 10 s, 9.95 with its burst; the last leecher took 3.
-    assert any(text.startswith("a run ended in 0.302 × what limits that hold") for text in texts)
+    assert any(
+        text.startswith("a run took 0.302 × the minimum time at the set rates") for text in texts
+    )
     assert any("the rates did not hold" in text for text in texts)
     assert any("the preflight measured none (3 of 3 runs)" in text for text in texts)
 
@@ -32,7 +33,7 @@ def test_no_minimum_without_rates_and_a_flag_below_it(tmp_path):
         (10.2, 9.5e5, "explain it"),
     ],
 )
-def test_rates_are_said_not_to_hold_only_where_they_did_not(tmp_path, last, measured, flag):
+def test_rates_that_did_not_hold_are_flagged_and_no_others(tmp_path, last, measured, flag):
     found = verdict_of(
         tmp_path,
         {"x": [[last] * 3] * 3},
@@ -45,7 +46,7 @@ def test_rates_are_said_not_to_hold_only_where_they_did_not(tmp_path, last, meas
     assert found.entrants["x"].rates["upload"].value == measured
 
 
-def test_limiters_of_a_cluster_may_have_a_burst_that_is_not_known(tmp_path):
+def test_a_clusters_limiter_may_have_an_unknown_burst(tmp_path):
     scenario = scenario_of({"x": HTTP}, network={"upload": "8Mbit"})
     on_a_node = {"nodes": lambda entrant, peer: "node-1", "rates": {"upload": 1e6}}
     folder = build(tmp_path, scenario, {"x": [[5] * 3] * 3}, **on_a_node)
@@ -53,7 +54,7 @@ def test_limiters_of_a_cluster_may_have_a_burst_that_is_not_known(tmp_path):
     assert "unless the burst of the cluster's own limiter explains it" in flag.text
 
 
-def test_rates_of_the_seeders_alone_are_measured_at_the_seeders_alone(tmp_path):
+def test_only_the_seeders_own_rates_are_measured(tmp_path):
     scenario = scenario_of(
         {"x": {"kind": "bittorrent"}},
         network={"seeders": {"upload": "8Mbit"}},
@@ -74,11 +75,11 @@ def test_rates_of_the_seeders_alone_are_measured_at_the_seeders_alone(tmp_path):
     [
         (
             {"waiting": Waiting(seconds=10, cpu_seconds=0.3)},
-            "above 2 % of a core while others raced, 12 times (most 3.0 %",
+            "more than 2 % of a core while others raced, 12 times (maximum 3.0 %",
         ),
         (
             {"usage": Usage(cpu_seconds=1, peak_memory_bytes=1, throttled_seconds=0.5)},
-            "CPU throttled in 12 records (most 500 ms",
+            "CPU throttled in 12 records (maximum 500 ms",
         ),
         ({"notes": ["odd thing"]}, "odd thing (12 ×)"),
         ({"system": {"version": "v0.2.5-double"}}, "a test double was raced"),
@@ -118,12 +119,12 @@ def test_bytes_of_waiting_peers_are_shown_and_flagged(tmp_path, waiting, share):
     assert shown == (None if not known else (*[sum(known) / whole.seconds] * 3, 1))
     assert len(texts) == bool(share)
     if share:
-        assert "above 1 % of what the others moved meanwhile, once" in texts[0]
-        assert f"(most {share}, before {second.id})" in texts[0]
+        assert "more than 1 % of what the others moved meanwhile, once" in texts[0]
+        assert f"(maximum {share}, before {second.id})" in texts[0]
 
 
 @pytest.mark.parametrize("met", [False, True])
-def test_a_wait_spans_runs_that_its_peers_did_not_take_part_in(tmp_path, met):
+def test_a_wait_includes_runs_without_its_peers(tmp_path, met):
     """x waits while y's swarm moves 10 MB × 3 in each block. The middle run of x is not raced:
     given up at `open`, nobody waited for it by itself; met for, somebody did."""
     order = [*"xy", *"yx", *"yx"]  # so that one of y's runs, or three, are before x's last
@@ -153,7 +154,7 @@ def test_a_wait_spans_runs_that_its_peers_did_not_take_part_in(tmp_path, met):
     found = compute(results.load(build(tmp_path, scenario, times, run=run, peer=peer)))
     [text] = [flag.text for flag in found.flags if "of what the others moved" in flag.text]
     # 4 × 300 kB over 30 MB, or over 90: since the last run that x took part in.
-    assert f"(most {'4' if met else '1.3'} %, before {last.id})" in text
+    assert f"(maximum {'4' if met else '1.3'} %, before {last.id})" in text
 
 
 def test_quiet_peers_raise_no_flag(tmp_path):
@@ -190,7 +191,7 @@ def test_flags_of_transfers(tmp_path, changes, text):
         (Reason.NODE_DIED, "verify", None, False),
     ],
 )
-def test_only_bytes_that_were_seen_to_be_wrong_are_flagged_so(
+def test_only_bytes_verified_as_wrong_are_flagged_as_wrong(
     tmp_path, reason, stage, verified, wrong
 ):
     def change(result):
@@ -206,15 +207,19 @@ def test_only_bytes_that_were_seen_to_be_wrong_are_flagged_so(
     assert any("wrong length or SHA-256" in text for text in texts) is wrong
 
 
-def test_different_settings_are_flagged_but_not_addresses_of_ones_own(tmp_path):
+@pytest.mark.parametrize("nested", [False, True], ids=["at the top", "nested"])
+def test_different_settings_are_flagged_but_not_each_peers_addresses(tmp_path, nested):
+    def with_settings(result, settings):
+        settings = {"config": settings, "b": 2} if nested else settings
+        return result.model_copy(update={"system": {"settings": settings}})
+
     def own_address(result):
         command = ["--metrics", f"--api-port={9000 + result.peer}"]
-        system = {"settings": {"listen": f"127.0.0.{result.peer}:0", "a": 1, "command": command}}
-        return result.model_copy(update={"system": system})
+        listen = f"127.0.0.{result.peer}:0"
+        return with_settings(result, {"listen": listen, "a": 1, "command": command})
 
     def odd(result):
-        words = ["--cache"] if result.peer == 2 else []
-        return result.model_copy(update={"system": {"settings": {"command": words}}})
+        return with_settings(result, {"command": ["--cache"] if result.peer == 2 else []})
 
     assert verdict_of(tmp_path / "1", peer=own_address).flags == []
     found = verdict_of(tmp_path / "2", peer=odd)
@@ -224,14 +229,14 @@ def test_different_settings_are_flagged_but_not_addresses_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("cold_start", "started", "text"),
     [
-        (False, None, "which of its runs began cold was not recorded"),
+        (False, None, "it was not recorded which runs began cold"),
         (True, "warm", "12 records of peers that began warm in a race of cold starts"),
         (False, "warm", ""),
         (True, "cold", ""),
         (True, None, ""),
     ],
 )
-def test_starts_that_may_be_mixed_are_flagged(tmp_path, cold_start, started, text):
+def test_possibly_mixed_starts_are_flagged(tmp_path, cold_start, started, text):
     found = verdict_of(tmp_path, race={"coldStart": cold_start}, peer=updated(started=started))
     texts = [flag.text for flag in found.flags if flag.entrant]
     assert [text in each for each in texts] == ([True] if text else [])
@@ -261,7 +266,7 @@ UTP = {"version": "libtorrent 2.1", "utp": True, "settings": {}, "reasons": {}}
         (True, {"seeders": {"upload": "8Mbit"}}, False),
     ],
 )
-def test_utp_that_no_rate_bounds_is_flagged(tmp_path, utp, network, flagged):
+def test_utp_without_a_rate_is_flagged(tmp_path, utp, network, flagged):
     found = verdict_of(
         tmp_path,
         {"x": [[40] * 3] * 3},
@@ -272,14 +277,15 @@ def test_utp_that_no_rate_bounds_is_flagged(tmp_path, utp, network, flagged):
     assert any("uTP was on and no rate was set" in flag.text for flag in found.flags) == flagged
 
 
-def test_a_race_that_was_cut_off_says_so_in_its_head(tmp_path):
+def test_the_head_shows_that_a_race_was_cut_off(tmp_path):
     folder = build(tmp_path, scenario_of({"x": HTTP}), {"x": [[1, 1, 1], [1, 1, 1], None]})
     head = {}
     for status in ("finished", "interrupted", "running"):
         race = folder / "race.json"
         race.write_text(json.dumps(json.loads(race.read_text()) | {"status": status}))
-        for number, file in enumerate(sorted(folder.rglob("*.*"))):
-            os.utime(file, (number, 1_700_000_000 - number))
+        opened = ("2026-11-23T18:00:00+00:00", "2026-11-23T18:05:00+00:00")
+        for file, when in zip(sorted(folder.rglob("run.json")), opened, strict=False):
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"openedUtc": when}))
         (folder / "verdict.txt").write_text("shown, not raced")
         found = compute(results.load(folder))
         head[status] = render.text(found).splitlines()[1]
@@ -289,8 +295,16 @@ def test_a_race_that_was_cut_off_says_so_in_its_head(tmp_path):
     assert head["interrupted"] == "interrupted: 2 of 3 runs raced"
     assert head["running"] == "not finished: 2 of 3 runs raced"
     assert head["finished"].startswith("4 peers")
-    assert "nothing has been written in it since 2023-11-14T22:13:20+00:00" in texts[0]
-    assert "it was killed then, or runs still" in texts[0]
+    assert "its last recorded run was opened at 2026-11-23T18:05:00+00:00" in texts[0]
+    assert "it was killed after that or is still running" in texts[0]
+
+
+def test_a_race_without_a_recorded_run_says_since_when(tmp_path):
+    folder = build(tmp_path, scenario_of({"x": HTTP}), {"x": [None] * 3})
+    race = folder / "race.json"
+    race.write_text(json.dumps(json.loads(race.read_text()) | {"status": "running"}))
+    found = compute(results.load(folder))
+    assert any(f"no run is recorded since {found.created_utc}" in f.text for f in found.flags)
 
 
 def test_http_below_its_own_minimum_is_flagged_and_a_swarm_is_not(tmp_path):
@@ -301,7 +315,7 @@ def test_http_below_its_own_minimum_is_flagged_and_a_swarm_is_not(tmp_path):
     found = verdict_of(tmp_path, times, race=race, entrants=kinds, rates={"upload": 1e6})
     [flag] = found.flags
     assert flag.entrant == "web"
-    assert flag.text.startswith("a run ended in 0.999 × HTTP's minimum: ")
+    assert flag.text.startswith("a run took 0.999 × HTTP's minimum: ")
 
 
 @pytest.mark.parametrize(("load", "flagged"), [(0.5, False), (0.51, True), (None, False)])
@@ -315,5 +329,5 @@ def test_a_machine_that_was_busy_at_the_start_is_flagged(tmp_path, load, flagged
     assert [flag.text.startswith("the machine was busy") for flag in found.flags] == (
         [True] if flagged else []
     )
-    said = f"load average of the minute before the start {load}"
+    said = f"load average in the minute before the start {load}"
     assert (said in render.text(found, width=200)) == (load is not None)

@@ -1,4 +1,4 @@
-"""Runs in two groups: found where there are two, hardly ever where there is one."""
+"""Two groups of runs are found if there are two, and rarely if there is one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def benchmark():
         ([2.0, 2.0, 4.0, 4.0], (2, 3)),
     ],
 )
-def test_groups_are_found_where_they_are_apart(seconds, slow):
+def test_separate_groups_are_found(seconds, slow):
     found = two_groups(seconds)
     assert (found and found.slow) == slow
     if found:
@@ -55,7 +55,7 @@ def test_the_statistic_is_the_largest_over_all_cuts():
         assert by_cut.index(max(by_cut)) + 1 == cut
 
 
-def test_false_alarms_are_as_rare_as_it_says_and_two_groups_are_seen(benchmark):
+def test_false_alarms_are_as_rare_as_stated_and_two_groups_are_found(benchmark):
     ran = CliRunner().invoke(benchmark.main, ["--replicates", "4000"], catch_exceptions=False)
     lines = [json.loads(line) for line in ran.output.splitlines()]
     assert all(line["met"] is not False for line in lines), lines
@@ -65,7 +65,7 @@ def test_false_alarms_are_as_rare_as_it_says_and_two_groups_are_seen(benchmark):
     assert power["power, a third of the runs 1.8 times as long, CV 5 %, 10 runs"] > 0.9
 
 
-def test_a_criterion_that_alarms_too_often_is_noticed(benchmark, monkeypatch):
+def test_a_criterion_with_too_many_false_alarms_is_detected(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark, "in_two_groups", lambda logs: np.ones(len(logs), dtype=bool))
     ran = CliRunner().invoke(benchmark.main, ["--replicates", "500"], catch_exceptions=False)
     lines = [json.loads(line) for line in ran.output.splitlines()]
@@ -80,14 +80,14 @@ def test_limits_fall_with_the_runs_and_more_runs_use_the_last():
 
 
 def sent(record):
-    """Let leechers of slow runs serve each other little."""
+    """Make the leechers of slow runs serve each other little."""
     slow = record.repetition > 0
     leeches = record.role == "leecher"
     bytes_ = (1e6 if slow else 10e6) if leeches else (27e6 if slow else 10e6)
     return updated(counters={"payload_sent_bytes": bytes_})(record)
 
 
-def test_the_verdict_says_so_with_what_leechers_served_in_each(tmp_path):
+def test_the_verdict_flags_groups_with_what_leechers_served(tmp_path):
     found = verdict_of(tmp_path, {"x": flat(33.2, 59.3, 60.7)}, peer=sent)
     [text] = [flag.text for flag in found.flags if "two groups" in flag.text]
     assert text.startswith(
@@ -96,7 +96,7 @@ def test_the_verdict_says_so_with_what_leechers_served_in_each(tmp_path):
     )
 
 
-def test_failed_and_missing_runs_are_no_group(tmp_path):
+def test_failed_and_missing_runs_form_no_group(tmp_path):
     times = {"x": [[2, 2, 2], [2.1, 2.1, 2.1], [float("inf")] * 3, None]}
     found = verdict_of(tmp_path, times, entrants={"x": HTTP}, race={"repetitions": 4})
     assert not [flag for flag in found.flags if "two groups" in flag.text]

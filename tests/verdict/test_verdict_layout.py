@@ -1,4 +1,4 @@
-"""Nothing of the verdict is cut, however narrow the terminal and however long the names."""
+"""The verdict is never truncated, even in a narrow terminal or with long names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def made(tmp_path, which, times):
 
 @pytest.mark.parametrize("times", TIMES)
 @pytest.mark.parametrize("which", ENTRANTS)
-def test_every_ratio_and_interval_stands_whole_at_any_width(tmp_path, which, times):
+def test_ratios_and_intervals_stay_whole_at_any_width(tmp_path, which, times):
     verdict = made(tmp_path, which, times)
     wanted = {ratio_entry(ratio) for ratio in ratios(verdict)}
     wanted |= {
@@ -62,7 +62,7 @@ def test_every_ratio_and_interval_stands_whole_at_any_width(tmp_path, which, tim
 
 @pytest.mark.parametrize("which", ENTRANTS)
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_every_word_of_the_page_stands_whole_at_any_width(tmp_path, which, width):
+def test_words_stay_whole_at_any_width(tmp_path, which, width):
     verdict = made(tmp_path, which, "failing")
     pages = (render.text(verdict, width=600), render.text(verdict, width=width, wide=False))
     (figures, words), (narrow, narrow_words) = (
@@ -88,7 +88,7 @@ def test_a_file_and_a_pipe_are_as_wide_as_they_need(tmp_path):
         assert line.rstrip().endswith(ratio_entry(verdict.comparisons[0].t100))
 
 
-def test_a_table_that_is_folded_keeps_its_headings_and_no_empty_ones(tmp_path):
+def test_a_folded_table_keeps_only_headings_with_rows(tmp_path):
     page = render.text(made(tmp_path, "long", "spread"), width=60, wide=False)
     ratio = page.split("\n\n")
     [moved] = [part for part in ratio if part.splitlines()[0].rstrip().endswith("  ratio")]

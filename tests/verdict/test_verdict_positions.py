@@ -15,7 +15,7 @@ ENTRANTS = {"x": HTTP, "y": HTTP}
 
 
 def times_by_place(repetitions, first, entrants=ENTRANTS):
-    """Every run takes a second and a little, the first of its block `first` times as long."""
+    """Every run takes about a second; the first run of a block takes `first` times as long."""
     times = {name: [None] * repetitions for name in entrants}
     seen = set()
     for run in schedule(scenario_of(entrants, repetitions=repetitions)):
@@ -35,18 +35,18 @@ def flags_of(tmp_path, repetitions, first, entrants=ENTRANTS, **race):
 def test_a_position_effect_is_flagged_with_its_size(tmp_path):
     [text] = flags_of(tmp_path, 8, 1.2)
     assert text.startswith(
-        "position effect: of x and y, who came first in a block took 1.2 × the time it would have "
+        "position effect: of x and y, the first in a block took 1.2 × the time that it would have "
         "taken after the other (p = 0.029, 4 + 4 blocks)"
     )
 
 
 @pytest.mark.parametrize(("repetitions", "first"), [(8, 1), (6, 1.2)])
-def test_none_is_seen_where_none_is_or_too_few_blocks_could_show_it(tmp_path, repetitions, first):
+def test_no_position_effect_without_one_or_with_too_few_blocks(tmp_path, repetitions, first):
     assert flags_of(tmp_path, repetitions, first) == []
 
 
-def test_of_several_entrants_each_two_are_looked_at(tmp_path):
-    """At a third of 5 % for each of three pairs, 6 + 6 blocks show it of those that come first."""
+def test_every_pair_of_entrants_is_tested(tmp_path):
+    """Each of three pairs is tested at a third of 5 %, and 6 + 6 blocks show the effect."""
     three = {"x": HTTP, "y": HTTP, "z": HTTP}
     texts = flags_of(tmp_path, 30, 1.5, three)
     assert len(texts) == 3
@@ -56,7 +56,7 @@ def test_sequential_runs_have_no_positions(tmp_path):
     assert flags_of(tmp_path, 8, 1.2, order="sequential") == []
 
 
-def test_the_place_is_in_the_table_of_runs(tmp_path):
+def test_the_position_is_in_the_table_of_runs(tmp_path):
     found = verdict_between(
         tmp_path, ENTRANTS, {"x": flat(1, 1, 1, 1), "y": flat(1, 1, 1, 1)}, repetitions=4
     )
@@ -71,7 +71,7 @@ def test_the_place_is_in_the_table_of_runs(tmp_path):
         assert places == [order["x"][block], order["y"][block]]
 
 
-def test_an_older_folder_is_judged_by_the_order_that_it_was_raced_in(tmp_path, monkeypatch):
+def test_an_older_folder_is_judged_by_its_own_order(tmp_path, monkeypatch):
     scenario = scenario_of(ENTRANTS, repetitions=12)
     times = {"x": flat(*range(1, 13)), "y": flat(*range(2, 14))}
     new = compute(results.load(build(tmp_path / "new", scenario, times)))

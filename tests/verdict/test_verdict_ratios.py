@@ -1,4 +1,4 @@
-"""Ratios of drawn blocks: whatever fails or is missing, none looks like more than it is."""
+"""Ratios of random blocks: failures and missing runs never strengthen a claim."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ blocks = st.dictionaries(
 
 
 @given(blocks, blocks, st.booleans())
-def test_whatever_comes_a_ratio_never_looks_like_more_than_it_is(a, b, paired):
+def test_failures_and_missing_runs_never_strengthen_a_claim(a, b, paired):
     found = ratio(a, b, paired=paired)
     if paired:
         common = a.keys() & b.keys()

@@ -86,7 +86,7 @@ def test_rows_of_the_table(two):
     assert "¹ delivery side by side, not compared: bittorrent doesn't fetch in order" in text
 
 
-def test_stability_has_ratios_like_with_like_and_a_footnote_where_not(two, tmp_path):
+def test_stability_has_ratios_within_a_kind_and_otherwise_a_footnote(two, tmp_path):
     text = render.text(two)
     assert row(text, "longest stall (arrival)")[-1] == "no difference"
     assert row(text, "longest stall (delivery) ¹")[-1] == "200 ms"
@@ -117,7 +117,7 @@ def test_stability_has_ratios_like_with_like_and_a_footnote_where_not(two, tmp_p
     assert "¹ arrival side by side, not compared: codex doesn't observe arrival" in text
 
 
-def test_an_entrant_of_which_nothing_counted_prints_no_rows_of_dashes(tmp_path):
+def test_an_entrant_without_counted_runs_prints_no_rows_of_dashes(tmp_path):
     lost = Failure(reason=Reason.TRACKER_LOST, stage="race", detail="gone")
 
     def aborted(run):
@@ -130,7 +130,7 @@ def test_an_entrant_of_which_nothing_counted_prints_no_rows_of_dashes(tmp_path):
     assert row(text, "runs counted")[1:] == ["0 of 3 (3 missing)"]
 
 
-def test_what_the_definitions_come_down_to_is_printed_for_what_was_raced(tmp_path):
+def test_meanings_are_printed_for_the_raced_entrants(tmp_path):
     entrants = {"stream": ENTRANTS["codex"], "back": ENTRANTS["codex"] | {"download": "background"}}
     scenario = scenario_of(entrants)
     times = dict.fromkeys(entrants, TIMES["http"])
@@ -156,7 +156,7 @@ def test_what_the_definitions_come_down_to_is_printed_for_what_was_raced(tmp_pat
     ]
 
 
-def test_the_cost_of_recording_stands_beside_bittorrents_cpu(two):
+def test_the_cost_of_recording_is_printed_with_bittorrents_cpu(two):
     text = " ".join(render.text(two).split())
     assert (
         f"recording takes {RECORDING_CPU.factor:.2f} ± {RECORDING_CPU.standard_error:.2f}" in text
@@ -201,11 +201,11 @@ def test_failures_missing_runs_and_their_reasons_are_listed(four):
         ({"upload": "20Mbit", "download": "1Mbit"}, "local",
          "queue 200 ms (388 ms at 1 Mbit/s (125 kB/s))"),
         ({"seeders": {"upload": "20Mbit"}}, "kubernetes",
-         "queue 200 ms (where tc sets the rates; a policer has none)"),
+         "queue 200 ms (if tc sets the rates; a policer has no queue)"),
         ({"delayMilliseconds": 5, "queueMilliseconds": 50}, "local", None),
     ],
 )  # fmt: skip
-def test_the_queue_at_a_limited_link_is_said(tmp_path, network, backend, said):
+def test_the_queue_of_a_limited_link_is_printed(tmp_path, network, backend, said):
     race = {"network": network, "rotateSeeders": False}
     scenario = scenario_of({"x": {"kind": "http"}}, **race)
     found = compute(results.load(build(tmp_path / "results", scenario, {"x": [[1, 2, 3]] * 3})))
@@ -223,7 +223,7 @@ def test_every_definition_seed_version_and_setting_is_printed(four):
     assert "codex: codex, profile stock; made up 1" in text
 
 
-def test_infrastructure_is_told_from_slowness(tmp_path):
+def test_infrastructure_is_distinguished_from_slowness(tmp_path):
     failure = Failure(reason=Reason.TRACKER_LOST, stage="race", detail="gone at 3 s")
 
     def lost(run):
@@ -243,19 +243,19 @@ def test_broken_files_are_named(tmp_path):
     (folder / "runs" / "000-http" / "http-0.json").write_text("{")
     text = render.text(compute(results.load(folder)))
     assert "Broken or foreign files in the folder" in text
-    assert "runs/000-http/http-0.json: not whole JSON" in text
+    assert "runs/000-http/http-0.json: not complete JSON" in text
 
 
-def test_many_blocks_are_cut_but_for_the_odd_ones(tmp_path):
+def test_of_many_blocks_only_those_with_problems_are_listed(tmp_path):
     times = {"http": [[1, 1, 1]] * 29 + [[INF, INF, INF]]}
     scenario = scenario_of({"http": ENTRANTS["http"]}, repetitions=30)
     text = render.text(compute(results.load(build(tmp_path, scenario, times))))
     assert row(text, "block 29")[1:] == ["#1 failed"]
     assert "block 3 " not in text
-    assert "29 further blocks in verdict.json" in text
+    assert "29 more blocks in verdict.json" in text
 
 
-def test_the_picture_is_whole_svg_without_addresses(two):
+def test_the_picture_is_complete_svg_without_urls(two):
     picture = render.svg(two)
     root = ET.fromstring(picture)
     shown = "".join(root.itertext()).replace("\xa0", " ")
@@ -265,7 +265,7 @@ def test_the_picture_is_whole_svg_without_addresses(two):
     assert render.svg(two) == picture
 
 
-def test_markup_in_names_and_reasons_is_printed_as_it_is(tmp_path):
+def test_markup_in_names_and_reasons_is_printed_literally(tmp_path):
     def note(result):
         return result.model_copy(update={"notes": ["[bold]x[/bold] [red"]})
 
@@ -273,36 +273,38 @@ def test_markup_in_names_and_reasons_is_printed_as_it_is(tmp_path):
     assert "[bold]x[/bold] [red" in text
 
 
-def test_footnotes_say_what_publish_and_cpu_are_of_where_systems_differ(tmp_path, two):
+def test_footnotes_explain_publish_and_cpu_if_systems_differ(tmp_path, two):
     text = render.text(two)
     flat = " ".join(text.split())
     assert row(text.split("Definitions")[0], "upload speed")[0].endswith(" ²")
     assert "² not the same work: bittorrent is published when the tracker has answered" in flat
     assert "; http is published when the server listens" in flat
     assert row(text, "CPU, all peers")[0].endswith(" ³")
-    assert "³ not of the same: bittorrent's is of the whole process, runner and recording" in flat
+    assert (
+        "³ not measured alike: bittorrent's is of the whole process, runner and recording" in flat
+    )
     alone = render.text(verdict_of(tmp_path / "1", ["bittorrent"]))
     assert "not the same work" not in alone
     assert row(alone.split("Definitions")[0], "upload speed")[0] == "upload speed"
 
 
-def test_what_is_not_there_is_explained_once(tmp_path, two):
-    way = "`swarmrace run --namespaces` gives them one"
+def test_missing_figures_are_explained_once(tmp_path, two):
+    way = "`swarmrace run --namespaces` gives them some"
     assert " ".join(render.text(two).split()).count(way) == 1
-    assert "– no run gave" not in render.text(two)
+    assert "– no run has" not in render.text(two)
     failed = render.text(verdict_of(tmp_path / "3", ["codex", "http"]))
-    assert failed.count("– no run gave this number") == ("–" in row(failed, "spread"))
+    assert failed.count("– no run has this figure") == ("–" in row(failed, "spread"))
 
 
-@pytest.mark.parametrize(("repetitions", "label"), [(33, "most"), (34, "p99")])
-def test_of_fewer_than_100_stamps_no_percentile_is_told(tmp_path, repetitions, label):
+@pytest.mark.parametrize(("repetitions", "label"), [(33, "maximum"), (34, "p99")])
+def test_fewer_than_100_stamps_give_a_maximum_instead_of_a_percentile(tmp_path, repetitions, label):
     scenario = scenario_of({"http": ENTRANTS["http"]}, repetitions=repetitions)
     times = {"http": [[1, 1, 1]] * repetitions}
     text = render.text(compute(results.load(build(tmp_path, scenario, times))))
     assert row(text, "start lag")[0] == f"start lag, {label}"
 
 
-def test_waiting_is_told_in_milliseconds_a_second(tmp_path):
+def test_waiting_is_shown_in_milliseconds_per_second(tmp_path):
     waiting = Waiting(seconds=10, cpu_seconds=0.0363)
 
     def waited(result):
@@ -312,7 +314,7 @@ def test_waiting_is_told_in_milliseconds_a_second(tmp_path):
     assert row(text, "waiting: CPU") == ["waiting: CPU", "3.63 ms/s"]
 
 
-def test_of_own_counters_states_are_not_summed(tmp_path):
+def test_states_among_the_own_counters_are_not_summed(tmp_path):
     def counted(result):
         counters = {
             "connections": 3.0 + result.peer,
@@ -331,7 +333,7 @@ def test_of_own_counters_states_are_not_summed(tmp_path):
         ) in text
 
 
-def test_settings_name_no_address_and_no_path_of_a_peer(tmp_path):
+def test_settings_show_no_peers_address_or_path(tmp_path):
     system = {
         "version": "libtorrent 2.1",
         "protocol": "v1",

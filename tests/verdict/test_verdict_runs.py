@@ -18,7 +18,7 @@ def judged(tmp_path, times, *, swarm=SCENARIO, **changes):
 
 
 def leecher(number, **fields):
-    """Change the `number`-th leecher's record."""
+    """Change the record of leecher `number`."""
     seen = []
 
     def change(result):
@@ -54,14 +54,14 @@ def test_an_even_number_of_leechers(tmp_path, times, number, status):
     assert (found.number, found.status) == (number, status)
 
 
-def test_failures_of_a_counted_run_are_named(tmp_path):
+def test_failures_of_a_counted_run_are_listed(tmp_path):
     found = judged(tmp_path, [3, INF, 2])
     [(peer, failure)] = found.failures
     assert failure == STALL
     assert found.reason == f"peer {peer}: stall in race (no byte for 120 s)"
 
 
-def test_wrong_bytes_are_a_failure_however_the_record_words_it(tmp_path):
+def test_wrong_bytes_are_a_failure_in_every_form_of_record(tmp_path):
     times = [1, 2, 3]
     transfers = []
 
@@ -76,7 +76,7 @@ def test_wrong_bytes_are_a_failure_however_the_record_words_it(tmp_path):
     assert found.failures[0][1].reason is Reason.WRONG_BYTES
 
 
-def test_completed_without_a_time_is_a_defect_of_ours_and_not_slow(tmp_path):
+def test_completed_without_a_time_is_an_internal_error_and_not_slow(tmp_path):
     found = judged(tmp_path, [1, 2, 3], peer=leecher(0, transfer=None))
     assert found.status == "missing"
     assert "internal error in race (completed without a time)" in found.reason
@@ -104,9 +104,7 @@ def own(reason, stage):
     ],
 )
 @pytest.mark.parametrize("told_by", ["run", "peers"])
-def test_not_raced_is_slow_by_the_entrants_own_failure_alone(
-    tmp_path, reason, stage, status, told_by
-):
+def test_not_raced_is_slow_only_if_the_entrant_failed(tmp_path, reason, stage, status, told_by):
     failure = own(reason, stage)
     found = judged(
         tmp_path,
@@ -124,7 +122,7 @@ def test_not_raced_is_slow_by_the_entrants_own_failure_alone(
     assert str(reason) in found.reason
 
 
-def test_of_a_run_not_raced_the_entrants_own_failure_is_named_first(tmp_path):
+def test_the_entrants_own_failure_comes_first(tmp_path):
     seen = []
 
     def change(result):
@@ -138,14 +136,14 @@ def test_of_a_run_not_raced_the_entrants_own_failure_is_named_first(tmp_path):
     assert (found.status, found.reason) == ("failed", "refused in publish (d)")
 
 
-def test_aborted_runs_are_missing_whatever_their_transfers_say(tmp_path):
+def test_aborted_runs_are_missing_even_with_completed_transfers(tmp_path):
     failure = own(Reason.TRACKER_LOST, "race")
     found = judged(tmp_path, [1, 2, INF], run=updated(status="aborted", failure=failure))
     assert (found.status, found.number, found.times) == ("missing", None, ())
     assert found.reason == "tracker lost in race (d)"
 
 
-def test_a_run_without_record_is_missing_and_says_what_was_left(tmp_path):
+def test_a_run_without_a_record_is_missing_and_counts_its_peers_records(tmp_path):
     found = judged(tmp_path, [1, 2, 3], run=lambda result: None)
     assert (found.status, found.reason) == ("missing", "no record of the run; 4 peers left records")
 
@@ -167,7 +165,7 @@ def test_a_leecher_lost_to_the_infrastructure_makes_the_run_missing(tmp_path, re
     ],
 )
 @pytest.mark.parametrize("verified", [None, False])  # format 1 wrote False for all of them
-def test_what_could_not_be_verified_in_time_is_missing_and_not_slow(
+def test_a_transfer_not_verified_in_time_is_missing_and_not_slow(
     tmp_path, reason, stage, status, verified
 ):
     def change(result):
@@ -200,7 +198,7 @@ WARM = scenario_of({"a": {"kind": "synthetic"}}, repetitions=1, coldStart=False)
         (SCENARIO, "cold", "cold", "counted"),
     ],
 )
-def test_cold_and_warm_are_never_mixed(tmp_path, swarm, first, others, status):
+def test_cold_and_warm_runs_are_never_mixed(tmp_path, swarm, first, others, status):
     def change(result):
         started = first if result.peer == 0 else others
         return result.model_copy(update={"started": started})
@@ -211,7 +209,7 @@ def test_cold_and_warm_are_never_mixed(tmp_path, swarm, first, others, status):
         assert found.reason == "peer 0 began cold in a race of warm starts"
 
 
-def test_a_defect_that_an_entrant_may_have_provoked_does_not_excuse_it(tmp_path):
+def test_an_internal_error_after_the_start_does_not_excuse_the_entrant(tmp_path):
     change = leecher(1, outcome="failed", failure=own(Reason.INTERNAL, "race"))
     found = judged(tmp_path, [1, 2, 3], peer=change)
     assert found.status == "counted"
@@ -234,7 +232,7 @@ def test_a_peer_lost_during_the_race_is_a_failed_transfer(tmp_path):
     )
 
 
-def test_a_leechers_record_that_is_simply_gone_makes_the_run_missing(tmp_path):
+def test_a_missing_leechers_record_makes_the_run_missing(tmp_path):
     gone = next(p for p in range(4) if p not in schedule(SCENARIO)[0].seeders)
     folder = build(tmp_path / "x", SCENARIO, {"a": [[1, 2, 3]]})
     [path] = folder.rglob(f"a-{gone}.json")

@@ -1,4 +1,4 @@
-"""Who served whom, and how many peers were connected."""
+"""The share that leechers served, and the number of connected peers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def counted(leecher, seeder):
 
 
 def on_wire(leecher, seeder):
-    """Change a record's wire to (sent, received) of its role."""
+    """Set a record's wire to the (sent, received) bytes of its role."""
 
     def change(record):
         sent, received = leecher if record.role == "leecher" else seeder
@@ -40,7 +40,7 @@ def test_without_payload_counters_there_is_only_the_share_by_wire(tmp_path):
     assert figure(found, "leechersShareOfWire")[0] == pytest.approx(1 / 3)
 
 
-def test_where_sent_bytes_were_lost_on_the_way_no_share_is_made_of_them(tmp_path):
+def test_lost_bytes_leave_no_share_by_wire(tmp_path):
     found = verdict_of(tmp_path, peer=on_wire((4_000_000, 11_000_000), (30_000_000, 1_000_000)))
     assert figure(found, "leechersShareOfWire") is None
 

@@ -1,4 +1,4 @@
-"""What a terminal shows: never more than 80 columns and 40 rows, the answer and a table always."""
+"""The short page: at most 80 columns and 40 rows, always with the answer and a table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(verdict):
 @pytest.mark.parametrize("which", RACES)
 @pytest.mark.parametrize("numbers", [(2, 4, 8), (INF, 1, 2), (INF, INF, INF)])
 @pytest.mark.parametrize("noted", [False, True])
-def test_it_fits_whatever_was_raced(tmp_path, which, numbers, noted):
+def test_the_short_page_always_fits(tmp_path, which, numbers, noted):
     entrants, race = RACES[which]
     times = {name: flat(*(n * (1 + k) for n in numbers)) for k, name in enumerate(entrants)}
     folder = {}
@@ -75,7 +75,7 @@ def test_the_answer_the_warnings_and_the_table(tmp_path):
     ]
 
 
-def test_failed_and_missing_runs_are_warned_of_first(tmp_path):
+def test_failed_and_missing_runs_come_first_in_the_warnings(tmp_path):
     lost = Failure(reason=Reason.TRACKER_LOST, stage="race", detail="gone")
 
     def run(result):

@@ -13,7 +13,7 @@ from swarmrace.verdict import compute
 from swarmrace.verdict.sides import Side, mark_fault
 
 
-def test_sequential_order_is_not_paired_and_says_so(tmp_path):
+def test_sequential_order_is_reported_as_not_paired(tmp_path):
     times = {"x": flat(2, 4, 8), "y": flat(1, 1, 8)}
     found = verdict_between(tmp_path, {"x": HTTP, "y": HTTP}, times, order="sequential")
     [pair] = found.comparisons
@@ -25,7 +25,7 @@ def test_sequential_order_is_not_paired_and_says_so(tmp_path):
     assert "; not paired: the order was sequential" in pair.text
 
 
-def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
+def test_blocks_are_not_paired_if_nodes_differ(tmp_path):
     times = {"x": flat(2, 4, 8), "y": flat(1, 2, 4)}
     entrants = {"x": HTTP, "y": HTTP}
     apart = {"nodes": lambda entrant, peer: "n2" if (entrant, peer) == ("y", 1) else "n1"}
@@ -42,8 +42,8 @@ def test_pairing_is_withdrawn_where_nodes_differ(tmp_path):
 
 
 @pytest.mark.parametrize("seeder_elsewhere", [False, True])
-def test_which_peer_is_where_does_not_matter_but_of_the_seeders(tmp_path, seeder_elsewhere):
-    """Peer 0 seeds. The leechers' nodes are the same in another order."""
+def test_only_the_seeders_nodes_are_matched_by_role(tmp_path, seeder_elsewhere):
+    """Peer 0 seeds. The leechers' nodes are the same, in another order."""
 
     def nodes(entrant, peer):
         order = {"x": ["n0", "n1", "n2", "n2"], "y": ["n0", "n2", "n1", "n2"]}
@@ -64,7 +64,7 @@ def test_which_peer_is_where_does_not_matter_but_of_the_seeders(tmp_path, seeder
         assert pair.why_not_paired == "in block 0 seeders ran on n0 for x and on n1 for y"
 
 
-def test_nodes_of_blocks_that_only_one_raced_in_are_of_no_account(tmp_path):
+def test_nodes_in_blocks_that_only_one_raced_are_ignored(tmp_path):
     """With rotating seeders the seeders' nodes differ from block to block."""
     nodes = {"x": ["n0", "n1", "n2", "n3"], "y": ["n0", "n1", "n3", "n2"]}
     folder = {"nodes": lambda entrant, peer: nodes[entrant][peer]}
@@ -110,7 +110,7 @@ def test_the_headline_compares_equal_profiles_and_names_the_reference(tmp_path):
     assert pairs["bt", "fast"].text not in found.headline
 
 
-def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
+def test_a_changed_side_is_not_equal_to_an_unchanged_one(tmp_path):
     entrants = {
         "bt": BT | {"utp": False, "settings": {"aio_threads": 4}},
         "codex": CODEX,
@@ -147,7 +147,7 @@ def test_a_changed_side_is_no_equal_of_a_plain_one(tmp_path):
         ({"pieceOrder": "sequential"}, {}, True),
     ],
 )
-def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
+def test_two_of_a_kind_that_change_the_same_option_are_a_deliberate_comparison(
     tmp_path, one, other, headline
 ):
     found = verdict_between(
@@ -158,20 +158,20 @@ def test_two_of_a_kind_that_change_the_same_are_a_declared_comparison(
     if headline:
         assert found.headline == [pair.text]
     else:
-        assert found.headline == ["no headline: no two entrants are equals by their profiles"]
+        assert found.headline == ["no headline: no two entrants have equal profiles"]
 
 
 @pytest.mark.parametrize("changed", [{"utp": False}, {"pieceOrder": "sequential"}])
-def test_a_fair_pair_by_one_changed_option_is_the_headline_and_named_so(tmp_path, changed):
+def test_a_pair_equal_except_for_one_option_is_the_headline_and_names_it(tmp_path, changed):
     entrants = {"bt": BT | changed, "codex": CODEX, "web": HTTP}
     found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 1, 1)))
     [name] = changed
     assert found.headline[0].startswith("codex (stock) and bt (stock, changed: ")
-    assert f"; equals but for one option, {name}" in found.headline[0]
+    assert f"; equal except for one option, {name}" in found.headline[0]
     assert len(found.headline) == 3
 
 
-def test_where_rivals_are_equals_a_changed_pair_is_no_headline(tmp_path):
+def test_a_changed_pair_is_no_headline_if_rivals_are_equal(tmp_path):
     entrants = {"bt": BT, "tcp": BT | {"utp": False}, "codex": CODEX}
     found = verdict_between(tmp_path, entrants, dict.fromkeys(entrants, flat(1, 1, 1)))
     [line] = found.headline
@@ -191,7 +191,7 @@ def test_the_references_profile_is_named(tmp_path):
     assert found.headline[0].startswith("bt (tuned) took 2.00 × web's (tuned) time ")
 
 
-def test_a_torrent_file_is_never_set_against_codex(tmp_path):
+def test_a_torrent_file_is_never_compared_with_codex(tmp_path):
     entrants = {"bt": BT | {"reference": "torrent"}, "codex": CODEX, "web": HTTP}
     found = verdict_between(
         tmp_path,
@@ -209,8 +209,8 @@ def test_a_torrent_file_is_never_set_against_codex(tmp_path):
     assert ".torrent file" in item.text
 
 
-def test_a_third_partys_system_is_not_told_of_bittorrents_options():
-    """Which option makes a delivery comparable is the kind's own to say."""
+def test_a_third_partys_system_gets_no_hint_about_bittorrents_options():
+    """Each kind names its own option that makes a delivery comparable."""
 
     def side(kind, how=""):
         observes = Observes(arrival=True, delivery=True, unit="x", in_order=kind == "http")
@@ -218,8 +218,8 @@ def test_a_third_partys_system_is_not_told_of_bittorrents_options():
         return Side(kind, options, observes, [], {}, comparable_by=how)
 
     assert mark_fault(side("gnutella"), side("http"), "delivery") == (
-        "gnutella doesn't fetch in order, so its delivery is not set against http's stream; done "
-        "(t100) is"
+        "gnutella doesn't fetch in order, so its delivery is not compared with http's stream; "
+        "done (t100) is compared"
     )
     assert "(inOrder: true makes it comparable)" in mark_fault(
         side("gnutella", "inOrder: true"), side("http"), "delivery"

@@ -1,4 +1,4 @@
-"""A program that never started is neither slower nor faster than any other."""
+"""A program that never started is neither slower nor faster than others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verdict(tmp_path, entrants, times, **race):
     return compute(results.load(folder))
 
 
-def test_it_is_said_first_and_has_no_ratio(tmp_path):
+def test_it_comes_first_and_has_no_ratio(tmp_path):
     found = verdict(tmp_path, {"c": CODEX, "bt": BT}, {"c": [None] * 3, "bt": flat(1, 2, 3)})
     assert found.headline == [
         "c (stock) never started: refused in prepare: it exited 1; output: no port"
@@ -47,7 +47,7 @@ def test_it_is_said_first_and_has_no_ratio(tmp_path):
     assert found.exit is Exit.UNAVAILABLE
 
 
-def test_the_others_are_compared_all_the_same(tmp_path):
+def test_the_other_entrants_are_still_compared(tmp_path):
     times = {"c": [None] * 3, "bt": flat(1, 2, 3), "web": flat(1, 1, 1)}
     found = verdict(tmp_path, {"c": CODEX, "bt": BT, "web": HTTP}, times)
     assert found.headline[0].startswith("c (stock) never started")

@@ -1,4 +1,4 @@
-"""What the verdict says of the wire: one curve of all systems, and what wire bytes are over."""
+"""Wire figures in a verdict: one curve for all systems, and the runs that wire bytes are from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_unlike_systems_are_compared_on_the_wire(tmp_path):
     assert not [m for m in comparison.marks if m.kind != "wire" and m.ratio]
 
 
-def test_one_sides_curve_is_compared_with_nothing(tmp_path):
+def test_a_wire_curve_of_only_one_side_is_not_compared(tmp_path):
     def only_bt(result: PeerResult) -> PeerResult:
         return on_the_wire(result) if result.entrant == "bt" else result
 
@@ -57,14 +57,14 @@ def test_a_failed_transfer_has_no_mark_and_is_slower_than_any(tmp_path):
     assert (summary.least, summary.most, summary.runs) == (1, "failed", 2)
 
 
-def test_wire_bytes_say_which_runs_they_are_over(tmp_path):
+def test_wire_bytes_note_their_runs(tmp_path):
     times = {"x": [[1, 1, INF], [2, 2, 2], [3, INF, 3]]}
     text = render.text(verdict_of(tmp_path, times, peer=on_the_wire))
-    assert "wire bytes are of runs in which every leecher completed: x 1 of 3" in text
+    assert "wire bytes are only of runs in which every leecher completed: x 1 of 3" in text
     assert "wire not measured" not in text
 
 
-def test_measured_without_a_complete_run_is_not_called_unmeasured(tmp_path):
+def test_measured_without_a_complete_run_is_not_shown_as_unmeasured(tmp_path):
     times = {"x": [[1, 1, INF], [2, 2, INF], [3, INF, 3]]}
     found = verdict_of(tmp_path, times, peer=on_the_wire)
     assert found.entrants["x"].wire_measured

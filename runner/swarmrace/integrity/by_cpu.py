@@ -1,4 +1,4 @@
-"""Goes through a race's runs on all CPUs, where there are enough of them to be worth it."""
+"""Check a race's runs on all CPUs, if there are enough runs to be worth it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from swarmrace.results.folder import RunRecord
 
-FEWEST_PEERS = 200
-"""Below it one process has checked them before others have begun (2 to 4 ms each)."""
-_MOST_PROCESSES = 8
-"""Reading the folder comes before, in one process: more save little."""
-_CHUNKS = 4
-"""Of each process, so that none has much left when the others have ended."""
+MIN_PEERS = 200
+"""With fewer, one process is done before further ones have started (a peer takes 2 to 4 ms)."""
+_MAX_PROCESSES = 8
+"""One process reads the folder first, so more processes save little."""
+_CHUNKS_PER_PROCESS = 4
+"""Several, so that all processes end at about the same time."""
 
 T = TypeVar("T")
 _check: Callable[[RunRecord], list[Any]] | None = None
@@ -27,31 +27,33 @@ _runs: Sequence[RunRecord] = ()
 
 
 def each(check: Callable[[RunRecord], list[T]], runs: Sequence[RunRecord]) -> list[T]:
-    """Return the faults that `check` returns of each run, in the order of the runs."""
-    cpus = min(len(os.sched_getaffinity(0)), len(runs), _MOST_PROCESSES)
-    enough = sum(len(record.peers) for record in runs) >= FEWEST_PEERS
-    # A process with threads isn't forked: a lock that another thread holds would never be free.
-    if cpus > 1 and enough and threading.active_count() == 1:
+    """Return what `check` returns for each run, in the order of the runs."""
+    cpus = min(len(os.sched_getaffinity(0)), len(runs), _MAX_PROCESSES)
+    enough = sum(len(record.peers) for record in runs) >= MIN_PEERS
+    # Don't fork a process with threads: a lock that another thread holds would never be released.
+    # A process that was forked itself, to read one of many folders, has the others beside it.
+    alone = threading.active_count() == 1 and multiprocessing.parent_process() is None
+    if cpus > 1 and enough and alone:
         try:
             return _forked(check, runs, cpus)
         except (OSError, BrokenProcessPool):
-            pass  # too few processes or too little memory: it takes longer
+            pass  # not enough processes or memory: check them here, which takes longer
     return [line for record in runs for line in check(record)]
 
 
 def _forked(check: Callable[[RunRecord], list[T]], runs: Sequence[RunRecord], cpus: int) -> list[T]:
     global _check, _runs
-    _check, _runs = check, runs  # the forked have them without a copy
+    _check, _runs = check, runs  # forked processes inherit them, so nothing is pickled
     context = multiprocessing.get_context("fork")
     try:
         with warnings.catch_warnings():
-            # Of numpy's own idle threads, which Python 3.12 counts too.
+            # Python 3.12 also warns about numpy's own idle threads.
             warnings.simplefilter("ignore", DeprecationWarning)
             with ProcessPoolExecutor(cpus, context, _ignore_interrupts) as pool:
-                chunk = max(1, len(runs) // (_CHUNKS * cpus))
+                chunk = max(1, len(runs) // (_CHUNKS_PER_PROCESS * cpus))
                 return [
                     line
-                    for lines in pool.map(_of_number, range(len(runs)), chunksize=chunk)
+                    for lines in pool.map(_check_index, range(len(runs)), chunksize=chunk)
                     for line in lines
                 ]
     finally:
@@ -62,6 +64,6 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _of_number(number: int) -> list[Any]:
+def _check_index(index: int) -> list[Any]:
     assert _check is not None
-    return _check(_runs[number])
+    return _check(_runs[index])

@@ -1,4 +1,4 @@
-"""The percents stored with a transfer against the curve they are of."""
+"""Check the percents stored with a transfer against its curve."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ _ROUNDING = 2e-9
 
 
 def faults(kind: str, transfer: Transfer, curve: Curve) -> Iterator[str]:
-    """Yield what a transfer's percents of one kind say that its curve doesn't, one line at most."""
+    """Yield the first contradiction between a transfer's percents of one kind and its curve."""
     found = transfer.percents.get(kind)
     if found is None:
-        return  # not stored, as before they were
+        return  # folders from before percents were stored
     key = f"transfer.percents.{kind}"
-    wanted = percents_of(curve, 0.0)
-    seconds, gives = np.array(found.seconds), np.array(wanted.seconds)
-    unknown = np.array(found.resolution_seconds)
-    if len(seconds) != len(gives) or len(unknown) != len(gives):
-        yield f"{key}: found {len(seconds)} percents, its curve gives {len(gives)}"
+    expected = percents_of(curve, 0.0)
+    seconds, expected_seconds = np.array(found.seconds), np.array(expected.seconds)
+    resolution = np.array(found.resolution_seconds)
+    count = len(expected_seconds)
+    if len(seconds) != count or len(resolution) != count:
+        yield f"{key}: found {len(seconds)} percents, its curve gives {count}"
         return
-    wrong = np.flatnonzero(np.abs(seconds - gives) > _ROUNDING)
+    wrong = np.flatnonzero(np.abs(seconds - expected_seconds) > _ROUNDING)
     if len(wrong):
-        at = int(wrong[0])
-        yield f"{key} at {at} %: found {seconds[at]:.6g}, its curve gives {gives[at]:.6g}"
-    elif np.any(unknown < np.array(wanted.resolution_seconds) - _ROUNDING):
+        percent = int(wrong[0])
+        yield (
+            f"{key} at {percent} %: found {seconds[percent]:.6g}, its curve gives "
+            f"{expected_seconds[percent]:.6g}"
+        )
+    elif np.any(resolution < np.array(expected.resolution_seconds) - _ROUNDING):
         yield f"{key}: found a resolution below what its curve gives"
-    elif found.stall_seconds < wanted.stall_seconds - _ROUNDING or (
-        curve.complete and found.stall_seconds > wanted.stall_seconds + _ROUNDING
+    elif found.stall_seconds < expected.stall_seconds - _ROUNDING or (
+        curve.complete and found.stall_seconds > expected.stall_seconds + _ROUNDING
     ):
         yield (
             f"{key}.stallSeconds: found {found.stall_seconds:.6g}, its curve gives "
-            f"{wanted.stall_seconds:.6g}"
+            f"{expected.stall_seconds:.6g}"
         )

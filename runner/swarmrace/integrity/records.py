@@ -1,14 +1,16 @@
-"""Records against each other and against the curves they were computed from.
+"""Check records against each other and against the curves they were computed from.
 
-This needs no hashes, so it holds for folders of every format. Whatever the peer computed from a
-curve is computed again from the stored one, by the same code; what was stamped apart from it (done,
-publish) is held against its bounds.
+This needs no hashes, so it works for folders of every format. Whatever the peer computed from a
+curve is computed again from the stored curve, by the same code. What was stamped separately (done,
+publish) is checked against its bounds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,72 +28,101 @@ from swarmrace.recording.records import (
     PeerResult,
     Transfer,
 )
-from swarmrace.results.folder import Results, RunRecord, curve_faults, curve_files
+from swarmrace.results.folder import (
+    Results,
+    RunRecord,
+    curve_faults,
+    curve_files,
+    missing_curve,
+)
 
 _ROUNDING = 2e-9
 """Marks are whole nanoseconds, stored as decimal seconds."""
-_STAGE_SECONDS = 0.05
-"""How much longer than its stage something within it may seem: two readings of one clock."""
-_PUBLISH_SECONDS = 2.0
-"""What the event loop of a busy machine may add to a publish, measured around its stage."""
+_STAGE_SLACK_SECONDS = 0.05
+"""How much longer than its stage a part of it may seem, as the clock is read twice."""
+_PUBLISH_SLACK_SECONDS = 2.0
+"""What the event loop of a busy machine may add to a publish stage, beyond the publish itself."""
 
 
-class Fault(NamedTuple):
-    """One line that names the file, and the key where it is a record's."""
+class FolderFault(NamedTuple):
+    """One fault of a results folder."""
 
     text: str
+    """One line that names the file and, in a record, the key."""
     broken: bool
-    """Whether a curve is missing or torn, or another transfer's; otherwise it contradicts."""
+    """Whether a curve is missing, torn or another transfer's; otherwise it is a contradiction."""
 
 
-def faults(results: Results) -> list[Fault]:
-    """Return every contradiction in a folder, and every curve that can't be used. Each curve is
-    read once, so the folder may be loaded without them."""
-    return each(lambda record: _of_run(results, record), results.runs)
+def faults(results: Results) -> list[FolderFault]:
+    """Return every contradiction in a folder and every unusable curve. It reads each curve once,
+    so the folder may be loaded without curves."""
+    return each(lambda record: _record_faults(results, record), results.runs)
 
 
-def _of_run(results: Results, record: RunRecord) -> list[Fault]:
-    found = [Fault(f"runs/{record.run.id}/run.json: {text}", False) for text in _run(record)]
+def _record_faults(results: Results, record: RunRecord) -> list[FolderFault]:
+    found = [FolderFault(f"runs/{record.run.id}/run.json: {text}", False) for text in _run(record)]
+    present = _names(results.folder / "runs" / record.run.id)
     for number, peer in record.peers.items():
-        curves, broken = _read(results, peer)
+        curves, broken = _read(results, peer, present)
         name = f"runs/{record.run.id}/{peer.entrant}-{number}.json"
-        found += [Fault(f"{name}: {text}", False) for text in _peer(record, peer, curves)]
-        found += [Fault(text, True) for text in broken]
+        found += [FolderFault(f"{name}: {text}", False) for text in _peer(record, peer, curves)]
+        found += [FolderFault(text, True) for text in broken]
     return found
 
 
-def _read(results: Results, peer: PeerResult) -> tuple[dict[CurveName, Curve], list[str]]:
-    """Return a peer's curves by name, and what is wrong with those that can't be used."""
+def _names(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except FileNotFoundError:
+        return set()
+
+
+def _read(
+    results: Results, peer: PeerResult, present: Container[str]
+) -> tuple[dict[CurveName, Curve], list[str]]:
+    """Return a peer's curves by name, and the faults of its unusable ones.
+
+    Args:
+        results: the folder.
+        peer: the peer's record.
+        present: names of the files in its run's folder.
+    """
     curves: dict[CurveName, Curve] = {}
-    sound = True
-    for kind in curve_files(peer):
+    faults: list[str] = []
+    for kind, file in curve_files(peer).items():
+        if file.rpartition("/")[2] not in present:
+            faults.append(missing_curve(peer, file))
+            continue
         try:
             curves[kind] = curve = results.curve_of(peer, kind)
-            sound &= curve.origin is not None
         except ResultsError:
-            sound = False
-    return curves, [] if sound else curve_faults(results.folder, peer)
+            faults += curve_faults(results.folder, peer, [file])
+        else:
+            if curve.origin is None:
+                faults += curve_faults(results.folder, peer, [file])
+    return curves, faults
 
 
 def _run(record: RunRecord) -> Iterator[str]:
     run, result = record.run, record.result
     if result is not None:
-        for key, found, wanted in (
+        for key, found, expected in (
             ("index", result.index, run.index),
             ("repetition", result.repetition, run.repetition),
             ("seeders", tuple(result.seeders), run.seeders),
         ):
-            if found != wanted:
-                yield f"{key}: found {found}, the scenario's seed gives {wanted}"
+            if found != expected:
+                yield f"{key}: found {found}, the scenario's seed gives {expected}"
     digests = {peer.sha256 for peer in record.peers.values() if peer.sha256}
     if len(digests) > 1:
-        yield f"its peers name {len(digests)} different SHA-256 of one payload"
+        yield f"its peers have {len(digests)} different SHA-256 values for one payload"
 
 
 def _peer(record: RunRecord, peer: PeerResult, curves: Mapping[CurveName, Curve]) -> Iterator[str]:
     run = record.run
     if (peer.size_bytes, peer.payload_seed) != (run.size_bytes, run.payload_seed):
-        yield "sizeBytes, payloadSeed: not those of the scenario"
+        yield "sizeBytes, payloadSeed: differ from the scenario's"
     if (peer.outcome == "completed") != (peer.failure is None):
         how = "without" if peer.failure is None else "with"
         yield f"outcome: found {peer.outcome}, {how} a failure"
@@ -114,22 +145,23 @@ def _publish(peer: PeerResult) -> Iterator[str]:
     assert peer.publish is not None
     stage = _stage(peer, "publish")
     seconds = peer.publish.seconds
-    if stage is not None and not stage - _ROUNDING <= seconds <= stage + _PUBLISH_SECONDS:
+    if stage is not None and not stage - _ROUNDING <= seconds <= stage + _PUBLISH_SLACK_SECONDS:
         yield f"publish.seconds: found {seconds:.6g}, its stage took {stage:.6g}"
 
 
 def _outcome(peer: PeerResult, transfer: Transfer) -> Iterator[str]:
     completed = peer.outcome == "completed"
     if completed and transfer.verified is not True:
-        yield f"transfer.verified: found {str(transfer.verified).lower()} of a completed transfer"
+        found = str(transfer.verified).lower()
+        yield f"transfer.verified: found {found}, but the transfer completed"
     if transfer.verified and not completed:
-        yield "outcome: found failed, of verified bytes"
+        yield "outcome: found failed, but the bytes were verified"
     if completed and transfer.done_seconds is None:
-        yield "transfer.doneSeconds: found none of a completed transfer"
+        yield "transfer.doneSeconds: found none, but the transfer completed"
 
 
 def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[str]:
-    """Done lies behind the last byte, and within its stage and its run."""
+    """Done comes after the last byte, and within its stage and its run."""
     done = transfer.done_seconds
     if done is None:
         return
@@ -138,12 +170,12 @@ def _done(record: RunRecord, peer: PeerResult, transfer: Transfer) -> Iterator[s
         if last and done < last[0] - _ROUNDING:
             yield f"transfer.doneSeconds: found {done:.6g}, before its last byte at {last[0]:.6g}"
     stage = _stage(peer, "race")
-    if stage is not None and done > stage + _STAGE_SECONDS:
+    if stage is not None and done > stage + _STAGE_SLACK_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its stage took {stage:.6g}"
-    # An aborted run ends without its peers, who go on.
+    # An aborted run ends before its peers do.
     result = record.result
     wall = result.wall_seconds if result is not None and result.status == "raced" else 0.0
-    if wall and done > wall + _STAGE_SECONDS:
+    if wall and done > wall + _STAGE_SLACK_SECONDS:
         yield f"transfer.doneSeconds: found {done:.6g}, its run took {wall:.6g}"
 
 
@@ -151,7 +183,7 @@ def _curves(peer: PeerResult, transfer: Transfer, read: Mapping[CurveName, Curve
     curves = {kind: read[name] for kind, name in CURVES.items() if name in read}
     if not curves:
         if any(getattr(transfer, kind) for kind in CURVES) or transfer.received_bytes:
-            yield "transfer: found marks and no curve that they are of"
+            yield "transfer: found marks, but no curve"
         return
     main = next(iter(curves.values()))
     for kind in CURVES:
@@ -160,35 +192,35 @@ def _curves(peer: PeerResult, transfer: Transfer, read: Mapping[CurveName, Curve
             curve = _prefix(curve, curves, transfer)
         if curve is None:
             if getattr(transfer, kind):
-                yield f"transfer.{kind}: found marks and no curve that they are of"
+                yield f"transfer.{kind}: found marks, but no curve"
             continue
         yield from _marks(f"transfer.{kind}", getattr(transfer, kind), curve)
         yield from percent_records.faults(kind, transfer, curve)
         yield from _derived(kind, transfer, curve)
     yield from _order(curves)
-    for key, found, wanted in (
+    for key, found, expected in (
         ("receivedBytes", transfer.received_bytes, main.total_bytes),
         ("records", transfer.records, main.records),
         ("sizeBytes", peer.size_bytes, main.size_bytes),
     ):
-        if found != wanted:
-            yield f"transfer.{key}: found {found}, its curve gives {wanted}"
+        if found != expected:
+            yield f"transfer.{key}: found {found}, its curve gives {expected}"
     if peer.outcome == "completed" and transfer.records_complete and not main.complete:
         held = f"{main.total_bytes} of {main.size_bytes} bytes"
-        yield f"outcome: found completed, its curve has {held}"
+        yield f"outcome: found completed, but its curve has only {held}"
 
 
 def _prefix(
     deliveries: Curve | None, curves: Mapping[str, Curve], transfer: Transfer
 ) -> Curve | None:
-    """Return the curve of the deliverable prefix, which is empty as long as the first byte lacks.
+    """Return the curve of the deliverable prefix, which is empty until the first byte is there.
 
-    Where delivery has no curve of its own, it is derived from another one, if it was observed.
+    If delivery was observed without a curve of its own, derive it from another curve.
     """
-    ready = deliveries
-    if ready is None and transfer.delivery:
-        ready = curves.get("arrival") or curves.get("written")
-    return ready.prefix() if ready is not None else None
+    curve = deliveries
+    if curve is None and transfer.delivery:
+        curve = curves.get("arrival") or curves.get("written")
+    return curve.prefix() if curve is not None else None
 
 
 def _order(curves: Mapping[str, Curve]) -> Iterator[str]:
@@ -196,13 +228,13 @@ def _order(curves: Mapping[str, Curve]) -> Iterator[str]:
     arrival, written = curves.get("arrival"), curves.get("written")
     if arrival is None or written is None or arrival.since_ns is None:
         return
-    reached = np.cumsum(written.length)
-    lead = reached - _held_at(arrival, written.t_ns)
+    written_bytes = np.cumsum(written.length)
+    lead = written_bytes - _held_at(arrival, written.t_ns)
     if len(lead) and int(lead.max()) > 0:
         at = int(np.argmax(lead))
         yield (
-            f"transfer.written: found {reached[at]} bytes written after "
-            f"{written.t_ns[at] / 1e9:.6g} s, of which only {reached[at] - lead[at]} had arrived"
+            f"transfer.written: found {written_bytes[at]} bytes written after "
+            f"{written.t_ns[at] / 1e9:.6g} s, but only {written_bytes[at] - lead[at]} had arrived"
         )
 
 
@@ -214,30 +246,33 @@ def _held_at(curve: Curve, t_ns: Int64s) -> Int64s:
 def _marks(key: str, marks: list[Mark], curve: Curve) -> Iterator[str]:
     stored = {mark.percent: mark for mark in marks}
     for percent in sorted({*stored, *MARK_PERCENTS}):
-        found, wanted = stored.get(percent), curve.time_to_percent(percent)
-        if found is None and wanted is None:
+        found, expected = stored.get(percent), curve.time_to_percent(percent)
+        if found is None and expected is None:
             continue
-        if found is None or wanted is None or abs(found.seconds - wanted / 1e9) > _ROUNDING:
+        if found is None or expected is None or abs(found.seconds - expected / 1e9) > _ROUNDING:
             shown = "none" if found is None else f"{found.seconds:.6g}"
-            gives = "none" if wanted is None else f"{wanted / 1e9:.6g}"
+            gives = "none" if expected is None else f"{expected / 1e9:.6g}"
             yield f"{key} at {percent:g} %: found {shown}, its curve gives {gives}"
         elif not math.isfinite(found.resolution_seconds) or found.resolution_seconds < 0:
-            yield f"{key} at {percent:g} %: found a resolution of {found.resolution_seconds}"
+            yield (
+                f"{key} at {percent:g} %: found a resolution of {found.resolution_seconds}, "
+                "expected at least 0"
+            )
 
 
 def _derived(kind: str, transfer: Transfer, curve: Curve) -> Iterator[str]:
-    """Hold what else follows from a curve against it; an unfinished one may have stalled longer."""
+    """Check variation and stall; an unfinished transfer may have stalled longer than its curve."""
     found = getattr(transfer, f"{kind}_variation")
-    wanted = curve.variation()
-    if found is not None and (wanted is None or not math.isclose(found, wanted, rel_tol=1e-9)):
-        yield f"transfer.{kind}Variation: found {found}, its curve gives {wanted}"
+    expected = curve.variation()
+    if found is not None and (expected is None or not math.isclose(found, expected, rel_tol=1e-9)):
+        yield f"transfer.{kind}Variation: found {found}, its curve gives {expected}"
     name = "longest_stall_seconds" if kind == "arrival" else f"longest_{kind}_stall_seconds"
-    stall, least = getattr(transfer, name), curve.longest_stall()[0] / 1e9
-    below = stall is not None and stall < least - _ROUNDING
-    above = stall is not None and curve.complete and stall > least + _ROUNDING
+    stall, minimum = getattr(transfer, name), curve.longest_stall()[0] / 1e9
+    below = stall is not None and stall < minimum - _ROUNDING
+    above = stall is not None and curve.complete and stall > minimum + _ROUNDING
     if below or above:
         key = "longestStall" if kind == "arrival" else f"longest{kind.capitalize()}Stall"
-        yield f"transfer.{key}Seconds: found {stall:.6g}, its curve gives {least:.6g}"
+        yield f"transfer.{key}Seconds: found {stall:.6g}, its curve gives {minimum:.6g}"
 
 
 def _stage(peer: PeerResult, name: str) -> float | None:

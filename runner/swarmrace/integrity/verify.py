@@ -1,44 +1,46 @@
-"""`swarmrace verify`, and what `show` and the verdict demand of a folder before they judge it."""
+"""`swarmrace verify`, and the checks of a folder that `show` and the verdict require."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmrace.errors import ResultsError
 from swarmrace.integrity import records
 from swarmrace.results import folder as results
 from swarmrace.results import manifest
+from swarmrace.results.folder import Results
+from swarmrace.results.formats import read_json
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What was found of one folder."""
+class FolderReport:
+    """What was found in one folder."""
 
     folder: Path
     commit: str
-    """Of the swarmrace that wrote it; empty where it isn't recorded."""
+    """Commit of the swarmrace that wrote it; empty if not recorded."""
     files: int
-    """How many files have a recorded hash."""
+    """Number of files with a recorded hash."""
     complete: bool
-    """Whether the hashes are those of a race that has ended."""
+    """Whether the race had ended when the hashes were written."""
     transfers: int
-    """How many transfers were held against their curves."""
+    """Number of transfers checked against their curves."""
     changed: tuple[str, ...]
-    """What was edited, removed, added or contradicts itself, one line each."""
+    """What was edited, removed or added, or contradicts itself, one line each."""
     broken: tuple[str, ...]
-    """Files that are torn or don't belong there, as the verdict names them too."""
+    """Files that are torn or don't belong there; the verdict names them too."""
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there is no fault."""
         return not self.changed and not self.broken
 
     def lines(self) -> list[str]:
-        """Return it for a person."""
+        """Return the report as human-readable lines."""
         if self.files:
             cut = "" if self.complete else " (the race was cut off: up to its last closed run)"
             head = f"{self.files} files hashed{cut}, by commit {self.commit or 'unknown'}"
@@ -50,25 +52,32 @@ class Report:
         return [f"{self.folder}: {verdict}: {head}; {checked}", *(f"  {line}" for line in found)]
 
 
-def verify(folder: Path) -> Report:
-    """Check a results folder: its hashes where it has any, and its records against its curves.
+def verify(folder: Path) -> FolderReport:
+    """Check a results folder: its hashes if it has any, and its records against its curves.
 
     Raises:
-        ResultsError: it can't be read at all.
+        ResultsError: the folder can't be read at all.
     """
-    loaded = results.load(folder, curves=False)  # they are read below, once
-    listed = _listed(folder)
+    return _verify(folder)[1]
+
+
+def _verify(folder: Path) -> tuple[Results, FolderReport]:
+    """Return what was read from a folder, and the report on it."""
+    loaded = results.load(folder, curves=False)  # records.faults reads each curve once
+    listed = _read_manifest(folder)
     changed: list[str] = []
     if listed is not None:
         if listed.race_id != loaded.info.race_id:
-            changed.append(f"{manifest.FILE}: of race {listed.race_id}, not {loaded.info.race_id}")
+            changed.append(
+                f"{manifest.FILE}: found race {listed.race_id}, expected {loaded.info.race_id}"
+            )
         changed += manifest.faults(folder, listed)
     elif loaded.info.commit:
         changed.append(f"{manifest.FILE}: removed after the race")
     found = records.faults(loaded)
     changed += [fault.text for fault in found if not fault.broken]
     transfers = [peer for run in loaded.runs for peer in run.peers.values() if peer.transfer]
-    return Report(
+    report = FolderReport(
         folder=folder,
         commit=loaded.info.commit,
         files=len(listed.files) if listed is not None else 0,
@@ -77,32 +86,38 @@ def verify(folder: Path) -> Report:
         changed=tuple(changed),
         broken=(*loaded.faults, *(fault.text for fault in found if fault.broken)),
     )
+    return loaded, report
 
 
-def require(folder: Path) -> None:
-    """Refuse a folder that was edited: no verdict is given on it.
+def require(folder: Path) -> Results:
+    """Refuse a folder that was edited: it gets no verdict. Return what was read from it, with the
+    faults of its curves.
 
-    Files that a killed race left torn are no reason: the verdict names them and goes on.
+    Files that a killed race left torn are no reason to refuse: the verdict names them.
 
     Raises:
-        ResultsError: it names what was edited; or the folder can't be read at all.
+        ResultsError: the folder was edited (the error says where), or can't be read at all.
     """
-    _refuse(folder, verify(folder).changed)
+    loaded, report = _verify(folder)
+    _refuse(folder, report.changed)
+    return replace(loaded, faults=report.broken)
 
 
 def require_records(folder: Path) -> None:
-    """Refuse a folder whose records were edited, by their hashes alone: no npz is opened, which
-    only `require` does. A folder without hashes passes.
+    """Refuse a folder whose records were edited, judging only by their hashes. Unlike `require`,
+    this opens no npz. A folder of a format without hashes passes.
 
     Raises:
-        ResultsError: it names what was edited.
+        ResultsError: records were edited; the error names them.
     """
-    listed = _listed(folder)
+    listed = _read_manifest(folder)
     if listed is not None:
         _refuse(folder, manifest.faults(folder, listed, ".json"))
+    elif read_json(folder / "race.json").get("commit"):
+        _refuse(folder, [f"{manifest.FILE}: removed after the race"])
 
 
-def _listed(folder: Path) -> manifest.Manifest | None:
+def _read_manifest(folder: Path) -> manifest.FolderManifest | None:
     try:
         return manifest.read(folder)
     except (OSError, ValueError) as error:
@@ -115,9 +130,9 @@ def _listed(folder: Path) -> manifest.Manifest | None:
 def _refuse(folder: Path, changed: Sequence[str]) -> None:
     if not changed:
         return
-    named = "; ".join(changed[:_MOST_NAMED])
-    more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+    named = "; ".join(changed[:_MAX_NAMED])
+    more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
     raise ResultsError(
-        f"{folder}: expected what the race left, found it edited: {named}{more}; take the folder "
-        "from where it was raced, or see `swarmrace verify`"
+        f"{folder}: found files edited after the race: {named}{more}; copy the folder again from "
+        "where it was raced, or run `swarmrace verify` for all of them"
     )

@@ -1,8 +1,8 @@
-"""A wire curve's figures against the stored curve.
+"""Check a wire curve's figures against the stored curve.
 
-The curve holds the samples at which bytes had come, not those between that showed nothing new. So
-marks and totals follow from it exactly; what had come until done is one of two values, before and
-after the first sample from done on; and a mark's resolution has a bound only.
+The curve holds only the samples that showed new bytes. So marks and totals follow from it exactly;
+`bytesUntilDone` is one of two values, before or after the first sample at or after done; and for a
+mark's resolution only a bound is known.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROUNDING_NS = 2
 
 
 def faults(found: WireCurve, curve: Curve, done_seconds: float | None) -> Iterator[str]:
-    """Yield what of a wire curve's figures contradicts the curve or when the transfer was done."""
+    """Yield each figure of a wire curve that contradicts the curve or the time of done."""
     if found.received_bytes != curve.total_bytes:
         yield (
             f"wireCurve.receivedBytes: found {found.received_bytes}, its curve gives "
@@ -27,7 +27,7 @@ def faults(found: WireCurve, curve: Curve, done_seconds: float | None) -> Iterat
         )
     if found.samples <= curve.records:
         yield (
-            f"wireCurve.samples: found {found.samples}, its curve has {curve.records} besides the "
+            f"wireCurve.samples: found {found.samples}, its curve has {curve.records} after the "
             "first"
         )
     until = found.bytes_until_done
@@ -36,23 +36,24 @@ def faults(found: WireCurve, curve: Curve, done_seconds: float | None) -> Iterat
         yield f"wireCurve.marks: found marks at {list(percents)} %"
     if until is None:
         return
-    possible = _until(curve, done_seconds)
+    possible = _bytes_until(curve, done_seconds)
     if until not in possible:
-        given = " or ".join(map(str, possible)) if possible else "none of a transfer never done"
-        yield f"wireCurve.bytesUntilDone: found {until}, its curve gives {given}"
+        gives = " or ".join(map(str, possible)) if possible else "none: it was never done"
+        yield f"wireCurve.bytesUntilDone: found {until}, its curve gives {gives}"
     if found.percents is not None:
         yield from _percents(found, until, curve)
     for mark in found.marks:
         count = max(1, -(-until * round(mark.percent) // 100))
-        wanted = curve.time_to_bytes(count)
-        if wanted is not None and abs(mark.seconds * 1e9 - wanted) > _ROUNDING_NS:
+        expected = curve.time_to_bytes(count)
+        if expected is not None and abs(mark.seconds * 1e9 - expected) > _ROUNDING_NS:
             yield (
                 f"wireCurve at {mark.percent:g} %: found {mark.seconds:.6g}, its curve gives "
-                f"{wanted / 1e9:.6g}"
+                f"{expected / 1e9:.6g}"
             )
         if not 0 <= mark.resolution_seconds <= found.longest_gap_seconds + _ROUNDING_NS / 1e9:
             yield (
-                f"wireCurve at {mark.percent:g} %: found a resolution of {mark.resolution_seconds}"
+                f"wireCurve at {mark.percent:g} %: found a resolution of "
+                f"{mark.resolution_seconds}, expected 0 to {found.longest_gap_seconds}"
             )
 
 
@@ -64,18 +65,18 @@ def _percents(found: WireCurve, until: int, curve: Curve) -> Iterator[str]:
         return
     counts = np.maximum(1, -(-until * np.arange(101) // 100))
     counts = counts[counts <= curve.total_bytes]
-    wanted = curve.t_ns[np.searchsorted(np.cumsum(curve.length), counts)]
-    wrong = np.flatnonzero(np.abs(np.array(seconds[: len(counts)]) * 1e9 - wanted) > _ROUNDING_NS)
+    expected = curve.t_ns[np.searchsorted(np.cumsum(curve.length), counts)]
+    wrong = np.flatnonzero(np.abs(np.array(seconds[: len(counts)]) * 1e9 - expected) > _ROUNDING_NS)
     if len(wrong):
         percent = int(wrong[0])
         yield (
             f"wireCurve.percents at {percent} %: found {seconds[percent]:.6g}, its curve gives "
-            f"{wanted[percent] / 1e9:.6g}"
+            f"{expected[percent] / 1e9:.6g}"
         )
 
 
-def _until(curve: Curve, done_seconds: float | None) -> list[int]:
-    """Return what may have come until done."""
+def _bytes_until(curve: Curve, done_seconds: float | None) -> list[int]:
+    """Return the possible numbers of bytes received until done."""
     if done_seconds is None:
         return []
     totals = np.concatenate(([0], np.cumsum(curve.length)))

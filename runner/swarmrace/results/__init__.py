@@ -1,1 +1,1 @@
-"""A results folder: what is stored, in which format, and how it is read."""
+"""The results folder: what is stored, in which format, and how it is read."""

@@ -1,4 +1,4 @@
-"""A results folder: what a race leaves behind, read back however much of it there is.
+"""A results folder: what a race leaves behind. An incomplete folder is read too.
 
 Layout (docs/results-format.md)::
 
@@ -6,32 +6,26 @@ Layout (docs/results-format.md)::
     runs/{run}/run.json                   RunResult
     runs/{run}/{entrant}-{peer}.json      PeerResult
     runs/{run}/{entrant}-{peer}.arrivals.npz, .written.npz, .deliveries.npz
-    verdict.json, verdict.txt             derived; written again from the rest at any time
+    verdict.json, verdict.txt             derived; can be written again from the rest at any time
 
-A killed race leaves a folder like any other with less in it. What is absent is a fact that the
-verdict shows; what is broken is named in `Results.faults`; the rest is read.
+A killed race leaves the same folder with fewer files. The verdict reports what is absent.
+`Results.faults` names each broken file; the others are read.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import ValidationError
-from pydantic_core import from_json
+from typing import Any
 
 from swarmrace.atomic import TEMPORARY_PREFIX
 from swarmrace.errors import ResultsError, ScenarioError
-from swarmrace.faults import faults_of
-from swarmrace.model import Model
 from swarmrace.plan.schedule import schedule
 from swarmrace.recording.arrivals import Curve, Origin, origin_of
 from swarmrace.recording.records import (
     CURVES,
-    FORMAT,
     WIRE,
     CurveName,
     PeerInfo,
@@ -39,147 +33,53 @@ from swarmrace.recording.records import (
     RaceInfo,
     RunResult,
 )
+from swarmrace.results.formats import BrokenFileError, FileKind, Record, read, read_json
 from swarmrace.scenario import loading as scenarios
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
 
-FileKind = Literal["race", "run", "peer", "verdict"]
-
-
-def _from_1(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 had one variation, of whatever was observed. It told duplicates of everybody, where
-    a stream and a polled node show none and libtorrent's were not recorded."""
-    if kind != "peer" or not isinstance(data.get("transfer"), dict):
-        return data
-    transfer = dict(data["transfer"])
-    arrived = transfer.get("arrivalsFile") is not None
-    if "variation" in transfer:
-        key = "arrivalVariation" if arrived else "deliveryVariation"
-        transfer[key] = transfer.pop("variation")
-    if not arrived or str(transfer.get("unit")).startswith(("poll", "block")):
-        transfer["duplicateBytes"] = None
-    return data | {"transfer": transfer}
-
-
-def _from_2(kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 called it arrival when a block had been written, and gave the stall of what was read
-    where arrival was not observed. The order of its runs was drawn for each block by itself. Its
-    scenarios said where a node's API answers, which the charts no longer ask."""
-    if kind == "race":
-        return {"draw": 1} | _without_api_paths(data)
-    if kind != "peer" or not isinstance(data.get("transfer"), dict):
-        return data
-    transfer = dict(data["transfer"])
-    if str(transfer.get("unit")).startswith("block"):
-        for old, new in (
-            ("arrival", "written"),
-            ("arrivalVariation", "writtenVariation"),
-            ("arrivalsFile", "writtenFile"),
-            ("longestStallSeconds", "longestWrittenStallSeconds"),
-        ):
-            if old in transfer:
-                transfer[new] = transfer.pop(old)
-    elif transfer.get("arrivalsFile") is None:
-        transfer["longestStallSeconds"] = None
-    return data | {"transfer": transfer}
-
-
-def _without_api_paths(race: dict[str, Any]) -> dict[str, Any]:
-    race = copy.deepcopy(race)
-    shared = (race.get("scenario") or {}).get("global") or {}
-    for section in shared.values():
-        families = section.get("families") if isinstance(section, dict) else None
-        for family in (families or {}).values():
-            family.pop("apiPath", None)
-    return race
-
-
-QUEUE_MILLISECONDS_BEFORE = 50.0
-"""What a limiter's queue held of its rate before a scenario could say so."""
-
-
-def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
-    """Write into race.json's scenario, where it names no queue, what was raced."""
-    found: Any = data
-    for key in ("scenario", "global", "race", "network"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or "queueMilliseconds" in found:
-        return data
-    scenario = copy.deepcopy(data["scenario"])
-    scenario["global"]["race"]["network"]["queueMilliseconds"] = QUEUE_MILLISECONDS_BEFORE
-    return data | {"scenario": scenario}
-
-
-def _without_system(data: dict[str, Any]) -> dict[str, Any]:
-    """Leave out a peer's `system`, which nobody ever filled in race.json."""
-    peers = data.get("peers")
-    if not isinstance(peers, list):
-        return data
-    return data | {
-        "peers": [
-            {key: value for key, value in peer.items() if key != "system"}
-            if isinstance(peer, dict)
-            else peer
-            for peer in peers
-        ]
-    }
-
-
-MIGRATIONS: dict[int, Callable[[FileKind, dict[str, Any]], dict[str, Any]]] = {
-    1: _from_1,
-    2: _from_2,
-}
-"""Format n to the step that turns a file of format n into one of n + 1. A step gets the file's kind
-and its content and returns the new content; `format` is raised for it."""
-
-_Record = TypeVar("_Record", bound=Model)
-
-
-class BrokenFileError(ResultsError):
-    """One file can't be used. The text is one line and begins with the file's path."""
-
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What the folder holds of one scheduled run."""
+    """The records of one scheduled run."""
 
     run: Run
     """As scheduled."""
     result: RunResult | None
-    """None when the run has no readable record: it never began, or was cut off."""
+    """None if the run has no readable record: it never began, or was cut off."""
     peers: Mapping[int, PeerResult]
-    """By peer index; peers without a readable record are absent."""
+    """By peer index. Peers without a readable record are absent."""
 
     @property
     def leechers(self) -> tuple[int, ...]:
-        """Peer indexes of those who have a record as leechers."""
+        """Indexes of the leechers that have a record."""
         return tuple(peer for peer in sorted(self.peers) if peer not in self.run.seeders)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results folder in memory; curves are read when asked for."""
+    """A results folder in memory. Curves are read on demand."""
 
     folder: Path
     info: RaceInfo
     scenario: Scenario
     runs: tuple[RunRecord, ...]
-    """Every scheduled run in its order, whether it has left anything or not."""
+    """Every scheduled run in order, also runs without any record."""
     faults: tuple[str, ...]
-    """Files that are broken or don't belong here, one line each."""
+    """Files that are broken or belong to another race, one line each."""
     parts: tuple[Results, ...] = ()
-    """The races whose blocks these are, where there are several (`parts.merged`)."""
+    """The races that were merged into these results (`parts.merge`); empty for one race."""
 
     def peer_infos(self, entrant: str) -> dict[int, PeerInfo]:
-        """Return an entrant's peers as they reported, by index."""
+        """Return what an entrant's peers reported about themselves, by index."""
         return {info.peer: info for info in self.info.peers if info.entrant == entrant}
 
     def curve(self, run_id: str, peer: int, kind: CurveName = "arrivals") -> Curve:
         """Read one transfer's curve from its npz.
 
         Raises:
-            ResultsError: no such transfer, or it left no such curve, or the file can't be read or
-                is another transfer's.
+            ResultsError: the transfer or its curve doesn't exist, or the file can't be read or
+                belongs to another transfer.
         """
         for part in self.parts:
             if any(record.run.id == run_id for record in part.runs):
@@ -191,10 +91,11 @@ class Results:
         return self.curve_of(result, kind)
 
     def curve_of(self, peer: PeerResult, kind: CurveName) -> Curve:
-        """Read the curve of a record from its npz.
+        """Read a curve of a peer's record from its npz.
 
         Raises:
-            ResultsError: it left no such curve, or the file can't be read or is another transfer's.
+            ResultsError: the curve doesn't exist, or the file can't be read or belongs to another
+                transfer.
         """
         name = curve_files(peer).get(kind)
         if name is None:
@@ -204,12 +105,12 @@ class Results:
         path = self.folder / "runs" / peer.run_id / Path(name).name
         curve = Curve.from_npz(path)
         if curve.origin not in (None, _origin(peer)):
-            raise ResultsError(f"{path}: is of {curve.origin}")
+            raise ResultsError(f"{path}: belongs to {curve.origin}")
         return curve
 
 
 def curve_files(peer: PeerResult) -> dict[CurveName, str]:
-    """Return the names of the npz files that a peer left in a run, by kind."""
+    """Return the names of the npz files that a peer recorded in a run, by kind."""
     transfer, wire = peer.transfer, peer.wire_curve
     names: dict[Any, str | None] = {
         name: getattr(transfer, f"{name}_file") for name in CURVES.values() if transfer
@@ -222,13 +123,13 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
     """Read a results folder.
 
     Args:
-        folder: the folder.
-        curves: whether each npz is opened to see that it is whole and of its transfer. A report
-            and an export read records only, and thousands of them.
+        folder: the results folder.
+        curves: whether to open each npz and check that it is complete and belongs to its transfer.
+            A report and an export need thousands of records, but no curves.
 
     Raises:
-        ResultsError: not a results folder, a newer format, or race.json can't be read (without it
-            nothing says what was raced).
+        ResultsError: not a results folder, a newer format, or race.json can't be read. Without
+            race.json it is unknown what was raced.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -236,14 +137,14 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
     if not (folder / "race.json").exists():
         raise ResultsError(
             f"{folder}: expected a results folder, found no race.json in it; give the folder that "
-            "`swarmrace run` named"
+            "`swarmrace run` printed"
         )
     info = read(folder / "race.json", RaceInfo, "race")
     try:
         scenario = scenarios.parse(info.scenario, str(folder / "race.json"), stored=True)
     except ScenarioError as error:
         raise ResultsError(
-            f"{folder / 'race.json'}: its scenario can't be read by this installation: "
+            f"{folder / 'race.json'}: this installation can't read its scenario: "
             f"{'; '.join(map(str, error.faults))}"
         ) from error
     faults: list[str] = []
@@ -255,64 +156,6 @@ def load(folder: Path | str, *, curves: bool = True) -> Results:
         if path.name not in known:
             faults.append(f"runs/{path.name}: not a run of this race; left out")
     return Results(folder, info, scenario, runs, tuple(faults))
-
-
-def read(path: Path, model: type[_Record], kind: FileKind) -> _Record:
-    """Read one JSON file of a results folder, bringing an older format up to the present one.
-
-    Raises:
-        BrokenFileError: missing, truncated, or not what it should be.
-        ResultsError: of a newer format, or of one so old that no migration is known.
-    """
-    data = migrate(path, kind, _json(path))
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        lines = faults_of(error, model)
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        raise BrokenFileError(f"{path}: {lines[0]}{more}") from error
-
-
-def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
-    """Return `data` in the present format.
-
-    Raises:
-        BrokenFileError: it has no format number.
-        ResultsError: its format is newer than this program, or no migration leads on from it.
-    """
-    number = data.get("format")
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise BrokenFileError(f"{path}: format: found {number!r}, expected a number")
-    if number > FORMAT:
-        raise ResultsError(
-            f"{path}: found results format {number}, this swarmrace reads up to {FORMAT}; "
-            "read it with the newer version that wrote it"
-        )
-    while number < FORMAT:
-        step = MIGRATIONS.get(number)
-        if step is None:
-            raise ResultsError(
-                f"{path}: found results format {number}, this swarmrace reads from "
-                f"{min(MIGRATIONS, default=FORMAT)} up to {FORMAT}"
-            )
-        number += 1
-        data = {**step(kind, data), "format": number}
-    return _without_system(_with_queue(data)) if kind == "race" else data
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = from_json(path.read_bytes())  # three times as fast as json.loads
-    except FileNotFoundError as error:
-        raise BrokenFileError(f"{path}: missing") from error
-    except OSError as error:
-        raise BrokenFileError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        what = "empty" if path.stat().st_size == 0 else f"not whole JSON ({error})"
-        raise BrokenFileError(f"{path}: {what}") from error
-    if not isinstance(data, dict):
-        raise BrokenFileError(f"{path}: found {type(data).__name__}, expected a JSON object")
-    return data
 
 
 def _run_record(
@@ -342,50 +185,68 @@ def _run_record(
 def _usable(
     folder: Path,
     path: Path,
-    model: type[_Record],
+    model: type[Record],
     kind: FileKind,
     run: Run,
     info: RaceInfo,
     faults: list[str],
-) -> _Record | None:
-    name = path.relative_to(folder)
+) -> Record | None:
     try:
         found = read(path, model, kind)
     except BrokenFileError as error:
-        faults.append(str(error).replace(str(path), str(name), 1))
+        faults.append(str(error).replace(str(path), str(path.relative_to(folder)), 1))
         return None
     record: Any = found
     if record.race_id != info.race_id:
+        name = path.relative_to(folder)
         faults.append(f"{name}: belongs to race {record.race_id}, not to {info.race_id}; left out")
         return None
     if (record.run_id, record.entrant) != (run.id, run.entrant):
+        name = path.relative_to(folder)
         faults.append(f"{name}: belongs to run {record.run_id}, not to {run.id}; left out")
         return None
     return found
 
 
 def _misplaced(path: Path, peer: PeerResult, run: Run, swarm_size: int) -> str:
-    """Return why a peer's record can't be of this run, or nothing."""
+    """Return why a peer's record can't belong to this run, or an empty string."""
     if path.stem != f"{peer.entrant}-{peer.peer}":
         return f"holds {peer.entrant}-{peer.peer}"
     if not 0 <= peer.peer < swarm_size:
         return f"found peer {peer.peer}, expected 0 to {swarm_size - 1}"
+    if peer.repetition != run.repetition:
+        return f"found repetition {peer.repetition}, expected {run.repetition} in this run"
     if peer.role != run.role(peer.peer):
-        return f"found the role {peer.role}, expected {run.role(peer.peer)} in this run"
+        return f"found role {peer.role}, expected {run.role(peer.peer)} in this run"
     return ""
 
 
-def curve_faults(folder: Path, peer: PeerResult) -> list[str]:
-    """Name a record's curves that are missing, torn, or of another transfer than the record's."""
+def curve_faults(folder: Path, peer: PeerResult, files: Iterable[str] | None = None) -> list[str]:
+    """List the record's curves that are missing, incomplete, or belong to another transfer.
+
+    Args:
+        folder: the results folder.
+        peer: the record.
+        files: the names of the curves to check, as recorded; by default all of them.
+    """
     record = folder / "runs" / peer.run_id / f"{peer.entrant}-{peer.peer}.json"
     faults = []
-    for file in curve_files(peer).values():
+    for file in curve_files(peer).values() if files is None else files:
         path = record.with_name(Path(file).name)
         fault = _curve_fault(path, record, peer)
         if fault:
-            name = path.relative_to(folder)
-            faults.append(f"{name}: {fault}; its marks stand in the peer's record")
+            faults.append(_curve_line(peer, file, fault))
     return faults
+
+
+def missing_curve(peer: PeerResult, file: str) -> str:
+    """Return the fault of a record's curve of which there is no file."""
+    return _curve_line(peer, file, "missing")
+
+
+def _curve_line(peer: PeerResult, file: str, fault: str) -> str:
+    name = f"runs/{peer.run_id}/{file.rpartition('/')[2]}"
+    return f"{name}: {fault}; the peer's record still has its marks"
 
 
 def _curve_fault(path: Path, record: Path, peer: PeerResult) -> str:
@@ -394,11 +255,11 @@ def _curve_fault(path: Path, record: Path, peer: PeerResult) -> str:
     try:
         origin = origin_of(path)
     except ResultsError:
-        return "not a whole npz"
+        return "not a complete npz"
     if origin is None:
-        old = _json(record)["format"] == 1  # which had no room for it
-        return "" if old else "doesn't say of which transfer it is"
-    return "" if origin == _origin(peer) else f"is of {origin}"
+        old = read_json(record)["format"] == 1  # curves had no origin then
+        return "" if old else "doesn't name its transfer"
+    return "" if origin == _origin(peer) else f"belongs to {origin}"
 
 
 def _origin(peer: PeerResult) -> Origin:
@@ -406,7 +267,9 @@ def _origin(peer: PeerResult) -> Origin:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return a folder's files but for unfinished ones, which a killed writer may have left."""
+    """Return a folder's files, without unfinished ones that a killed writer may have left."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(TEMPORARY_PREFIX))
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    return [folder / name for name in names if not name.startswith(TEMPORARY_PREFIX)]

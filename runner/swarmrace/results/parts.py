@@ -1,4 +1,4 @@
-"""Results of several races as one, and of a part of one."""
+"""Merges the results of several races, and cuts those of one race to its first blocks."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from swarmrace.errors import ResultsError
 from swarmrace.results.folder import Results
 
 
-def curtailed(results: Results, blocks: int) -> Results:
-    """Return the results of the first blocks only, as if the race had been stopped then."""
+def first_blocks(results: Results, blocks: int) -> Results:
+    """Return the results of the first `blocks` blocks, as if the race had stopped after them."""
     runs = tuple(record for record in results.runs if record.run.repetition < blocks)
     info = results.info.model_copy(update={"decided_blocks": blocks})
     return replace(results, info=info, runs=runs)
 
 
-def merged(parts: Sequence[Results]) -> Results:
-    """Return races of which each continues the one before (`race.continues`) as one.
+def merge(parts: Sequence[Results]) -> Results:
+    """Merge races, each of which continues the one before (`race.continues`).
 
-    The head is the first one's; runs and faults are those of all.
+    Folder and race.json are those of the first race; runs and faults are those of all.
 
     Raises:
-        ResultsError: one doesn't continue the one before.
+        ResultsError: a race doesn't continue the one before.
     """
     first, last = parts[0], parts[-1]
     if len(parts) == 1:
@@ -32,9 +32,9 @@ def merged(parts: Sequence[Results]) -> Results:
         old, new = before.scenario, after.scenario
         if old.cell_id() != new.cell_id() or old.race.blocks.stop != new.race.blocks.start:
             raise ResultsError(
-                f"{after.folder}: expected further blocks of {before.folder} (cell "
-                f"{old.cell_id()}, from block {old.race.blocks.stop}), found cell "
-                f"{new.cell_id()} from block {new.race.blocks.start}"
+                f"{after.folder}: found cell {new.cell_id()} from block {new.race.blocks.start}, "
+                f"expected further blocks of {before.folder} (cell {old.cell_id()} from block "
+                f"{old.race.blocks.stop})"
             )
     race = first.scenario.race.model_copy(
         update={"repetitions": last.scenario.race.repetitions, "continues": None}

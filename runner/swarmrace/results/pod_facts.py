@@ -1,13 +1,13 @@
-"""What the pods of a race ran, as the cluster says: images with their digests, and limits.
+"""`pods.json`: images, digests and limits of a race's pods, as the cluster reports them.
 
-A pod can't read its own image's digest, nor what its Job asked for. `swarmrace fetch` has the
-rights of the user who installed the release, and leaves what it reads in `pods.json`.
-What nobody has read is unknown; the chart's defaults are never put in its place.
+A pod can't read its own image's digest or the resources that its Job requested. `swarmrace fetch`
+runs with the rights of the user who installed the release, and writes what it reads to
+`pods.json`. Facts that were never read are unknown; the chart's defaults don't replace them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,15 @@ class ContainerFacts(Model):
     """One container of a peer's pod."""
 
     image: str = UNKNOWN
-    """As the pod asks for it."""
+    """From the pod's spec."""
     digest: str = UNKNOWN
-    """Of the image that runs, from the pod's status."""
+    """Digest of the image that runs, from the pod's status."""
     ended: str = ""
-    """How it last ended otherwise than with exit code 0, as the pod's status says: `OOMKilled, exit
-    code 137`; empty where it didn't."""
+    """How it last failed, from the pod's status: `OOMKilled, exit code 137`. Empty if it never
+    ended with another exit code than 0."""
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
-    """As the pod asks for them; empty where it asks for none."""
+    """From the pod's spec; empty if it sets none."""
 
 
 class PodFacts(Model):
@@ -47,22 +47,33 @@ class PodFacts(Model):
 
 
 class PodsFile(Model):
-    """`pods.json`."""
+    """The content of `pods.json`."""
 
     source: str
-    """Who has read it, and from what."""
+    """Which program read it, and from what."""
     read_utc: str
     trouble: str = ""
-    """Why it could not be read; empty where it could."""
+    """Why the pods could not be read; empty if they could."""
     pods: list[PodFacts] = []
-    """Pods that the cluster still had; of others everything is unknown."""
+    """Pods that the cluster still had. Facts of other pods are unknown."""
 
 
-def from_kubernetes(items: list[Mapping[str, Any]], trouble: str = "") -> PodsFile:
-    """Return what a list of pods says of a race's peers; other pods are left out."""
+BY_FETCH = "swarmrace fetch, from the pods' spec and status (kubectl get pods)"
+BY_VERDICT = "swarmrace verdict, from the pods' spec and status (the cluster's API)"
+
+
+def selector(release_hash: str) -> str:
+    """Return the label selector of a race's pods."""
+    return f"app.kubernetes.io/part-of=swarmrace-{release_hash}"
+
+
+def from_kubernetes(
+    items: Sequence[Mapping[str, Any]], trouble: str = "", source: str = BY_FETCH
+) -> PodsFile:
+    """Return the facts of a race's peers from a list of pods. Other pods are left out."""
     pods = [found for item in items if (found := _pod(item)) is not None]
     return PodsFile(
-        source="swarmrace fetch, from the pods' spec and status (kubectl get pods)",
+        source=source,
         read_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         trouble=trouble,
         pods=sorted(pods, key=lambda pod: (pod.entrant, pod.peer, pod.pod)),
@@ -70,12 +81,12 @@ def from_kubernetes(items: list[Mapping[str, Any]], trouble: str = "") -> PodsFi
 
 
 def write(folder: Path, facts: PodsFile) -> None:
-    """Leave the facts in a results folder."""
+    """Write the facts to a results folder."""
     atomic.write_bytes(folder / FILE, facts.model_dump_json(indent=1).encode())
 
 
 def read(folder: Path) -> PodsFile | None:
-    """Return the facts in a results folder, or None where there are none that can be read."""
+    """Return the facts in a results folder, or None if it has none that can be read."""
     try:
         return PodsFile.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError):
@@ -83,19 +94,19 @@ def read(folder: Path) -> PodsFile | None:
 
 
 def lines(facts: PodsFile | None, entrants: list[str], peers: int) -> list[str]:
-    """Return for people what each entrant's pods ran, and what is unknown."""
+    """Return human-readable lines: what each entrant's pods ran, and what is unknown."""
     if facts is None or facts.trouble:
-        why = "nobody has read them; swarmrace fetch does" if facts is None else facts.trouble
+        why = "not read yet; run swarmrace fetch" if facts is None else facts.trouble
         return [f"images and limits of the pods: {UNKNOWN} ({why})"]
     found = []
     for entrant in entrants:
         pods = [pod for pod in facts.pods if pod.entrant == entrant]
         described = " or ".join(dict.fromkeys(map(_text, pods))) or UNKNOWN
         missing = peers - len({pod.peer for pod in pods})
-        gone = f"; of {missing} of {peers} pods {UNKNOWN}: they are gone" if missing else ""
-        found.append(f"pods of {entrant}: {described}{gone}")
+        rest = f"; {UNKNOWN} for {missing} of {peers} pods, which are gone" if missing else ""
+        found.append(f"pods of {entrant}: {described}{rest}")
         found += [
-            f"pod {entrant}-{pod.peer}: its container {name} ended: {each.ended}"
+            f"pod {entrant}-{pod.peer}: container {name} ended: {each.ended}"
             for pod in pods
             for name, each in sorted(pod.containers.items())
             if each.ended
@@ -121,14 +132,14 @@ def _pod(item: Mapping[str, Any]) -> PodFacts | None:
     index = (head.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index", "")
     if runner is None or not index.isdigit():
         return None
-    told = {each["name"]: each.get("value", "") for each in runner.get("env") or []}
+    environment = {each["name"]: each.get("value", "") for each in runner.get("env") or []}
     statuses = {
         each.get("name"): each
         for key in ("initContainerStatuses", "containerStatuses")
         for each in status.get(key) or []
     }
     return PodFacts(
-        entrant=told.get("SWARMRACE_ENTRANT") or UNKNOWN,
+        entrant=environment.get("SWARMRACE_ENTRANT") or UNKNOWN,
         peer=int(index),
         pod=head.get("name", UNKNOWN),
         node=spec.get("nodeName") or UNKNOWN,
@@ -150,7 +161,7 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ContainerF
 
 
 def _ended(status: Mapping[str, Any]) -> str:
-    """Return how a container ended, the present one before the one it replaced."""
+    """Return how a container ended: the current one first, then the one it replaced."""
     for key in ("state", "lastState"):
         how = (status.get(key) or {}).get("terminated") or {}
         if how.get("exitCode"):

@@ -1,1 +1,2 @@
-"""Medians, ranks, intervals and shares: pure functions of a few numbers, with no race in them."""
+"""Medians, ranks, intervals and shares: pure functions of a few numbers that know nothing of
+races."""

@@ -1,4 +1,4 @@
-"""How time grows with the size of the swarm: the exponent of a power law, fitted to runs."""
+"""How time grows with swarm size: the exponent of a power law, fitted to runs."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from swarmrace.model import Model
 from swarmrace.statistics.intervals import CONFIDENCE, t_quantile
 
 MIN_SIZES = 3
-"""Through two sizes a line always passes, and says nothing of a law."""
+"""A line always fits two sizes, so two sizes can't support a power law."""
 
 
 class Exponent(Model):
-    """The b of t = a · n^b."""
+    """The exponent b in t = a · n^b."""
 
     value: float
     low: float
-    """Limits of 95 %, by Student's t on logarithms; they assume that the law holds, and log-normal
-    times of equal spread at every size."""
+    """Lower 95 % limit, by Student's t on logarithms. It assumes that the law holds, and log-normal
+    times with the same spread at every size."""
     high: float
+    """Upper 95 % limit."""
     sizes: int
     runs: int
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> Exponent | None:
-    """Return the fitted exponent by least squares on logarithms, or None of fewer than
-    `MIN_SIZES` sizes, of a failed run, or of a time of zero.
+    """Return the exponent fitted by least squares on logarithms, or None if there are fewer than
+    `MIN_SIZES` sizes, a failed run, or a time of zero.
 
     Args:
-        sizes: peers of each run's swarm.
-        seconds: the run's number; infinite for a failed one.
+        sizes: number of peers in each run's swarm.
+        seconds: each run's number; infinite if the run failed.
     """
     count = len(set(sizes))
     if count < MIN_SIZES or not all(0 < value < math.inf for value in seconds):
         return None
     x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(seconds, float))
-    around = x - x.mean()
-    slope = float((around * (y - y.mean())).sum() / (around**2).sum())
-    left = y - y.mean() - slope * around
+    centred = x - x.mean()
+    slope = float((centred * (y - y.mean())).sum() / (centred**2).sum())
+    residuals = y - y.mean() - slope * centred
     degrees = len(x) - 2
     half = 0.0
     if degrees > 0:
-        error = math.sqrt(float((left**2).sum()) / degrees / float((around**2).sum()))
+        error = math.sqrt(float((residuals**2).sum()) / degrees / float((centred**2).sum()))
         half = t_quantile(degrees, CONFIDENCE) * error
     return Exponent(
         value=slope, low=slope - half, high=slope + half, sizes=count, runs=len(seconds)

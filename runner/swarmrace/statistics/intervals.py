@@ -1,8 +1,8 @@
-"""The one place where a ratio gets its interval: which method, from how many blocks.
+"""The interval of a ratio: which method, and from how many blocks on.
 
-Numbers are compared on their logarithms. A failed run's is +∞, so a block's log ratio may be
-infinite; limits that rest on ranks hold with it. What they estimate is the typical block: the
-pseudo-median of the block's log ratio (the median of the mean of two independent blocks).
+Numbers are compared on their logarithms. A failed run's logarithm is +∞, so a block's log ratio may
+be infinite; limits from ranks stay valid then. They estimate the typical block: the pseudo-median
+of the block's log ratio (the median of the mean of two independent blocks).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from swarmrace.statistics.ranks import Floats, rank_sum_order, signed_rank_order
 
 CONFIDENCE = 0.95
-LEAST_BLOCKS = 3
-"""Below it no interval is given: two numbers say next to nothing about their spread."""
-LEAST_RANKED = 6
-"""Complete blocks from which ranks give an interval of 95 %."""
-LEAST_RANKED_RUNS = 5
-"""Likewise of unpaired runs, on each side."""
+MIN_BLOCKS = 3
+"""With fewer blocks there is no interval: two numbers hardly show their spread."""
+MIN_RANKED_BLOCKS = 6
+"""Minimum number of complete blocks for a 95 % interval from ranks."""
+MIN_RANKED_RUNS = 5
+"""The same for unpaired runs, on each side."""
 
 Method = Literal[
     "paired Hodges–Lehmann, exact signed-rank limits",
@@ -33,30 +33,37 @@ Method = Literal[
     "none",
 ]
 LOG_NORMAL: tuple[Method, ...] = ("paired t on logarithms", "Welch's t on logarithms")
-"""Methods whose interval rests on the assumption of log-normal times."""
+"""Methods whose interval assumes log-normal times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A ratio with its confidence interval. 0 and infinity: the one or the other failed."""
+    """A ratio a/b with its confidence interval. It is 0 if b failed, infinite if a failed."""
 
     estimate: float | None
-    """None where failures of both sides leave none."""
+    """None if failures of both sides leave no estimate."""
     low: float | None
     """None without an interval."""
     high: float | None
+    """None without an interval."""
     method: Method
     confidence: float | None = None
-    """As attained; of an exact interval at least what was asked for."""
+    """Attained confidence; that of an exact interval is at least the requested one."""
 
 
 def paired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return the ratio a/b over blocks in which not both are infinite. All must be above 0."""
+    """Return the ratio a/b over the blocks in which at most one is infinite.
+
+    Args:
+        a: times of each block, all above 0; infinite for a failed run.
+        b: the other entrant's, in the same order.
+        confidence: the requested confidence.
+    """
     ratios = log_ratios(a, b)
     count = len(ratios)
     if not count:
         return Interval(None, None, None, "none")
-    if count >= LEAST_RANKED:
+    if count >= MIN_RANKED_BLOCKS:
         averages = walsh_averages(ratios)
         low, high = limits(averages, signed_rank_order(count, confidence).rank)
         return Interval(
@@ -66,16 +73,16 @@ def paired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENC
             "paired Hodges–Lehmann, exact signed-rank limits",
             signed_rank_order(count, confidence).attained,
         )
-    if count >= LEAST_BLOCKS and np.isfinite(ratios).all():
+    if count >= MIN_BLOCKS and np.isfinite(ratios).all():
         mean, half = float(ratios.mean()), float(t_half_widths(ratios, confidence))
         return _around(mean, half, "paired t on logarithms", confidence)
     return Interval(_ratio(_middle(walsh_averages(ratios))), None, None, "points")
 
 
 def unpaired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return the ratio a/b of runs that are not paired. All must be above 0.
+    """Return the ratio a/b of unpaired runs, whose times are all above 0.
 
-    Below 5 + 5 runs Welch's t interval (B. L. Welch, Biometrika 34, 1947).
+    With fewer than 5 + 5 runs, the interval is Welch's t (B. L. Welch, Biometrika 34, 1947).
     """
     log_a, log_b = _logs(a), _logs(b)
     fewer = min(len(log_a), len(log_b))
@@ -83,7 +90,7 @@ def unpaired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDE
         return Interval(None, None, None, "none")
     with np.errstate(invalid="ignore"):
         shifts = (log_a[:, None] - log_b[None, :]).ravel()
-    if fewer >= LEAST_RANKED_RUNS:
+    if fewer >= MIN_RANKED_RUNS:
         order = rank_sum_order(len(log_a), len(log_b), confidence)
         low, high = limits(shifts, order.rank)
         return Interval(
@@ -93,7 +100,7 @@ def unpaired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDE
             "Hodges–Lehmann shift, exact Mann–Whitney limits",
             order.attained,
         )
-    if not np.isfinite(shifts).all() or fewer < LEAST_BLOCKS:
+    if not np.isfinite(shifts).all() or fewer < MIN_BLOCKS:
         return Interval(_ratio(_middle(shifts)), None, None, "points")
     mean = float(log_a.mean() - log_b.mean())
     var_a, var_b = log_a.var(ddof=1) / len(log_a), log_b.var(ddof=1) / len(log_b)
@@ -106,16 +113,17 @@ def unpaired(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDE
 
 
 def log_ratios(a: Sequence[float], b: Sequence[float]) -> Floats:
-    """Return each block's log ratio; a block in which both failed has none and is left out."""
+    """Return each block's log ratio, without blocks in which both failed."""
     log_a, log_b = _logs(a), _logs(b)
     either = np.isfinite(log_a) | np.isfinite(log_b)
     return log_a[either] - log_b[either]
 
 
 def walsh_averages(values: Floats) -> Floats:
-    """Return the means of all pairs of values, each with itself too, along the last axis.
+    """Return the means of all pairs of values along the last axis, including each value with
+    itself.
 
-    That of +∞ and -∞ is NaN.
+    The mean of +∞ and -∞ is NaN.
     """
     first, second = np.triu_indices(values.shape[-1])
     with np.errstate(invalid="ignore"):
@@ -123,9 +131,9 @@ def walsh_averages(values: Floats) -> Floats:
 
 
 def limits(values: Floats, rank: int) -> tuple[Floats, Floats]:
-    """Return the `rank`-th smallest and largest along the last axis.
+    """Return the `rank`-th smallest and the `rank`-th largest value along the last axis.
 
-    A NaN, which failures of both sides leave, counts as -∞ for the lower and as +∞ for the upper.
+    A NaN (failures of both sides) counts as -∞ for the lower limit and as +∞ for the upper.
     """
     undefined = np.isnan(values)
     low = np.where(undefined, -np.inf, values)
@@ -155,7 +163,7 @@ def _logs(values: Sequence[float]) -> Floats:
 
 
 def _middle(values: Floats) -> float:
-    """Return the median of what is defined; NaN where the middle two are +∞ and -∞."""
+    """Return the median without NaNs; it is NaN if the middle two values are +∞ and -∞."""
     defined = values[~np.isnan(values)]
     with np.errstate(invalid="ignore"):
         return float(np.median(defined)) if len(defined) else math.nan

@@ -1,6 +1,6 @@
-"""Exact distributions of rank statistics, by counting: no approximation at any size.
+"""Exact distributions of rank statistics, by counting; no approximation at any size.
 
-scipy has neither distribution in its public interface, and its tests are checked against in ours.
+scipy's public interface has neither distribution. The tests compare p values with scipy's.
 
 Sources: F. Wilcoxon, Biometrics Bulletin 1 (1945); H. B. Mann, D. R. Whitney, Annals of
 Mathematical Statistics 18 (1947); J. L. Hodges, E. L. Lehmann, ibid. 34 (1963).
@@ -18,13 +18,13 @@ Floats = npt.NDArray[np.float64]
 
 
 class Order(NamedTuple):
-    """Which ordered values are the limits of an interval."""
+    """The ordered values that are the limits of an interval."""
 
     rank: int
-    """The limits are the `rank`-th smallest and the `rank`-th largest value; 0: even the whole
+    """The limits are the `rank`-th smallest and the `rank`-th largest value. 0 if even the whole
     range doesn't attain the confidence."""
     attained: float
-    """The confidence that they have, which is at least what was asked for."""
+    """Confidence of these limits; at least the requested one."""
 
 
 @cache
@@ -39,20 +39,20 @@ def rank_sum_order(count_a: int, count_b: int, confidence: float) -> Order:
     return _order(_rank_sum(count_a, count_b), confidence)
 
 
-def signed_rank_p(count: int, most: int) -> float:
-    """Return the chance that at most so many Walsh averages of `count` values are positive, when
-    every sign is as likely."""
-    return min(1.0, float(_signed_rank(count)[: most + 1].sum()))
+def signed_rank_p(count: int, maximum: int) -> float:
+    """Return the probability that at most `maximum` Walsh averages of `count` values are positive,
+    if both signs are equally likely."""
+    return min(1.0, float(_signed_rank(count)[: maximum + 1].sum()))
 
 
-def rank_sum_below(count_a: int, count_b: int, most: int) -> float:
-    """Return the chance that in at most so many pairs a is above b, when every order is as
-    likely."""
-    return min(1.0, float(_rank_sum(count_a, count_b)[: most + 1].sum()))
+def rank_sum_below(count_a: int, count_b: int, maximum: int) -> float:
+    """Return the probability that a is above b in at most `maximum` pairs, if all orders are
+    equally likely."""
+    return min(1.0, float(_rank_sum(count_a, count_b)[: maximum + 1].sum()))
 
 
 def rank_sum_p(a: Floats, b: Floats) -> float:
-    """Return the two-sided p of the Mann–Whitney test; of ties each half is counted, rounded
+    """Return the two-sided p of the Mann–Whitney test. A tie counts as one half; the sum is rounded
     towards no difference."""
     above = np.sum(a[:, None] > b[None, :]) + np.sum(a[:, None] == b[None, :]) / 2
     pairs = len(a) * len(b)
@@ -61,7 +61,7 @@ def rank_sum_p(a: Floats, b: Floats) -> float:
 
 
 def _order(chances: Floats, confidence: float) -> Order:
-    """Return the largest rank k with P(statistic < k) of at most half of what is left."""
+    """Return the largest rank k with P(statistic < k) of at most (1 - confidence) / 2."""
     below = np.cumsum(chances)
     tail = (1 - confidence) / 2 * (1 + 1e-9)  # a tail of exactly that size is allowed
     rank = int(np.searchsorted(below, tail, side="right"))
@@ -70,7 +70,7 @@ def _order(chances: Floats, confidence: float) -> Order:
 
 @cache
 def _signed_rank(count: int) -> Floats:
-    """Return the chance of each sum of positive ranks, when every sign is as likely."""
+    """Return the probability of each sum of positive ranks, if both signs are equally likely."""
     chances = np.zeros(count * (count + 1) // 2 + 1)
     chances[0] = 1.0
     for rank in range(1, count + 1):
@@ -81,7 +81,8 @@ def _signed_rank(count: int) -> Floats:
 
 @cache
 def _rank_sum(count_a: int, count_b: int) -> Floats:
-    """Return the chance of each number of pairs with a above b, when every order is as likely.
+    """Return the probability of each number of pairs with a above b, if all orders are equally
+    likely.
 
     The counts are the coefficients of the product over i of (1 - q^(b+i)) / (1 - q^i).
     """
@@ -91,7 +92,7 @@ def _rank_sum(count_a: int, count_b: int) -> Floats:
     for i in range(1, few + 1):
         shifted = chances.copy()
         shifted[many + i :] -= chances[: -(many + i)]
-        for start in range(i):  # divided by (1 - q^i): summed up in steps of i
+        for start in range(i):  # divide by (1 - q^i): cumulative sums in steps of i
             np.cumsum(shifted[start::i], out=shifted[start::i])
         chances = shifted * (i / (many + i))
     return chances

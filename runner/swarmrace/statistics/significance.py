@@ -1,9 +1,9 @@
-"""How surprising runs would be if a bound did not hold: the p that judging many cells needs.
+"""p values of runs under the hypothesis that a bound doesn't hold, for judging many cells.
 
-They are the tests whose inversion the exact intervals are (`intervals`), so a p of at most half of
-1 - confidence and an interval on one side of the bound say the same. Below the blocks from which
-ranks give an interval there is no p: one by Student's t would rest on log-normal tails, which is
-where the smallest p of many cells come from.
+The exact intervals (`intervals`) are the inversion of these tests: a p of at most half of
+1 - confidence is equivalent to an interval on one side of the bound. With too few blocks for an
+interval from ranks there is no p. One by Student's t would depend on log-normal tails, and the
+smallest p of many cells come from the tails.
 """
 
 from __future__ import annotations
@@ -15,22 +15,31 @@ import numpy as np
 
 from swarmrace.statistics import ranks
 from swarmrace.statistics.intervals import (
-    LEAST_RANKED,
-    LEAST_RANKED_RUNS,
+    MIN_RANKED_BLOCKS,
+    MIN_RANKED_RUNS,
     log_ratios,
     walsh_averages,
 )
 
+FAMILY_ERROR = 0.05
+"""Maximum chance, one-sided, that any cell is named wrongly, over all cells together."""
+
+
+def blocks_needed(cells: int, error: float = FAMILY_ERROR) -> int:
+    """Return the minimum number of complete blocks for naming one of `cells` cells by Holm's
+    procedure: the most extreme outcome of n blocks has probability 2⁻ⁿ."""
+    return math.ceil(math.log2(max(1, cells) / error))
+
 
 def p_below(a: Sequence[float], b: Sequence[float], bound: float, *, paired: bool) -> float | None:
-    """Return the one-sided p of so low a ratio a/b if the true one were at least `bound`; None
-    where there are too few blocks for ranks.
+    """Return the one-sided p of a ratio a/b this low if the true ratio is at least `bound`; None
+    if there are too few blocks for ranks.
 
     Args:
-        a: times in seconds, infinite for failed runs, all above 0.
-        b: the other's; of paired blocks in the same order.
-        bound: of the ratio.
-        paired: whether they are blocks.
+        a: times in seconds, all above 0; infinite for failed runs.
+        b: the other entrant's times; if paired, in the same order of blocks.
+        bound: the ratio to test against.
+        paired: whether a and b are pairs of the same blocks.
     """
     if paired:
         return _paired(log_ratios(a, b) - math.log(bound))
@@ -38,15 +47,15 @@ def p_below(a: Sequence[float], b: Sequence[float], bound: float, *, paired: boo
 
 
 def p_above(a: Sequence[float], b: Sequence[float], bound: float, *, paired: bool) -> float | None:
-    """Return the one-sided p of so high a ratio a/b if the true one were at most `bound`."""
+    """Return the one-sided p of a ratio a/b this high if the true ratio is at most `bound`."""
     return p_below(b, a, 1 / bound, paired=paired)
 
 
 def _paired(logs: ranks.Floats) -> float | None:
     count = len(logs)
-    if count >= LEAST_RANKED:
+    if count >= MIN_RANKED_BLOCKS:
         averages = walsh_averages(logs)
-        # What can't be told, and what lies on the bound, speaks against it.
+        # Undefined averages and those on the bound count against the ratio being below it.
         against = int(np.sum(np.isnan(averages) | (averages >= 0)))
         return ranks.signed_rank_p(count, against)
     return None
@@ -56,7 +65,7 @@ def _unpaired(a: ranks.Floats, b: ranks.Floats) -> float | None:
     fewer = min(len(a), len(b))
     with np.errstate(invalid="ignore"):
         shifts = (a[:, None] - b[None, :]).ravel()
-    if fewer >= LEAST_RANKED_RUNS:
+    if fewer >= MIN_RANKED_RUNS:
         against = int(np.sum(np.isnan(shifts) | (shifts >= 0)))
         return ranks.rank_sum_below(len(a), len(b), against)
     return None

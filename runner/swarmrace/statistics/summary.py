@@ -1,7 +1,7 @@
-"""Medians with infinities, and other figures of a few numbers.
+"""Medians with infinities, and other summary statistics.
 
-A failed transfer counts as slower than any: its time is `math.inf`. Everything here is defined for
-it, and what can't be said of it is None rather than a number that looks like one.
+A failed transfer counts as slower than any: its time is `math.inf`. Every function here accepts
+infinite times, and returns None if its figure is undefined for them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 
 def middle(values: Sequence[float]) -> float:
-    """Return the median: the middle value, or the mean of the middle two, which is infinite if
-    either is.
+    """Return the median: the middle value or the mean of the middle two, which is infinite if one
+    of them is.
 
     Raises:
         ValueError: no values.
@@ -27,7 +27,7 @@ def middle(values: Sequence[float]) -> float:
 
 
 def coefficient_of_variation(values: Sequence[float]) -> float | None:
-    """Return sample standard deviation over mean, or None of fewer than two or with infinities."""
+    """Return sample standard deviation over mean; None for fewer than two values or infinities."""
     if len(values) < 2 or not all(map(math.isfinite, values)):
         return None
     mean = math.fsum(values) / len(values)
@@ -35,7 +35,7 @@ def coefficient_of_variation(values: Sequence[float]) -> float | None:
 
 
 def nearest_rank(values: Sequence[float], percent: float) -> float:
-    """Return the percentile by nearest rank: a value that occurred.
+    """Return the percentile by nearest rank, which is one of the values.
 
     Raises:
         ValueError: no values.

@@ -1,13 +1,12 @@
-"""The verdict: what a results folder says, with its intervals, its failures and its conditions.
+"""The verdict on a results folder, with its intervals, failures and conditions.
 
 `compute` turns `swarmrace.results.folder.Results` into a `Verdict`, which is plain data (`model`).
 
-- From records to numbers: `runs` (what counts), `figures`, `run_numbers`, `positions`.
-- Statistics, each in one place: `ranks` and `proportions` (exact distributions), `intervals` (which
-  method from how many blocks), `ratios` (a ratio and its claim), `stats` (medians).
-- Judging: `sides` (who may be compared), `compare`, `completion`, `acceptance`, flags.
-- In words: `wording` (sentences about ratios), `render` (the whole page), `short` (what fits a
-  terminal), `explain`; `command` is `swarmrace show`.
+- From records to numbers: `runs` (which runs count), `figures`, `run_numbers`, `positions`.
+- Ratios: `ratios` (a ratio and its claim), by the statistics of `swarmrace.statistics`.
+- Judging: `sides` (which entrants may be compared), `compare`, `completion`, `acceptance`, `flags`.
+- In words: `wording` (sentences about ratios), `render` (the full page), `short` (the page that
+  fits a terminal), `explain`.
 """
 
 from __future__ import annotations

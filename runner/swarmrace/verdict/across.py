@@ -1,8 +1,8 @@
-"""Two races of one scenario at different times: a new release, another machine, yesterday.
+"""Compare two races of one scenario, raced at different times or on different machines.
 
-Times of two races don't compare: the machine, its load and its kernel are in both. Where both hold
-the same baseline, each block's time is taken over the baseline's in that block, and these ratios
-are set against the other race's: what changed for both cancels.
+Times of two races are not comparable, because they depend on the machine, its load and its kernel.
+If both races have the same baseline, each block's time is divided by the baseline's time in that
+block, and these ratios are compared: what changed for both cancels.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from swarmrace.verdict.model import FAILED, Value, Verdict, to_value
 
 
 class Change(Model):
-    """A figure of the new race over that of the old one."""
+    """A figure of the new race over that of the old race."""
 
     estimate: Value = None
     low: Value = None
     high: Value = None
     method: Method = "none"
     counts: tuple[int, int]
-    """How many blocks, or runs, of the new and of the old race went into it."""
+    """Number of blocks, or runs, of the new and of the old race."""
     p_slower: float | None = None
-    """One-sided; null below 5 + 5."""
+    """One-sided p; null with fewer than 5 + 5."""
     p_faster: float | None = None
+    """One-sided p; null with fewer than 5 + 5."""
 
     @property
     def differs(self) -> bool:
@@ -39,7 +40,7 @@ class Change(Model):
 
 
 def change(new: Sequence[float], old: Sequence[float]) -> Change:
-    """Return the unpaired ratio of `new` over `old`: Hodges and Lehmann's, with exact Mann–Whitney
+    """Return the unpaired ratio of `new` over `old` by Hodges and Lehmann, with exact Mann–Whitney
     limits from 5 + 5 on."""
     found = intervals.unpaired(new, old)
     counts = (len(new), len(old))
@@ -57,7 +58,7 @@ def change(new: Sequence[float], old: Sequence[float]) -> Change:
 
 
 def numbers(verdict: Verdict, entrant: str) -> dict[int, float]:
-    """Return an entrant's t100 by block, infinite where it failed; missing runs are absent."""
+    """Return an entrant's t100 by block, infinite if it failed; missing runs are absent."""
     return {
         run.repetition: math.inf if run.t100 == FAILED else float(run.t100)
         for run in verdict.runs
@@ -66,8 +67,9 @@ def numbers(verdict: Verdict, entrant: str) -> dict[int, float]:
 
 
 def block_ratios(verdict: Verdict, entrant: str, baseline: str) -> list[float]:
-    """Return each block's ratio of an entrant over the baseline: infinite where the entrant failed,
-    none where the baseline did, which then says nothing of the machine."""
+    """Return each block's ratio of an entrant over the baseline: infinite if the entrant failed.
+    Blocks in which the baseline failed are left out, because they don't show the machine's
+    speed."""
     one, other = numbers(verdict, entrant), numbers(verdict, baseline)
     return [
         one[block] / other[block]

@@ -1,5 +1,5 @@
-"""Whether a run's wire bytes add up: in a closed network, what all peers sent has been received,
-was dropped where drops are counted, or went to the tracker."""
+"""Check that a run's wire bytes add up: in a closed network, every byte that a peer sent was
+received, was dropped where drops are counted, or went to the tracker."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from swarmrace.units import format_size
 from swarmrace.verdict.model import Flag
 
 SHARE = 0.01
-LEAST_BYTES = 100_000
-"""What may be missing: this share of what was sent, or so many bytes where that is more."""
+MIN_BYTES = 100_000
+"""Tolerance: this share of the bytes sent, or this many bytes, whichever is larger."""
 FRAME_BYTES = 1514
 """The largest frame (MTU 1500). Drops are counted in frames, so this bounds their bytes."""
 BROADCAST_BYTES = 60
-"""A request for a hardware address (ARP): sent once, received by everybody."""
+"""An ARP request: sent once, received by every peer."""
 
 
 def closure_flags(results: Results) -> Iterator[Flag]:
-    """Yield one flag for each run that was raced whose wire bytes don't add up."""
+    """Yield a flag for each raced run whose wire bytes don't add up."""
     local = results.info.backend.startswith("local")
     size = results.scenario.race.swarm_size
     for record in results.runs:
@@ -28,12 +28,12 @@ def closure_flags(results: Results) -> Iterator[Flag]:
         whole = len(peers) == size and all(peer.wire is not None for peer in peers)
         if record.result is None or record.result.status != "raced" or not whole:
             continue
-        why = _why(peers, record.result, drops_are_counted=local)
-        if why:
-            yield Flag(entrant=record.run.entrant, text=f"{record.run.id}: {why}")
+        fault = _fault(peers, record.result, drops_are_counted=local)
+        if fault:
+            yield Flag(entrant=record.run.entrant, text=f"{record.run.id}: {fault}")
 
 
-def _why(peers: list[PeerResult], result: RunResult, *, drops_are_counted: bool) -> str:
+def _fault(peers: list[PeerResult], result: RunResult, *, drops_are_counted: bool) -> str:
     wires = [peer.wire for peer in peers if peer.wire is not None]
     sent, received = sum(w.sent_bytes for w in wires), sum(w.received_bytes for w in wires)
     tracker = sum(
@@ -42,12 +42,12 @@ def _why(peers: list[PeerResult], result: RunResult, *, drops_are_counted: bool)
     )
     frames = sum(w.dropped_packets or 0 for w in wires)
     frames += sum(result.relay.get(name, 0) for name in ("lost", "overflowed", "limited"))
-    missing, most = sent - received - tracker, frames * FRAME_BYTES
-    tolerance = max(SHARE * sent, LEAST_BYTES)
-    said = f"peers sent {format_size(sent)} and received {format_size(received)} on the wire"
+    missing, max_dropped = sent - received - tracker, frames * FRAME_BYTES
+    tolerance = max(SHARE * sent, MIN_BYTES)
+    totals = f"peers sent {format_size(sent)} and received {format_size(received)} on the wire"
     if missing < -tolerance - BROADCAST_BYTES * len(wires) ** 3:
-        return f"{said}: more was received than sent, so these figures are wrong"
-    if drops_are_counted and missing > most + tolerance:
+        return f"{totals}: more was received than sent, so these figures are wrong"
+    if drops_are_counted and missing > max_dropped + tolerance:
         dropped = f", and {frames} frames were dropped" if frames else ""
-        return f"{said}{dropped}: {format_size(missing - most)} are unaccounted for"
+        return f"{totals}{dropped}: {format_size(missing - max_dropped)} are unaccounted for"
     return ""

@@ -1,4 +1,4 @@
-"""Two entrants set against each other: which may be, how, and what came out."""
+"""Compare two entrants: whether they may be compared, how, and with which result."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from swarmrace.verdict.wording import sentence
 
 def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENCE) -> Comparison:
     """Compare `a` with `b`: ratios are a's time over b's, with intervals of `confidence`."""
-    reference = b.standing.baseline and not a.standing.baseline
-    not_equal = unlike(a, b)
+    reference = a.standing.baseline != b.standing.baseline
+    unequal = unlike(a, b)
     why_not = never(a, b)
     why_not_paired = not_paired(a, b, sequential=sequential)
     paired = not why_not_paired
@@ -37,8 +37,8 @@ def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENC
     facts: dict[str, Any] = {
         "entrant": a.name,
         "of": b.name,
-        "headline": (reference or not not_equal) and not why_not,
-        "unlike": not_equal,
+        "headline": (reference or not unequal) and not why_not,
+        "unlike": unequal,
         "but_for": but_for_it,
         "reference": reference,
         "paired": paired,
@@ -70,7 +70,7 @@ def compare(a: Side, b: Side, *, sequential: bool, confidence: float = CONFIDENC
 
 
 class Over(NamedTuple):
-    """How numbers of two entrants are set against each other."""
+    """How the numbers of two entrants are compared."""
 
     paired: bool
     confidence: float
@@ -81,7 +81,7 @@ class Over(NamedTuple):
 
 
 def not_paired(a: Side, b: Side, *, sequential: bool) -> str:
-    """Return why the blocks of two entrants are not paired, or nothing."""
+    """Return why the blocks of two entrants are not paired, or an empty string."""
     return "the order was sequential" if sequential else other_nodes(a, b)
 
 
@@ -100,7 +100,7 @@ def _marks(a: Side, b: Side, over: Over) -> list[MarkRatio]:
 
 
 def _wire_marks(a: Side, b: Side, over: Over) -> list[MarkRatio]:
-    """Marks of the wire curve, which are the same of every system; nothing where neither has it."""
+    """Compare marks of the wire curve, which every system has; empty if neither was recorded."""
     without = [side.name for side in (a, b) if not has_wire_curve(side.views)]
     if len(without) == 2:
         return []
@@ -114,14 +114,14 @@ def _wire_marks(a: Side, b: Side, over: Over) -> list[MarkRatio]:
 
 
 def _publish(a: Side, b: Side, over: Over) -> Ratio | None:
-    """Return the ratio of the first seeders' publishes, where both take the payload in."""
+    """Return the ratio of the first seeders' publishes, if both import the payload."""
     if not (a.observes.upload and b.observes.upload):
         return None
     return _figure(a, b, publish, over)
 
 
 def _figure(a: Side, b: Side, get: Get, over: Over) -> Ratio | None:
-    """Return the ratio of a figure that both have in some run; a failed publish counts."""
+    """Return the ratio of a figure that both have in some run; a failed publish is infinite."""
     one, other = numbers(a, get), numbers(b, get)
     return over.ratio(one, other) if one and other else None
 
@@ -132,7 +132,7 @@ def _observed(a: Side, b: Side) -> list[str]:
 
 
 def _stability(a: Side, b: Side, over: Over) -> dict[str, FigureRatio]:
-    """Stalls and variations, each kind of curve against the same kind."""
+    """Compare stalls and variations, each with the same kind of curve."""
     result = {}
     for name, kind in STABILITY.items():
         if kind not in _observed(a, b):

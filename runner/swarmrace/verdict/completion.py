@@ -1,4 +1,4 @@
-"""How often an entrant came through: by transfers as counts, by runs with exact limits."""
+"""How often an entrant completed: transfers as counts, runs as a share with exact limits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from swarmrace.verdict.sides import Side
 
 
 class Losses(NamedTuple):
-    """What failed in an entrant's runs; missing runs are in none of it."""
+    """Failures in an entrant's runs, without missing runs."""
 
     failed: int
-    """Transfers."""
+    """Failed transfers."""
     started: int
+    """Started transfers."""
     not_raced: int
-    """Runs that the entrant itself kept from being raced."""
+    """Runs that could not be raced because of the entrant's own failure."""
 
 
 def losses(views: Sequence[RunView]) -> Losses:
@@ -29,37 +30,43 @@ def losses(views: Sequence[RunView]) -> Losses:
 
 
 def judge(
-    entrant: Side, of: Side, wanted: float, *, paired: bool, confidence: float = 0.95
+    entrant: Side, reference: Side, required: float, *, paired: bool, confidence: float = 0.95
 ) -> tuple[str, str]:
-    """Return what an acceptance's completion says, and why.
+    """Judge the share of an entrant's complete runs; return the judgement and the reason.
 
-    Missed: the exact one-sided upper bound of `confidence` is below what is wanted. Undecided: the
-    share is below it without that, or the other side was complete in significantly more blocks.
-    Met otherwise, also where there is no run to judge by: then the times decide nothing either.
+    Missed: the share's exact one-sided upper bound is below `required`. Undecided: only the share
+    itself is below it, or the reference was complete in significantly more blocks. Otherwise met,
+    even without any run, because then the times are undecided.
     """
     hits, count = complete_runs(entrant.views)
     if not count:
         return "met", ""
     text = f"complete in {hits} of {count} runs"
     bound = upper_bound(hits, count, confidence)
-    if bound < wanted:
+    if bound < required:
         level = f"{100 * confidence:.3g} %"
-        return "missed", f"{text}, at most {bound:.3g} ({level}) where {wanted:g} is asked for"
-    if hits / count < wanted:
-        return "undecided", f"{text}, below the {wanted:g} asked for, though too few to exclude it"
-    p = _more_often(of, entrant, paired=paired)
-    if p <= SIGNIFICANCE:
-        hits, count = complete_runs(of.views)
+        return (
+            "missed",
+            f"{text}: a share of at most {bound:.3g} ({level}), but {required:g} is required",
+        )
+    if hits / count < required:
         return (
             "undecided",
-            f"{text}, {of.name} in {hits} of {count}: significantly more (p = {p:.2g})",
+            f"{text}, below the required {required:g}, but too few runs to exclude it",
+        )
+    p = _more_often(reference, entrant, paired=paired)
+    if p <= SIGNIFICANCE:
+        hits, count = complete_runs(reference.views)
+        return (
+            "undecided",
+            f"{text}, {reference.name} in {hits} of {count}: significantly more (p = {p:.2g})",
         )
     return "met", "" if hits == count else text
 
 
 def _more_often(one: Side, other: Side, *, paired: bool) -> float:
-    """Return the one-sided p of `one` being complete more often: over blocks by the exact sign
-    test (McNemar's), unpaired by Fisher's."""
+    """Return the one-sided p that `one` is complete more often: by the exact sign test over blocks
+    (McNemar's), or unpaired by Fisher's test."""
     if not paired:
         return fisher_p(*complete_runs(one.views), *complete_runs(other.views))
     by_block = [

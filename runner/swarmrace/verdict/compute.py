@@ -1,4 +1,4 @@
-"""From a results folder to a verdict. Nothing is printed here."""
+"""Compute the verdict on a results folder."""
 
 from __future__ import annotations
 
@@ -31,20 +31,19 @@ from swarmrace.verdict.positions import places, position_effects
 from swarmrace.verdict.registry import FIGURES
 from swarmrace.verdict.relay_flags import relay_flags
 from swarmrace.verdict.run_numbers import done_resolution
-from swarmrace.verdict.runs import RunView, transfer_seconds, view
+from swarmrace.verdict.runs import RunView, complete_blocks, transfer_seconds, view
 from swarmrace.verdict.sides import Side, orient
-from swarmrace.verdict.stopping import complete_blocks
 
 Accepted = Callable[[Sequence[Comparison]], Sequence[Acceptance] | None]
 
 
 def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
-    """Judge a results folder. The same folder gives the same verdict.
+    """Judge a results folder. The same folder always gives the same verdict.
 
     Args:
         results: the folder.
-        accepted: given the comparisons, returns acceptances that take the place of the scenario's,
-            or None for those.
+        accepted: a function of the comparisons that returns acceptances to judge instead of the
+            scenario's, or None to judge the scenario's.
     """
     race, info = results.scenario.race, results.info
     views = [view(record, race) for record in results.runs]
@@ -56,14 +55,15 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
     look = confidence_at(complete) if race.stopping else None
     comparisons = _with_headline(
         compare(
-            *orient(a, b),
+            a,
+            b,
             sequential=race.order == "sequential",
             confidence=look or CONFIDENCE,
         )
-        for a, b in combinations(sides.values(), 2)
+        for a, b in _pairs(list(sides.values()), race.baseline)
     )
-    wanted = accepted(comparisons)
-    wanted = race.acceptance if wanted is None else wanted
+    acceptances = accepted(comparisons)
+    acceptances = race.acceptance if acceptances is None else acceptances
     entrants = {name: _entrant(side, results) for name, side in sides.items()}
     interleaved = race.order == "interleaved"
     place = places(views)
@@ -78,7 +78,7 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
         head_notes=[*_stopped(results, complete, look), *load.head(results)],
         confidence=look or CONFIDENCE,
         comparisons=comparisons,
-        acceptance=[accept(item, sides, race, look) for item in wanted],
+        acceptance=[accept(item, sides, race, look) for item in acceptances],
         entrants=entrants,
         runs=[
             _run(each, place[each.record.run.id], load.foreign_share(results, each))
@@ -116,26 +116,35 @@ def compute(results: Results, accepted: Accepted = lambda _: None) -> Verdict:
     )
 
 
+def _pairs(sides: Sequence[Side], baseline: str | None) -> list[tuple[Side, Side]]:
+    """Return the pairs that are compared, as (entrant, of): every entrant with the baseline, if
+    the scenario names one, otherwise every pair."""
+    of = next((side for side in sides if side.name == baseline), None)
+    if of is None:
+        return [orient(a, b) for a, b in combinations(sides, 2)]
+    return [(side, of) for side in sides if side is not of]
+
+
 def _stopped(results: Results, complete: int, look: float | None) -> list[str]:
-    """Return what belongs beside the answer of a race that may have stopped early."""
+    """Return a note if the race may have stopped early: when it looked, and at which level."""
     if look is None:
         return []
-    most, ended = results.scenario.race.repetitions, results.info.decided_blocks
+    planned, ended = results.scenario.race.repetitions, results.info.decided_blocks
     what = (
-        f"stopped after {ended} of {most} blocks, because every acceptance was decided"
+        f"stopped after {ended} of {planned} blocks, because every acceptance was decided"
         if ended is not None
-        else f"all {most} blocks were raced"
+        else f"all {planned} blocks were raced"
     )
     return [
-        f"{what}: looked at after {', '.join(map(str, LOOKS))} complete blocks; with {complete} "
-        f"intervals are of {100 * look:.3g} %, which keeps a wrong answer of all looks together "
-        f"to {100 * LIMIT:g} %"
+        f"{what}; looks were planned after {', '.join(map(str, LOOKS))} complete blocks; with "
+        f"{complete}, intervals are of {100 * look:.3g} %, which limits the risk of a wrong answer "
+        f"over all looks to {100 * LIMIT:g} %"
     ]
 
 
 def _with_headline(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Return them, with those that are equals but for one option as headlines where no rivals are
-    equals."""
+    """Return the comparisons. If no rivals are equal, those that are equal except for one option
+    become headlines."""
     found = list(comparisons)
     if any(each.headline and not each.reference for each in found):
         return found
@@ -150,8 +159,8 @@ def _headline(
     sides: Sequence[Side],
     entrants: Mapping[str, EntrantVerdict],
 ) -> list[str]:
-    """Return the sentences to read first: what never started, rivals of equal profile, then the
-    references."""
+    """Return the sentences to read first: entrants that never started, comparisons of equal rivals,
+    then comparisons with references."""
     absent = trials.headline(sides)
     chosen = sorted((c for c in comparisons if c.headline), key=lambda c: c.reference)
     if chosen or absent:
@@ -163,11 +172,11 @@ def _headline(
     if any(comparison.why_not for comparison in comparisons):
         return [comparison.text for comparison in comparisons if comparison.why_not]
     mark = f" {MARK}" if any(side.test_double for side in sides) else ""
-    return [f"no headline: no two entrants are equals by their profiles{mark}"]
+    return [f"no headline: no two entrants have equal profiles{mark}"]
 
 
 def _pods(results: Results) -> list[str]:
-    """Return what is known of the pods of a race on a cluster."""
+    """Return what is known about the pods of a race on a cluster."""
     if results.info.backend != "kubernetes":
         return []
     scenario = results.scenario
@@ -194,19 +203,19 @@ def _side(name: str, options: EntrantOptions, views: list[RunView], results: Res
 
 
 def _is_double(name: str, views: list[RunView], results: Results) -> bool:
-    """Return whether an entrant's program is a test double, by the folder alone."""
-    told = [peer.system for each in views for peer in each.record.peers.values()]
-    return name in results.info.test_doubles or any(map(is_double, told))
+    """Return whether an entrant's program is a test double, judging only by the folder."""
+    reported = [peer.system for each in views for peer in each.record.peers.values()]
+    return name in results.info.test_doubles or any(map(is_double, reported))
 
 
 def _given(options: EntrantOptions, spec: SystemSpec) -> dict[str, Any]:
-    """Return the options of the program's settings that were given, with their values."""
+    """Return the options that set the program's settings and were given, with their values."""
     names = set(spec.settings.options)
     return options.model_dump(mode="json", include=names, exclude_defaults=True)
 
 
 def _changed(options: EntrantOptions, spec: SystemSpec) -> dict[str, str]:
-    """Return those of them that aren't the profile's own values, as text."""
+    """Return the given settings that differ from the profile's values, as strings."""
     own = spec.settings.of_profile(options)
     every = _given(options, spec).items()
     given = {name: value for name, value in every if name not in own or value != own[name]}
@@ -216,23 +225,23 @@ def _changed(options: EntrantOptions, spec: SystemSpec) -> dict[str, str]:
     } | {name: "" for name, value in given.items() if isinstance(value, list | dict)}
 
 
-def _observed(views: Sequence[RunView], told: Observes | None) -> Observes:
+def _observed(views: Sequence[RunView], declared: Observes | None) -> Observes:
     """Return what the system recorded in its completed transfers.
 
-    What it tells of itself (`told`) may depend on the machine that is asked, or it may not be
-    installed here; a verdict must not depend on where it is shown. It counts where nothing
-    completed, and for what no record says.
+    What its kind declares (`declared`) may depend on this machine, or the kind may not be installed
+    here; a verdict must not depend on where it is shown. The declaration counts only if no transfer
+    completed, and for facts that no record holds.
     """
-    told = told or Observes(arrival=False, delivery=False, unit="")
+    declared = declared or Observes(arrival=False, delivery=False, unit="")
     done = [p.transfer for v in views for p in v.leechers() if transfer_seconds(p) < math.inf]
     transfers = [transfer for transfer in done if transfer is not None]
     if not transfers:
-        return told
+        return declared
     return replace(
-        told,
+        declared,
         **{kind: any(getattr(transfer, kind) for transfer in transfers) for kind in CURVES},
-        sampled=told.sampled and any(transfer.arrival for transfer in transfers),
-        unit=next((transfer.unit for transfer in transfers if transfer.unit), told.unit),
+        sampled=declared.sampled and any(transfer.arrival for transfer in transfers),
+        unit=next((transfer.unit for transfer in transfers if transfer.unit), declared.unit),
     )
 
 
@@ -251,6 +260,7 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
         arrival=observes.arrival,
         written=observes.written,
         delivery=observes.delivery,
+        reference=side.standing.baseline,
         uploads=observes.upload,
         in_order=observes.in_order,
         unit=observes.unit,
@@ -277,20 +287,20 @@ def _entrant(side: Side, results: Results) -> EntrantVerdict:
 
 
 def _always_seeding(side: Side) -> tuple[int, ...]:
-    """Return the seeders; rates of their own need `rotateSeeders: false`."""
+    """Return the seeders of the first run, which seed in every run if they have their own rates."""
     return side.views[0].record.run.seeders if side.views else ()
 
 
 def _meanings(spec: SystemSpec, options: EntrantOptions) -> dict[str, str]:
-    alone = "the node's process alone; the runner's apart"
-    usage = alone if spec.isolates_process else "the whole process, runner included"
+    node_only = "only the node's process; the runner's separately"
+    usage = node_only if spec.isolates_process else "the whole process, runner included"
     meanings = {name: text for name, text in asdict(spec.means(options)).items() if text}
     meanings.pop("comparable_by", None)
     return {"usage": usage} | meanings
 
 
 def described(side: Side) -> dict[str, Any]:
-    """Return what the system reported of itself in a run, or nothing."""
+    """Return the system's own description from a run, or an empty dict."""
     for each in side.views:
         for peer in each.record.peers.values():
             if peer.system:

@@ -1,4 +1,4 @@
-"""The verdict's small print: which settings, on what machine, and what each word means."""
+"""The details of a verdict: settings, conditions, machine and definitions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict, profile_la
 
 
 def conditions(verdict: Verdict) -> Iterator[RenderableType]:
-    """Yield settings, conditions, what each system observes, its own counters, and definitions."""
-    yield from _section("Entrants: what differs from each program's defaults")
+    """Yield settings, conditions, the systems' own counters, what they observe, and definitions."""
+    yield from _section("Entrants: differences from each program's defaults")
     for entrant in verdict.entrants.values():
         yield Line(_entrant(entrant))
     yield from _section("Conditions")
@@ -30,9 +30,9 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
         yield Line(line)
     counters = {name: e for name, e in verdict.entrants.items() if e.counters}
     if counters:
-        yield from _section("The systems' own counters: each counts what it likes")
+        yield from _section("The systems' own counters, not comparable between systems")
         yield Line(
-            "summed over peers; connections, memory and what else is a state: the highest peer's"
+            "summed over peers; of states such as connections and memory: the highest peer's"
         )
         for name, entrant in counters.items():
             listed = ", ".join(f"{k} {_own(k, v)}" for k, v in entrant.counters.items())
@@ -49,7 +49,7 @@ def conditions(verdict: Verdict) -> Iterator[RenderableType]:
 
 
 def setting_lines(verdict: Verdict) -> Iterator[str]:
-    """Yield what differs from each program's defaults, and the conditions, a line each."""
+    """Yield the differences from each program's defaults and the conditions, line by line."""
     for entrant in verdict.entrants.values():
         yield _entrant(entrant)
     yield from _conditions(verdict)
@@ -100,12 +100,12 @@ def _conditions(verdict: Verdict) -> Iterator[str]:
     if machine.get("memory_bytes"):
         facts.append(f"{format_size(machine['memory_bytes'])} memory")
     if machine.get(LOAD) is not None:
-        facts.append(f"load average of the minute before the start {machine[LOAD]:g}")
+        facts.append(f"load average in the minute before the start {machine[LOAD]:g}")
     known = {"cpu", "system", "kernel", "cpus", "memory_bytes", "architecture", LOAD}
     rest = {k: v for k, v in _scalars(machine).items() if k not in known and v not in (None, "")}
     yield f"machine: {', '.join(facts) or 'not recorded'}"
     if rest:
-        yield f"machine further: {_pairs(rest)}"
+        yield f"machine, further facts: {_pairs(rest)}"
     if verdict.nodes:
         yield f"nodes: {', '.join(verdict.nodes)}"
     versions = ", ".join(f"{name} {version}" for name, version in verdict.versions.items())
@@ -132,14 +132,14 @@ def _network(network: dict[str, Any], backend: str) -> str:
 
 
 def _queue(milliseconds: float, rates: Iterable[int], backend: str) -> str:
-    """Return what waits at the limiters, and where a rate makes that another time than is set."""
+    """Return the length of the limiters' queues, and the rates at which it differs."""
     notes = []
     for rate in dict.fromkeys(rates):
         held = 1000 * queue_bytes(rate, milliseconds) / rate
         if abs(held - milliseconds) > 0.01 * milliseconds:
             notes.append(f"{held:.0f} ms at {format_link_rate(rate)}")
     if backend == "kubernetes":
-        notes.append("where tc sets the rates; a policer has none")
+        notes.append("if tc sets the rates; a policer has no queue")
     return f"queue {milliseconds:g} ms" + (f" ({'; '.join(notes)})" if notes else "")
 
 
@@ -157,7 +157,7 @@ def _delay(delay: Delay) -> str:
     if delay.needed_rate is None:
         parts.append(f"{carried} from one sender")
     else:
-        parts.append(f"{carried} where the rates set come to {format_link_rate(delay.needed_rate)}")
+        parts.append(f"{carried}; the set rates add up to {format_link_rate(delay.needed_rate)}")
     return ", ".join(parts)
 
 

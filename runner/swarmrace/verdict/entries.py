@@ -1,4 +1,4 @@
-"""Figures as text for a table's entries: the value and its range in one unit."""
+"""Figures as table entries: the value and its range in one unit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def entry(name: str, summary: Summary | None, *, absent: str = _NONE) -> str:
 
 
 def duration(value: Value) -> str:
-    """Return one time: `1.25 s`, `failed`, or a dash when there is none."""
+    """Return one time: `1.25 s`, `failed`, or a dash if there is none."""
     return entry("t100", Summary(value=value))
 
 

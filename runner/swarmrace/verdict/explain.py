@@ -1,4 +1,4 @@
-"""What a word of a verdict means: `--explain WORD`."""
+"""Explain a word of a verdict: `--explain WORD`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from swarmrace.verdict.registry import FIGURES
 
 
 def explain(word: str) -> str:
-    """Return the definitions and figures that a word names, or whose names it is in, one a line.
+    """Return the definitions and figures whose name is `word`, otherwise those whose label contains
+    it, one per line.
 
     Raises:
-        KeyError: there is none; its argument says what was expected.
+        KeyError: there are none; its argument is the message.
     """
-    wanted = " ".join(word.lower().split())
+    name = " ".join(word.lower().split())
     known: list[tuple[tuple[str, ...], str, str]] = [
         ((key,), key, text) for key, text in DEFINITIONS.items()
     ]
@@ -21,15 +22,15 @@ def explain(word: str) -> str:
     found = [
         f"{label}: {text}"
         for names, label, text in known
-        if wanted in (name.lower() for name in names)
+        if name in (each.lower() for each in names)
     ]
     found = found or [
-        f"{label}: {text}" for _, label, text in known if wanted and wanted in label.lower()
+        f"{label}: {text}" for _, label, text in known if name and name in label.lower()
     ]
     if not found:
         words = [*DEFINITIONS, *FIGURES]
         raise KeyError(
-            f"found {word!r}{nearest(word, words)}, expected one of {', '.join(DEFINITIONS)}; or a "
+            f"found {word!r}{nearest(word, words)}, expected one of {', '.join(DEFINITIONS)}, or a "
             "figure's name"
         )
     return "\n".join(found)

@@ -1,4 +1,4 @@
-"""Every figure of one entrant, each a median over its runs with least and most."""
+"""The figures of one entrant, each a median over its runs with minimum and maximum."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from swarmrace.verdict.usage_figures import usage
 Rates = dict[str, Summary]
 
 SLOW_FACTOR = 1.5
-"""Times its entrant's median run: from there on a run is called slow."""
+"""A run that takes longer than this many times its entrant's median run is slow."""
 
 
 def speed(size_bytes: int, seconds: Numbers) -> Summary:
-    """Return bytes per second from the median, longest and shortest time."""
+    """Return the speed in bytes per second by the median, longest and shortest time."""
     times = [value for value in seconds if value is not None and value > 0]
     if not times:
         return Summary(value=None)
@@ -46,17 +46,18 @@ def speed(size_bytes: int, seconds: Numbers) -> Summary:
 
 
 def mark(peer: PeerResult, kind: str, percent: float) -> float | None:
-    """Return a leecher's time to `percent` %, or None where it has none: no transfer that failed
-    got to 100 %, and of wrong bytes nothing has come."""
-    failed = transfer_seconds(peer) == math.inf
-    if wrong_bytes(peer) or (failed and percent == 100):
+    """Return a leecher's time to `percent` %, or None. A failed transfer has no mark at 100 %, and
+    wrong bytes have no marks."""
+    if wrong_bytes(peer) or (percent == 100 and transfer_seconds(peer) == math.inf):
         return None
-    marks = marks_of(peer, kind)
-    return next((mark.seconds for mark in marks if mark.percent == percent), None)
+    for found in marks_of(peer, kind):
+        if found.percent == percent:
+            return found.seconds
+    return None
 
 
 def marks_of(peer: PeerResult, kind: str) -> Sequence[Mark]:
-    """Return a peer's marks of arrival, of delivery or of the wire."""
+    """Return a peer's marks of one kind of curve, or of the wire."""
     if kind == "wire":
         return peer.wire_curve.marks if peer.wire_curve else []
     return getattr(peer.transfer, kind) if peer.transfer else []
@@ -88,13 +89,13 @@ def figures(
     infos: Mapping[int, PeerInfo],
     observes: Observes,
 ) -> dict[str, Summary]:
-    """Return an entrant's figures by name (`verdict.registry.FIGURES`); what isn't known is absent.
+    """Return an entrant's known figures by name (`verdict.registry.FIGURES`).
 
     Args:
-        views: its runs; missing ones are left out here.
-        race: the scenario's.
+        views: its runs, of which missing ones are ignored.
+        race: the scenario's race.
         infos: its peers, for measured rates.
-        observes: which kinds of curve it observes, and whether its publish is an upload.
+        observes: the kinds of curve it observes, and whether its publish is an upload.
     """
     runs = [view for view in views if view.status != "missing"]
     kinds = [kind for kind in CURVES if getattr(observes, kind)]
@@ -128,11 +129,14 @@ def figures(
 
 def mark_of_run(view: RunView, kind: str, percent: float) -> float | None:
     """Return the median leecher's time to `percent` %."""
-    return view.median_leecher(lambda peer: mark(peer, kind, percent))
+    key = (kind, percent)
+    if key not in view.marks:
+        view.marks[key] = view.median_leecher(lambda peer: mark(peer, kind, percent))
+    return view.marks[key]
 
 
 def publish_seconds(view: RunView) -> float | None:
-    """Return the first seeder's publish; infinite when the run failed at it."""
+    """Return the first seeder's publish time; infinite if the run failed because of it."""
     for seeder in view.seeders():
         if seeder.publish is not None and seeder.publish.rank == 0:
             return seeder.publish.seconds
@@ -141,7 +145,7 @@ def publish_seconds(view: RunView) -> float | None:
 
 
 def publish_steps(views: Sequence[RunView]) -> dict[str, Summary]:
-    """Return the parts of the first seeder's publish."""
+    """Return the durations of the steps of the first seeder's publish."""
     steps: dict[str, list[float]] = {}
     for view in views:
         for seeder in view.seeders():
@@ -152,7 +156,8 @@ def publish_steps(views: Sequence[RunView]) -> dict[str, Summary]:
 
 
 def rates(infos: Mapping[int, PeerInfo], network: Network, seeders: Collection[int]) -> Rates:
-    """Return what the preflight measured, over peers: of the seeders apart where theirs differ."""
+    """Return the rates that the preflight measured, over peers; the seeders' separately if they
+    have their own."""
     found: dict[str, list[float]] = {}
     for peer, info in infos.items():
         who = ""
@@ -177,11 +182,12 @@ def offload(views: Sequence[RunView]) -> dict[str, str]:
 
 
 def counters(views: Sequence[RunView], gauges: tuple[str, ...]) -> dict[str, Summary]:
-    """Return the system's own counters, summed over a run's peers; of a state the highest.
+    """Return the system's own counters: summed over a run's peers, or for states the highest
+    peer's.
 
     Args:
         views: the runs.
-        gauges: how the names of states begin, besides connections.
+        gauges: prefixes of the names of states, besides connections.
     """
     states = ("connections", *gauges)
     names = {
@@ -204,9 +210,9 @@ def counters(views: Sequence[RunView], gauges: tuple[str, ...]) -> dict[str, Sum
 
 
 def reliability(views: Sequence[RunView], race: Race) -> Reliability:
-    """Count what started, what completed, and why the rest did not.
+    """Count the transfers that started and completed, and the failures by reason.
 
-    Of a run whose start was given every leecher started; of one cut off, whoever left a transfer.
+    In a raced run every leecher started; in a run that was cut off, those that recorded a transfer.
     """
     started = completed = verified = retries = 0
     failures: Counter[str] = Counter()
@@ -269,7 +275,8 @@ def _start(runs: Sequence[RunView]) -> dict[str, Summary]:
 
 
 def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
-    """Only of runs in which everybody completed and every peer's interface was read."""
+    """Return wire figures of the runs in which every leecher completed and every peer's interface
+    was read."""
     sums = []
     for view in runs:
         if wire_of_all(view) and view.times and math.isfinite(max(view.times)):
@@ -289,20 +296,20 @@ def _wire(runs: Sequence[RunView], payload_bytes: int) -> dict[str, Summary]:
 
 
 def wire_of_all(view: RunView) -> bool:
-    """Return whether every peer's interface was read in a run that was raced."""
+    """Return whether every peer's interface was read in a raced run."""
     wires = [peer.wire for peer in view.record.peers.values()]
     return all(wires) and len(wires) == len(view.record.run.seeders) + len(view.times)
 
 
 def _packets(wire: Wire) -> int:
-    """Return the packets a wire would have carried: with the segments that offload hid."""
+    """Return the packets that a wire would have carried, including segments that offload hid."""
     return wire.sent_packets + wire.offload_sent_bytes // wire.header_bytes
 
 
 def _stability(
     runs: Sequence[RunView], kinds: Sequence[str], payload_bytes: int
 ) -> dict[str, Summary]:
-    def most(get: Callable[[PeerResult], float | None]) -> Summary:
+    def maximum(get: Callable[[PeerResult], float | None]) -> Summary:
         per_run = []
         for view in runs:
             values = [value for peer in view.leechers() if (value := get(peer)) is not None]
@@ -326,26 +333,26 @@ def _stability(
     for kind in kinds:
         result[f"{kind}Variation"] = median(partial(variation, kind=kind))
         name = "longestStall" if kind == "arrival" else f"longest{kind.capitalize()}Stall"
-        result[name] = most(partial(stall, kind=kind))
+        result[name] = maximum(partial(stall, kind=kind))
     return result
 
 
 def _slow(runs: Sequence[RunView]) -> dict[str, Summary]:
-    """How often and how badly an entrant falls behind its own usual, which a typical ratio
-    leaves out. A failed run is slower than any."""
+    """Return how often and by how much an entrant is slower than its median run, which a ratio of
+    typical blocks doesn't show. A failed run is slower than any."""
     numbers = [number for view in runs if (number := view.number) is not None]
-    usual = middle(numbers) if numbers else math.inf
-    if len(numbers) < 2 or math.isinf(usual) or usual <= 0:
+    median_run = middle(numbers) if numbers else math.inf
+    if len(numbers) < 2 or math.isinf(median_run) or median_run <= 0:
         return {}
-    slow = sum(number > SLOW_FACTOR * usual for number in numbers)
+    slow = sum(number > SLOW_FACTOR * median_run for number in numbers)
     return {
         "slowRuns": Summary(value=slow / len(numbers), runs=len(numbers)),
-        "slowestRun": Summary(value=to_value(max(numbers) / usual), runs=len(numbers)),
+        "slowestRun": Summary(value=to_value(max(numbers) / median_run), runs=len(numbers)),
     }
 
 
 def bound_of(view: RunView, race: Race, infos: Mapping[int, PeerInfo]) -> bounds.Bounds | None:
-    """Return the theoretical bounds of a run, where rates are set."""
+    """Return the theoretical bounds of a run, or None if no rates are set."""
     seeders = view.record.run.seeders
     return bounds.of_run(race.network, infos, seeders, race.swarm_size, race.file_size)
 
@@ -358,12 +365,12 @@ def _minima(
         bound = bound_of(view, race, infos)
         if bound is not None and view.last is not None:
             found.append((view.last, bound))
-    # Where downloads alone are limited, HTTP's own bound is zero and no multiple of it exists.
+    # If only downloads are limited, HTTP's bound is zero and has no multiple.
     http = [(last, bound) for last, bound in found if bound.http_seconds > 0]
-    least = [(last, bound) for last, bound in found if bound.minimum_seconds > 0]
+    any_protocol = [(last, bound) for last, bound in found if bound.minimum_seconds > 0]
     return {
-        "minimumMultiple": summarize(last / bound.minimum_seconds for last, bound in least),
+        "minimumMultiple": summarize(last / bound.minimum_seconds for last, bound in any_protocol),
         "httpMinimumMultiple": summarize(last / bound.http_seconds for last, bound in http),
-        "minimum": summarize(bound.minimum_seconds for _, bound in least),
+        "minimum": summarize(bound.minimum_seconds for _, bound in any_protocol),
         "httpMinimum": summarize(bound.http_seconds for _, bound in http),
     }

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a number."""
+"""Flags: what a reader must know before believing a number."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from swarmrace import systems
@@ -26,68 +24,69 @@ from swarmrace.verdict.sides import Side
 from swarmrace.verdict.usage_figures import waiting_cpu, waiting_rate
 
 WAITING_SHARE = 0.02
-"""Of one core: what a waiting peer may use while others race."""
+"""Share of a core that a waiting peer may use while other entrants race."""
 
 WAITING_WIRE_SHARE = 0.01
-"""Of the payload that the others' swarms moved meanwhile: what all waiting peers may send and
-receive, as far as it is more than `WAITING_RATE`."""
+"""How much all waiting peers together may send and receive, as a share of the payload that the
+other swarms moved meanwhile. Only peers above `WAITING_RATE` count."""
 WAITING_RATE = 10_000
-"""Bytes per second of each waiting peer that are never flagged: heartbeats are some of them."""
+"""Bytes per second of a waiting peer that are never flagged; heartbeats are a part of them."""
 BUSY_SHARE = 0.25
-"""Of the CPUs: what the load average may be when a race starts."""
+"""Maximum load average at a race's start, as a share of the CPUs."""
 LOAD = "load_average_1_minute"
-"""Its name in `machine`."""
+"""The load average's name in `machine`."""
 START_LAG_SECONDS = 0.005
-_MOST_NOTES = 5
+_MAX_NOTES = 5
 
 
 def race_flags(results: Results) -> list[Flag]:
-    """Return what concerns the whole race."""
+    """Return the flags of the whole race."""
     info, race = results.info, results.scenario.race
     texts = []
     if info.status == "interrupted":
-        texts.append("the race was interrupted: what is missing of it may only be unfinished")
+        texts.append("the race was interrupted: missing runs may only be unfinished")
     elif info.status == "stopped":
         texts.append(f"the infrastructure stopped the race: {info.stopped_by}")
     elif info.status != "finished":
         texts.append(
-            f"the folder says that the race is {info.status}, and nothing has been written in it "
-            f"since {_written_utc(results.folder)}: it was killed then, or runs still; what is "
-            "missing of it may only be unfinished"
+            f"the race has the status {info.status}, and {_last_run(results)}: it was killed after "
+            "that or is still running; missing runs may only be unfinished"
         )
     load, cpus = info.machine.get(LOAD), info.machine.get("cpus")
     if isinstance(load, int | float) and isinstance(cpus, int) and load > BUSY_SHARE * cpus:
         texts.append(
             f"the machine was busy when the race started: a load average of {load:g} on {cpus} "
-            "CPUs in the minute before; other work than a race just before this one, if it went "
-            "on, slowed what was raced"
+            "CPUs in the minute before; if work other than an earlier race went on, it slowed this "
+            "race"
         )
     if info.rendezvous_restarts:
         times = "once" if info.rendezvous_restarts == 1 else f"{info.rendezvous_restarts} times"
         texts.append(f"the rendezvous restarted {times}")
     texts += resource_flags(results)
     if not race.cold_start:
-        texts.append("warm starts (coldStart: false): not comparable with cold ones")
+        texts.append("warm starts (coldStart: false): not comparable with cold starts")
     return [Flag(entrant="", text=text) for text in texts]
 
 
-def _written_utc(folder: Path) -> str:
-    """Return when the newest of a race's own files was written, not what `show` left."""
-    files = [folder / "race.json", *(folder / "runs").rglob("*")]
-    newest = max(file.stat().st_mtime for file in files if file.is_file())
-    return datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
+def _last_run(results: Results) -> str:
+    """Return when the last recorded run was opened, in words. The files' own times don't survive a
+    copy."""
+    opened = [record.result.opened_utc for record in results.runs if record.result is not None]
+    if not any(opened):
+        return f"no run is recorded since {results.info.created_utc}"
+    return f"its last recorded run was opened at {max(opened)}"
 
 
 def entrant_flags(
     side: Side, verdict: EntrantVerdict, scenario: Scenario, views: Sequence[RunView]
 ) -> list[Flag]:
-    """Return what concerns one entrant.
+    """Return the flags of one entrant.
 
     Args:
         side: the entrant.
-        verdict: what was found of it.
+        verdict: its verdict.
         scenario: what was raced.
-        views: every run, the others' too.
+        views: the runs of all entrants.
     """
     texts = [
         *_transfers(side),
@@ -102,21 +101,21 @@ def entrant_flags(
     if not verdict.meanings:
         texts.insert(
             0,
-            f"the kind {side.options.kind} is not installed here: it is judged by its records "
-            "alone, and what its definitions come down to is not told",
+            f"the kind {side.options.kind} is not installed here: it is judged only by its "
+            "records, and what the definitions mean for it is not shown",
         )
     if side.test_double:
         texts.insert(0, doubles.WARNING)
     if given := side.standing.metadata_given:
         texts.append(
-            f"leechers held {given} beforehand; never compared with a system that must look its "
-            "metadata up in the race"
+            f"leechers held {given} beforehand; never compared with a system whose leechers look "
+            "up their metadata in the race"
         )
     lag = verdict.figures.get("startLagP99")
     if lag and isinstance(lag.value, float) and lag.value > START_LAG_SECONDS:
         texts.append(
             f"start lag p99 of {format_seconds(lag.value)}, above "
-            f"{format_seconds(START_LAG_SECONDS)}: peers did not begin together"
+            f"{format_seconds(START_LAG_SECONDS)}: peers did not start together"
         )
     texts.extend(_notes(side))
     return [Flag(entrant=side.name, text=text) for text in texts]
@@ -161,15 +160,15 @@ def _waiting(side: Side, race: Race, views: Sequence[RunView]) -> Iterator[str]:
     if above:
         share, where = max(above)
         yield (
-            f"waiting peers used above {WAITING_SHARE * 100:.0f} % of a core while others raced, "
-            f"{'once' if len(above) == 1 else f'{len(above)} times'} "
-            f"(most {share * 100:.1f} %, before {where})"
+            f"waiting peers used more than {WAITING_SHARE * 100:.0f} % of a core while others "
+            f"raced, {'once' if len(above) == 1 else f'{len(above)} times'} "
+            f"(maximum {share * 100:.1f} %, before {where})"
         )
     raced = {view.record.run.index for view in views if view.times}
     loud, last = [], -1
     for view in side.views:
         if all(peer.waiting is None for peer in view.record.peers.values()):
-            continue  # the next run that it takes part in tells of this wait too
+            continue  # the record of its next run includes this wait
         others = raced & set(range(last + 1, view.record.run.index))
         last = view.record.run.index
         moved = race.file_size * race.leechers * len(others)
@@ -184,9 +183,9 @@ def _waiting(side: Side, race: Race, views: Sequence[RunView]) -> Iterator[str]:
     if loud:
         share, run = max(loud)
         yield (
-            f"waiting peers sent and received above {WAITING_WIRE_SHARE * 100:.0f} % of what the "
-            f"others moved meanwhile, {'once' if len(loud) == 1 else f'{len(loud)} times'} "
-            f"(most {share * 100:.2g} %, before {run})"
+            f"waiting peers sent and received more than {WAITING_WIRE_SHARE * 100:.0f} % of what "
+            f"the others moved meanwhile, {'once' if len(loud) == 1 else f'{len(loud)} times'} "
+            f"(maximum {share * 100:.2g} %, before {run})"
         )
 
 
@@ -199,7 +198,8 @@ def _machine(side: Side) -> Iterator[str]:
     if throttled:
         seconds, where = max(throttled)
         yield (
-            f"CPU throttled in {len(throttled)} records (most {format_seconds(seconds)}, {where})"
+            f"CPU throttled in {len(throttled)} records (maximum {format_seconds(seconds)}, "
+            f"{where})"
         )
     wires = [peer.wire is not None for _, peer in _peers(side)]
     if any(wires) and not all(wires):
@@ -209,7 +209,7 @@ def _machine(side: Side) -> Iterator[str]:
 def _starts(side: Side, race: Race) -> Iterator[str]:
     started = Counter(peer.started for _, peer in _peers(side))
     if not race.cold_start and started[None]:
-        yield "which of its runs began cold was not recorded: they may be mixed with warm ones"
+        yield "it was not recorded which runs began cold: cold and warm runs may be mixed"
     if race.cold_start and started["warm"]:
         yield f"{started['warm']} records of peers that began warm in a race of cold starts"
 
@@ -229,7 +229,7 @@ def _sameness(side: Side) -> Iterator[str]:
 
 
 def _caveats(side: Side, race: Race) -> Iterator[str]:
-    """What the kind itself warns of, each once."""
+    """Yield the kind's own warnings, each once."""
     spec = systems.find(side.options.kind)
     if spec is not None:
         limited = race.network.limited
@@ -246,12 +246,12 @@ def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator
     ]
     through = [last / bound.limits_seconds for last, bound in found if last < bound.limits_seconds]
     if through:
-        # On a cluster the limiter may not be tc; which one it is, nobody has read.
+        # On a cluster the limiter may not be tc, and its burst isn't known.
         pods = any(info.node for info in side.infos.values())
         unless = ", unless the burst of the cluster's own limiter explains it" if pods else ""
         yield (
-            f"a run ended in {min(through):.3g} × what limits that hold let through, bursts "
-            f"allowed for: the rates did not hold{unless}"
+            f"a run took {min(through):.3g} × the minimum time at the set rates, bursts included: "
+            f"the rates did not hold{unless}"
         )
     below = [
         f"{least:.3g} × {minimum}"
@@ -266,39 +266,42 @@ def _bounds(side: Side, verdict: EntrantVerdict, scenario: Scenario) -> Iterator
     ]
     if not through and below:
         yield (
-            f"a run ended in {' and '.join(below)}: the limiters' bursts, or a "
-            "preflight that measured too little, explain it"
+            f"a run took {' and '.join(below)}: the limiters' bursts, or a preflight that measured "
+            "too low rates, explain it"
         )
     as_set = sum(not bound.measured for _, bound in found if bound.minimum_seconds > 0)
     if as_set:
         yield (
-            "the theoretical minimum is of rates as set, where the preflight measured none "
-            f"({as_set} of {len(found)} runs)"
+            "the theoretical minimum is computed from the set rates, because the preflight "
+            f"measured none ({as_set} of {len(found)} runs)"
         )
 
 
 def _notes(side: Side) -> Iterator[str]:
     notes = Counter(note for _, peer in _peers(side) for note in peer.notes)
-    for note, count in notes.most_common(_MOST_NOTES):
+    for note, count in notes.most_common(_MAX_NOTES):
         yield f"{note} ({count} ×)" if count > 1 else note
-    if len(notes) > _MOST_NOTES:
-        yield f"{len(notes) - _MOST_NOTES} further notes in the peers' records"
+    if len(notes) > _MAX_NOTES:
+        yield f"{len(notes) - _MAX_NOTES} more notes in the peers' records"
 
 
 def comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings without addresses, ports and paths, which are each peer's own.
+    """Return the settings without addresses, ports and paths, which differ from peer to peer.
 
-    Of a command line only the words that hold none of those are compared.
+    Of a command line, only the words without any of these are kept.
     """
-    return {
-        name: [word for word in value if not _own(word)] if isinstance(value, list) else value
-        for name, value in settings.items()
-        if not _own(value)
-    }
+    return {name: _shared(value) for name, value in settings.items() if not _own(value)}
+
+
+def _shared(value: Any) -> Any:
+    """Return what a list or a nested map of settings has in common with those of other peers."""
+    if isinstance(value, dict):
+        return comparable(value)
+    return [word for word in value if not _own(word)] if isinstance(value, list) else value
 
 
 def _own(value: Any) -> bool:
-    """Return whether a value may hold an address, a port or a path."""
+    """Return whether a value may contain an address, a port or a path."""
     return isinstance(value, str) and bool(re.search(r"[:/.]|port=", value))
 
 

@@ -1,10 +1,10 @@
-"""Whether an entrant's runs fall into two groups, as a swarm does that now and then breaks down.
+"""Detect runs that fall into two groups, like those of a swarm that sometimes breaks down.
 
-A median, and an interval around it, describe one group. Where there are two, a reader must know
-before believing either. The test is that of Engelman and Hartigan ("Percentage Points of a Test for
-Clusters", JASA 64, 1969): of all ways to cut the sorted values in two, the largest ratio of the sum
-of squares between the two groups to that within them. On logarithms its distribution under
-log-normal noise depends on the number of runs only. The percentage points are simulated.
+A median and its interval describe one group. If there are two groups, a reader must know that. The
+test is that of Engelman and Hartigan ("Percentage Points of a Test for Clusters", JASA 64, 1969):
+over all ways to cut the sorted values in two, the largest ratio of the sum of squares between the
+two groups to that within them. On logarithms, its distribution under log-normal noise depends only
+on the number of runs. The percentage points are simulated.
 
 Runs are flagged when the ratio is above its 90 % point (3 to 5 runs) or 95 % point (from 6 runs on)
 and the groups' typical times differ by a factor of at least 1.4. False alarms on log-normal noise,
@@ -23,7 +23,7 @@ from swarmrace.units import format_seconds
 from swarmrace.verdict.runs import RunView
 from swarmrace.verdict.serving import leechers_share
 
-FEWEST_RUNS = 3
+MIN_RUNS = 3
 FACTOR = 1.4
 """Minimum ratio of the two groups' geometric means."""
 LIMITS = (
@@ -32,26 +32,26 @@ LIMITS = (
     *(5.78, 5.34, 5.00, 4.73, 4.50),
     *(4.32, 4.15, 4.02, 3.90, 3.79),
 )
-"""Percentage points by number of runs, from 3 to 20 (2 million normal samples each). More runs are
-held against the last one, which is stricter than their own."""
+"""Percentage points by number of runs, from 3 to 20 (2 million normal samples each). More runs use
+the last one, which is stricter than their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwoGroups:
-    """Indexes of the runs in each group, each in the order given."""
+    """Indexes of the runs in each group, in ascending order."""
 
     fast: tuple[int, ...]
     slow: tuple[int, ...]
 
 
 def two_groups(seconds: Sequence[float]) -> TwoGroups | None:
-    """Return the two groups that times fall into, or None where nothing says that they do.
+    """Return the two groups that the times fall into, or None if the test doesn't find any.
 
     Args:
-        seconds: one positive, finite time a run.
+        seconds: one positive, finite time per run.
     """
     count = len(seconds)
-    if count < FEWEST_RUNS:
+    if count < MIN_RUNS:
         return None
     order = np.argsort(seconds, kind="stable")
     logs = np.log(np.asarray(seconds, dtype=float)[order])[None, :]
@@ -66,19 +66,19 @@ def in_two_groups(logs: np.ndarray) -> np.ndarray:
     """Return for each sample whether it falls into two groups.
 
     Args:
-        logs: logarithms of the times, a sample a row, sorted; at least three a row.
+        logs: logarithms of the times, one sorted sample of at least three per row.
     """
     ratio, _, distance = separation(logs)
-    limit = LIMITS[min(logs.shape[1] - FEWEST_RUNS, len(LIMITS) - 1)]
+    limit = LIMITS[min(logs.shape[1] - MIN_RUNS, len(LIMITS) - 1)]
     return (ratio > limit) & (distance >= math.log(FACTOR))
 
 
 def separation(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each sample's statistic, how many values its lower group has, and the distance of
-    the groups' means.
+    """Return each sample's statistic, the size of its lower group, and the distance between the
+    groups' means.
 
     Args:
-        logs: a sample a row, sorted.
+        logs: one sorted sample per row.
     """
     samples, count = logs.shape
     below = np.arange(1, count)
@@ -102,7 +102,7 @@ _FIGURES: tuple[tuple[str, Callable[[RunView], float | None]], ...] = (
 def group_flags(views: Sequence[RunView]) -> Iterator[str]:
     """Yield a line for each figure whose runs fall into two groups.
 
-    The last leecher's is left out where the median leecher's says the same.
+    The last leecher's line is left out if its groups are the median leecher's.
 
     Args:
         views: one entrant's runs.
@@ -117,13 +117,13 @@ def group_flags(views: Sequence[RunView]) -> Iterator[str]:
         fast, slow = ([known[index] for index in part] for part in (groups.fast, groups.slow))
         yield (
             f"the runs fall into two groups by {name}: {_described(fast)}, and {_described(slow)}; "
-            "a median or an interval over both describes neither, and which group a run falls into "
-            "is worth finding out"
+            "a median or an interval over both describes neither; find out what decides which "
+            "group a run falls into"
         )
 
 
 def _described(runs: Sequence[tuple[RunView, float]]) -> str:
-    """Return a group: how many, from what to what, how much its leechers served each other."""
+    """Describe a group: its number of runs, their range, and the share that leechers served."""
     times = [value for _, value in runs]
     text = f"{len(runs)} at {format_seconds(min(times))}"
     if len(runs) > 1:

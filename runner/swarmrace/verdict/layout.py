@@ -1,8 +1,8 @@
-"""Tables and lines that never lose a character, however narrow the terminal.
+"""Tables and lines that are never truncated, even in a narrow terminal.
 
-A table of figures whose columns don't fit is folded: the names above them first, then the ratios
-move to a table of their own, then the entrants' columns stand below each other. What still doesn't
-fit is printed as wide as it is.
+A table of figures whose columns don't fit is folded: first the column heads wrap, then the ratios
+move to a separate table, then the entrants' columns go below each other. A table that still doesn't
+fit is printed at its full width.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from rich.text import Text
 
 _GAP = 2
 _TOGETHER = re.compile(r"(\S+ )?\[[^\[\]]{1,40}\]|slower in \d+, faster in \d+")
-"""What a line break must not part: a ratio and its interval."""
+"""Text that a line break must not split: a ratio and its interval."""
 _JOINED = "\xa0"
 
 Row = tuple[str, list[str]]
-"""Label and cells; no cells make it a heading."""
+"""Label and cells; a row without cells is a heading."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FigureColumn:
     """A column of figures."""
 
     head: str
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of words, wrapped between them, with ratios and their intervals kept whole."""
+    """A line of text that wraps between words and keeps ratios and their intervals whole."""
 
     text: str
     style: str = ""
@@ -63,21 +63,21 @@ class Line:
 def tables(
     title: str,
     rows: Sequence[Row],
-    entrants: Sequence[Column],
-    ratio: Column | None,
+    entrants: Sequence[FigureColumn],
+    ratio: FigureColumn | None,
     *,
     width: int,
     wide: bool,
 ) -> Iterator[RenderableType]:
-    """Yield the rows as one table where it fits, else folded.
+    """Yield the rows as one table if it fits, otherwise folded.
 
     Args:
-        title: above the labels.
-        rows: a row's cells are those of the entrants, then the ratio's.
-        entrants: their columns.
+        title: title above the labels.
+        rows: rows whose cells are those of the entrants, then the ratio.
+        entrants: the entrants' columns.
         ratio: the last column, if there is one.
-        width: what is to be fitted into.
-        wide: more than `width` is no harm: names are folded, but ratios aren't moved.
+        width: the available width.
+        wide: whether the table may exceed `width`: column heads wrap, but ratios aren't moved.
     """
     columns = [*entrants, *([ratio] if ratio else [])]
     every = list(range(len(columns)))
@@ -87,13 +87,13 @@ def tables(
             yield Whole(whole)
             return
     count = len(entrants)
-    for most in range(count, 0, -1):
-        parts = [every[at : min(at + most, count)] for at in range(0, count, most)]
+    for per_table in range(count, 0, -1):
+        parts = [every[at : min(at + per_table, count)] for at in range(0, count, per_table)]
         folded = [_figures(title, rows, columns, part, fold=True) for part in parts]
-        if most == 1 or max(map(width_of, folded)) <= width:
+        if per_table == 1 or max(map(width_of, folded)) <= width:
             break
     if ratio:
-        folded.append(_figures(title, _with(rows, count), columns, [count], fold=True))
+        folded.append(_figures(title, _non_empty(rows, count), columns, [count], fold=True))
     for number, table in enumerate(folded):
         if number:
             yield ""
@@ -101,7 +101,7 @@ def tables(
 
 
 def prose_table(*, header: bool) -> Table:
-    """Return an empty table whose cells are words, which may wrap."""
+    """Return an empty table whose cells may wrap."""
     return Table(
         box=None,
         pad_edge=False,
@@ -111,8 +111,8 @@ def prose_table(*, header: bool) -> Table:
     )
 
 
-def _with(rows: Sequence[Row], at: int) -> list[Row]:
-    """Return the rows that have something in a column, with the headings above them."""
+def _non_empty(rows: Sequence[Row], at: int) -> list[Row]:
+    """Return the rows with a non-empty cell in a column, and the headings above them."""
     result: list[Row] = []
     for label, cells in rows:
         if cells and not cells[at]:
@@ -126,7 +126,12 @@ def _with(rows: Sequence[Row], at: int) -> list[Row]:
 
 
 def _figures(
-    title: str, rows: Sequence[Row], columns: Sequence[Column], chosen: Sequence[int], *, fold: bool
+    title: str,
+    rows: Sequence[Row],
+    columns: Sequence[FigureColumn],
+    chosen: Sequence[int],
+    *,
+    fold: bool,
 ) -> Table:
     table = prose_table(header=True)
     labels = [f"  {label}" if cells else label for label, cells in rows]
@@ -145,13 +150,13 @@ def _figures(
 
 
 def _folded(words: str, width: int) -> str:
-    """Return words on lines of at most `width`, or of the longest word."""
-    most = max([width, *map(len, words.split())])
-    return "\n".join(textwrap.wrap(words, most, break_on_hyphens=False))
+    """Return the words on lines no longer than `width` or the longest word."""
+    limit = max([width, *map(len, words.split())])
+    return "\n".join(textwrap.wrap(words, limit, break_on_hyphens=False))
 
 
 def width_of(table: Table) -> int:
-    """Return the columns that a table of figures needs."""
+    """Return the width of a table of figures, in characters."""
     return (
         sum(
             max(
@@ -171,7 +176,7 @@ def width_of(table: Table) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A table of figures, as wide as it needs; to be printed with `crop=False`."""
+    """A table of figures at its full width; print it with `crop=False`."""
 
     table: Table
 

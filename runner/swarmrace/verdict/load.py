@@ -1,4 +1,4 @@
-"""What else the machines did while runs were raced."""
+"""Other work on the machines during runs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from swarmrace.results.folder import Results
 from swarmrace.verdict.runs import RunView
 
 FOREIGN_SHARE = 0.1
-"""Of a machine's CPUs: what others than the run's peers may use of them during a run."""
+"""Share of a machine's CPUs that processes other than the run's peers may use during a run."""
 FOREIGN_CPU_SECONDS = 0.1
-"""Less than this is within what the kernel's ticks and the race's own tracker explain."""
-_MOST_NAMED = 4
+"""Less CPU time than this can come from the kernel's ticks and the race's own tracker."""
+_MAX_NAMED = 4
 ONE_MACHINE = (
-    "One machine and no rates set: these are mostly CPU times, not a network's; an entrant with "
-    "cheaper bytes wins."
+    "One machine without rates: these are mostly CPU times, not network times; an entrant that "
+    "needs less CPU per byte wins."
 )
 
 
 def head(results: Results) -> list[str]:
-    """Return what stands in the head of a race that had no network to measure."""
+    """Return the note at the head of a race without a limited network."""
     local = results.info.backend.startswith("local")
     return [ONE_MACHINE] if local and not results.scenario.race.network.limited else []
 
 
 def flags(results: Results, views: Sequence[RunView]) -> Iterator[str]:
-    """Yield which runs other work disturbed."""
+    """Yield the runs that other work disturbed."""
     loaded = [
         (share, view.record.run.id)
         for view in views
@@ -36,25 +36,25 @@ def flags(results: Results, views: Sequence[RunView]) -> Iterator[str]:
     ]
     if not loaded:
         return
-    most, where = max(loaded)
-    named = ", ".join(run_id for _, run_id in loaded[:_MOST_NAMED])
-    more = f" and {len(loaded) - _MOST_NAMED} more" if len(loaded) > _MOST_NAMED else ""
+    maximum, where = max(loaded)
+    named = ", ".join(run_id for _, run_id in loaded[:_MAX_NAMED])
+    more = f" and {len(loaded) - _MAX_NAMED} more" if len(loaded) > _MAX_NAMED else ""
     measured = sum(foreign_share(results, view) is not None for view in views)
     yield (
-        f"other work used above {FOREIGN_SHARE:.0%} of a machine's CPUs in {len(loaded)} of "
-        f"{measured} runs ({named}{more}; most {most:.0%}, {where}): it slowed what was raced"
+        f"other work used more than {FOREIGN_SHARE:.0%} of a machine's CPUs in {len(loaded)} of "
+        f"{measured} runs ({named}{more}; maximum {maximum:.0%}, {where}) and slowed them"
     ).replace("%", " %")
 
 
 def foreign_share(results: Results, view: RunView) -> float | None:
-    """Return which share of a machine's CPUs others used during a run, of the busiest machine;
-    None where it was not measured (before format 3), 0.0 where it is too little to tell."""
+    """Return the share of the busiest machine's CPUs that other processes used during a run; None
+    if it was not measured (before format 3), 0.0 if it is too little to measure."""
     infos = results.peer_infos(view.record.run.entrant)
     machines: dict[str, list[PeerResult]] = defaultdict(list)
     for index, peer in view.record.peers.items():
         if peer.load is not None and peer.usage is not None:
             machines[_machine_of(infos.get(index))].append(peer)
-    # a relay is of one machine's race, and a part of it
+    # A relay exists only in a race on one machine, and is a part of the race.
     result = view.record.result
     relay = 0 if result is None else result.relay.get("cpu_microseconds", 0) / 1e6
     shares = [_foreign(peers, relay) for peers in machines.values()]

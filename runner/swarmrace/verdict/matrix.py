@@ -1,24 +1,21 @@
 """One acceptance over all cells of a matrix.
 
-That it is met in **every** cell needs no correction: it is claimed only where each cell's own test
-shows it, so the chance of claiming it wrongly is at most that of one test (intersection–union;
-R. L. Berger, Technometrics 24, 1982). Naming **single** cells as met or missed is another claim: of
-many cells some would be named by chance, so Holm's procedure decides (S. Holm, Scandinavian Journal
-of Statistics 6, 1979), at 5 % for all cells together, of the times and of the completion each.
+The claim that it is met in **every** cell needs no correction: it is made only if each cell's own
+test shows it, so the chance of a wrong claim is at most that of one test (intersection–union;
+R. L. Berger, Technometrics 24, 1982). Naming **single** cells as met or missed is another claim:
+among many cells some would be named by chance, so Holm's procedure decides (S. Holm, Scandinavian
+Journal of Statistics 6, 1979), at 5 % for all cells together, separately for times and completion.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from swarmrace.errors import Exit
 from swarmrace.model import Model
+from swarmrace.statistics.significance import FAMILY_ERROR, blocks_needed
 from swarmrace.verdict.model import AcceptanceVerdict, Judgement
-
-FAMILY_ERROR = 0.05
-"""Chance that any cell is named wrongly, one-sided, over all cells together."""
 
 
 class CellJudgement(Model):
@@ -26,14 +23,14 @@ class CellJudgement(Model):
 
     cell: str
     verdict: Judgement | Literal["missing"]
-    """By the cell's own interval, unadjusted; `missing`: it has no results."""
+    """By the cell's own interval, unadjusted. `missing`: the cell has no results."""
     text: str = ""
     p_met: float | None = None
-    """Adjusted by Holm: at most `FAMILY_ERROR` names the cell as met."""
+    """Adjusted by Holm. The cell is named as met if it is at most `FAMILY_ERROR`."""
     p_missed: float | None = None
-    """Likewise as missed, by times or by completion, whichever shows it."""
+    """The same for missed: the smaller p of times and completion."""
     named: Literal["met", "missed"] | None = None
-    """What the cell may be called on its own."""
+    """How the cell may be named individually."""
 
 
 class MatrixJudgement(Model):
@@ -47,21 +44,21 @@ class MatrixJudgement(Model):
     """`met`: in every cell. `missed`: at least one cell is named as missed. Otherwise undecided."""
     cells: list[CellJudgement]
     blocks_needed: int
-    """Complete blocks from which a single cell can be named at all."""
+    """Minimum number of complete blocks for naming a single cell."""
     text: str
-    """The sentence without the verdict, which stands before it."""
+    """The sentence that follows the verdict."""
 
     def count(self, verdict: str) -> int:
-        """Return how many cells have a verdict of their own."""
+        """Return the number of cells with this verdict."""
         return sum(cell.verdict == verdict for cell in self.cells)
 
     def named(self, what: str) -> list[str]:
-        """Return the cells that may be called `what` on their own."""
+        """Return the cells that may be named as `what` individually."""
         return [cell.cell for cell in self.cells if cell.named == what]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return Holm's adjusted p values; one that isn't known (None) counts as 1 and stays None."""
+    """Return Holm's adjusted p values; an unknown one (None) counts as 1 and stays None."""
     order = sorted(range(len(p_values)), key=lambda at: 1.0 if (p := p_values[at]) is None else p)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
@@ -72,20 +69,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def blocks_needed(cells: int, error: float = FAMILY_ERROR) -> int:
-    """Return the fewest complete blocks from which one of so many cells can be named: of n blocks
-    the most extreme outcome has a chance of 2⁻ⁿ."""
-    return math.ceil(math.log2(max(1, cells) / error))
-
-
 def judge(
     found: Mapping[str, AcceptanceVerdict | None], example: AcceptanceVerdict
 ) -> MatrixJudgement:
     """Judge one acceptance over all cells.
 
     Args:
-        found: by cell its verdict, or None where the cell is planned and has no results.
-        example: one of them, for its entrants and its bound.
+        found: each cell's verdict, or None for a planned cell without results.
+        example: one of the verdicts, for its entrants and its bound.
     """
     names = list(found)
     met = holm([_p(found[name], "p_met") for name in names])
@@ -132,8 +123,8 @@ def judge(
 
 
 def exit_of(judged: Sequence[MatrixJudgement]) -> Exit:
-    """Return the exit code of several acceptances over a matrix, as a race's: missed, then
-    undecided, then met."""
+    """Return the exit code of several acceptances over a matrix: the worst of missed, undecided and
+    met, as for a race."""
     verdicts = {each.verdict for each in judged}
     if "missed" in verdicts:
         return Exit.ACCEPTANCE_MISSED
@@ -147,31 +138,32 @@ def _p(found: AcceptanceVerdict | None, name: str) -> float | None:
 def _text(judged: MatrixJudgement) -> str:
     """Return the sentence that a report and a terminal show."""
     preset = f"{judged.within}: " if isinstance(judged.within, str) else ""
-    asked = f"{judged.entrant} within {preset}{judged.bound:g} × {judged.of}'s time"
+    requirement = f"{judged.entrant} within {preset}{judged.bound:g} × {judged.of}'s time"
     count = len(judged.cells)
     if count == 1:
-        own = judged.cells[0].text
-        return own.partition(": ")[2] or asked
+        (cell,) = judged.cells
+        known = cell.verdict != "missing"
+        return cell.text.removeprefix(f"{cell.verdict}: ") if known else requirement
     if judged.verdict == "met":
-        return f"in every one of {count} cells: {asked}"
+        return f"in each of {count} cells: {requirement}"
     parts = [
         f"{number} {what}"
         for what in ("met", "missed", "undecided", "missing")
         if (number := judged.count(what))
     ]
-    text = f"over {count} cells: {asked}; by themselves {', '.join(parts)}"
+    text = f"over {count} cells: {requirement}; individually {', '.join(parts)}"
     if named := judged.named("missed"):
         text += f"; named as missed (Holm): {_some(named)}"
     if named := judged.named("met"):
         text += f"; named as met (Holm): {_some(named)}"
     if not judged.named("met") and not judged.named("missed"):
         text += (
-            f"; no cell can be named on its own (by its times that takes {judged.blocks_needed} "
-            f"complete blocks at least, of {count} cells)"
+            f"; no cell can be named individually (by its times, that takes at least "
+            f"{judged.blocks_needed} complete blocks with {count} cells)"
         )
     return text
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,7 +1,7 @@
-"""Where in its block each run came, and whether that mattered.
+"""The position of each run in its block, and the effect of positions.
 
-Positions are balanced by the schedule, so an effect of them cancels in a ratio; but it widens the
-interval, and says that a run leaves something behind for the next one.
+The schedule balances positions, so their effect cancels in a ratio. But it widens the interval, and
+shows that a run affects the next one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from swarmrace.statistics.ranks import rank_sum_p
 from swarmrace.verdict.runs import RunView
 from swarmrace.verdict.sides import Side
 
-LEAST_EACH = 4
-"""Blocks in either order from which an effect can be seen: of 4 + 4 the most uneven split has a
-chance of 0.029."""
+MIN_RUNS_PER_POSITION = 4
+"""Minimum number of blocks in either order for the test: the most extreme outcome of 4 + 4 blocks
+has probability 0.029."""
 
 
 def places(views: Sequence[RunView]) -> dict[str, int]:
@@ -33,29 +33,29 @@ def places(views: Sequence[RunView]) -> dict[str, int]:
 
 
 def position_effects(sides: Sequence[Side]) -> Iterator[str]:
-    """Yield a line for each two entrants whose ratio depends on which of them came first.
+    """Yield a line for each pair of entrants whose ratio depends on which of them ran first.
 
-    The blocks' log ratios in the one order are set against those in the other by the exact
-    Mann–Whitney test, at 5 % divided by the number of pairs.
+    The exact Mann–Whitney test compares the blocks' log ratios in one order with those in the
+    other, at 5 % divided by the number of pairs.
     """
     pairs = list(combinations(sides, 2))
     for a, b in pairs:
         orders = [np.array(found) for found in _by_order(a, b)]
-        if min(map(len, orders)) < LEAST_EACH:
+        if min(map(len, orders)) < MIN_RUNS_PER_POSITION:
             continue
         p = rank_sum_p(*orders)
         if p <= SIGNIFICANCE / len(pairs):
             shift = float(np.median(orders[0][:, None] - orders[1][None, :]))
             yield (
-                f"position effect: of {a.name} and {b.name}, who came first in a block took "
-                f"{math.exp(shift / 2):.3g} × the time it would have taken after the other "
+                f"position effect: of {a.name} and {b.name}, the first in a block took "
+                f"{math.exp(shift / 2):.3g} × the time that it would have taken after the other "
                 f"(p = {p:.2g}, {len(orders[0])} + {len(orders[1])} blocks); positions are "
-                "balanced, so the ratio holds, but a run leaves something behind for the next"
+                "balanced, so the ratio is valid, but a run affects the next one"
             )
 
 
 def _by_order(a: Side, b: Side) -> tuple[list[float], list[float]]:
-    """Return the blocks' log ratios where `a` came first, and where `b` did."""
+    """Return the log ratios of the blocks in which `a` ran first, and of those in which `b` did."""
     numbers = [_numbers(side) for side in (a, b)]
     first: list[float] = []
     second: list[float] = []
@@ -66,7 +66,7 @@ def _by_order(a: Side, b: Side) -> tuple[list[float], list[float]]:
 
 
 def _numbers(side: Side) -> Mapping[int, tuple[int, float]]:
-    """Return index and finite number of each run by block."""
+    """Return the index and number of each run with a finite number, by block."""
     return {
         view.record.run.repetition: (view.record.run.index, view.number)
         for view in side.views

@@ -1,4 +1,4 @@
-"""From two entrants' numbers to a ratio: its interval, and the claim that it carries."""
+"""The ratio of two entrants' numbers, its interval and its claim."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swarmrace.statistics import intervals
-from swarmrace.statistics.intervals import CONFIDENCE, LEAST_BLOCKS, Interval
+from swarmrace.statistics.intervals import CONFIDENCE, MIN_BLOCKS, Interval
 from swarmrace.statistics.proportions import sign_test
 from swarmrace.statistics.summary import middle
 from swarmrace.verdict.model import Claim, Ratio, to_value
 
 ByBlock = Mapping[int, tuple[float, float]]
-"""Repetition to (a run's number, its resolution), both in seconds; missing runs are absent."""
+"""(A run's number, its resolution) by repetition, both in seconds; missing runs are absent."""
 
 
 def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENCE) -> Ratio:
-    """Return a's times over b's; see docs/methodology.md, "Ratios"."""
+    """Return the ratio of a's times over b's; see docs/methodology.md, "Ratios"."""
     resolution = max(
         middle([resolution for _, resolution in side.values()]) if side else 0.0 for side in (a, b)
     )
@@ -56,7 +56,7 @@ def ratio(a: ByBlock, b: ByBlock, *, paired: bool, confidence: float = CONFIDENC
 
 
 def typical(numbers: Sequence[float]) -> float | None:
-    """Return the median of the finite numbers, or None where all are infinite."""
+    """Return the median of the finite numbers, or None if all are infinite."""
     finite = [number for number in numbers if math.isfinite(number)]
     return middle(finite) if finite else None
 
@@ -64,7 +64,8 @@ def typical(numbers: Sequence[float]) -> float | None:
 def beyond(limit: float, bound: float, reference: float | None, resolution: float) -> bool:
     """Return whether a limit of a ratio is above a bound by more than the marks' resolution.
 
-    The bound is so many times the reference's time, whose own resolution grows with it.
+    The bound is a multiple of the reference's time, so the reference's resolution is multiplied
+    too.
     """
     if limit <= bound:
         return False
@@ -73,7 +74,7 @@ def beyond(limit: float, bound: float, reference: float | None, resolution: floa
 
 
 def _claim(found: Interval, reference: float | None, resolution: float) -> Claim | None:
-    """Return what an interval shows; None without one."""
+    """Return what an interval shows; None without an interval."""
     if found.low is None or found.high is None:
         return None
     scale = math.inf if reference is None else reference
@@ -86,9 +87,9 @@ def _claim(found: Interval, reference: float | None, resolution: float) -> Claim
 
 
 def _all_failed(a: Sequence[float], b: Sequence[float]) -> Claim | None:
-    """Return the claim where one failed in every block and the other in none, which needs no
-    interval from `LEAST_BLOCKS` blocks on."""
-    if min(len(a), len(b)) < LEAST_BLOCKS:
+    """Return the claim if one failed in every block and the other in none. From `MIN_BLOCKS` blocks
+    on, this needs no interval."""
+    if min(len(a), len(b)) < MIN_BLOCKS:
         return None
     if all(map(math.isinf, a)) and all(map(math.isfinite, b)):
         return "slower"

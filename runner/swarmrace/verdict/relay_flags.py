@@ -1,4 +1,4 @@
-"""Runs in which the relay did not keep up: their delay was not what was set."""
+"""Flag runs in which the relay did not keep up, so that the delay was not the set one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from swarmrace.results.folder import Results
 from swarmrace.verdict.model import Flag
 
 LATE_SHARE = 0.01
-"""Of a run's frames: how many may leave late (`network.relay.LATE_SECONDS`)."""
+"""Share of a run's frames that may leave late (`network.relay.LATE_SECONDS`)."""
 
 
 def relay_flags(results: Results) -> Iterator[Flag]:
-    """Yield one flag for each run whose frames the relay held too long or had no room for."""
+    """Yield a flag for each run in which the relay held frames too long or had no room for them."""
     for record in results.runs:
-        if record.result is not None and (why := _why(record.result.relay)):
-            text = f"{record.run.id}: the relay that delays frames did not keep up: {why}"
+        if record.result is not None and (reason := _reason(record.result.relay)):
+            text = f"{record.run.id}: the relay that delays frames did not keep up: {reason}"
             yield Flag(entrant=record.run.entrant, text=text)
 
 
-def _why(counts: Mapping[str, int]) -> str:
+def _reason(counts: Mapping[str, int]) -> str:
     frames, reasons = counts.get("frames", 0), []
     if counts.get("late", 0) > LATE_SHARE * frames:
         reasons.append(f"{counts['late']} of {frames} frames left late")

@@ -1,4 +1,4 @@
-"""A verdict for people: a page of 100 columns, in a terminal, as plain text or as a picture."""
+"""The verdict as readable text: 100 columns, in a terminal, as plain text or as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from swarmrace.units import canonical_size
 from swarmrace.verdict.conditions import conditions
 from swarmrace.verdict.entries import duration
-from swarmrace.verdict.layout import Column, Line, tables
+from swarmrace.verdict.layout import FigureColumn, Line, tables
 from swarmrace.verdict.model import RunVerdict, Verdict
 from swarmrace.verdict.rows import not_compared, ratio_rows, rows
 from swarmrace.verdict.svg import FORMAT as SVG_FORMAT
@@ -22,12 +22,12 @@ from swarmrace.verdict.wording import RATIO_NOTE
 
 WIDTH = 100
 _T = TypeVar("_T")
-_MOST_BLOCKS = 20
+_MAX_BLOCKS = 20
 COLOURS = {"met": "green", "missed": "red", "undecided": "yellow"}
 
 
 def interval_note(verdict: Verdict) -> Line:
-    """Return what the brackets in a headline are."""
+    """Return the explanation of the brackets in a headline."""
     level = f"{100 * verdict.confidence:.3g} %"
     return Line(f"[…] is the {level} confidence interval of the ratio.", "dim")
 
@@ -35,13 +35,13 @@ def interval_note(verdict: Verdict) -> Line:
 def render(
     verdict: Verdict, *, width: int, wide: bool, full: bool = True
 ) -> Iterator[RenderableType]:
-    """Yield what a rich console prints, to be printed without cropping: nothing is ever cut.
+    """Yield the page for a rich console; print it without cropping, so that nothing is cut.
 
     Args:
         verdict: what to show.
-        width: columns that lines are wrapped at, and tables fitted into.
-        wide: tables may be wider, as in a file; else they are folded.
-        full: with conditions and definitions; without, the picture's shorter page.
+        width: width at which lines wrap and into which tables are fitted.
+        wide: whether tables may be wider, as in a file; otherwise they are folded.
+        full: whether conditions and definitions are included; the picture leaves them out.
     """
     yield from head(verdict)
     for line in verdict.headline:
@@ -61,7 +61,7 @@ def render(
 
 
 def head(verdict: Verdict) -> Iterator[RenderableType]:
-    """Yield what was raced, and whether to its end."""
+    """Yield what was raced, and whether it finished."""
     race = verdict.race
     yield Text(f"swarmrace verdict: {verdict.name}, race {verdict.race_id}", style="bold")
     if verdict.status != "finished":
@@ -70,7 +70,7 @@ def head(verdict: Verdict) -> Iterator[RenderableType]:
         yield Line(f"{how}: {raced} of {len(verdict.runs)} runs raced", "bold yellow", 0)
     leechers = race["swarmSize"] - race["seeders"]
     yield Text(
-        f"{race['swarmSize']} peers a swarm ({_count(race['seeders'], 'seeder')}, "
+        f"{race['swarmSize']} peers per swarm ({_count(race['seeders'], 'seeder')}, "
         f"{_count(leechers, 'leecher')}), {canonical_size(race['fileSize'])}, "
         f"{_count(race['repetitions'], 'repetition')} {race['order']}, "
         f"{'cold' if race['coldStart'] else 'warm'} starts, {verdict.backend}"
@@ -79,12 +79,12 @@ def head(verdict: Verdict) -> Iterator[RenderableType]:
 
 
 def text(verdict: Verdict, *, width: int = WIDTH, wide: bool = True) -> str:
-    """Return the page as plain text, without colour; the same verdict gives the same text.
+    """Return the page as plain text without colour. The same verdict always gives the same text.
 
     Args:
         verdict: what to show.
-        width: columns that lines are wrapped at.
-        wide: a table that needs more takes more, as in a file; else it is folded.
+        width: width at which lines wrap.
+        wide: whether tables may be wider, as in a file; otherwise they are folded.
     """
     console = Console(
         file=io.StringIO(),
@@ -99,7 +99,7 @@ def text(verdict: Verdict, *, width: int = WIDTH, wide: bool = True) -> str:
 
 
 def show(verdict: Verdict, console: Console, *, full: bool = True) -> None:
-    """Print the page on a console: fitted into a terminal, and else as wide as its tables need."""
+    """Print the page on a console: fitted into a terminal, otherwise as wide as its tables."""
     wide = not console.is_terminal
     for part in render(verdict, width=console.width, wide=wide, full=full):
         console.print(part, highlight=False, markup=False, crop=False)
@@ -108,7 +108,7 @@ def show(verdict: Verdict, console: Console, *, full: bool = True) -> None:
 def svg(verdict: Verdict) -> str:
     """Return the page, without conditions and definitions, as an SVG picture.
 
-    It names no font by an address, so that it looks the same offline.
+    It refers to no font by URL, so that it looks the same offline.
     """
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     show(verdict, console, full=False)
@@ -130,8 +130,8 @@ def _tables(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableT
         yield from tables(
             "median over runs (least–most)",
             listed,
-            [Column(verdict.entrants[name].label) for name in part],
-            Column("ratio", "bold") if comparison is not None else None,
+            [FigureColumn(verdict.entrants[name].label) for name in part],
+            FigureColumn("ratio", "bold") if comparison is not None else None,
             width=width,
             wide=wide,
         )
@@ -140,7 +140,7 @@ def _tables(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableT
 
 
 def _comparisons(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableType]:
-    """What the headline and the main table did not say."""
+    """Yield the comparisons that headline and main table don't show."""
     lines: list[str] = []
     for each in verdict.comparisons:
         if each.text not in verdict.headline:
@@ -155,7 +155,7 @@ def _comparisons(verdict: Verdict, width: int, *, wide: bool) -> Iterator[Render
         yield from tables(
             "Ratios of times",
             ratio_rows(part),
-            [Column(f"{each.entrant} / {each.of}") for each in part],
+            [FigureColumn(f"{each.entrant} / {each.of}") for each in part],
             None,
             width=width,
             wide=wide,
@@ -173,29 +173,31 @@ def _runs(verdict: Verdict, width: int, *, wide: bool) -> Iterator[RenderableTyp
         blocks.setdefault(run.repetition, {})[run.entrant] = run
     names, left_out = list(verdict.entrants), 0
     shown = list(blocks)
-    if len(blocks) > _MOST_BLOCKS:
-        shown = [b for b, runs in blocks.items() if any(_odd(run) for run in runs.values())]
-        shown, left_out = shown[:_MOST_BLOCKS], len(blocks) - len(shown[:_MOST_BLOCKS])
+    if len(blocks) > _MAX_BLOCKS:
+        shown = [b for b, runs in blocks.items() if any(map(_has_problem, runs.values()))]
+        shown, left_out = shown[:_MAX_BLOCKS], len(blocks) - len(shown[:_MAX_BLOCKS])
     yield ""
     for part in _parts(names):
         listed = [
             (f"block {block}", [_run(blocks[block].get(name)) for name in part]) for block in shown
         ]
         yield from tables(
-            "Runs: place in block, median leecher's t100 (last)",
+            "Runs: position in block, median leecher's t100 (last)",
             listed,
-            [Column(name) for name in part],
+            [FigureColumn(name) for name in part],
             None,
             width=width,
             wide=wide,
         )
     if left_out:
-        yield Line(f"{_count(left_out, 'further block')} in verdict.json")
-    reasons = [f"{run.run_id}: {run.status}: {run.reason}" for run in verdict.runs if _odd(run)]
+        yield Line(f"{_count(left_out, 'more block')} in verdict.json")
+    reasons = [
+        f"{run.run_id}: {run.status}: {run.reason}" for run in verdict.runs if _has_problem(run)
+    ]
     yield from _lines("Failed, missing and damaged runs", _cut(reasons, 30))
 
 
-def _odd(run: RunVerdict) -> bool:
+def _has_problem(run: RunVerdict) -> bool:
     return run.status != "counted" or bool(run.reason)
 
 
@@ -214,8 +216,8 @@ def flags(verdict: Verdict) -> list[str]:
     return [f"{flag.entrant}: {flag.text}" if flag.entrant else flag.text for flag in verdict.flags]
 
 
-def _cut(lines: list[str], most: int) -> list[str]:
-    return lines if len(lines) <= most else [*lines[:most], f"… and {len(lines) - most} more"]
+def _cut(lines: list[str], limit: int) -> list[str]:
+    return lines if len(lines) <= limit else [*lines[:limit], f"… and {len(lines) - limit} more"]
 
 
 def _lines(title: str, lines: list[str]) -> Iterator[RenderableType]:
@@ -229,7 +231,7 @@ def _lines(title: str, lines: list[str]) -> Iterator[RenderableType]:
 
 
 def _parts(names: list[_T]) -> list[list[_T]]:
-    """Return them in groups of at most three, as even as can be."""
+    """Return the names in groups of at most three, as even as possible."""
     groups = -(-len(names) // 3)
     ends = [round(len(names) * k / groups) for k in range(groups + 1)]
     return [names[low:high] for low, high in pairwise(ends)]

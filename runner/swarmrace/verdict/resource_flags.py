@@ -1,4 +1,4 @@
-"""Whether all entrants had the same CPU and memory, by what their cgroups said at run time."""
+"""Flag entrants with unequal CPU or memory, by their cgroups' limits at run time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from swarmrace.results.folder import Results
 from swarmrace.units import format_size
 
 _SAME_SHARE = 0.01
-"""How far apart limits may be that are called the same: amounts are rounded when they are split."""
+"""Relative difference below which limits are the same: amounts are rounded when they are split."""
 
 
 def resource_flags(results: Results) -> list[str]:
-    """Return that entrants had unequal resources, or nothing."""
+    """Return a line if entrants had unequal resources."""
     found: dict[str, list[Limits]] = {}
     for record in results.runs:
         for peer in record.peers.values():
@@ -26,8 +26,8 @@ def resource_flags(results: Results) -> list[str]:
         texts.append(f"{entrant} {' or '.join(distinct)}")
     return [
         "the entrants had unequal resources, by their cgroups: "
-        f"{'; '.join(texts)}; on a cluster let global.sidecars' resources and runnerResources add "
-        "up to global.peers.resources (a static CPU manager pins only whole CPUs of Guaranteed "
+        f"{'; '.join(texts)}; on a cluster, let resources and runnerResources of global.sidecars "
+        "add up to global.peers.resources (a static CPU manager pins only whole CPUs of Guaranteed "
         "pods)"
     ]
 

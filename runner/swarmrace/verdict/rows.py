@@ -1,4 +1,5 @@
-"""Which figures stand in the verdict's main table, in which order, and what fills each cell."""
+"""The rows of the verdict's main table: which figures, in which order, and the text of each
+cell."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from swarmrace.verdict.wording import RATIO_NOTE
 MARKS = {**dict.fromkeys(CURVES, MARK_PERCENTS), "wire": WIRE_PERCENTS}
 """Kinds of marks with their percents, in the order of the table."""
 
-LEAST_FOR_P99 = 100
-"""Of fewer values the 99th percentile by nearest rank is their largest."""
+MIN_FOR_P99 = 100
+"""With fewer values, the 99th percentile by nearest rank is the maximum."""
 
 _Groups = tuple[tuple[str, tuple[str, ...]], ...]
-"""Titles, and the figures under each."""
+"""Titles, each with its figures."""
 _BEFORE: _Groups = (
     ("Time", ("t100", "last", "downloadSpeed", "discovery")),
     ("Upload", ("publish", "uploadSpeed")),
@@ -69,7 +70,7 @@ def rows(
     Args:
         verdict: the verdict.
         names: the entrants of this table.
-        comparison: fills a last column of ratios, when given.
+        comparison: if given, its ratios fill a last column.
     """
     entrants = [verdict.entrants[name] for name in names]
     texts = _notes(verdict, comparison)
@@ -91,32 +92,32 @@ def rows(
         notes.insert(0, RATIO_NOTE)
     if "wire not measured" in shown and verdict.backend == "local":
         notes.append(
-            "wire not measured: the peers had no interface of their own; "
-            "`swarmrace run --namespaces` gives them one"
+            "wire not measured: the peers had no interfaces of their own; "
+            "`swarmrace run --namespaces` gives them some"
         )
-    notes += _partly_over(entrants)
+    notes += _incomplete_wire(entrants)
     if any("–" in cells for _, cells in result):
-        notes.append("– no run gave this number, or there is no ratio of it")
+        notes.append("– no run has this figure, or it has no ratio")
     return result, notes
 
 
 def _notes(verdict: Verdict, comparison: Comparison | None) -> dict[str, str]:
-    """Return the footnotes by what they are on: a kind of records, a group of rows."""
+    """Return the footnotes by their subject: a kind of curve, or a group of rows."""
     result = {
         kind: f"{kind} side by side, not compared: {why}"
         for kind, why in not_compared(comparison).items()
     }
     for key, meaning, intro, each in (
         ("publish", "published", "not the same work", "{} is published when {}"),
-        ("usage", "usage", "not of the same", "{}'s is of {}"),
+        ("usage", "usage", "not measured alike", "{}'s is of {}"),
     ):
-        told = {
+        meanings = {
             name: e.meanings[meaning]
             for name, e in verdict.entrants.items()
             if meaning in e.meanings
         }
-        if len(set(told.values())) > 1:
-            result[key] = f"{intro}: " + "; ".join(each.format(*item) for item in told.items())
+        if len(set(meanings.values())) > 1:
+            result[key] = f"{intro}: " + "; ".join(each.format(*item) for item in meanings.items())
     return result
 
 
@@ -126,11 +127,11 @@ _NOTED = {
     "uploadSpeed": "publish",
     **dict.fromkeys(("cpuLeecher", "cpuSeeder", "cpuAll", "peakMemory"), "usage"),
 }
-"""Figures that a footnote is on."""
+"""The footnote of each figure that has one."""
 
 
 def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
-    """Return a table of ratios alone: a row a figure, a cell for each comparison."""
+    """Return the rows of a table of ratios: one row per figure, one cell per comparison."""
     result: list[Row] = [("Time", [])]
     for name in ("t100", "last"):
         cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
@@ -144,14 +145,14 @@ def ratio_rows(comparisons: Sequence[Comparison]) -> list[Row]:
             marks = [{m.percent: m for m in c.marks if m.kind == kind} for c in comparisons]
             cells = [ratio_entry(m[percent].ratio) if percent in m else "–" for m in marks]
             result.append((mark_label(percent), cells))
-        for name in (name for name, of in STABILITY.items() if of == kind):
+        for name in (name for name, curve in STABILITY.items() if curve == kind):
             cells = [ratio_entry(_ratio(name, each)) for each in comparisons]
             result.append((FIGURES[name].label, cells))
     return result
 
 
 def not_compared(comparison: Comparison | None) -> dict[str, str]:
-    """Return why a kind of records is not set against each other, for each that is not."""
+    """Return, for each kind of curve that is not compared, the reason."""
     marks = comparison.marks if comparison is not None else []
     return {mark.kind: mark.why_not for mark in marks if mark.why_not}
 
@@ -180,9 +181,9 @@ def _group(
 
 
 def _label(name: str, entrants: Sequence[EntrantVerdict]) -> str:
-    """Return a figure's label; the p99 of fewer than 100 stamps is the most."""
-    few = all(e.reliability.transfers_started < LEAST_FOR_P99 for e in entrants)
-    return "start lag, most" if name == "startLagP99" and few else FIGURES[name].label
+    """Return a figure's label; the p99 of fewer than 100 stamps is the maximum."""
+    few = all(e.reliability.transfers_started < MIN_FOR_P99 for e in entrants)
+    return "start lag, maximum" if name == "startLagP99" and few else FIGURES[name].label
 
 
 def _ratio(name: str, comparison: Comparison) -> Ratio | None:
@@ -192,7 +193,7 @@ def _ratio(name: str, comparison: Comparison) -> Ratio | None:
 
 
 def _counted(entrant: EntrantVerdict) -> bool:
-    """Return whether any run of it gave figures."""
+    """Return whether any of its runs has figures."""
     return entrant.reliability.runs_missing < entrant.reliability.runs_scheduled
 
 
@@ -237,18 +238,17 @@ def _marks(
         yield mark_label(percent), cells
 
 
-def _partly_over(entrants: Sequence[EntrantVerdict]) -> list[str]:
-    """Return what wire bytes are over where not every run is in them."""
+def _incomplete_wire(entrants: Sequence[EntrantVerdict]) -> list[str]:
+    """Return a note on entrants whose wire bytes don't include all runs."""
     parts = []
     for entrant in entrants:
         summary, counts = entrant.figures.get("wireSent"), entrant.reliability
-        runs = counts.runs_scheduled - counts.runs_missing
         complete = summary.runs if summary else 0
-        if entrant.wire_measured and complete < runs:
-            parts.append(f"{entrant.name} {complete} of {runs}")
+        if entrant.wire_measured and complete < counts.runs_raced:
+            parts.append(f"{entrant.name} {complete} of {counts.runs_raced}")
     if not parts:
         return []
-    return [f"wire bytes are of runs in which every leecher completed: {', '.join(parts)}"]
+    return [f"wire bytes are only of runs in which every leecher completed: {', '.join(parts)}"]
 
 
 def _title(kind: str) -> str:
@@ -286,7 +286,7 @@ def _reliability(
     yield (
         "runs complete",
         [
-            f"{r.runs_complete} of {r.runs_scheduled - r.runs_missing} "
+            f"{r.runs_complete} of {r.runs_raced} "
             f"[{100 * r.complete_share_low:.0f}, {100 * r.complete_share_high:.0f} %]"
             for r in all_of
         ]

@@ -1,15 +1,16 @@
-"""From records to each run's number: what counts, what failed, what is missing.
+"""From records to each run's number: which runs count, failed or are missing.
 
-Whatever an entrant itself failed at makes its number infinite. What the infrastructure took away
-(tracker lost, race interrupted, peer lost before the start), and what the runner itself was too
-slow for (making the payload, verifying it), makes it missing: it is in no ratio, and it is listed.
+If the entrant itself failed, the run's number is infinite. If the run was lost to the
+infrastructure (tracker lost, race interrupted, peer lost before the start) or to the runner's
+slowness (making the payload, verifying it), it is missing: it is part of no ratio and listed with
+its reason.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from swarmrace.errors import Reason
 from swarmrace.recording.records import Failure, PeerResult
@@ -27,12 +28,12 @@ INFRASTRUCTURE = frozenset(
         Reason.INTERNAL,
     }
 )
-"""Reasons that say nothing of the entrant."""
+"""Reasons that are not the entrant's failure."""
 
 
 def excused(failure: Failure) -> bool:
-    """Return whether a failure says nothing of the entrant: by its reason, or because it was the
-    runner's own work that failed (making the payload, or reading it back in time)."""
+    """Return whether a failure is not the entrant's: by its reason, or because the runner's own
+    work failed (making the payload, or reading it back in time)."""
     if failure.stage == "make" or failure.reason in INFRASTRUCTURE:
         return True
     return failure.stage == "verify" and failure.reason is Reason.TIMEOUT
@@ -46,20 +47,30 @@ class RunView:
     status: RunStatus
     reason: str
     times: tuple[float, ...]
-    """Each leecher's t100 in seconds, infinite for a failed transfer; empty when missing."""
+    """Each leecher's t100 in seconds, infinite for a failed transfer; empty if the run is
+    missing."""
     failures: tuple[tuple[int, Failure], ...]
-    """(peer, failure), also of a missing run."""
+    """Pairs of peer and failure; a missing run may have some."""
+    marks: dict[tuple[str, float], float | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """The median leecher's marks that were asked for (`figures.mark_of_run`): each pair of entrants
+    asks again."""
+    resolutions: dict[tuple[str, float], float] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """The resolutions of these marks (`run_numbers.mark_number`)."""
 
     @property
     def number(self) -> float | None:
-        """The median leecher's t100; infinite when it failed, None when the run is missing."""
+        """The median leecher's t100: infinite if it failed, None if the run is missing."""
         if self.status == "missing":
             return None
         return middle(self.times) if self.times else math.inf
 
     @property
     def last(self) -> float | None:
-        """The last leecher's t100."""
+        """The last leecher's t100: infinite if it failed, None if the run is missing."""
         if self.status == "missing":
             return None
         return max(self.times, default=math.inf)
@@ -74,8 +85,8 @@ class RunView:
         return [self.record.peers[peer] for peer in seeders if peer in self.record.peers]
 
     def median_leecher(self, get: Callable[[PeerResult], float | None]) -> float | None:
-        """Return the median over all leechers of a time; one that has none counts as infinite
-        when its transfer failed. None when nobody has one, or a completed transfer lacks it."""
+        """Return the median of a time over all leechers. A missing time of a failed transfer counts
+        as infinite. None if no leecher has one, or a completed transfer lacks it."""
         values: list[float] = []
         for leecher in self.leechers():
             value = get(leecher)
@@ -89,7 +100,7 @@ class RunView:
 
 
 def transfer_seconds(peer: PeerResult) -> float:
-    """Return a leecher's t100, infinite when its transfer failed or its bytes were wrong."""
+    """Return a leecher's t100, infinite if its transfer failed or its bytes were wrong."""
     transfer = peer.transfer
     if peer.outcome != "completed" or transfer is None or wrong_bytes(peer):
         return math.inf
@@ -97,14 +108,14 @@ def transfer_seconds(peer: PeerResult) -> float:
 
 
 def wrong_bytes(peer: PeerResult) -> bool:
-    """Return whether what a leecher got was seen to be wrong."""
+    """Return whether verification found a leecher's bytes to be wrong."""
     if peer.failure is not None:
         return peer.failure.reason is Reason.WRONG_BYTES
     return peer.transfer is not None and peer.transfer.verified is False
 
 
 def failure_of(peer: PeerResult) -> Failure | None:
-    """Return why a peer's part has failed, also where only its verification says so."""
+    """Return a peer's failure, also if only its verification shows it; None if it didn't fail."""
     if peer.failure is not None:
         return peer.failure
     if wrong_bytes(peer):
@@ -117,14 +128,14 @@ def failure_of(peer: PeerResult) -> Failure | None:
 
 
 def complete(view: RunView) -> bool | None:
-    """Return whether every leecher of a run completed, or None where the run is missing."""
+    """Return whether every leecher of a run completed; None if the run is missing."""
     if view.status == "missing":
         return None
     return bool(view.times) and all(map(math.isfinite, view.times))
 
 
 def complete_runs(views: Sequence[RunView]) -> tuple[int, int]:
-    """Return how many runs are complete, of how many that aren't missing."""
+    """Return the number of complete runs, and the number of runs that aren't missing."""
     known = [found for view in views if (found := complete(view)) is not None]
     return sum(known), len(known)
 
@@ -151,10 +162,10 @@ def view(record: RunRecord, race: Race) -> RunView:
 
 
 def _not_raced(record: RunRecord, failures: list[tuple[int, Failure]]) -> RunView:
-    """The start was never given: the entrant's own doing, or not."""
+    """Judge a run without a start: failed if that is the entrant's fault, otherwise missing."""
     result = record.result
     assert result is not None
-    # Bystanders record that the run was not run; who caused it comes first.
+    # The other peers record that the run was not run; the peer that caused it comes first.
     failures = sorted(failures, key=lambda each: each[1].reason is Reason.NOT_RUN)
     causes = [failure for _, failure in failures]
     if result.failure is not None:
@@ -188,7 +199,7 @@ def _raced(record: RunRecord, race: Race, failures: list[tuple[int, Failure]]) -
             times.append(math.inf)
             continue
         failure = failure_of(leecher)
-        # After the start an entrant can provoke a defect of ours: it must not excuse the entrant.
+        # After the start an entrant could provoke a defect of swarmrace, so it isn't excused.
         recorded = leecher.failure is not None and leecher.failure.reason is Reason.INTERNAL
         if failure is not None and excused(failure) and not recorded:
             reason = f"leecher {peer}: {_line(failure)}"
@@ -204,3 +215,13 @@ def _line(failure: Failure) -> str:
     if failure.stage:
         text += f" in {failure.stage}"
     return f"{text} ({failure.detail})" if failure.detail else text
+
+
+def complete_blocks(views: Iterable[RunView]) -> set[int]:
+    """Return the blocks in which no entrant's run is missing."""
+    blocks: dict[int, list[RunView]] = {}
+    for each in views:
+        blocks.setdefault(each.record.run.repetition, []).append(each)
+    return {
+        block for block, runs in blocks.items() if all(each.status != "missing" for each in runs)
+    }

@@ -1,4 +1,4 @@
-"""Who served whom in a run, and how many peers its leechers were connected to."""
+"""The share of the payload that leechers served in a run, and their connections."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swarmrace.statistics.summary import middle
 from swarmrace.verdict.runs import RunView, transfer_seconds
 
 SENT = "payload_sent_bytes"
-"""Its name among a peer's counters (`systems.abc.Counters`)."""
-MOST_LOST = 0.02
-"""Of what leechers received: what may be missing of all that was sent for a share by wire."""
+"""Name of the counter of sent payload among a peer's counters (`systems.abc.Counters`)."""
+MAX_LOST_SHARE = 0.02
+"""Maximum loss on the wire, as a share of what leechers received, for a share by wire."""
 
 
 def leechers_share(view: RunView) -> float | None:
-    """Return the share of the payload sent that leechers sent, by the systems' own counters.
+    """Return the share of the sent payload that leechers sent, by the systems' own counters.
 
-    None where a peer of the run has no such counter, or nothing was sent.
+    None if a peer of the run has no such counter, or nothing was sent.
     """
     peers = _whole(view)
     if not peers or any(SENT not in peer.counters for peer in peers):
@@ -30,10 +30,10 @@ def leechers_share(view: RunView) -> float | None:
 
 
 def leechers_share_of_wire(view: RunView) -> float | None:
-    """Return the share of the bytes that leechers' interfaces received which no seeder sent.
+    """Return the share of the bytes received by leechers' interfaces that no seeder sent.
 
-    Headers and duplicates are on both sides of it. None where an interface was not measured, and
-    where more was sent than arrived: what was dropped on the way may be of either.
+    Both sides include headers and duplicates. None if an interface was not measured, or if more was
+    sent than arrived: the dropped bytes may be seeders' or leechers'.
     """
     peers = _whole(view)
     wires = [(peer.role, peer.wire) for peer in peers if peer.wire is not None]
@@ -42,13 +42,13 @@ def leechers_share_of_wire(view: RunView) -> float | None:
     lost = sum(wire.sent_bytes - wire.received_bytes for _, wire in wires)
     received = sum(wire.received_bytes for role, wire in wires if role == "leecher")
     sent = sum(wire.sent_bytes for role, wire in wires if role == "seeder")
-    if not received or lost > MOST_LOST * received:
+    if not received or lost > MAX_LOST_SHARE * received:
         return None
     return max(0.0, 1 - sent / received)
 
 
 def connected_peers(view: RunView) -> float | None:
-    """Return how many connections the median leecher had, on average over its transfer."""
+    """Return the median leecher's number of connections, averaged over its transfer."""
     known = [
         mean
         for peer in view.leechers()
@@ -71,8 +71,8 @@ def _mean_connections(peer: PeerResult, seconds: float) -> float | None:
 
 
 def _whole(view: RunView) -> Sequence[PeerResult]:
-    """Return all peers' records of a run that was raced and left every one of them, else none. A
-    single leecher has nobody to serve."""
+    """Return the records of all peers of a raced run; none if a record is missing or there is only
+    one leecher, which has no other leecher to serve."""
     peers = list(view.record.peers.values())
     whole = len(peers) == len(view.record.run.seeders) + len(view.times)
     return peers if whole and len(view.times) > 1 else ()

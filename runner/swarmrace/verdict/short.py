@@ -1,7 +1,7 @@
-"""The verdict that fits a terminal: the answer, what to know before believing it, one table.
+"""The verdict that fits a terminal: the answer, the flags and one table.
 
-At most 80 columns and 40 rows with the prompt, whatever was raced; what doesn't fit is counted, and
-`--full` shows it.
+It has at most 80 columns and 40 rows with the prompt. What doesn't fit is counted, and `--full`
+shows it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swarmrace.verdict.entries import entry
+from swarmrace.verdict.entries import entry, ratio_entry
 from swarmrace.verdict.layout import Line, prose_table, width_of
 from swarmrace.verdict.model import EntrantVerdict, Summary, Verdict
 from swarmrace.verdict.render import COLOURS, flags, head, interval_note
 
 WIDTH, ROWS = 80, 37
-"""Two rows of progress and a prompt are left to the terminal."""
-_MOST_ENTRANTS = 8
-_LEAST_WARNING_ROWS = 13
-_MOST_NAME = 40
+"""Two rows of progress and the prompt are left free."""
+_MAX_ENTRANTS = 8
+_MIN_WARNING_ROWS = 13
+_MAX_NAME = 40
 _COLUMNS = (
     ("done (t100)", "t100"),
     ("last leecher", "last"),
@@ -46,7 +46,7 @@ def text(verdict: Verdict) -> str:
 
 def page(verdict: Verdict) -> Iterator[RenderableType]:
     """Yield the short page; it has at most `ROWS` rows of `WIDTH` columns."""
-    name = verdict.name if len(verdict.name) <= _MOST_NAME else f"{verdict.name[:_MOST_NAME]}…"
+    name = verdict.name if len(verdict.name) <= _MAX_NAME else f"{verdict.name[:_MAX_NAME]}…"
     top = list(head(verdict.model_copy(update={"name": name})))
     answers: list[RenderableType] = [Line(line, "bold cyan") for line in verdict.headline]
     answers += [
@@ -60,7 +60,7 @@ def page(verdict: Verdict) -> Iterator[RenderableType]:
     table: list[RenderableType] = ["", _table(verdict), "", Text(_FOOTER, style="dim")]
     warnings: list[RenderableType] = [Line(line) for line in _warnings(verdict)]
     left = ROWS - _rows([*top, *notes, *table])
-    shown = _fit(answers, left - (min(_LEAST_WARNING_ROWS, _rows(warnings) + 2) if warnings else 0))
+    shown = _fit(answers, left - (min(_MIN_WARNING_ROWS, _rows(warnings) + 2) if warnings else 0))
     yield from [*top, *shown, *notes]
     if warnings:
         yield ""
@@ -70,7 +70,7 @@ def page(verdict: Verdict) -> Iterator[RenderableType]:
 
 
 def _warnings(verdict: Verdict) -> list[str]:
-    """What was lost first, then the flags."""
+    """Return failed and missing runs first, then the flags."""
     lines = []
     for status in ("failed", "missing"):
         runs = [run for run in verdict.runs if run.status == status]
@@ -85,9 +85,11 @@ def _warnings(verdict: Verdict) -> list[str]:
 
 
 def _table(verdict: Verdict) -> Table:
-    """Return a row for each entrant; columns that don't fit are left out, the last first."""
+    """Return a table with a row for each entrant; columns that don't fit are dropped from the
+    end."""
     entrants = list(verdict.entrants.values())
-    shown = entrants[:_MOST_ENTRANTS]
+    ratios = _ratios(verdict)
+    shown = entrants[:_MAX_ENTRANTS]
     columns = [
         (title, figure)
         for title, figure in _COLUMNS
@@ -96,31 +98,48 @@ def _table(verdict: Verdict) -> Table:
     while True:
         table = prose_table(header=True)
         table.add_column("median over runs", style="dim", no_wrap=True)
-        for title, _ in columns:
+        for title, _ in columns[:1]:
+            table.add_column(title, no_wrap=True)
+        if ratios:
+            table.add_column(f"× {verdict.race['baseline']}", no_wrap=True)
+        for title, _ in columns[1:]:
             table.add_column(title, no_wrap=True)
         table.add_column("complete", no_wrap=True)
         for entrant in shown:
-            table.add_row(*(Text(cell) for cell in _row(entrant, [name for _, name in columns])))
+            cells = _row(entrant, [name for _, name in columns])
+            if ratios:
+                cells.insert(2, ratios[entrant.name])
+            table.add_row(*map(Text, cells))
         if width_of(table) <= WIDTH or len(columns) <= 1:
             break
         columns.pop()
     if len(entrants) > len(shown):
-        table.add_row(Text(f"… and {len(entrants) - len(shown)} further"))
+        table.add_row(Text(f"… and {len(entrants) - len(shown)} more"))
     return table
 
 
+def _ratios(verdict: Verdict) -> dict[str, str]:
+    """Return each entrant's ratio to the baseline, if the scenario names one."""
+    baseline = verdict.race.get("baseline")
+    if baseline not in verdict.entrants:
+        return {}
+    found = {each.entrant: each for each in verdict.comparisons if each.of == baseline}
+    ratios = {name: ratio_entry(each.t100) for name, each in found.items()}
+    return dict.fromkeys(verdict.entrants, "–") | ratios | {baseline: "1"}
+
+
 def _row(entrant: EntrantVerdict, figures: Sequence[str]) -> list[str]:
-    told = entrant.reliability
+    counts = entrant.reliability
     cells = [entrant.name]
     for name in figures:
         found = entrant.figures.get(name)
         cells.append(entry(name, Summary(value=found.value) if found else None))
-    return [*cells, f"{told.runs_complete} of {told.runs_scheduled - told.runs_missing} runs"]
+    return [*cells, f"{counts.runs_complete} of {counts.runs_raced} runs"]
 
 
 def _fit(parts: list[RenderableType], rows: int) -> list[RenderableType]:
-    """Return as many whole parts as fit, and how many more there are; of one that is too long by
-    itself its beginning."""
+    """Return as many whole parts as fit and the number of further ones. If even the first part is
+    too long, return its beginning."""
     if _rows(parts) <= rows:
         return parts
     shown: list[RenderableType] = []

@@ -1,4 +1,4 @@
-"""One entrant as a comparison needs it, and what two of them may have to do with each other."""
+"""The sides of a comparison, and whether and how two of them may be compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from swarmrace.verdict.runs import RunView
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One entrant."""
+    """One entrant in a comparison."""
 
     name: str
     options: EntrantOptions
@@ -25,28 +25,28 @@ class Side:
     views: Sequence[RunView]
     infos: Mapping[int, PeerInfo]
     changed: Mapping[str, str] = field(default_factory=dict)
-    """Options given that change the program's settings, beside the profile: name to value."""
+    """Given options that change the program's settings from the profile's: name to value."""
     given: frozenset[str] = frozenset()
-    """Such options that were given, the profile's own value or another."""
+    """Names of the given options that set the program's settings, even to the profile's value."""
     comparable_by: str = ""
     """The option that would make its delivery comparable with a stream's."""
     standing: Standing = field(default_factory=Standing)
-    """How its kind is set against others."""
+    """How its kind is compared with others."""
     leechers_serve: bool = True
     """Whether its leechers serve each other."""
     test_double: bool = False
-    """Whether its program only plays the real one for tests."""
+    """Whether its program is a test double."""
     never_started: str = ""
-    """Why its program failed its trial; empty where it did not."""
+    """Why its program failed its trial; empty if it did not."""
 
     @property
     def label(self) -> str:
-        """Name and profile, with what was changed of it."""
+        """Name and profile, with the changed settings."""
         return f"{self.name} ({self._profile}){self._mark}"
 
     @property
     def owner(self) -> str:
-        """Name and profile as an owner: `codex's (stock)`."""
+        """Name and profile in the possessive form: `codex's (stock)`."""
         return f"{self.name}'s ({self._profile}){self._mark}"
 
     @property
@@ -59,16 +59,16 @@ class Side:
 
 
 def orient(a: Side, b: Side) -> tuple[Side, Side]:
-    """Return the two as (entrant, of): the lower rank first (Codex over BitTorrent, anything over a
-    baseline), between equals in the order of the scenario."""
+    """Return the two sides as (entrant, of): the lower rank first (Codex before BitTorrent,
+    anything before a baseline); with the same rank, in the order of the scenario."""
     return (b, a) if b.standing.rank < a.standing.rank else (a, b)
 
 
 def unlike(a: Side, b: Side) -> str:
-    """Return why the two are no equals for a headline, or nothing.
+    """Return why the two profiles are not equal, so that there is no headline; or an empty string.
 
-    Equal are two unchanged sides of one profile. Two of one kind and profile that change the same
-    options (uTP on, uTP off) are a declared comparison of just these, also where one of them gives
+    Two unchanged sides of one profile are equal. Two of one kind and profile that set the same
+    options (uTP on, uTP off) are a deliberate comparison of these options, even if one of them sets
     the profile's own value.
     """
     if a.options.profile != b.options.profile:
@@ -79,7 +79,8 @@ def unlike(a: Side, b: Side) -> str:
 
 
 def but_for(a: Side, b: Side) -> str:
-    """Return the one option by which two sides of one profile are no equals, or nothing."""
+    """Return the option by which two sides of one profile differ, if it is only one; otherwise an
+    empty string."""
     if a.options.profile != b.options.profile or not unlike(a, b):
         return ""
     changed = {**a.changed, **b.changed}
@@ -94,13 +95,13 @@ def but_for(a: Side, b: Side) -> str:
 
 
 def _size(side: Side, name: str) -> int:
-    """Return how many settings an option changes: of a map or list, its entries."""
+    """Return the number of settings that an option changes: the entries of a map or list."""
     value = side.options.model_dump(mode="json").get(name)
     return len(value) if isinstance(value, list | dict) else 1
 
 
 def never(a: Side, b: Side) -> str:
-    """Return why the two may not be compared at all, or nothing."""
+    """Return why the two may not be compared at all, or an empty string."""
     for side in (a, b):
         if side.never_started:
             return f"{side.name} never started"
@@ -112,17 +113,17 @@ def never(a: Side, b: Side) -> str:
 
 
 def other_nodes(a: Side, b: Side) -> str:
-    """Return how the nodes differ that the two raced on, or nothing.
+    """Return how the nodes of the two differ, or an empty string.
 
-    Of each block that both raced in, the nodes of the seeders and those of all peers are compared;
-    which of the peers is where doesn't matter. Where none is told, there is none to compare.
+    In each block that both raced, it compares how many seeders, and how many peers, ran on which
+    node; which peer ran where doesn't matter. Unknown nodes are not compared.
     """
     blocks = [{view.record.run.repetition: view for view in side.views} for side in (a, b)]
     for block in sorted(blocks[0].keys() & blocks[1].keys()):
         views = [each[block] for each in blocks]
         if any(view.status == "missing" for view in views):
             continue
-        seeding = views[0].record.run.seeders  # the same of both: a block's
+        seeding = views[0].record.run.seeders  # the same for both in one block
         for who, peers in (("seeders", [seeding] * 2), ("peers", [a.infos, b.infos])):
             one, other = _nodes(a, peers[0]), _nodes(b, peers[1])
             if all(one) and all(other) and one != other:
@@ -142,7 +143,7 @@ def _counted(nodes: Sequence[str]) -> str:
 
 
 def mark_fault(a: Side, b: Side, kind: str) -> str:
-    """Return why records of a kind of two entrants may not be compared, or nothing."""
+    """Return why curves of one kind may not be compared, or an empty string."""
     for side in (a, b):
         if not getattr(side.observes, kind):
             return f"{side.name} doesn't observe {kind}"
@@ -151,7 +152,7 @@ def mark_fault(a: Side, b: Side, kind: str) -> str:
             if not side.observes.in_order:
                 how = side.comparable_by and f" ({side.comparable_by} makes it comparable)"
                 return (
-                    f"{side.name} doesn't fetch in order, so its delivery is not set against "
-                    f"{other.name}'s stream{how}; done (t100) is"
+                    f"{side.name} doesn't fetch in order, so its delivery is not compared with "
+                    f"{other.name}'s stream{how}; done (t100) is compared"
                 )
     return ""

@@ -1,45 +1,34 @@
-"""Whether a race may stop: every acceptance is decided, by the interval of this look's level.
+"""Whether a race may stop early: every acceptance is decided at this look's confidence.
 
-The rendezvous asks after each block (`ServerConfig.stop_rule`).
+The rendezvous calls this after each block (`ServerConfig.stop_rule`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from swarmrace.results.folder import Results, load
-from swarmrace.results.parts import curtailed
+from swarmrace.results.parts import first_blocks
 from swarmrace.statistics.looks import LOOKS
-from swarmrace.verdict.runs import RunView, view
-
-
-def complete_blocks(views: Iterable[RunView]) -> set[int]:
-    """Return the blocks in which no entrant's run is missing."""
-    blocks: dict[int, list[RunView]] = {}
-    for each in views:
-        blocks.setdefault(each.record.run.repetition, []).append(each)
-    return {
-        block for block, runs in blocks.items() if all(each.status != "missing" for each in runs)
-    }
+from swarmrace.verdict.runs import complete_blocks, view
 
 
 def decided(folder: Path, blocks: int) -> bool:
     """Return whether a race may stop after its first `blocks` blocks.
 
-    It may where so many of them are complete that it is time for a look, the last one among them,
-    and every acceptance is met or missed.
+    It may if the number of complete blocks is that of a look, the last block is complete, and every
+    acceptance is met or missed.
 
     Args:
-        folder: of the race, which goes on.
-        blocks: how many have ended.
+        folder: the folder of the running race.
+        blocks: number of blocks that have ended.
 
     Raises:
         ResultsError: the folder can't be read.
     """
     from swarmrace.verdict.compute import compute
 
-    found = curtailed(load(folder), blocks)
+    found = first_blocks(load(folder), blocks)
     complete = _complete(found)
     if len(complete) not in LOOKS or blocks - 1 not in complete:
         return False

@@ -1,4 +1,4 @@
-"""From the values of runs to what a verdict shows of them: median, least and most."""
+"""Summarize the values of runs by median, minimum and maximum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Numbers = Iterable[float | None]
 
 
 def summarize(values: Numbers) -> Summary:
-    """Return median, least and most of the values that are known."""
+    """Return median, minimum and maximum of the known values."""
     known = [value for value in values if value is not None]
     if not known:
         return Summary(value=None)

@@ -1,4 +1,4 @@
-"""The frame of the verdict's picture, for rich's `export_svg`: fonts by name only, no address."""
+"""The SVG template of the verdict's picture, for rich's `export_svg`: fonts by name, no URL."""
 
 from __future__ import annotations
 

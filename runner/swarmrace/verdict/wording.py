@@ -1,10 +1,15 @@
-"""The one place that puts a ratio and its claim into words."""
+"""Ratios and their claims in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swarmrace.statistics.intervals import LEAST_BLOCKS, LEAST_RANKED, LEAST_RANKED_RUNS, LOG_NORMAL
+from swarmrace.statistics.intervals import (
+    LOG_NORMAL,
+    MIN_BLOCKS,
+    MIN_RANKED_BLOCKS,
+    MIN_RANKED_RUNS,
+)
 from swarmrace.units import format_seconds
 from swarmrace.verdict.completion import losses
 from swarmrace.verdict.model import FAILED, Ratio, Value
@@ -24,16 +29,16 @@ def sentence(
     but_for: str,
     why_not_paired: str,
 ) -> str:
-    """Return the sentence about two entrants: what came out, and what must be known with it.
+    """Return the sentence about two entrants: the result and its caveats.
 
     Args:
         a: the entrant.
-        b: what it is set against.
+        b: the entrant that it is compared with.
         found: the ratio of their runs' numbers.
-        last: that of their last leechers.
-        reference: whether `b` is no rival.
-        but_for: the one option by which they are no equals.
-        why_not_paired: empty where blocks are paired.
+        last: the ratio of their last leechers' times.
+        reference: whether one of them is a reference and not a rival.
+        but_for: the only option by which they differ, if there is one.
+        why_not_paired: empty if blocks are paired.
     """
     parts = [_result(a, b, found, why_not_paired)]
     if found.claim == "not shown to differ":
@@ -48,32 +53,33 @@ def sentence(
     ):
         parts.append(f"last leecher {ratio_text(last)}")
     if found.both_failed:
-        parts.append(f"both failed in {_of(found.both_failed, found.blocks + found.both_failed)}")
+        blocks = found.blocks + found.both_failed
+        parts.append(f"both failed in {found.both_failed} of {blocks} blocks")
     parts += [text for side in (a, b) for text in _failures(side)]
     if why_not_paired:
         parts.append(f"not paired: {why_not_paired}")
     if but_for and not reference:
-        parts.append(f"equals but for one option, {but_for}")
+        parts.append(f"equal except for one option, {but_for}")
     if reference:
-        parts.append(f"{b.name} is a reference")
+        parts.append(f"{(b if b.standing.baseline else a).name} is a reference")
     return "; ".join(parts)
 
 
 RATIO_NOTE = (
-    "ratio: the typical block's (each run over the other's of its own block), so it is not the "
-    "quotient of the medians beside it"
+    "ratio: that of the typical block (each run over the other entrant's run in the same block), "
+    "so it is not the quotient of the medians"
 )
-"""Why a ratio of paired blocks and a table of medians don't divide."""
+"""Why a ratio of paired blocks is not the quotient of the table's medians."""
 
 
 def ratio_text(found: Ratio) -> str:
-    """Return a ratio with its interval, or why it has none: `1.90 × [1.75, 2.06]`."""
+    """Return a ratio with its interval, or the reason why it has none: `1.90 × [1.75, 2.06]`."""
     times = " ×" if isinstance(found.estimate, float) and found.estimate else ""
     return f"{value(found.estimate)}{times} {interval(found)}"
 
 
 def interval(found: Ratio) -> str:
-    """Return the interval in brackets, or why there is none."""
+    """Return the interval in brackets, or the reason why there is none."""
     if found.has_interval:
         return f"[{value(found.low)}, {value(found.high)}]"
     return f"[{no_interval(found)}]"
@@ -83,25 +89,25 @@ def no_interval(found: Ratio) -> str:
     """Return why a ratio has no interval."""
     if found.method == "none":
         return "no interval: a time of zero" if found.blocks else "no interval: nothing to compare"
-    if found.blocks < LEAST_BLOCKS:
-        return f"no interval below {LEAST_BLOCKS} blocks"
+    if found.blocks < MIN_BLOCKS:
+        return f"no interval below {MIN_BLOCKS} blocks"
     paired = found.sign_p is not None
-    least = (
-        f"{LEAST_RANKED} blocks" if paired else f"{LEAST_RANKED_RUNS} + {LEAST_RANKED_RUNS} runs"
+    minimum = (
+        f"{MIN_RANKED_BLOCKS} blocks" if paired else f"{MIN_RANKED_RUNS} + {MIN_RANKED_RUNS} runs"
     )
-    return f"no interval below {least} with failed runs"
+    return f"no interval below {minimum} with failed runs"
 
 
 def counted(found: Ratio) -> bool:
-    """Return whether blocks are counted instead of a ratio given: transfers failed, in too few
-    blocks for an interval."""
+    """Return whether blocks are counted because there is no ratio: transfers failed, and there are
+    too few blocks for an interval."""
     return found.method == "points" and (
-        found.blocks >= LEAST_BLOCKS or found.estimate in (FAILED, 0.0, None)
+        found.blocks >= MIN_BLOCKS or found.estimate in (FAILED, 0.0, None)
     )
 
 
 def value(number: Value) -> str:
-    """Return a ratio or a limit of one."""
+    """Return a ratio or one of its limits as text."""
     if number is None:
         return "–"
     if isinstance(number, str):
@@ -110,7 +116,7 @@ def value(number: Value) -> str:
 
 
 def digits(number: float) -> str:
-    """Return a number with three significant digits, never in exponents below a million."""
+    """Return a number with three significant digits, without an exponent below a million."""
     if number == 0 or 0.001 <= abs(number) < 1000:
         return f"{number:#.3g}".rstrip(".")
     return f"{number:.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.2e}"
@@ -124,7 +130,7 @@ def _result(a: Side, b: Side, found: Ratio, why_not_paired: str) -> str:
     if found.blocks == 0:
         if found.both_failed:
             return f"{a.label} and {b.label}: no ratio"
-        return f"{a.label} and {b.label}: nothing to compare, no {unit} gave a number of both"
+        return f"{a.label} and {b.label}: nothing to compare, no {unit} has numbers of both"
     if found.method == "none":
         return f"{a.label} and {b.label}: a time of zero has no ratio"
     if counted(found):
@@ -153,7 +159,7 @@ def _counts(a: str, b: str, found: Ratio) -> str:
         text = f"transfers failed, {no_interval(found)}"
     else:
         bad, good = (a, b) if found.claim == "slower" else (b, a)
-        text = f"{bad} failed in every one, {good} in none"
+        text = f"{bad} failed in all, {good} in none"
     if found.sign_p is None:
         return text
     text += f"; {a} was slower in {found.slower}, faster in {found.faster}, equal in {found.ties}"
@@ -161,7 +167,7 @@ def _counts(a: str, b: str, found: Ratio) -> str:
 
 
 def _failures(side: Side) -> Iterator[str]:
-    """Failed transfers of either side belong to what is said of the two."""
+    """Yield the failed transfers and runs of one side, which belong to the result."""
     failed, started, not_raced = losses(side.views)
     if failed:
         yield f"{side.name} failed in {failed} of {started} transfers"
@@ -171,9 +177,5 @@ def _failures(side: Side) -> Iterator[str]:
 
 
 def _same(one: Ratio, other: Ratio) -> bool:
-    """Return whether two ratios read alike, as with one leecher."""
+    """Return whether two ratios read the same, as with one leecher."""
     return ratio_text(one) == ratio_text(other)
-
-
-def _of(count: int, whole: int) -> str:
-    return f"{count} of {whole} blocks"
