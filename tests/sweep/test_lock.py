@@ -1,4 +1,4 @@
-"""One driver for each sweep, and nothing stale when it was killed."""
+"""One driver for each sweep, and no stale lock after it was killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from swarmrace.errors import SweepError
 from swarmrace.sweep import lock
 
 
-def test_a_second_driver_is_refused_and_told_who_drives(tmp_path):
+def test_a_second_driver_is_refused_and_the_first_is_named(tmp_path):
     with lock.held(tmp_path, "local", tmp_path) as (held, before):
         assert before is None
         held.note("8x2-1MB", 3)
-        found = lock.driving(tmp_path)
+        found = lock.current_driver(tmp_path)
         assert (found.pid, found.driver) == (os.getpid(), "local")
         assert (found.cell, found.attempt) == ("8x2-1MB", 3)
         with (
@@ -25,18 +25,18 @@ def test_a_second_driver_is_refused_and_told_who_drives(tmp_path):
         ):
             pass
         held.note()
-        assert lock.driving(tmp_path).cell == ""
-    assert lock.driving(tmp_path) is None
+        assert lock.current_driver(tmp_path).cell == ""
+    assert lock.current_driver(tmp_path) is None
     with lock.held(tmp_path, "local", tmp_path, patience_seconds=0) as (_, before):
         assert (before.pid, before.work_dir) == (os.getpid(), str(tmp_path))
 
 
-def test_a_folder_that_nobody_drove_is_driven_by_nobody(tmp_path):
-    assert lock.driving(tmp_path) is None
+def test_a_folder_that_was_never_locked_has_no_driver(tmp_path):
+    assert lock.current_driver(tmp_path) is None
 
 
-def test_a_killed_drivers_lock_is_free_once_what_inherited_it_has_ended(tmp_path):
-    """As a race's janitor does, which outlives the driver."""
+def test_a_killed_drivers_lock_is_released_when_its_heir_ends(tmp_path):
+    """The heir represents a race's janitor, which outlives the driver."""
     code = (
         "import subprocess, sys, os\n"
         "from pathlib import Path\n"
@@ -52,7 +52,7 @@ def test_a_killed_drivers_lock_is_free_once_what_inherited_it_has_ended(tmp_path
     )
     assert driver.stdout.readline()
     assert driver.wait() == -9
-    assert lock.driving(tmp_path).pid == driver.pid
+    assert lock.current_driver(tmp_path).pid == driver.pid
     with (
         pytest.raises(SweepError),
         lock.held(tmp_path, "local", tmp_path, patience_seconds=0.2),

@@ -1,4 +1,4 @@
-"""How many blocks an acceptance needs, by a pilot's."""
+"""How many blocks an acceptance needs, estimated from a pilot."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def wanted(within=1.2):
 
 
 def blocks(ratio, spread, count=6):
-    """Return log ratios with exactly this middle and this spread."""
+    """Return log ratios with exactly this median and this spread."""
     found = np.linspace(-1, 1, count)
     return (math.log(ratio) + spread * found / found.std(ddof=1)).tolist()
 
 
-def test_the_nearer_the_bound_the_more_blocks():
+def test_a_ratio_nearer_to_the_bound_needs_more_blocks():
     found = [
         pilot.need(blocks(ratio, 0.1), wanted(), stopping=False).blocks
         for ratio in (0.8, 1.0, 1.08, 1.15)
@@ -37,7 +37,7 @@ def test_the_nearer_the_bound_the_more_blocks():
     assert found[3] is None or found[3] > found[1]
 
 
-def test_the_wider_the_spread_the_more_blocks():
+def test_a_wider_spread_needs_more_blocks():
     narrow, wide = (
         pilot.need(blocks(1.0, spread), wanted(), stopping=False) for spread in (0.05, 0.3)
     )
@@ -45,15 +45,15 @@ def test_the_wider_the_spread_the_more_blocks():
     assert wide.blocks is None or wide.blocks > 6
 
 
-def test_at_the_bound_it_is_never_decided():
+def test_a_ratio_at_the_bound_is_never_decided():
     found = pilot.need(blocks(1.2, 0.1), wanted(), stopping=False)
     assert found.blocks is None
     assert "more than 50 blocks" in found.line()
     assert found.decided < 0.3
 
 
-def test_the_answer_is_what_a_race_of_that_length_finds():
-    """Checked by races of fresh log-normal noise with the pilot's own spread."""
+def test_races_of_the_estimated_length_are_mostly_decided():
+    """Checked with races of new log-normal noise that has the pilot's spread."""
     rng = np.random.default_rng(3)
     found = pilot.need(rng.normal(math.log(1.05), 0.12, 30).tolist(), wanted(), stopping=False)
     fresh = rng.normal(math.log(1.05), 0.12, (2000, found.blocks))
@@ -61,7 +61,7 @@ def test_the_answer_is_what_a_race_of_that_length_finds():
     assert 0.6 < share < 0.99
 
 
-def test_looks_are_counted_together():
+def test_a_race_that_stops_early_is_decided_at_one_of_its_looks():
     found = pilot.need(blocks(1.0, 0.08), wanted(), stopping=True)
     assert found.blocks in (6, 10, 20)
 
@@ -87,8 +87,8 @@ def test_the_command_reads_a_results_folder(tmp_path, run_cli):
 def test_too_few_blocks_or_other_entrants_are_refused(tmp_path):
     what = scenario_of(ENTRANTS, acceptance=[{"entrant": "web", "within": 2, "of": "bt"}])
     few = build(tmp_path / "few", what, {"web": [*flat(1, 1), None], "bt": flat(1, 1, 1)})
-    with pytest.raises(ResultsError, match=r"expected at least 3 blocks .*, found 2"):
+    with pytest.raises(ResultsError, match=r"found 2 blocks .*, expected at least 3"):
         pilot.needs(what, few)
     other = build(tmp_path / "other", scenario_of({"z": HTTP}), {"z": flat(1, 1, 1)})
-    with pytest.raises(ResultsError, match="found none of bt, web"):
+    with pytest.raises(ResultsError, match="found no results of bt, web"):
         pilot.needs(what, other)

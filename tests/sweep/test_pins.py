@@ -1,4 +1,4 @@
-"""What must not change while a sweep goes on."""
+"""The versions that must not change during a sweep."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import pytest
 from made_sweeps import PINS, attempt, begin, scenario
 from swarmrace import __version__, definitions
 from swarmrace.errors import SweepError
+from swarmrace.results import folder as results
 from swarmrace.sweep import pins, state
-from swarmrace.sweep.driver import refuse_mixed, refuse_other_pins
+from swarmrace.sweep.driver import Versions, refuse_mixed_versions, refuse_other_pins
 
 
 def test_this_machines_versions_are_named():
@@ -33,23 +34,23 @@ def test_this_machines_versions_are_named():
         ),
     ],
 )
-def test_going_on_with_others_is_refused_and_both_are_named(tmp_path, change, line):
+def test_other_versions_are_refused_and_both_are_named(tmp_path, change, line):
     begin(tmp_path)
-    found = state.look(tmp_path)
+    found = state.read(tmp_path)
     with pytest.raises(SweepError) as caught:
         refuse_other_pins(tmp_path, found, PINS.model_copy(update=change))
     assert line in str(caught.value)
     refuse_other_pins(tmp_path, found, PINS)
 
 
-def test_what_is_not_known_differs_from_nothing():
+def test_an_unknown_version_never_differs():
     unknown = PINS.model_copy(update={"programs": {"bt": ""}})
     assert pins.differences(PINS, unknown) == []
     assert pins.differences(unknown, PINS) == []
 
 
 def test_a_programs_file_is_pinned_by_its_bytes(tmp_path):
-    """A node that was built again has the same version and is another program."""
+    """A rebuilt node has the same version, but is another program."""
     from swarmrace.systems import load
 
     program = tmp_path / "codex"
@@ -69,7 +70,26 @@ def test_cells_that_were_raced_with_several_versions_are_refused(tmp_path):
     begin(tmp_path)
     attempt(tmp_path, "2x1-1kB", versions={"bt": "2.1.1"})
     attempt(tmp_path, "2x1-2kB", versions={"bt": "2.1.1"})
-    refuse_mixed(state.look(tmp_path))
+    known: Versions = {}
+    refuse_mixed_versions(state.read(tmp_path), known)
     attempt(tmp_path, "3x1-1kB", versions={"bt": "2.1.2"})
-    with pytest.raises(SweepError, match=r"found bt at 2\.1\.\d in cell .* and at 2\.1\.\d in"):
-        refuse_mixed(state.look(tmp_path))
+    for versions in (known, None):
+        with pytest.raises(SweepError, match=r"found bt at 2\.1\.\d in cell .* and at 2\.1\.\d in"):
+            refuse_mixed_versions(state.read(tmp_path), versions)
+
+
+def test_each_attempts_versions_are_read_once(tmp_path, monkeypatch):
+    """In a sweep of 39 cells, reading all of them again before each cell took seconds."""
+    begin(tmp_path)
+    loaded, load = [], results.load
+
+    def count(folder, **options):
+        loaded.append(folder)
+        return load(folder, **options)
+
+    monkeypatch.setattr(results, "load", count)
+    known: Versions = {}
+    for cell in ("2x1-1kB", "2x1-2kB", "3x1-1kB"):
+        attempt(tmp_path, cell)
+        refuse_mixed_versions(state.read(tmp_path), known)
+    assert len(loaded) == 3

@@ -1,4 +1,4 @@
-"""Done is what ran to its end, whatever failed in it; all else is tried again."""
+"""A race that ran to its end is done, whatever failed in it; all others are raced again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from made_sweeps import LOST, attempt, begin, finish, scenario
 from swarmrace.errors import Reason, ResultsError
 from swarmrace.recording.records import Failure, Trial
-from swarmrace.results.manifest import FILE, Listed, Manifest
-from swarmrace.sweep import book, state
+from swarmrace.results.manifest import FILE, FileEntry, FolderManifest
+from swarmrace.sweep import book, lock, state, text
 
 CELL = "2x1-1kB"
 
 
 def look(folder, name=CELL):
-    found = state.look(folder)
+    found = state.read(folder)
     return next(each for each in found.cells if each.cell.name == name)
 
 
@@ -32,8 +32,8 @@ def folder(tmp_path):
     return tmp_path / "sweep"
 
 
-def test_of_a_new_sweep_all_is_missing_in_its_own_order(folder):
-    found = state.look(folder)
+def test_all_cells_of_a_new_sweep_are_missing(folder):
+    found = state.read(folder)
     assert [part.cell.id for part in found.missing] == found.sweep.sequence
     assert sorted(part.cell.name for part in found.missing) == [
         "2x1-1kB",
@@ -50,7 +50,7 @@ def test_a_race_that_ran_to_its_end_is_done_whatever_failed_in_it(folder):
     attempt(folder, CELL, failure=failed)
     assert only_attempt(folder).state == "done"
     assert look(folder).done
-    assert CELL not in {part.cell.name for part in state.look(folder).missing}
+    assert CELL not in {part.cell.name for part in state.read(folder).missing}
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_a_race_that_ran_to_its_end_is_done_whatever_failed_in_it(folder):
         ({"runs": 3}, "its results are damaged: 1 of 4 runs have no record"),
     ],
 )
-def test_what_the_infrastructure_ended_is_listed_and_still_missing(folder, how, why):
+def test_a_part_that_the_infrastructure_ended_is_still_missing(folder, how, why):
     attempt(folder, CELL, **how)
     found = only_attempt(folder)
     assert (found.state, found.why) == ("ended", why)
     assert not look(folder).done
-    assert [each.why for each in state.look(folder).failed] == [why]
+    assert [each.why for each in state.read(folder).failed] == [why]
     assert look(folder).parts[0].next_number == 2
 
 
-def test_peers_that_never_came_are_the_infrastructures_doing(folder):
+def test_a_race_whose_peers_never_reported_was_ended_by_the_infrastructure(folder):
     lost = Failure(reason=Reason.NOT_RUN, stage="wait", detail="peer 1 lost: never reported")
     attempt(folder, CELL, failure=lost)
     assert "peer 1 lost" in only_attempt(folder).why
@@ -107,23 +107,23 @@ def test_a_folder_without_a_race_is_an_attempt_that_ended(folder):
     (where / "logs").mkdir(parents=True)
     assert only_attempt(folder).why == "ended before anything was recorded"
     (where / "race.json").write_text("{")
-    assert "not whole JSON" in only_attempt(folder).why
+    assert "not complete JSON" in only_attempt(folder).why
 
 
-def test_a_finished_race_whose_files_are_gone_is_damaged(folder):
+def test_a_finished_race_with_missing_files_is_damaged(folder):
     where = attempt(folder, CELL)
     files = {
-        path.relative_to(where).as_posix(): Listed(sha256="", size_bytes=path.stat().st_size)
+        path.relative_to(where).as_posix(): FileEntry(sha256="", size_bytes=path.stat().st_size)
         for path in where.rglob("*.json")
     }
-    verdict = {"verdict.txt": Listed(sha256="", size_bytes=1)}
-    manifest = Manifest(race_id="x", complete=True, files=files | verdict)
+    verdict = {"verdict.txt": FileEntry(sha256="", size_bytes=1)}
+    manifest = FolderManifest(race_id="x", complete=True, files=files | verdict)
     (where / FILE).write_text(manifest.model_dump_json())
-    assert only_attempt(folder).state == "done", "a verdict can be made again"
-    files["runs/a/web-1.json"] = Listed(sha256="", size_bytes=7)
+    assert only_attempt(folder).state == "done", "a verdict can be written again"
+    files["runs/a/web-1.json"] = FileEntry(sha256="", size_bytes=7)
     (where / FILE).write_text(manifest.model_copy(update={"files": files}).model_dump_json())
     assert only_attempt(folder).why == (
-        "its results are damaged: 1 files are gone or torn (runs/a/web-1.json, …)"
+        "its results are damaged: 1 files missing or incomplete (runs/a/web-1.json, …)"
     )
 
 
@@ -132,16 +132,16 @@ def test_results_of_another_cell_are_never_counted(folder):
     shutil.move(look(folder).parts[0].folder, look(folder, "3x1-1kB").parts[0].folder)
     found = look(folder, "3x1-1kB")
     assert not found.done
-    assert found.parts[0].attempts[0].why.startswith("is of another cell")
+    assert found.parts[0].attempts[0].why.startswith("belongs to another cell")
 
 
-def test_what_belongs_to_no_cell_is_named(folder):
+def test_a_folder_that_belongs_to_no_cell_is_named(folder):
     attempt(folder, CELL)
     (folder / "cells" / "copy of something").mkdir()
-    assert state.look(folder).strays == ("copy of something",)
+    assert state.read(folder).strays == ("copy of something",)
 
 
-def test_a_double_is_named_in_the_attempts_folder(folder):
+def test_an_attempt_with_a_test_double_in_its_name_is_read(folder):
     where = attempt(folder, CELL)
     where.rename(where.with_name("attempt-1 (test double)"))
     assert only_attempt(folder).state == "done"
@@ -153,7 +153,7 @@ def test_added_blocks_are_a_part_of_their_own_and_continue_the_one_that_counts(f
     sweep, grown = book.with_repetitions(book.read(folder), 5)
     book.write(folder, sweep)
     assert grown == 4
-    found = state.look(folder)
+    found = state.read(folder)
     assert len(found.missing) == 4
     assert {part.blocks for part in found.missing} == {range(2, 5)}
     attempt(folder, CELL, 1, part=1)
@@ -180,15 +180,35 @@ def test_a_later_part_counts_only_after_the_one_before(folder):
 
 def test_a_folder_without_a_plan_is_no_sweep(tmp_path):
     with pytest.raises(ResultsError, match=r"found no sweep\.json"):
-        state.look(tmp_path)
+        state.read(tmp_path)
     (tmp_path / "sweep.json").write_text(json.dumps({"format": 99}))
-    with pytest.raises(ResultsError, match="found sweep format 99, this swarmrace reads 1"):
-        state.look(tmp_path)
+    with pytest.raises(ResultsError, match="found sweep format 99, expected 1"):
+        state.read(tmp_path)
 
 
-def test_parts_of_all_cells_come_before_any_that_was_added(tmp_path):
+def test_first_parts_of_all_cells_come_before_added_parts(tmp_path):
     begin(tmp_path, scenario())
     sweep, _ = book.with_repetitions(book.read(tmp_path), 4)
     book.write(tmp_path, sweep)
-    starts = [part.blocks.start for part in state.look(tmp_path).missing]
+    starts = [part.blocks.start for part in state.read(tmp_path).missing]
     assert starts == [0, 0, 0, 0, 2, 2, 2, 2]
+
+
+def test_a_cell_is_running_before_its_attempt_has_a_folder(folder):
+    """On a cluster the results are fetched only at the end."""
+    with lock.held(folder, "kubernetes", folder) as (held, _):
+        held.note(CELL, 1)
+        found = state.read(folder)
+        states = {cell.cell.name: text.cell_state(cell, found.driver) for cell in found.cells}
+        held.note()
+        between = state.read(folder)
+    assert states.pop(CELL) == "running"
+    assert set(states.values()) == {"to do"}
+    assert {text.cell_state(cell, between.driver) for cell in between.cells} == {"to do"}
+
+
+def test_results_whose_list_of_files_was_removed_are_damaged(folder):
+    """Reports and verdicts refuse them, so the cell is raced again."""
+    attempt(folder, CELL, commit="123")
+    assert only_attempt(folder).why == "its results are damaged: manifest.json is missing"
+    assert CELL in {part.cell.name for part in state.read(folder).missing}

@@ -1,4 +1,4 @@
-"""Real sweeps by the command line, killed and gone on with."""
+"""Real sweeps from the command line, killed and resumed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import psutil
 import pytest
 import yaml
 
+from patience import PATIENCE_SECONDS, wait_for
 from swarmrace.errors import Exit
 from swarmrace.integrity import verify
 from swarmrace.sweep import lock, state
 
-PATIENCE_SECONDS = 100.0
 CELLS = 4
 
 
@@ -37,7 +37,7 @@ def matrix(tmp_path):
 
 
 class Sweep:
-    """The command, in a process of its own, and its places."""
+    """The command in its own process, and its folders."""
 
     def __init__(self, matrix: Path) -> None:
         self.matrix, self.folder = matrix, matrix.parent / "sweep"
@@ -53,7 +53,7 @@ class Sweep:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            # A sweep goes on with its first commit only; the checkout may be worked on meanwhile.
+            # A sweep refuses another commit, and the checkout may change during the test.
             env={**os.environ, "SWARMRACE_COMMIT": "of the test"},
         )
 
@@ -62,19 +62,19 @@ class Sweep:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, out, err
 
-    def look(self) -> state.SweepState:
-        return state.look(self.folder)
+    def read_state(self) -> state.SweepState:
+        return state.read(self.folder)
 
     def races(self) -> dict[str, str]:
-        """Return which race counts, by cell."""
+        """Return the id of the race that counts, by cell."""
         return {
             cell.cell.name: cell.parts[0].counted.info.race_id
-            for cell in self.look().cells
+            for cell in self.read_state().cells
             if cell.done
         }
 
-    def users(self) -> list[psutil.Process]:
-        """Return the processes that name the sweep's places."""
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes whose command line names the sweep's work folder."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -89,47 +89,37 @@ def sweep(matrix):
     return Sweep(matrix)
 
 
-def family(process):
+def descendants(process):
     with contextlib.suppress(psutil.Error):
         return [*psutil.Process(process.pid).children(recursive=True)]
     return []
 
 
-def wait_for(condition, what):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
-
-
-def stood(sweep, seen):
+def wait_for_cleanup(sweep, seen):
     """Wait until nothing of a killed driver is left."""
-    wait_for(lambda: lock.driving(sweep.folder) is None, "the lock to be free")
+    wait_for(lambda: lock.current_driver(sweep.folder) is None, "the lock to be free")
     wait_for(lambda: not any(p.is_running() for p in seen), "the race's processes to end")
     assert list(sweep.work.iterdir()) == []
 
 
-@pytest.mark.timeout(400)
 def test_a_sweep_killed_three_times_is_complete_and_counts_nothing_twice(sweep):
     source, counted = random.Random(os.getpid()), {}
     for kills in range(3):
         process = sweep.start()
-        # Until something of it is there, then at a random moment of a cell or between two.
-        wait_for(lambda: lock.driving(sweep.folder), "the sweep to begin")
+        # Kill it once it holds the lock, at a random moment of a cell or between two cells.
+        wait_for(lambda: lock.current_driver(sweep.folder), "the sweep to begin")
         time.sleep(source.uniform(0.2, 5.0))
-        seen = family(process)
+        seen = descendants(process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        stood(sweep, seen)
+        wait_for_cleanup(sweep, seen)
         assert counted.items() <= sweep.races().items(), f"lost by kill {kills + 1}"
         counted = sweep.races()
     code, out, err = sweep.run()
     assert code == Exit.OK, err
-    assert f"sweep matrix: {len(counted)} of {CELLS} cells done" in err, "said first"
+    assert f"sweep matrix: {len(counted)} of {CELLS} cells done" in err, "printed at the start"
     assert f"{CELLS} of {CELLS} cells done" in out
-    found = sweep.look()
+    found = sweep.read_state()
     assert not found.missing
     assert not found.strays
     assert counted.items() <= sweep.races().items()
@@ -137,11 +127,11 @@ def test_a_sweep_killed_three_times_is_complete_and_counts_nothing_twice(sweep):
     for cell in found.cells:
         (part,) = cell.parts
         states = [attempt.state for attempt in part.attempts]
-        assert states == ["ended"] * (len(states) - 1) + ["done"], "raced again when it was done"
+        assert states == ["ended"] * (len(states) - 1) + ["done"], "nothing done is raced again"
         assert [attempt.number for attempt in part.attempts] == list(range(1, len(states) + 1))
         assert verify.verify(part.counted.folder).sound
         assert all(run.result.status == "raced" for run in cell.results().runs)
-    # Later cells have the trials of earlier ones in their heads, to the nanosecond the same.
+    # The race.json of later cells repeats the trials of earlier ones, with identical times.
     trials = {
         (trial.program, trial.seconds)
         for cell in found.cells
@@ -152,14 +142,13 @@ def test_a_sweep_killed_three_times_is_complete_and_counts_nothing_twice(sweep):
     }
     assert len(trials) == 2, "each program is tried once, unless its trial was cut off"
     assert list(sweep.work.iterdir()) == []
-    assert sweep.users() == []
+    assert sweep.processes() == []
     again = sweep.run()
     assert again[0] == Exit.OK
-    assert sweep.look().cells == found.cells, "nothing was raced"
+    assert sweep.read_state().cells == found.cells, "nothing was raced"
 
 
-@pytest.mark.timeout(300)
-def test_ctrl_c_ends_in_order_and_the_rest_is_raced_by_the_next_start(sweep):
+def test_ctrl_c_ends_cleanly_and_the_next_start_races_the_rest(sweep):
     process = sweep.start("--seed", "5")
     wait_for(
         lambda: sweep.folder.exists() and any(sweep.folder.glob("cells/*/*/*/runs/*")), "a run"
@@ -167,30 +156,29 @@ def test_ctrl_c_ends_in_order_and_the_rest_is_raced_by_the_next_start(sweep):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == Exit.INTERRUPTED
-    assert "start the sweep again to go on" in err
-    assert "nobody drives it" in out
-    wait_for(lambda: lock.driving(sweep.folder) is None, "the lock to be free")
+    assert "start the sweep again to resume it" in err
+    assert "not running" in out
+    wait_for(lambda: lock.current_driver(sweep.folder) is None, "the lock to be free")
     assert list(sweep.work.iterdir()) == []
     code, _, err = sweep.run()
     assert code == Exit.OK, err
-    assert not sweep.look().missing
-    # With further blocks, of one cell: a race of their own, judged together.
-    cell = sweep.look().cells[0].cell
+    assert not sweep.read_state().missing
+    # Further blocks of a cell are a separate race and are judged together with the first ones.
+    cell = sweep.read_state().cells[0].cell
     code, _, err = sweep.run("--repetitions", "3", "--cell", cell.name)
     assert code == Exit.OK, err
-    assert "1 cells get further blocks, up to 3" in err
-    merged = sweep.look().cells[0].results()
+    assert "blocks added, up to 3 each: 1 cells" in err
+    merged = sweep.read_state().cells[0].results()
     assert [run.run.repetition for run in merged.runs] == [0, 0, 1, 1, 2, 2]
     assert all(run.result.status == "raced" for run in merged.runs)
     assert verify.verify(merged.parts[1].folder).sound
-    assert not sweep.look().missing
+    assert not sweep.read_state().missing
 
 
-@pytest.mark.timeout(200)
 def test_limits_stop_before_the_cell_that_would_exceed_them(sweep):
     code, _, err = sweep.run("--budget", "1s")
     assert code == Exit.SWEEP_INCOMPLETE
-    assert "of the budget of 1 s" in err
+    assert "of the budget of 1 s is left" in err
     code, _, err = sweep.run("--disk", "10kB")
     assert code == Exit.SWEEP_INCOMPLETE
     assert "and --disk allows 10 kB" in err
@@ -200,43 +188,57 @@ def test_limits_stop_before_the_cell_that_would_exceed_them(sweep):
     assert list(sweep.races()) == ["2x1-20kB"]
 
 
-@pytest.mark.timeout(200)
-def test_an_attempt_that_the_infrastructure_ended_is_tried_again(sweep, monkeypatch):
-    """Here the results folder of the first attempt goes away while it is raced."""
+def test_an_attempt_that_the_infrastructure_ended_is_tried_again(sweep):
+    """The results folder of the first attempt is moved away during its race."""
+    long = sweep.matrix.read_text().replace("repetitions: 2", "repetitions: 12")
+    sweep.matrix.write_text(long)  # the race isn't over before this test moves its folder
     process = sweep.start("--cell", "3x1-1MB", "--retries", "1")
     where = wait_for(
-        lambda: next(sweep.folder.glob("cells/3x1-1MB-*/blocks-0-1/attempt-1/runs"), None),
+        lambda: next(sweep.folder.glob("cells/3x1-1MB-*/blocks-0-11/attempt-1/runs"), None),
         "the first attempt",
     )
-    where.parent.rename(sweep.folder.parent / "taken away")
+    where.parent.rename(sweep.folder.parent / "moved away")
     _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == Exit.OK, err
-    cell = next(each for each in sweep.look().cells if each.cell.name == "3x1-1MB")
+    cell = next(each for each in sweep.read_state().cells if each.cell.name == "3x1-1MB")
     assert cell.done
     assert "ended by the infrastructure" in err or "nothing was recorded" in err
 
 
-def test_status_tells_the_same_from_outside_while_it_runs(sweep, run_cli):
+def test_status_reports_a_running_sweep_from_outside(sweep, run_cli):
+    slow = {"kind": "synthetic", "curve": [[0, 0], [12, 1]]}
+    made = yaml.safe_load(sweep.matrix.read_text())
+    made["global"]["race"]["repetitions"] = 1
+    made["global"]["entrants"] = {"slow": slow}
+    sweep.matrix.write_text(yaml.safe_dump(made))
     process = sweep.start("--cell", "2x1-20kB")
     try:
-        wait_for(lambda: sweep.folder.exists() and (lock.driving(sweep.folder) or None), "a driver")
-        wait_for(lambda: lock.driving(sweep.folder).cell, "a cell")
+        wait_for(
+            lambda: (
+                sweep.folder.exists()
+                and (driver := lock.current_driver(sweep.folder))
+                and driver.cell
+            ),
+            "a driver and its cell",
+        )
+        os.kill(process.pid, signal.SIGSTOP)  # so that nothing changes while it is looked at
         done = run_cli("sweep", "--status", str(sweep.folder), "--format", "json")
-        told = json.loads(done.output)
-        assert (told["cellsTotal"], told["cellsDone"]) == (CELLS, 0)
-        assert told["currentCell"] == "2x1-20kB"
+        status = json.loads(done.output)
+        assert (status["cellsTotal"], status["cellsDone"]) == (CELLS, 0)
+        assert status["currentCell"] == "2x1-20kB"
     finally:
+        os.kill(process.pid, signal.SIGCONT)
         process.communicate(timeout=PATIENCE_SECONDS)
     done = run_cli("sweep", "--status", str(sweep.folder))
     assert "1 of 4 cells done; 3 to do" in done.output
-    assert "nobody drives it" in done.output
+    assert "not running" in done.output
 
 
-def test_run_on_a_matrix_says_so_and_does_the_same(sweep, tmp_path):
+def test_run_on_a_matrix_is_a_sweep(sweep, tmp_path):
     command = [sys.executable, "-m", "swarmrace", "run", str(sweep.matrix)]
     command += ["--results", str(tmp_path / "results"), "--work-dir", str(sweep.work)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == Exit.OK, done.stderr
     assert "a matrix of 4 cells: raced as a sweep" in done.stderr
     assert "4 of 4 cells done" in done.stdout
-    assert not state.look(tmp_path / "results" / "matrix-sweep").missing
+    assert not state.read(tmp_path / "results" / "matrix-sweep").missing

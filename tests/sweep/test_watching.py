@@ -1,4 +1,4 @@
-"""A sweep's own metrics: what is served, what is pushed, and what a scrape costs."""
+"""A sweep's own metrics: what is served and what is pushed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def values(text):
 
 
 def scraped(port):
-    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=300) as answer:
         return values(answer.read().decode())
 
 
-def test_a_scrape_says_how_far_the_sweep_is(tmp_path):
+def test_a_scrape_reports_the_sweeps_progress(tmp_path):
     clock = [100.0]
     metrics = SweepMetrics(now=lambda: clock[0])
     port = metrics.serve("127.0.0.1", 0)
@@ -38,7 +38,7 @@ def test_a_scrape_says_how_far_the_sweep_is(tmp_path):
     begin(tmp_path)
     finish(tmp_path, but=("2x1-1kB", "3x1-2kB"))
     attempt(tmp_path, "2x1-1kB", status="running", runs=1)
-    metrics.update(state.look(tmp_path), "2x1-1kB", 2)
+    metrics.update(state.read(tmp_path), "2x1-1kB", 2)
     found = scraped(port)
     assert found["swarmrace_sweep_cells_done"] == (2.0, {"sweep": "made"})
     assert found["swarmrace_sweep_cells_left"][0] == 2
@@ -49,27 +49,27 @@ def test_a_scrape_says_how_far_the_sweep_is(tmp_path):
     )
     left = found["swarmrace_sweep_left_seconds"][0]
     assert left > 0
-    clock[0] += left / 2  # while a cell is raced, its time goes by
+    clock[0] += left / 2  # the time left shrinks while a cell is raced
     assert scraped(port)["swarmrace_sweep_left_seconds"][0] == pytest.approx(left / 2)
     own = {metric.name for metric in table.METRICS if metric.served == "sweep"}
     assert set(found) == own, "each of the table's"
-    metrics.update(state.look(tmp_path))
+    metrics.update(state.read(tmp_path))
     assert set(scraped(port)) == own - {"swarmrace_sweep_cell_info"}
 
 
-def test_an_address_that_is_taken_is_said(tmp_path):
+def test_an_address_in_use_is_reported(tmp_path):
     port = SweepMetrics().serve("127.0.0.1", 0)
     with pytest.raises(UnavailableError, match="--metrics: expected to listen on 127"):
         SweepMetrics().serve("127.0.0.1", port)
 
 
-def test_each_change_is_pushed_and_a_push_that_fails_ends_nothing(tmp_path, caplog):
-    taken = []
+def test_each_change_is_pushed_and_a_failed_push_ends_nothing(tmp_path, caplog):
+    received = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
-            taken.append((self.path, values(body.decode())))
+            received.append((self.path, values(body.decode())))
             self.send_response(204)
             self.end_headers()
 
@@ -80,11 +80,11 @@ def test_each_change_is_pushed_and_a_push_that_fails_ends_nothing(tmp_path, capl
     threading.Thread(target=server.serve_forever, daemon=True).start()
     begin(tmp_path)
     metrics = SweepMetrics(f"http://127.0.0.1:{server.server_port}")
-    metrics.update(state.look(tmp_path), "2x1-1kB", 1)
-    ((path, found),) = taken
+    metrics.update(state.read(tmp_path), "2x1-1kB", 1)
+    ((path, found),) = received
     assert path == "/api/v1/import/prometheus"
     assert found["swarmrace_sweep_cells_left"][0] == 4
     server.shutdown()
     server.server_close()
-    metrics.update(state.look(tmp_path))
-    assert "the sweep's metrics were not taken" in caplog.text
+    metrics.update(state.read(tmp_path))
+    assert "the sweep's metrics were not accepted" in caplog.text

@@ -1,5 +1,5 @@
-"""The sweep: all cells of a matrix, one after another, however often it is interrupted.
+"""The sweep: races all cells of a matrix, one after another, and resumes after any interruption.
 
-The truth of a sweep is its folder, not the program that drives it: what is done is read from the
-results that are there (`state`), and going on is starting again.
+The state of a sweep is its folder, not the program that drives it. What is done is read from the
+stored results (`state`); to resume a sweep is to start it again.
 """

@@ -1,10 +1,11 @@
-"""`sweep.json`: what a sweep races, in which order, with which versions. Written at its start.
+"""`sweep.json`: what a sweep races, in which order and with which versions. Written at its start.
 
-It holds no progress: what is done is read from the results (`swarmrace.sweep.state`).
+It holds no progress, which is read from the results (`swarmrace.sweep.state`).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from swarmrace import atomic
-from swarmrace.errors import ResultsError, SweepError
+from swarmrace.errors import InfrastructureError, ResultsError, SweepError
 from swarmrace.faults import faults_of
+from swarmrace.host import infrastructure
 from swarmrace.model import Model
 from swarmrace.plan.plan import Cell, expand
 from swarmrace.scenario.loading import parse
@@ -25,25 +27,26 @@ from swarmrace.sweep.pins import Pins
 FILE = "sweep.json"
 FORMAT = 1
 """Version of `sweep.json` and of the folder's layout (docs/sweeps.md)."""
-_MOST_NAMED = 5
+_MAX_DIFFERENCES = 5
+"""At most this many differences are named in an error."""
 
 
 class PlannedCell(Model):
     """One cell of a sweep."""
 
     id: str
-    """`Scenario.cell_id`: a hash of what it races, without `attempt` and the number of blocks."""
+    """`Scenario.cell_id`: hash of what it races, without `attempt` and the number of blocks."""
     name: str
-    """`8x2-100MB`, unique in the sweep."""
+    """Such as `8x2-100MB`; unique in the sweep."""
     swarm_size: int
     seeders: int
     file_size_bytes: int
     network: dict[str, Any] | None = None
-    """Where networks are an axis; as the scenario has it, defaults filled in."""
+    """As in the scenario, defaults filled in; None if networks are not an axis."""
     blocks: list[int]
-    """How many blocks it has, in total, after each part: `[3]`; `[3, 6]` once three were added."""
+    """Total number of blocks after each part: `[3]`, or `[3, 6]` once three were added."""
     expected_seconds: float
-    """Of its first part, estimated at the start for the machine that began the sweep."""
+    """Duration of its first part, estimated at the start for the machine that began the sweep."""
 
     def parts(self) -> list[range]:
         """Return the blocks of each part."""
@@ -51,33 +54,33 @@ class PlannedCell(Model):
 
     @property
     def folder_name(self) -> str:
-        """Where its attempts are, below `cells/`."""
+        """Name of its folder below `cells/`."""
         return f"{self.name}-{self.id}"
 
 
 class Sweep(Model):
-    """What `sweep.json` holds."""
+    """The content of `sweep.json`."""
 
     format: int = FORMAT
     name: str
-    """The scenario file's, without its ending."""
+    """Name of the scenario file, without its extension."""
     created_utc: str
     order: Order
     seed: int
-    """The order is drawn from it."""
+    """Seed of the shuffled order."""
     scenario: dict[str, Any]
     """What is raced (`global.race` with its matrix, `global.entrants`), defaults filled in."""
     cells: list[PlannedCell]
     """In the order of the matrix's axes."""
     sequence: list[str]
-    """Ids in the order in which they are raced."""
+    """Cell ids in the order in which they are raced."""
     pins: Pins
 
     def cell(self, name_or_id: str) -> PlannedCell:
         """Return a cell by its id or its name.
 
         Raises:
-            SweepError: there is none.
+            SweepError: there is no such cell.
         """
         for cell in self.cells:
             if name_or_id in (cell.id, cell.name):
@@ -93,17 +96,17 @@ class Sweep(Model):
         return [found[each] for each in self.sequence]
 
     def expanded(self) -> dict[str, Cell]:
-        """Return the cells' scenarios by id, as what is raced says; without a cluster's keys.
+        """Return the cells by id, with their scenarios, which have no cluster keys.
 
         Raises:
-            ScenarioError: this installation can't read what is raced.
+            ScenarioError: this installation can't read the scenario.
         """
         cells = expand(parse(self.scenario, FILE, stored=True))
         return {cell.scenario.cell_id(): cell for cell in cells}
 
 
-def raced(scenario: Scenario) -> dict[str, Any]:
-    """Return what a sweep's scenario races: its canonical form with the matrix."""
+def raced_scenario(scenario: Scenario) -> dict[str, Any]:
+    """Return the canonical form of a sweep's scenario, with the matrix."""
     data = scenario.canonical()
     matrix = scenario.race.matrix
     data["race"]["matrix"] = matrix.model_dump(mode="json") if matrix else None
@@ -124,12 +127,15 @@ def plan_sweep(
 
     Args:
         scenario: with or without a matrix.
-        name: of the sweep.
-        order: in which cells are raced.
-        seed: for the order; the scenario's own when absent.
-        pins: the versions it begins with.
-        expected: seconds that each cell will take, in the order of the axes.
-        created_utc: now.
+        name: name of the sweep.
+        order: order in which cells are raced.
+        seed: seed of the order; None for the scenario's own.
+        pins: the versions that the sweep begins with.
+        expected: expected seconds of each cell, in the order of the axes.
+        created_utc: the current time.
+
+    Raises:
+        SweepError: the matrix names a cell twice.
     """
     networks = scenario.race.matrix is not None and bool(scenario.race.matrix.network)
     cells = [
@@ -143,7 +149,7 @@ def plan_sweep(
             blocks=[cell.scenario.race.repetitions],
             expected_seconds=round(seconds, 1),
         )
-        for cell, seconds in zip(_once(expand(scenario)), expected, strict=True)
+        for cell, seconds in zip(_unique(expand(scenario)), expected, strict=True)
     ]
     seed = scenario.race.seed if seed is None else seed
     costs = {cell.id: cell.expected_seconds for cell in cells}
@@ -152,29 +158,29 @@ def plan_sweep(
         created_utc=created_utc,
         order=order,
         seed=seed,
-        scenario=raced(scenario),
+        scenario=raced_scenario(scenario),
         cells=cells,
         sequence=sequence(costs, order, seed),
         pins=pins,
     )
 
 
-def _once(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """Refuse a matrix that names a cell twice: its results could not be told apart."""
+def _unique(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return the cells; refuse a matrix that names one twice, whose results would be mixed up."""
     seen: dict[str, str] = {}
     for cell in cells:
         cell_id = cell.scenario.cell_id()
         if cell_id in seen:
             raise SweepError(
-                f"global.race.matrix: expected every cell once, found {cell.name} and "
-                f"{seen[cell_id]}, which race the same; remove the value that is there twice"
+                f"global.race.matrix: found {cell.name} and {seen[cell_id]}, which race the same, "
+                "expected every cell once; remove the duplicate value"
             )
         seen[cell_id] = cell.name
     return cells
 
 
 def exists(folder: Path) -> bool:
-    """Return whether there is a sweep in `folder`."""
+    """Return whether `folder` holds a sweep."""
     return (folder / FILE).exists()
 
 
@@ -182,7 +188,7 @@ def read(folder: Path) -> Sweep:
     """Read a folder's `sweep.json`.
 
     Raises:
-        ResultsError: there is none, or it can't be read, or it is of a newer format.
+        ResultsError: it is missing, can't be read, or has another format.
     """
     path = folder / FILE
     try:
@@ -190,15 +196,15 @@ def read(folder: Path) -> Sweep:
     except FileNotFoundError as error:
         raise ResultsError(
             f"{folder}: expected a sweep's folder, found no {FILE} in it; give the folder that "
-            "`swarmrace sweep` named"
+            "`swarmrace sweep` printed"
         ) from error
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
     number = data.get("format") if isinstance(data, dict) else None
     if number != FORMAT:
         raise ResultsError(
-            f"{path}: found sweep format {number!r}, this swarmrace reads {FORMAT}; read it with "
-            "the version that wrote it"
+            f"{path}: found sweep format {number!r}, expected {FORMAT}; read it with the "
+            "swarmrace that wrote it"
         )
     try:
         return Sweep.model_validate(data)
@@ -207,34 +213,39 @@ def read(folder: Path) -> Sweep:
 
 
 def write(folder: Path, sweep: Sweep) -> None:
-    """Write `sweep.json`, whole or not at all.
+    """Write `sweep.json` atomically.
 
     Raises:
-        OSError: it can't be written.
+        InfrastructureError: it can't be written; the old one is unchanged.
     """
-    atomic.write_bytes(folder / FILE, (sweep.model_dump_json(indent=1) + "\n").encode())
+    try:
+        atomic.write_bytes(folder / FILE, (sweep.model_dump_json(indent=1) + "\n").encode())
+    except OSError as error:
+        why = infrastructure.describe(error.errno or errno.EIO)
+        raise InfrastructureError(f"{folder / FILE}: can't be written: {why}") from error
 
 
-def refuse_another(folder: Path, sweep: Sweep, scenario: Scenario) -> None:
-    """Refuse a scenario that isn't the one that a sweep races.
+def refuse_other_scenario(folder: Path, sweep: Sweep, scenario: Scenario) -> None:
+    """Refuse a scenario other than the one that the sweep races.
 
     Raises:
-        SweepError: it names what differs.
+        SweepError: the scenario differs; the message names what.
     """
-    began, found = sweep.scenario, raced(scenario)
+    began, found = sweep.scenario, raced_scenario(scenario)
     lines = list(_differences("global", began["global"], found["global"]))
     repetitions = {count for cell in sweep.cells for count in cell.blocks}
     if scenario.race.repetitions not in repetitions:
         lines.append(
             f"global.race.repetitions: began with {min(repetitions)}, found "
-            f"{scenario.race.repetitions} (blocks are added by --repetitions)"
+            f"{scenario.race.repetitions} (use --repetitions to add blocks)"
         )
     if lines:
-        more = f" and {len(lines) - _MOST_NAMED} more" if len(lines) > _MOST_NAMED else ""
+        unnamed = len(lines) - _MAX_DIFFERENCES
+        more = f" and {unnamed} more" if unnamed > 0 else ""
         raise SweepError(
-            f"{folder}: expected the scenario that this sweep began with, found another: "
-            f"{'; '.join(lines[:_MOST_NAMED])}{more}; give another --folder, or the scenario it "
-            "began with"
+            f"{folder}: expected the scenario that this sweep began with, found another one: "
+            f"{'; '.join(lines[:_MAX_DIFFERENCES])}{more}; give another --folder, or the original "
+            "scenario"
         )
 
 
@@ -256,25 +267,25 @@ def _short(value: Any) -> str:
 def with_repetitions(
     sweep: Sweep, repetitions: int, cells: Sequence[str] | None = None
 ) -> tuple[Sweep, int]:
-    """Return the sweep with blocks added up to `repetitions` a cell, and how many cells got some.
+    """Return the sweep with more blocks for its cells, and how many cells got some.
 
     Args:
-        sweep: as it is.
-        repetitions: blocks of a cell in total.
-        cells: ids of the cells to add to; all when absent.
+        sweep: the sweep so far.
+        repetitions: total number of blocks that a cell shall have.
+        cells: ids of the cells that get more blocks; None for all.
 
     Raises:
-        SweepError: a cell has more already, or the races have no blocks.
+        SweepError: a cell already has more blocks, or the race can't be extended by blocks.
     """
     if sweep.scenario["global"]["race"]["order"] == "sequential":
         raise SweepError(
             "--repetitions: needs global.race.order: interleaved, because a sequential race has no "
-            "blocks to go on from"
+            "blocks to add to"
         )
     if sweep.scenario["global"]["race"].get("stopping"):
         raise SweepError(
-            "--repetitions: found with global.race.stopping, expected one of them: a race that "
-            "stops when it is decided has no blocks to add"
+            "--repetitions: found together with global.race.stopping, expected only one of them: a "
+            "race that stops when it is decided has no blocks to add to"
         )
     changed, grown = [], 0
     for cell in sweep.cells:
@@ -283,8 +294,8 @@ def with_repetitions(
             continue
         if repetitions < cell.blocks[-1]:
             raise SweepError(
-                f"--repetitions: found {repetitions}, expected at least {cell.blocks[-1]}, which "
-                f"cell {cell.name} has already: blocks are added, never removed"
+                f"--repetitions: found {repetitions}, expected at least {cell.blocks[-1]}, the "
+                f"blocks that cell {cell.name} already has: blocks are added, never removed"
             )
         if repetitions > cell.blocks[-1]:
             cell, grown = cell.model_copy(update={"blocks": [*cell.blocks, repetitions]}), grown + 1

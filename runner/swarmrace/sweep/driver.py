@@ -1,4 +1,4 @@
-"""Races what a sweep's folder lacks, one cell after another, whoever starts the processes."""
+"""Races the missing cells of a sweep, one after another, on any backend."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ from swarmrace.sweep.pins import Pins
 from swarmrace.sweep.state import CellState, Part, SweepState
 from swarmrace.units import format_size
 
-_ROW = 2
-"""So many parts in a row, given up after all their attempts, end a sweep: it can't go on here."""
+_MAX_GIVEN_UP_IN_A_ROW = 2
+"""The sweep ends after this many parts in a row that failed in all their attempts."""
 _PAUSE_SECONDS = (0.0, 5.0, 30.0, 120.0)
-"""Before the first retry, the second …: what troubles the machine may pass."""
+"""Pause before the first retry, the second and so on: the machine's trouble may pass."""
 
 
 class Racer(Protocol):
     """Races one part of a cell somewhere."""
 
     def pins(self) -> Pins:
-        """Return the versions it would race with now."""
+        """Return the versions that the next race would use."""
         ...
 
     def race(self, cell: Cell, folder: Path, known: SweepState) -> int:
-        """Race a cell into `folder`, which is made, and return the exit code of its race.
+        """Race a cell, write its results to the new `folder`, and return the race's exit code.
 
-        What the infrastructure does to the race is no exception: the folder says it, if there is
-        one. 130 is returned when a person interrupted it.
+        A race that the infrastructure ends raises nothing: its folder, if any, records why. The
+        exit code is 130 if a person interrupted the race.
 
         Raises:
-            NeverStartedError: a program can't be started: no further cell could be raced.
+            NeverStartedError: a program can't be started, so no further cell could be raced.
         """
         ...
 
     def disk_bytes(self, scenario: Scenario) -> int:
-        """Return what a race takes at most on this machine's disk, results and payloads."""
+        """Return the maximum disk space of a race on this machine: results and payloads."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When a sweep stops before all is done."""
+class SweepLimits:
+    """When a sweep stops before all cells are done."""
 
     retries: int = 2
-    """Further attempts of a part, each time the sweep is started, when the infrastructure ended
-    one."""
+    """Maximum number of further attempts of a part, per start of the sweep, after the
+    infrastructure ended one."""
     budget_seconds: float | None = None
-    """No cell is begun that would end later, counted from the start of the command."""
+    """A cell isn't begun if it is expected to end later than this after the command's start."""
     disk_bytes: int | None = None
-    """No cell is begun with which the sweep would take more."""
+    """A cell isn't begun if the sweep could then take more disk space than this."""
     cells: tuple[str, ...] | None = None
-    """Ids of the only cells to race."""
+    """Ids of the cells to race; None for all."""
 
 
 class Driver:
     """One start of a sweep.
 
     Args:
-        folder: the sweep's.
-        cells: the scenarios by cell id, with whatever the racer needs besides what is raced.
-        racer: where races are run.
+        folder: the sweep's folder.
+        cells: the cells by id. Their scenarios may have further keys that the racer needs.
+        racer: runs the races.
         limits: when to stop.
-        lock: held by the caller.
+        lock: the sweep's lock, held by the caller.
         console: for progress.
-        watch: called with how far the sweep is, the cell that is being raced (empty between two)
-            and its attempt, whenever that changes.
+        watch: called on every change with the sweep's state, the name of the cell that is being
+            raced (empty between cells) and the number of its attempt.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Driver:
         folder: Path,
         cells: dict[str, Cell],
         racer: Racer,
-        limits: Limits,
+        limits: SweepLimits,
         lock: Lock,
         console: Console,
         watch: Callable[[SweepState, str, int], object] = lambda found, cell, attempt: None,
@@ -94,19 +94,20 @@ class Driver:
         self._limits, self._lock, self._console = limits, lock, console
         self._watch = watch
         self._began = time.monotonic()
+        self._versions: Versions = {}
         self._given_up: set[tuple[str, int]] = set()
-        self._in_a_row = 0
+        self._given_up_in_a_row = 0
 
     def run(self) -> int:
-        """Race until all is done or a limit is reached; return the exit code.
+        """Race until all cells are done or a limit is reached; return the exit code.
 
         Raises:
             NeverStartedError: a program can't be started.
-            SweepError: a version is another than at the start.
+            SweepError: a version has changed since the sweep began.
         """
+        found = state.read(self._folder)
         while True:
-            found = state.look(self._folder)
-            refuse_mixed(found)
+            refuse_mixed_versions(found, self._versions)
             self._watch(found, "", 0)
             part = self._next(found)
             if part is None:
@@ -116,36 +117,37 @@ class Driver:
                 self._cells[part.cell.id].scenario, cell, part, part.next_number
             )
             if (why := self._limit(found, part, scenario)) is not None:
-                self._say(f"stopped before cell {part.cell.name}: {why}")
+                self._print(f"stopped before cell {part.cell.name}: {why}")
                 return Exit.SWEEP_INCOMPLETE
-            code = self._part(found, cell, part)
+            code, found = self._race_part(found, cell, part)
             if code == Exit.INTERRUPTED:
                 return code
-            if self._in_a_row >= _ROW:
-                self._say(
-                    f"stopped: {self._in_a_row} cells in a row were given up because the "
-                    "infrastructure ended every attempt; what is wrong is said above: put it "
-                    "right and start the sweep again"
+            if self._given_up_in_a_row >= _MAX_GIVEN_UP_IN_A_ROW:
+                self._print(
+                    f"stopped: {self._given_up_in_a_row} cells in a row were given up because the "
+                    "infrastructure ended every attempt; fix the cause named above, then start the "
+                    "sweep again"
                 )
                 return Exit.INFRASTRUCTURE
 
     def _next(self, found: SweepState) -> Part | None:
         blocked = {cell_id for cell_id, _ in self._given_up}  # later blocks continue these
-        return next((each for each in self._wanted(found) if each.cell.id not in blocked), None)
+        return next((each for each in self._missing(found) if each.cell.id not in blocked), None)
 
-    def _wanted(self, found: SweepState) -> Sequence[Part]:
+    def _missing(self, found: SweepState) -> Sequence[Part]:
         only = self._limits.cells
         return [part for part in found.missing if only is None or part.cell.id in only]
 
-    def _part(self, found: SweepState, cell: CellState, part: Part) -> int:
-        """Race a part until it is done or its retries are used up."""
+    def _race_part(self, found: SweepState, cell: CellState, part: Part) -> tuple[int, SweepState]:
+        """Race a part until it is done or has no retries left; return the last exit code and the
+        sweep's state after it."""
         name, code = part.cell.name, int(Exit.OK)
         for tries in range(self._limits.retries + 1):
             if tries:
                 pause = _PAUSE_SECONDS[min(tries - 1, len(_PAUSE_SECONDS) - 1)]
                 time.sleep(pause)
             number = part.next_number
-            self._say(text.beginning(found, part, number))
+            self._print(text.start_line(found, part, number))
             refuse_other_pins(self._folder, found, self._racer.pins())
             scenario = part_scenario(self._cells[part.cell.id].scenario, cell, part, number)
             self._lock.note(name, number)
@@ -159,41 +161,41 @@ class Driver:
                 )
             finally:
                 self._lock.note()
-            found = state.look(self._folder)
-            cell, part = _again(found, part)
+            found = state.read(self._folder)
+            cell, part = _updated(found, part)
             took = time.monotonic() - began
             attempt = next((each for each in part.attempts if each.number == number), None)
-            self._say(text.ended(part, attempt, took))
+            self._print(text.end_line(part, attempt, took))
             if code == Exit.INTERRUPTED or part.counted is not None:
-                self._in_a_row = 0
-                return code
+                self._given_up_in_a_row = 0
+                return code, found
         self._given_up.add((part.cell.id, part.blocks.start))
-        self._in_a_row += 1
+        self._given_up_in_a_row += 1
         tried = self._limits.retries + 1
-        self._say(
-            f"cell {name}: given up for now after {tried} attempts; start the sweep again to try it"
-            " again"
+        self._print(
+            f"cell {name}: given up for now after {tried} attempts; start the sweep again to retry "
+            "it"
         )
-        return code
+        return code, found
 
     def _limit(self, found: SweepState, part: Part, scenario: Scenario) -> str | None:
-        """Return why a part may not be begun, or None."""
+        """Return the limit that forbids to begin a part, or None."""
         limits = self._limits
         if limits.budget_seconds is not None:
             spent = time.monotonic() - self._began
             expected = text.pace(found).expect(planned_seconds(part))
             if spent + expected > limits.budget_seconds:
+                left = max(0.0, limits.budget_seconds - spent)
                 return (
-                    f"it takes about {format_duration(expected)}, and of the budget of "
-                    f"{format_duration(limits.budget_seconds)} "
-                    f"{format_duration(max(0.0, limits.budget_seconds - spent))} are left"
+                    f"it takes about {format_duration(expected)}, but only {format_duration(left)} "
+                    f"of the budget of {format_duration(limits.budget_seconds)} is left"
                 )
         if limits.disk_bytes is not None:
             taken, _ = used(self._folder)
             needed = self._racer.disk_bytes(scenario)
             if taken + needed > limits.disk_bytes:
                 return (
-                    f"it takes up to {format_size(needed)}, the sweep holds {format_size(taken)}, "
+                    f"it takes up to {format_size(needed)}, the sweep takes {format_size(taken)}, "
                     f"and --disk allows {format_size(limits.disk_bytes)}"
                 )
         return None
@@ -208,7 +210,7 @@ class Driver:
         ordered = [codes[cell.id] for cell in found.sweep.cells if cell.id in codes]
         return next((code for code in ordered if code), Exit.OK)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
 
@@ -216,39 +218,49 @@ def refuse_other_pins(folder: Path, found: SweepState, now: Pins) -> None:
     """Refuse versions other than those that a sweep began with.
 
     Raises:
-        SweepError: it names both.
+        SweepError: a version differs; the message names both.
     """
     lines = pins.differences(found.sweep.pins, now)
     if lines:
         raise SweepError(
             f"{folder}: expected the versions that this sweep began with, found others: "
-            f"{'; '.join(lines)}; begin a new sweep by --folder, or go on with the versions it "
-            "began with"
+            f"{'; '.join(lines)}; begin a new sweep with --folder, or use the original versions"
         )
 
 
-def refuse_mixed(found: SweepState) -> None:
-    """Refuse to go on where the results say that cells were raced with several versions.
+Versions = dict[tuple[Path, str], dict[str, str]]
+"""The versions recorded in attempts (`pins.recorded`), by folder and creation time."""
+
+
+def refuse_mixed_versions(found: SweepState, known: Versions | None = None) -> None:
+    """Refuse a sweep whose results were raced with several versions of the same program.
+
+    Args:
+        found: the sweep's state.
+        known: attempts read before, extended here: reading all cells of a matrix takes seconds.
 
     Raises:
-        SweepError: it names two.
+        SweepError: the versions are mixed; the message names two.
     """
+    known = {} if known is None else known
     seen: dict[str, tuple[str, str]] = {}
     for cell in found.cells:
         for part in cell.parts:
             if part.counted is None or part.counted.info is None:
                 continue
-            raced = results.load(part.counted.folder, curves=False)
-            for name, version in pins.recorded(raced).items():
-                first, where = seen.setdefault(name, (version, part.cell.name))
+            key = part.counted.folder, part.counted.info.created_utc
+            if key not in known:
+                known[key] = pins.recorded(results.load(part.counted.folder, curves=False))
+            for name, version in known[key].items():
+                first, first_cell = seen.setdefault(name, (version, part.cell.name))
                 if version != first:
                     raise SweepError(
-                        f"{found.folder}: expected one version of each entrant, found {name} at "
-                        f"{first} in cell {where} and at {version} in cell {part.cell.name}; move "
-                        "the attempts of one of them away, or begin a new sweep by --folder"
+                        f"{found.folder}: found {name} at {first} in cell {first_cell} and at "
+                        f"{version} in cell {part.cell.name}, expected one version in all cells; "
+                        "move the attempts of one of them away, or begin a new sweep with --folder"
                     )
 
 
-def _again(found: SweepState, part: Part) -> tuple[CellState, Part]:
+def _updated(found: SweepState, part: Part) -> tuple[CellState, Part]:
     cell = next(each for each in found.cells if each.cell.id == part.cell.id)
     return cell, next(each for each in cell.parts if each.blocks == part.blocks)

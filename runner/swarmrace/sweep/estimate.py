@@ -1,4 +1,4 @@
-"""How long the rest of a sweep will take, by what the cells that are done took."""
+"""Estimates how long the rest of a sweep takes, from the durations of the cells that are done."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
-_DRAWS = 400
-_LEAST_DONE = 3
-"""Below so many parts done, their spread says little: the estimate then has none."""
+_RESAMPLES = 400
+_MIN_DONE = 3
+"""With fewer parts done, their spread means little, and the estimate has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """An estimate."""
+    """An estimate of the time left, in seconds."""
 
     seconds: float
     low: float | None
-    """10 % of what may come is below; None where too little is done to say."""
+    """10th percentile; None if too few parts are done."""
     high: float | None
-    """10 % is above."""
+    """90th percentile; None if too few parts are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How this machine compares with the plan: seconds taken over seconds planned, by part."""
+    """How this machine compares with the plan: seconds taken / seconds planned, for each part."""
 
     ratios: tuple[float, ...]
 
     @classmethod
-    def of(cls, took: Sequence[tuple[float, float]]) -> Pace:
-        """Return the pace of parts that are done.
+    def from_durations(cls, took: Sequence[tuple[float, float]]) -> Pace:
+        """Return the pace of the parts that are done.
 
         Args:
-            took: seconds planned and taken, of each.
+            took: seconds planned and seconds taken, for each part.
         """
         pairs = [(planned, taken) for planned, taken in took if planned > 0 and taken > 0]
         return cls(tuple(taken / planned for planned, taken in pairs))
 
     def expect(self, planned: float) -> float:
-        """Return about how long a part takes that was planned with so many seconds."""
+        """Return the expected seconds of a part that was planned to take `planned` seconds."""
         return planned * (fmean(self.ratios) if self.ratios else 1.0)
 
     def left(self, planned: Sequence[float]) -> TimeLeft:
-        """Return how long parts take together, with the spread of the ratios so far.
+        """Return the total time of parts, with a range from the spread of the ratios so far.
 
-        The spread is a bootstrap: the ratios seen, and each part's own of them, are drawn anew.
+        The range is a bootstrap: each resample draws new ratios, then one of them for each part.
         """
         seconds = math.fsum(self.expect(each) for each in planned)
-        if len(self.ratios) < _LEAST_DONE or not planned:
+        if len(self.ratios) < _MIN_DONE or not planned:
             return TimeLeft(seconds, None, None)
         source = random.Random(len(self.ratios))
         sums = []
-        for _ in range(_DRAWS):
+        for _ in range(_RESAMPLES):
             seen = source.choices(self.ratios, k=len(self.ratios))
             drawn = source.choices(seen, k=len(planned))
             sums.append(math.fsum(p * ratio for p, ratio in zip(planned, drawn, strict=True)))

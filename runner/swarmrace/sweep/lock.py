@@ -1,8 +1,8 @@
-"""One driver for each sweep: a lock on the sweep's folder, and who holds it.
+"""The lock of a sweep's folder: only one driver at a time.
 
-The kernel releases the lock when its last holder ends, however that happens: nothing is stale
-after kill -9 or a reboot. A race's janitor holds it too until the race's processes have ended and
-its folders are gone, so that the next driver never races beside what the one before has left.
+The kernel releases the lock when its last holder ends, so no stale lock is left after kill -9 or a
+reboot. A race's janitor holds it too, until the race's processes have ended and its folders are
+removed. So the next driver never races beside leftovers of the one before.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from swarmrace.errors import SweepError
 
 FILE = "sweep.lock"
 PATIENCE_SECONDS = 20.0
-"""How long a driver that was killed may take to be cleaned up."""
+"""How long the cleanup after a killed driver may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who drives a sweep, or drove it last."""
+    """The process that drives a sweep, or drove it last."""
 
     pid: int
     host: str
@@ -36,11 +36,11 @@ class Holder:
     since_utc: str
     work_dir: str
     cell: str = ""
-    """Name of the cell that it races; empty between cells."""
+    """Name of the cell that is being raced; empty between cells."""
     attempt: int = 0
 
     def describe(self) -> str:
-        """Return it for people."""
+        """Return a human-readable description."""
         return f"process {self.pid} on {self.host} ({self.driver}, since {self.since_utc})"
 
 
@@ -49,16 +49,16 @@ class Lock:
 
     def __init__(self, fd: int, path: Path, holder: Holder) -> None:
         self.fd = fd
-        """May be inherited by what must end before another driver begins."""
+        """A process that inherits it keeps the lock until it ends."""
         self._path = path
         self._holder = holder
 
     def note(self, cell: str = "", attempt: int = 0) -> None:
-        """Note what is raced, for whoever looks."""
+        """Record the cell and attempt that is being raced, for `current_driver`."""
         fields = _fields(self._holder) | {"cell": cell, "attempt": attempt}
         self._holder = Holder(**fields)
         text = json.dumps(fields).encode() + b"\n"
-        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+        with contextlib.suppress(OSError):  # on a full disk the lock is held all the same
             os.pwrite(self.fd, text, 0)
             os.ftruncate(self.fd, len(text))
 
@@ -67,13 +67,13 @@ class Lock:
 def held(
     folder: Path, driver: str, work_dir: Path, patience_seconds: float = PATIENCE_SECONDS
 ) -> Iterator[tuple[Lock, Holder | None]]:
-    """Hold a sweep's lock within the block; yield it and who held it before, if anybody.
+    """Hold a sweep's lock within the block; yield it and its previous holder, if any.
 
     Args:
-        folder: the sweep's, which is there.
-        driver: `local`, `kubernetes`.
-        work_dir: where the driver's races put their payloads.
-        patience_seconds: how long to wait for who holds it.
+        folder: the sweep's folder, which must exist.
+        driver: `local`, `kubernetes` or `argocd`.
+        work_dir: where the driver's races write their payloads.
+        patience_seconds: how long to wait for another holder.
 
     Raises:
         SweepError: another driver holds it.
@@ -83,13 +83,13 @@ def held(
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + patience_seconds
-        while not _taken(fd):
+        while not _acquire(fd):
             if time.monotonic() > deadline:
                 holder = _read(path)
                 who = holder.describe() if holder else "another process"
                 raise SweepError(
-                    f"{folder}: is driven by {who}; wait for its end, or interrupt it first "
-                    f"(`swarmrace sweep --status {folder}` says how far it is)"
+                    f"{folder}: is driven by {who}; wait until it ends, or interrupt it "
+                    f"(`swarmrace sweep --status {folder}` shows its progress)"
                 )
             time.sleep(0.1)
         before = _read(path)
@@ -100,8 +100,8 @@ def held(
         os.close(fd)
 
 
-def driving(folder: Path) -> Holder | None:
-    """Return who drives a sweep at the moment, or None."""
+def current_driver(folder: Path) -> Holder | None:
+    """Return the driver of a running sweep, or None if none runs."""
     path = folder / FILE
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,7 +119,8 @@ def driving(folder: Path) -> Holder | None:
         os.close(fd)
 
 
-def _taken(fd: int) -> bool:
+def _acquire(fd: int) -> bool:
+    """Return whether the lock could be acquired."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,25 +1,26 @@
-"""The race of a part of a cell: which scenario, under which attempt."""
+"""The race of a part of a cell: its scenario, its planned duration, and the trials before it."""
 
 from __future__ import annotations
 
-from swarmrace.plan.plan import Cell
+from swarmrace.plan.trials import program_ids
+from swarmrace.recording.records import Trial
 from swarmrace.scenario.scenario import Continues, Scenario
-from swarmrace.sweep.state import CellState, Part
+from swarmrace.sweep.state import CellState, Part, SweepState
 
 
 def part_scenario(scenario: Scenario, state: CellState, part: Part, number: int) -> Scenario:
-    """Return what is raced in an attempt.
+    """Return the scenario of an attempt.
 
     Args:
-        scenario: the cell's, without a matrix.
-        state: the cell's; when blocks are added, those before must be done.
-        part: which blocks.
-        number: the attempt's, from 1.
+        scenario: the cell's scenario, without a matrix.
+        state: the cell's state. Parts before this one must be done.
+        part: the blocks to race.
+        number: number of the attempt, from 1.
     """
     earlier = None
     if part.blocks.start:
         counted = state.parts[0].counted
-        assert counted is not None, "the blocks before are raced first"
+        assert counted is not None, "earlier blocks are raced first"
         drawn = scenario.race.attempt + counted.number - 1
         earlier = Continues(blocks=part.blocks.start, attempt=drawn)
     race = scenario.race.model_copy(
@@ -33,12 +34,25 @@ def part_scenario(scenario: Scenario, state: CellState, part: Part, number: int)
     return scenario.model_copy(update={"global_": shared})
 
 
-def part_cell(cell: Cell, state: CellState, part: Part, number: int) -> Cell:
-    """Return the same as a cell of the plan."""
-    return Cell(cell.name, part_scenario(cell.scenario, state, part, number))
-
-
 def planned_seconds(part: Part) -> float:
-    """Return what the plan says that a part takes."""
+    """Return the planned duration of a part."""
     first = part.cell.parts()[0]
     return part.cell.expected_seconds * len(part.blocks) / len(first)
+
+
+def trials_of(found: SweepState) -> dict[str, Trial]:
+    """Return the successful trials in this sweep, by `program_id`; those programs need no other."""
+    return {
+        trial.program: trial
+        for cell in found.cells
+        for part in cell.parts
+        for attempt in part.attempts
+        for trial in (attempt.info.trials.values() if attempt.info else ())
+        if trial.outcome == "started"
+    }
+
+
+def has_started_all(found: SweepState, scenario: Scenario) -> bool:
+    """Return whether every program of a scenario has started in a trial of this sweep, so that none
+    needs another one."""
+    return trials_of(found).keys() >= set(program_ids(scenario).values())

@@ -1,4 +1,4 @@
-"""What must not change while a sweep goes on: the versions of all that is in its figures."""
+"""The versions that must not change during a sweep, because they affect its figures."""
 
 from __future__ import annotations
 
@@ -24,29 +24,40 @@ class Pins(Model):
     """`definitions.version`."""
     backend: Backend
     programs: dict[str, str]
-    """By entrant: the program's version on this machine, or the image on a cluster. Empty where it
-    isn't known before a race; what the results say of it is compared all the same."""
-
-
-def own() -> dict[str, str]:
-    """Return the versions of the running swarmrace."""
-    return {
-        "swarmrace": f"{__version__} (commit {machine.commit()})",
-        "definitions": definitions.version(),
-    }
+    """Version of the program on this machine, or its image on a cluster, by entrant. Empty if it
+    isn't known before a race; the versions in the results are compared all the same."""
 
 
 def local(scenario: Scenario) -> Pins:
-    """Return what this machine would race a scenario with."""
+    """Return the versions that this machine would race a scenario with."""
     programs = {
         name: systems.load(options.kind).identity.program(options)
         for name, options in scenario.entrants.items()
     }
-    return Pins(**own(), backend="local", programs=programs)
+    return _pins("local", programs)
+
+
+def kubernetes(images: dict[str, str]) -> Pins:
+    """Return the versions that a cluster would race with.
+
+    Args:
+        images: the images of each entrant's pods.
+    """
+    return _pins("kubernetes", images)
+
+
+def _pins(backend: Backend, programs: dict[str, str]) -> Pins:
+    """Return the pins of the running swarmrace."""
+    return Pins(
+        swarmrace=f"{__version__} (commit {machine.commit()})",
+        definitions=definitions.version(),
+        backend=backend,
+        programs=programs,
+    )
 
 
 def differences(began: Pins, found: Pins) -> list[str]:
-    """Return what differs, one line each that names both."""
+    """Return one line for each difference, with both values."""
     lines = [
         f"{name}: began with {getattr(began, name)}, found {getattr(found, name)}"
         for name in ("backend", "swarmrace", "definitions")
@@ -56,7 +67,7 @@ def differences(began: Pins, found: Pins) -> list[str]:
 
 
 def program_differences(began: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Return which entrants' programs differ; what is unknown on one side differs from nothing."""
+    """Return one line for each entrant whose program differs. An unknown program never differs."""
     return [
         f"entrant {name}: began with {began[name]}, found {found[name]}"
         for name in began
@@ -65,9 +76,9 @@ def program_differences(began: Mapping[str, str], found: Mapping[str, str]) -> l
 
 
 def recorded(raced: Results) -> dict[str, str]:
-    """Return the versions that a race's results name: swarmrace's own, by entrant the program's as
-    its peers report it, and on a cluster the digests of the images that ran. What nobody says is
-    left out; several versions of one are named all."""
+    """Return the versions in a race's results: of swarmrace, of each entrant's program as its peers
+    reported it, and on a cluster the digests of the images that ran. Unknown versions are left
+    out; several versions of one program are joined."""
     found: dict[str, set[str]] = {}
     info = raced.info
     if version := info.versions.get("swarmrace"):
@@ -78,8 +89,8 @@ def recorded(raced: Results) -> dict[str, str]:
             if container.digest != pod_facts.UNKNOWN:
                 found.setdefault(f"image of {pod.entrant}'s {name}", set()).add(container.digest)
     for peer in (peer for run in raced.runs for peer in run.peers.values()):
-        stated = (peer.system.get("version"), peer.system.get("revision"))
-        text = " ".join(str(each) for each in stated if each)
+        reported = (peer.system.get("version"), peer.system.get("revision"))
+        text = " ".join(str(each) for each in reported if each)
         if text:
             found.setdefault(peer.entrant, set()).add(text)
     return {name: " and ".join(sorted(texts)) for name, texts in found.items()}

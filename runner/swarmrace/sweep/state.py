@@ -1,17 +1,18 @@
-"""How far a sweep is, read from its results alone.
+"""The state of a sweep, read only from its results.
 
 Layout of a sweep's folder (docs/sweeps.md)::
 
     sweep.json                                            the plan (`swarmrace.sweep.book`)
-    sweep.lock                                            who drives it
+    sweep.lock                                            the driver
     cells/{name}-{id}/blocks-{first}-{last}/attempt-{n}   results folders
 
-An attempt is done when its race ran to its end, whatever failed in it. The first one that did
-counts; the others were ended by the infrastructure and are listed, never merged.
+An attempt is done if its race finished, even if entrants failed in it. The first one that is
+done counts. The others are listed, but never merged with it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +25,9 @@ from swarmrace.errors import ResultsError, ScenarioError
 from swarmrace.plan.schedule import schedule
 from swarmrace.recording.records import RaceInfo, RunResult
 from swarmrace.results import folder as results
-from swarmrace.results import manifest
+from swarmrace.results import formats, manifest
 from swarmrace.results.folder import Results
-from swarmrace.results.parts import merged
+from swarmrace.results.parts import merge
 from swarmrace.scenario import loading as scenarios
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, lock
@@ -37,10 +38,10 @@ from swarmrace.verdict.runs import view
 CELLS = "cells"
 _ATTEMPT = re.compile(r"attempt-([1-9]\d*)( \(test double\))?")
 
-_WHY = "why.txt"
+_REASON_FILE = "why.txt"
 
 AttemptState = Literal["done", "ended", "running"]
-"""`done`: ran to its end; `ended`: the infrastructure ended it; `running`: a driver races it."""
+"""`done`: the race finished. `ended`: the infrastructure ended it. `running`: a driver races it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,15 @@ class Attempt:
     """One results folder of a part."""
 
     number: int
-    """From 1; the race's `attempt` is it, added to the scenario's own minus 1."""
+    """From 1. The race's `attempt` is this number plus the scenario's own `attempt` minus 1."""
     folder: Path
     state: AttemptState
     why: str
-    """What of the infrastructure ended it; empty otherwise."""
+    """Why the infrastructure ended it; empty otherwise."""
     info: RaceInfo | None
-    """None where there is no readable race.json."""
+    """None if there is no readable race.json."""
     run_seconds: float
-    """Wall time of its runs together."""
+    """Total wall time of its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,13 @@ class Part:
     cell: PlannedCell
     blocks: range
     folder: Path
-    """Below it are the attempts; it may not be there yet."""
+    """Holds the attempts; may not exist yet."""
     attempts: tuple[Attempt, ...]
     """By number."""
 
     @property
     def counted(self) -> Attempt | None:
-        """The first attempt that ran to its end."""
+        """The first attempt that finished."""
         return next((each for each in self.attempts if each.state == "done"), None)
 
     @property
@@ -82,32 +83,32 @@ class Part:
 
     @property
     def next_number(self) -> int:
-        """The number of the next attempt: no folder's that is there."""
+        """The number of the next attempt, which no existing folder has."""
         return max((each.number for each in self.attempts), default=0) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class CellState:
-    """One cell."""
+    """A cell and its parts."""
 
     cell: PlannedCell
     parts: tuple[Part, ...]
 
     @property
     def done(self) -> bool:
-        """Whether all of its parts ran to their end."""
+        """Whether all parts have finished."""
         return all(part.counted for part in self.parts)
 
     @property
     def begun(self) -> bool:
-        """Whether at least one part ran to its end, so that there are results."""
+        """Whether the first part has finished, so that there are results."""
         return self.parts[0].counted is not None
 
     def results(self) -> Results:
-        """Load what counts of this cell, all parts that are done as one.
+        """Load the attempts that count, merged over all parts that are done.
 
         Raises:
-            ResultsError: nothing counts yet, or it can't be read.
+            ResultsError: no attempt counts yet, or one can't be read.
         """
         counted = []
         for part in self.parts:
@@ -118,25 +119,25 @@ class CellState:
             raise ResultsError(
                 f"{self.parts[0].folder}: expected an attempt that ran to its end, found none"
             )
-        return merged(counted)
+        return merge(counted)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepState:
-    """A sweep's folder, looked at once."""
+    """The state of a sweep's folder at one moment."""
 
     folder: Path
     sweep: Sweep
     cells: tuple[CellState, ...]
     """In the order in which they are raced."""
     driver: Holder | None
-    """Who drives it at the moment."""
+    """The process that drives it; None if it isn't running."""
     strays: tuple[str, ...]
-    """What is in `cells/` and belongs to no cell, by name."""
+    """Names of entries in `cells/` that belong to no cell."""
 
     @property
     def missing(self) -> tuple[Part, ...]:
-        """The parts still to race, in order: each cell's first part before any that was added."""
+        """The parts still to race, in order: the first parts of all cells before added ones."""
         rounds = max(len(cell.parts) for cell in self.cells)
         return tuple(
             cell.parts[number]
@@ -144,6 +145,15 @@ class SweepState:
             for cell in self.cells
             if number < len(cell.parts) and cell.parts[number].counted is None
         )
+
+    @property
+    def next_parts(self) -> tuple[Part, ...]:
+        """The next part to race of each cell that isn't done, in order: a cell's added blocks wait
+        for its earlier ones."""
+        first: dict[str, Part] = {}
+        for part in self.missing:
+            first.setdefault(part.cell.id, part)
+        return tuple(first.values())
 
     @property
     def failed(self) -> tuple[Attempt, ...]:
@@ -156,14 +166,14 @@ class SweepState:
         return (p.counted for c in self.cells for p in c.parts if p.counted is not None)
 
 
-def look(folder: Path) -> SweepState:
-    """Read how far a sweep is.
+def read(folder: Path) -> SweepState:
+    """Read the state of a sweep.
 
     Raises:
-        ResultsError: there is no sweep in `folder`, or its plan can't be read.
+        ResultsError: `folder` holds no sweep, or its plan can't be read.
     """
     sweep = book.read(folder)
-    driver = lock.driving(folder)
+    driver = lock.current_driver(folder)
     cells = tuple(_cell(folder, cell, driver) for cell in sweep.ordered())
     known = {cell.folder_name for cell in sweep.cells}
     entries = sorted((folder / CELLS).iterdir()) if (folder / CELLS).is_dir() else []
@@ -172,56 +182,58 @@ def look(folder: Path) -> SweepState:
 
 
 def part_folder(folder: Path, cell: PlannedCell, blocks: range) -> Path:
-    """Return where the attempts of a part are, below a sweep's folder."""
+    """Return the folder of a part's attempts, below a sweep's folder."""
     return folder / CELLS / cell.folder_name / f"blocks-{blocks.start}-{blocks.stop - 1}"
 
 
 def _cell(folder: Path, cell: PlannedCell, driver: Holder | None) -> CellState:
-    at_work = driver if driver is not None and driver.cell == cell.name else None
+    racing = driver if driver is not None and driver.cell == cell.name else None
     parts: list[Part] = []
     for blocks in cell.parts():
-        where = part_folder(folder, cell, blocks)
-        expected = _Expected(cell.id, blocks, _attempt_of(parts))
-        parts.append(Part(cell, blocks, where, _attempts(where, expected, at_work)))
+        folder_of_part = part_folder(folder, cell, blocks)
+        expected = _Expected(cell.id, blocks, _counted_attempt(parts))
+        parts.append(
+            Part(cell, blocks, folder_of_part, _attempts(folder_of_part, expected, racing))
+        )
     return CellState(cell, tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What a part's attempts must have raced."""
+    """What the attempts of a part must race."""
 
     cell_id: str
     blocks: range
     continued: int | None
-    """The race's `attempt` that the blocks before count of; None where none counts."""
+    """`attempt` of the race whose earlier blocks count; None if none counts."""
 
     def fault(self, scenario: Scenario) -> str:
-        """Return why a race is none of them, or nothing."""
+        """Return why a race doesn't belong to the part, or an empty string."""
         race = scenario.race
         if scenario.cell_id() != self.cell_id:
-            return f"is of another cell ({scenario.cell_id()}, expected {self.cell_id})"
+            return f"belongs to another cell (found {scenario.cell_id()}, expected {self.cell_id})"
         if race.blocks != self.blocks:
             found = f"{race.blocks.start} to {race.blocks.stop - 1}"
-            return f"is of blocks {found}, expected {self.blocks.start} to {self.blocks.stop - 1}"
+            return f"raced blocks {found}, expected {self.blocks.start} to {self.blocks.stop - 1}"
         if race.continues is not None and race.continues.attempt != self.continued:
-            counts = "none" if self.continued is None else str(self.continued)
-            return f"continues attempt {race.continues.attempt}, of which {counts} counts"
+            counts = "none" if self.continued is None else f"attempt {self.continued}"
+            return f"continues attempt {race.continues.attempt}, but {counts} counts"
         return ""
 
 
-def _attempt_of(parts: list[Part]) -> int | None:
-    """Return the `attempt` of the race that the first blocks count of, if those before count."""
+def _counted_attempt(parts: list[Part]) -> int | None:
+    """Return the `attempt` of the first part's race that counts; None if a part has none."""
     if not parts or any(part.counted is None for part in parts):
         return None
     info = parts[0].counted.info if parts[0].counted else None
     return int(info.scenario["global"]["race"]["attempt"]) if info is not None else None
 
 
-def _attempts(where: Path, expected: _Expected, driver: Holder | None) -> tuple[Attempt, ...]:
-    if not where.is_dir():
+def _attempts(part: Path, expected: _Expected, driver: Holder | None) -> tuple[Attempt, ...]:
+    if not part.is_dir():
         return ()
     found = []
-    for folder in where.iterdir():
+    for folder in part.iterdir():
         match = _ATTEMPT.fullmatch(folder.name)
         if match and folder.is_dir():
             number = int(match[1])
@@ -232,11 +244,11 @@ def _attempts(where: Path, expected: _Expected, driver: Holder | None) -> tuple[
 
 def _attempt(folder: Path, number: int, expected: _Expected, *, running: bool) -> Attempt:
     try:
-        info = results.read(folder / "race.json", RaceInfo, "race")
+        info = formats.read(folder / "race.json", RaceInfo, "race")
     except ResultsError as error:
-        why = _line(error, folder)
+        why = _one_line(error, folder)
         if not (folder / "race.json").exists():
-            why = f"ended before anything was recorded{_noted(folder)}"
+            why = f"ended before anything was recorded{_recorded_reason(folder)}"
         return Attempt(number, folder, "running" if running else "ended", why, None, 0.0)
     runs, why = _runs(folder, info, expected)
     state: AttemptState = "ended" if why else "done"
@@ -245,24 +257,24 @@ def _attempt(folder: Path, number: int, expected: _Expected, *, running: bool) -
     return Attempt(number, folder, state, why, info, sum(run.wall_seconds for run in runs))
 
 
-def note_why(folder: Path, why: str) -> None:
-    """Note in an attempt's folder without a race what ended it."""
-    atomic.write_bytes(folder / _WHY, f"{' '.join(why.split())}\n".encode())
+def record_reason(folder: Path, why: str) -> None:
+    """Record why an attempt ended, in its folder that has no race.json."""
+    atomic.write_bytes(folder / _REASON_FILE, f"{' '.join(why.split())}\n".encode())
 
 
-def _noted(folder: Path) -> str:
+def _recorded_reason(folder: Path) -> str:
     try:
-        return f": {(folder / _WHY).read_text().strip()}"
+        return f": {(folder / _REASON_FILE).read_text().strip()}"
     except OSError:
         return ""
 
 
 def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunResult], str]:
-    """Return the runs that are recorded, and why the race did not run to its end, if so."""
+    """Return the recorded runs, and why the race is not done, or an empty string if it is."""
     try:
         scenario = scenarios.parse(info.scenario, str(folder / "race.json"), stored=True)
     except ScenarioError as error:
-        return [], f"its scenario can't be read: {'; '.join(map(str, error.faults))}"
+        return [], f"can't read its scenario: {'; '.join(map(str, error.faults))}"
     if fault := expected.fault(scenario):
         return [], fault
     planned = schedule(scenario, info.draw, info.decided_blocks)
@@ -270,7 +282,7 @@ def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunRe
     for run in planned:
         path = folder / "runs" / run.id / "run.json"
         try:
-            runs.append(results.read(path, RunResult, "run"))
+            runs.append(formats.read(path, RunResult, "run"))
         except ResultsError:
             continue
     why = {
@@ -279,56 +291,62 @@ def _runs(folder: Path, info: RaceInfo, expected: _Expected) -> tuple[list[RunRe
         "stopped": f"stopped by the infrastructure: {info.stopped_by}",
         "finished": "",
     }[info.status]
-    return runs, why or _damage(folder, runs, len(planned)) or _nothing_raced(folder, info, runs)
+    return runs, why or _damage(folder, info, runs, len(planned)) or _nothing_raced(
+        folder, info, runs
+    )
 
 
 def _raced(runs: list[RunResult]) -> int:
     return sum(run.status == "raced" for run in runs)
 
 
-def _damage(folder: Path, runs: list[RunResult], planned: int) -> str:
-    """Return what of a finished race's results is gone or torn."""
+def _damage(folder: Path, info: RaceInfo, runs: list[RunResult], planned: int) -> str:
+    """Return which results of a finished race are missing or incomplete, or an empty string."""
     if len(runs) < planned:
         return f"its results are damaged: {planned - len(runs)} of {planned} runs have no record"
     try:
         listed = manifest.read(folder)
     except (OSError, ValueError):
         return "its results are damaged: manifest.json can't be read"
+    if listed is None and info.commit:  # older formats have neither
+        return "its results are damaged: manifest.json is missing"
+    root = os.fspath(folder)
     lost = [
         name
         for name, entry in (listed.files if listed else {}).items()
-        if name not in manifest.DERIVED and _size(folder / name) != entry.size_bytes
+        if name not in manifest.DERIVED and _size(f"{root}/{name}") != entry.size_bytes
     ]
     if not lost:
         return ""
-    return f"its results are damaged: {len(lost)} files are gone or torn ({lost[0]}, …)"
+    return f"its results are damaged: {len(lost)} files missing or incomplete ({lost[0]}, …)"
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
+    """Return a file's size, -1 without it. No `Path`: a matrix has thousands of files."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return -1
 
 
 def _nothing_raced(folder: Path, info: RaceInfo, runs: list[RunResult]) -> str:
-    """Return why a race that ended is none: every run was lost to the infrastructure."""
+    """Return why a finished race doesn't count: the infrastructure ended every run."""
     if any(run.status == "raced" for run in runs):
         return ""
     absent = [name for name, each in info.trials.items() if each.outcome == "never started"]
     if absent:
-        # On one machine nothing is raced then, whoever else could; in pods the others are.
+        # On one machine no entrant is raced then. On a cluster the others are.
         local = info.backend.startswith("local")
         return f"nothing was raced: {', '.join(absent)} never started" if local else ""
     try:
         loaded = results.load(folder)
     except ResultsError as error:
-        return _line(error, folder)
+        return _one_line(error, folder)
     views = [view(record, loaded.scenario.race) for record in loaded.runs]
     if all(each.status == "missing" for each in views):
         return f"nothing was raced: {views[0].reason}"
     return ""
 
 
-def _line(error: Exception, folder: Path) -> str:
+def _one_line(error: Exception, folder: Path) -> str:
     return " ".join(str(error).replace(f"{folder}/", "").split())

@@ -1,9 +1,8 @@
-"""What a sweep says: its progress, its table."""
+"""A sweep as text: its progress lines, its table, its JSON."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -14,8 +13,8 @@ from rich.text import Text
 from swarmrace.errors import Exit, ResultsError
 from swarmrace.plan import needs
 from swarmrace.plan.plan import format_duration
-from swarmrace.results import folder as results
 from swarmrace.sweep.estimate import Pace, TimeLeft
+from swarmrace.sweep.lock import Holder
 from swarmrace.sweep.parts import planned_seconds
 from swarmrace.sweep.state import Attempt, CellState, Part, SweepState
 from swarmrace.units import format_seconds
@@ -23,21 +22,21 @@ from swarmrace.verdict.compute import compute
 from swarmrace.verdict.model import Verdict
 
 
-def beginning(found: SweepState, part: Part, number: int) -> str:
-    """Return the line before a part is raced."""
+def start_line(found: SweepState, part: Part, number: int) -> str:
+    """Return the line that is printed before an attempt."""
     done = sum(cell.done for cell in found.cells)
-    again = f", attempt {number}" if number > 1 else ""
+    attempt = f", attempt {number}" if number > 1 else ""
     return (
-        f"cell {part.cell.name}{_blocks(part)}{again}: {done} of {len(found.cells)} cells done; "
-        f"left {left_text(time_left(found))}"
+        f"cell {part.cell.name}{_blocks(part)}{attempt}: {done} of {len(found.cells)} cells done; "
+        f"{time_left_text(time_left(found))} left"
     )
 
 
-def ended(part: Part, attempt: Attempt | None, took: float) -> str:
-    """Return the line after an attempt."""
+def end_line(part: Part, attempt: Attempt | None, took: float) -> str:
+    """Return the line that is printed after an attempt that took `took` seconds."""
     name = f"cell {part.cell.name}{_blocks(part)}"
     if attempt is None:
-        return f"{name}: nothing was recorded; tried again when the sweep goes on"
+        return f"{name}: nothing was recorded; the sweep retries it when it is resumed"
     if attempt.state == "done":
         beyond = max(0.0, took - attempt.run_seconds)
         return f"{name}: done in {format_seconds(took)} ({format_seconds(beyond)} beyond its runs)"
@@ -49,8 +48,8 @@ def _blocks(part: Part) -> str:
 
 
 def pace(found: SweepState) -> Pace:
-    """Return how fast the parts that are done were, against the plan."""
-    return Pace.of(
+    """Return the pace of the parts that are done, relative to the plan."""
+    return Pace.from_durations(
         [
             (planned_seconds(part), part.counted.run_seconds + needs.START_SECONDS)
             for cell in found.cells
@@ -61,12 +60,12 @@ def pace(found: SweepState) -> Pace:
 
 
 def time_left(found: SweepState) -> TimeLeft:
-    """Return about how long the rest takes."""
+    """Return an estimate of how long the rest takes."""
     return pace(found).left([planned_seconds(part) for part in found.missing])
 
 
-def left_text(left: TimeLeft) -> str:
-    """Return an estimate for people."""
+def time_left_text(left: TimeLeft) -> str:
+    """Return the time left, human-readable."""
     about = f"about {format_duration(left.seconds)}"
     if left.low is None or left.high is None:
         return f"{about} (by the plan)"
@@ -81,14 +80,14 @@ def summary(found: SweepState) -> str:
     failed = len(found.failed)
     if failed:
         parts.append(f"{failed} attempt{'' if failed == 1 else 's'} ended by the infrastructure")
-    missing = len({part.cell.id for part in found.missing})
+    missing = len(found.next_parts)
     if missing:
-        parts.append(f"{missing} to do, {left_text(time_left(found))}")
+        parts.append(f"{missing} to do, {time_left_text(time_left(found))}")
     return "; ".join(parts)
 
 
 def verdict_of(cell: CellState) -> tuple[Verdict | None, str]:
-    """Return the verdict on what counts of a cell, and why there is none."""
+    """Return a cell's verdict, or None and why there is none."""
     try:
         return stored_verdict(cell) or compute(cell.results()), ""
     except ResultsError as error:
@@ -96,7 +95,8 @@ def verdict_of(cell: CellState) -> tuple[Verdict | None, str]:
 
 
 def stored_verdict(cell: CellState) -> Verdict | None:
-    """Return the verdict that the only part's race left, where it can be read."""
+    """Return the verdict that a cell's race stored; None if it has several parts or can't be
+    read."""
     if len(cell.parts) > 1 or cell.parts[0].counted is None:
         return None
     path = cell.parts[0].counted.folder / "verdict.json"
@@ -106,11 +106,6 @@ def stored_verdict(cell: CellState) -> Verdict | None:
         return None
 
 
-def exit_code_of(folder: Path) -> int:
-    """Return the exit code of a race's results folder."""
-    return int(compute(results.load(folder)).exit)
-
-
 def exit_code(cell: CellState) -> int:
     """Return the exit code of a cell that is done."""
     verdict, _ = verdict_of(cell)
@@ -118,7 +113,7 @@ def exit_code(cell: CellState) -> int:
 
 
 def answer(cell: CellState) -> str:
-    """Return the first sentence of a cell's verdict, or nothing where it has none yet."""
+    """Return the first sentence of a cell's verdict, or an empty string if it has none yet."""
     if not cell.begun:
         return ""
     verdict, why = verdict_of(cell)
@@ -128,13 +123,14 @@ def answer(cell: CellState) -> str:
     return (judged or verdict.headline or [""])[0]
 
 
-def cell_state(cell: CellState) -> str:
-    """Return `done`, `running`, `failed` (by the infrastructure, so far) or `to do`."""
+def cell_state(cell: CellState, driver: Holder | None) -> str:
+    """Return `done`, `running`, `blocks to do`, `failed` (ended by the infrastructure so far) or
+    `to do`. On a cluster, an attempt has no folder until its results are fetched."""
     if cell.done:
         return "done"
-    attempts = [each for part in cell.parts for each in part.attempts]
-    if any(each.state == "running" for each in attempts):
+    if driver is not None and driver.cell == cell.cell.name:
         return "running"
+    attempts = [each for part in cell.parts for each in part.attempts]
     if cell.begun:
         return "blocks to do"
     return "failed" if attempts else "to do"
@@ -168,7 +164,7 @@ def _cell_data(cell: CellState, found: SweepState) -> dict[str, Any]:
     return {
         "id": cell.cell.id,
         "name": cell.cell.name,
-        "state": cell_state(cell),
+        "state": cell_state(cell, found.driver),
         "blocks": cell.cell.blocks[-1],
         "attempts": [
             {
@@ -193,7 +189,7 @@ def to_json(found: SweepState) -> str:
 
 
 def render(found: SweepState) -> Group:
-    """Return a sweep's table for people."""
+    """Return a sweep's human-readable table."""
     table = Table(
         title=Text(f"{found.sweep.name}: {summary(found)}"),
         title_justify="left",
@@ -208,17 +204,21 @@ def render(found: SweepState) -> Group:
     for cell in found.cells:
         tries = sum(len(part.attempts) for part in cell.parts)
         table.add_row(
-            cell.cell.name, cell_state(cell), str(tries or ""), _time(cell, speed), answer(cell)
+            cell.cell.name,
+            cell_state(cell, found.driver),
+            str(tries or ""),
+            _time(cell, speed),
+            answer(cell),
         )
-    who = f"driven by {found.driver.describe()}" if found.driver else "nobody drives it"
-    lines = [Text(f"* {who}; order {found.sweep.order}, seed {found.sweep.seed}")]
+    driver = f"driven by {found.driver.describe()}" if found.driver else "not running"
+    lines = [Text(f"* {driver}; order {found.sweep.order}, seed {found.sweep.seed}")]
     for cell in found.cells:
         lines += [
             Text(f"! cell {cell.cell.name}{_blocks(part)}, attempt {each.number}: {each.why}")
             for part in cell.parts
             for each in part.failed
         ]
-    lines += [Text(f"! {name}: belongs to no cell; left alone") for name in found.strays]
+    lines += [Text(f"! {name}: belongs to no cell; ignored") for name in found.strays]
     return Group(table, *lines)
 
 

@@ -1,7 +1,7 @@
-"""What a sweep exports of itself: cells done, failed and left, time left, the cell at hand.
+"""The metrics of a sweep: cells done and left, failed attempts, time left, the current cell.
 
-Served to scrapers and pushed when a cell begins and ends. A scrape reads what the driver has looked
-at last, never the folder: it costs the race nothing.
+They are served to scrapers, and pushed when a cell begins and ends. A scrape reads the state that
+the driver read last, never the folder, so it costs the race nothing.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What is known of a sweep."""
+class _SweepSnapshot:
+    """The state of a sweep at one moment."""
 
     name: str
     done: int
     left: int
     failed: int
     seconds_left: float
-    at: float
-    """When, on the clock given."""
+    taken_at: float
+    """Monotonic seconds."""
     cell: str
     attempt: int
 
 
 class SweepMetrics(Collector):
-    """Holds what is exported.
+    """Exports the metrics of a sweep.
 
     Args:
-        push_url: where each change is sent, as `swarmrace peer --push-url`; nowhere when absent.
-        now: monotonic seconds.
+        push_url: where each change is pushed, as with `swarmrace peer --push-url`; None for
+            nowhere.
+        now: returns monotonic seconds.
     """
 
     def __init__(
@@ -55,64 +56,64 @@ class SweepMetrics(Collector):
     ) -> None:
         self._push_url, self._now = push_url, now
         self._lock = threading.Lock()
-        self._look: _Look | None = None
+        self._snapshot: _SweepSnapshot | None = None
 
     def update(self, found: SweepState, cell: str = "", attempt: int = 0) -> None:
-        """Take over how far a sweep is.
+        """Export a new state of the sweep, and push it if there is a push URL.
 
         Args:
-            found: the sweep.
-            cell: the one that is being raced; empty between two.
-            attempt: which attempt of it.
+            found: the sweep's state.
+            cell: name of the cell that is being raced; empty between cells.
+            attempt: number of its attempt.
         """
         done = sum(each.done for each in found.cells)
-        look = _Look(
+        snapshot = _SweepSnapshot(
             name=found.sweep.name,
             done=done,
             left=len(found.cells) - done,
             failed=len(found.failed),
             seconds_left=text.time_left(found).seconds,
-            at=self._now(),
+            taken_at=self._now(),
             cell=cell,
             attempt=attempt,
         )
         with self._lock:
-            self._look = look
+            self._snapshot = snapshot
         if self._push_url is not None:
             self._push(self._push_url)
 
     def samples(self, t_ms: int | None = None) -> list[Sample]:
-        """Return what is exported now; nothing before the first update."""
+        """Return the current samples; empty before the first update."""
         with self._lock:
-            look = self._look
-        if look is None:
+            snapshot = self._snapshot
+        if snapshot is None:
             return []
-        spent = self._now() - look.at if look.cell else 0.0
+        spent = self._now() - snapshot.taken_at if snapshot.cell else 0.0
         values = (
-            (table.SWEEP_DONE, look.done),
-            (table.SWEEP_LEFT, look.left),
-            (table.SWEEP_FAILED, look.failed),
-            (table.SWEEP_SECONDS, max(0.0, look.seconds_left - spent)),
+            (table.SWEEP_DONE, snapshot.done),
+            (table.SWEEP_LEFT, snapshot.left),
+            (table.SWEEP_FAILED, snapshot.failed),
+            (table.SWEEP_SECONDS, max(0.0, snapshot.seconds_left - spent)),
         )
-        found = [Sample(metric, (look.name,), float(value), t_ms) for metric, value in values]
-        if look.cell:
-            labels = (look.name, look.cell, str(look.attempt))
+        found = [Sample(metric, (snapshot.name,), float(value), t_ms) for metric, value in values]
+        if snapshot.cell:
+            labels = (snapshot.name, snapshot.cell, str(snapshot.attempt))
             found.append(Sample(table.SWEEP_CELL, labels, 1.0, t_ms))
         return found
 
     def describe(self) -> list[Family]:
-        """Return nothing: a sweep that has not begun has no figures."""
+        """Return nothing: a sweep that has not begun has no metrics."""
         return []
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families for one scrape."""
+        """Yield the metric families for one scrape."""
         yield from table.families(self.samples())
 
     def serve(self, host: str, port: int) -> int:
         """Serve `/metrics` until the process ends; return the port.
 
         Raises:
-            UnavailableError: the address can't be had.
+            UnavailableError: it can't listen on the address.
         """
         registry = CollectorRegistry()
         registry.register(self)
@@ -126,7 +127,7 @@ class SweepMetrics(Collector):
         return int(server.server_port)
 
     def _push(self, url: str) -> None:
-        """Send the samples; a failure is noted and never ends a sweep."""
+        """Push the samples. A failure is logged and never ends a sweep."""
         try:
             httpx.post(
                 push.import_url(url),
@@ -136,4 +137,4 @@ class SweepMetrics(Collector):
                 trust_env=False,
             ).raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            log.warning("push: the sweep's metrics were not taken: %s", type(error).__name__)
+            log.warning("push: the sweep's metrics were not accepted: %s", type(error).__name__)
