@@ -1,1 +1,1 @@
-"""Who starts the processes of a race."""
+"""The backends, which start the processes of a race."""

@@ -1,4 +1,4 @@
-"""The parts of the local backend that no whole race brings about on purpose."""
+"""Parts of the local backend that whole races don't exercise on purpose."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ import threading
 import psutil
 import pytest
 
-from swarmrace.backends.local import backend
-from swarmrace.backends.local.backend import LocalRace, _to_its_end, run
+from patience import PATIENCE_SECONDS
+from swarmrace.backends.local import backend, processes
+from swarmrace.backends.local.backend import LocalRace, _uninterrupted, run
+from swarmrace.backends.local.endings import all_ended
 from swarmrace.scenario.loading import parse
 
 
-def test_a_rendezvous_that_hangs_is_started_again(tmp_path, monkeypatch):
-    """It lives and answers nobody: stopped here; a network file system that hangs does the same."""
-    monkeypatch.setattr(backend, "_HANG_SECONDS", 1.0)
+def test_a_rendezvous_that_hangs_is_restarted(tmp_path, monkeypatch):
+    """It runs but doesn't answer, here because of SIGSTOP; a hanging network disk does the same."""
+    patience, end = backend._HANG_SECONDS, backend._Backend._end_rendezvous
+
+    def end_once(self):
+        end(self)
+        backend._HANG_SECONDS = patience  # on a busy machine the next one takes longer to start
+
+    monkeypatch.setattr(backend, "_HANG_SECONDS", patience)
+    monkeypatch.setattr(backend._Backend, "_end_rendezvous", end_once)
     race = {"swarmSize": 2, "seeders": 1, "fileSize": "1MB", "repetitions": 2}
     entrants = {"a": {"kind": "synthetic", "curve": [[0, 0], [1, 1]]}}
     local = LocalRace(parse({"global": {"race": race, "entrants": entrants}}), "hangs", tmp_path)
@@ -30,9 +39,10 @@ def test_a_rendezvous_that_hangs_is_started_again(tmp_path, monkeypatch):
             family = psutil.Process().children(recursive=True)
             stopped.extend(each.pid for each in family if each.name() == "rendezvous")
             os.kill(stopped[0], signal.SIGSTOP)
+            backend._HANG_SECONDS = 1.0
 
     folder = local.folder()
-    asyncio.run(asyncio.wait_for(run(local, folder, watch), 120))
+    asyncio.run(asyncio.wait_for(run(local, folder, watch), PATIENCE_SECONDS))
     assert len(stopped) == 1
     head = json.loads((folder / "race.json").read_text())
     assert (head["status"], head["rendezvousRestarts"]) == ("finished", 1)
@@ -43,21 +53,21 @@ def test_a_rendezvous_that_hangs_is_started_again(tmp_path, monkeypatch):
     assert ends == ["aborted", "raced"]
 
 
-def test_a_cancellation_waits_for_what_is_being_started():
-    begun, go_on, started = threading.Event(), threading.Event(), []
+def test_a_cancellation_waits_for_work_that_has_begun():
+    begun, resume, started = threading.Event(), threading.Event(), []
 
     def work():
         begun.set()
-        assert go_on.wait(10)
+        assert resume.wait(PATIENCE_SECONDS)
         started.append("a peer")
 
     async def main():
-        task = asyncio.ensure_future(_to_its_end(work))
-        await asyncio.to_thread(begun.wait, 10)
+        task = asyncio.ensure_future(_uninterrupted(work))
+        await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
         task.cancel()
         await asyncio.sleep(0)
         assert not task.done()
-        go_on.set()
+        resume.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert started == ["a peer"]
@@ -65,26 +75,42 @@ def test_a_cancellation_waits_for_what_is_being_started():
     asyncio.run(main())
 
 
-def test_what_fails_while_it_is_cancelled_is_nothing_to_complain_of():
-    begun, go_on, complaints = threading.Event(), threading.Event(), []
+def test_work_that_fails_after_its_cancellation_causes_no_warning():
+    begun, resume, warnings = threading.Event(), threading.Event(), []
 
     def work():
         begun.set()
-        assert go_on.wait(10)
-        raise EOFError("the server that forks has gone")
+        assert resume.wait(PATIENCE_SECONDS)
+        raise EOFError("the fork server has ended")
 
     async def main():
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: complaints.append(context))
-        task = asyncio.ensure_future(_to_its_end(work))
-        await asyncio.to_thread(begun.wait, 10)
+        loop.set_exception_handler(lambda _, context: warnings.append(context))
+        task = asyncio.ensure_future(_uninterrupted(work))
+        await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
         task.cancel()
         await asyncio.sleep(0)
-        go_on.set()
+        resume.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         del task
         gc.collect()
 
     asyncio.run(main())
-    assert complaints == []
+    assert warnings == []
+
+
+def test_the_end_of_the_last_process_is_noticed(tmp_path):
+    fork = processes.context()
+
+    async def main():
+        ends = [
+            processes.start(fork, f"child-{n}", tmp_path / "log", None, os.getppid) for n in (0, 1)
+        ]
+        with all_ended(ends) as event:
+            await asyncio.wait_for(event.wait(), PATIENCE_SECONDS)
+            assert all(process.exitcode is not None for process in ends)
+        with all_ended(ends) as event:
+            await asyncio.wait_for(event.wait(), PATIENCE_SECONDS)
+
+    asyncio.run(main())

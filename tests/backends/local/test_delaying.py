@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import racing
+from patience import PATIENCE_SECONDS, TRIES, on_a_quiet_moment
 from swarmrace.backends.local.backend import LocalRace, run
 from swarmrace.errors import ConditionError, InfrastructureError
 from swarmrace.network import conditions, namespaces
@@ -26,7 +27,9 @@ from unprivileged import as_nobody, needs_user_namespaces, open_folder
 from unprivileged import run as run_command
 
 REFUSALS = namespaces.refusals()
-pytestmark = pytest.mark.skipif(bool(REFUSALS), reason="; ".join(REFUSALS))
+pytestmark = pytest.mark.skipif(
+    bool(REFUSALS), reason=f"NOT TESTED: needs network namespaces: {'; '.join(REFUSALS)}"
+)
 DELAY_SECONDS = 0.04
 
 
@@ -40,22 +43,27 @@ def _local(tmp_path, network, **race) -> LocalRace:
 
 def _race(local: LocalRace, watch=lambda status: None):
     folder = local.folder()
-    asyncio.run(asyncio.wait_for(run(local, folder, watch), 120))
+    asyncio.run(asyncio.wait_for(run(local, folder, watch), PATIENCE_SECONDS))
     return load(folder)
+
+
+def _raced(local: LocalRace, watch=lambda status: None):
+    """Race; again if a busy machine couldn't hold the delay, and the race was refused for that."""
+    return on_a_quiet_moment(lambda: _race(local, watch))
 
 
 def test_a_race_over_delay_and_loss(tmp_path):
     network = {"delayMilliseconds": 1000 * DELAY_SECONDS, "lossPercent": 0.5, "upload": "8Mbit"}
-    results = _race(_local(tmp_path, network))
+    results = _raced(_local(tmp_path, network))
     assert not results.faults
     for record in results.runs:
         for peer in record.leechers:
             transfer = record.peers[peer].transfer
             assert transfer.verified
             assert record.peers[peer].wire_curve.bytes_until_done > 1_000_000
-            # a connection, a request and an answer: four ways, of which two are after the SYN
+            # A connection, a request and an answer take four ways.
             assert transfer.arrival[0].seconds > 3 * DELAY_SECONDS
-    means = "relay" if conditions.relayed(Network(delay_milliseconds=1)) else "netem"
+    means = "relay" if conditions.needs_relay(Network(delay_milliseconds=1)) else "netem"
     delay = results.info.delay
     assert delay.means == means
     assert delay.one_way_seconds == pytest.approx(DELAY_SECONDS, rel=0.1)
@@ -64,7 +72,7 @@ def test_a_race_over_delay_and_loss(tmp_path):
     (line,) = [line for line in _conditions(verdict) if line.startswith("delay and loss: ")]
     assert means in line
     assert f"measured {1000 * delay.one_way_seconds:.2f} ms one way" in line
-    assert f"where the rates set come to {format_link_rate(delay.needed_rate)}" in line
+    assert f"the set rates add up to {format_link_rate(delay.needed_rate)}" in line
     if means == "relay":
         for record in results.runs:
             relayed = record.result.relay
@@ -74,8 +82,8 @@ def test_a_race_over_delay_and_loss(tmp_path):
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_run_in_which_the_relay_was_late_is_flagged(tmp_path):
-    results = _race(_local(tmp_path, {"delayMilliseconds": 1}))
+def test_a_run_with_a_late_relay_is_flagged(tmp_path):
+    results = _raced(_local(tmp_path, {"delayMilliseconds": 1}))
     kept, late = results.runs
     kept.result.relay.clear()
     late.result.relay.update({"frames": 1000, "late": 11, "overflowed": 3})
@@ -87,8 +95,8 @@ def test_a_run_in_which_the_relay_was_late_is_flagged(tmp_path):
 
 
 @pytest.mark.skipif(
-    not REFUSALS and not conditions.relayed(Network(delay_milliseconds=1)),
-    reason="this kernel has netem",
+    not REFUSALS and not conditions.needs_relay(Network(delay_milliseconds=1)),
+    reason="NOT TESTED: this kernel has netem, so no relay is used",
 )
 def test_a_race_whose_relay_dies_ends_at_once_and_leaves_nothing(tmp_path):
     local = _local(tmp_path, {"delayMilliseconds": 5, "upload": "1Mbit"}, fileSize="10MB")
@@ -101,39 +109,43 @@ def test_a_race_whose_relay_dies_ends_at_once_and_leaves_nothing(tmp_path):
             os.kill(relay.pid, signal.SIGKILL)
 
     with pytest.raises(InfrastructureError, match=r"relay: ended .* \(killed by signal 9 "):
-        _race(local, watch)
+        _raced(local, watch)
     names = {each.name() for each in family if each.is_running()}
     assert not names & {"relay", "rendezvous", "http-0", "bittorrent-0"}
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_race_that_the_relay_cannot_carry_is_not_begun(tmp_path):
-    local = _local(tmp_path, {"delayMilliseconds": 5, "upload": "40Gbit"})
-    with pytest.raises(ConditionError, match=r"come to 120 Gbit/s \(15 GB/s\), measured"):
+def test_a_race_with_rates_above_the_relays_is_not_begun(tmp_path):
+    local = _local(tmp_path, {"delayMilliseconds": 5, "upload": "30Gbit"})
+    with pytest.raises(ConditionError, match=r"add up to 90 Gbit/s \(11.2 GB/s\), measured"):
         _race(local)
     assert list((tmp_path / "work").iterdir()) == []
     (folder,) = (tmp_path / "results").iterdir()
     assert not (folder / "race.json").exists()
 
 
-def test_a_plan_says_what_makes_the_delay(tmp_path):
+def test_a_plan_names_the_means_of_the_delay(tmp_path):
     planned = plan.plan(_local(tmp_path, {"delayMilliseconds": 5}).scenario)
     (line,) = [line for line in planned.assumptions if line.startswith("delay and loss")]
     assert line.split(": ")[1].startswith(("netem", "a relay in user space"))
 
 
 @needs_user_namespaces
-def test_who_is_not_root_has_delay_too():
-    """By a relay without real-time priority: a long delay, so that a busy machine holds it."""
+def test_a_user_without_root_rights_has_delay_too():
+    """The relay has no real-time priority then, so the delay is long enough for a busy machine."""
     with open_folder() as folder:
         network = {"delayMilliseconds": 100}
         file = racing.scenario_file(folder, {"http": {"kind": "http"}}, network=network)
         planned = run_command(as_nobody(_swarmrace("plan", file)))
         assert "delay and loss, on this machine: " in planned.stdout
-        command = _swarmrace("run", file, "--results", folder / "results", "--work-dir", folder)
-        done = run_command(as_nobody(command), cwd=folder)
+        for number in range(TRIES):  # a busy machine may not hold the delay, and refuse the race
+            place = folder / f"results-{number}"
+            command = _swarmrace("run", file, "--results", place, "--work-dir", folder)
+            done = run_command(as_nobody(command), cwd=folder)
+            if "end what else is running" not in done.stderr:
+                break
         assert done.returncode == 0, done.stdout + done.stderr
-        results = load(next((folder / "results").iterdir()))
+        results = load(next(place.iterdir()))
         assert results.info.delay.one_way_seconds == pytest.approx(0.1, rel=0.1)
         assert results.runs[0].peers[1].outcome == "completed"
 

@@ -1,4 +1,4 @@
-"""What the machine does to a race: said at once, stopped where it can't go on, code 11."""
+"""Trouble with the machine is reported at once, and stops a race that can't go on (code 11)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def closed(running: Race) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(found)]
 
 
-def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
-    """Both entrants' transfers would fail one after the other, and nobody is slower."""
-    scenario = scenario_file(tmp_path, HTTP, fileSize="5MB", repetitions=6)
+def test_a_work_disk_that_other_programs_fill_stops_the_race(tmp_path):
+    """Otherwise the transfers of both entrants would fail, and none is slower."""
+    scenario = scenario_file(tmp_path, HTTP, fileSize="5MB", repetitions=60)
     with (
         small_disk(tmp_path / "disk", "size=150m") as disk,
         race(tmp_path, scenario, work=disk) as running,
@@ -42,13 +42,14 @@ def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
         output, found = running.output(), closed(running)
         assert found[0]["failure"] is None
         reasons = [run["failure"] and run["failure"]["reason"] for run in found]
-        struck = reasons.index("infrastructure")
-        assert set(reasons[:struck]) <= {None}, "no run before the disk was full is lost"
-        assert set(reasons[struck:]) == {"infrastructure"}
-        assert len(found) == 12, "those not raced are recorded as such"
-        assert sum(run["openedUtc"] != "" for run in found) == struck + 2, "stopped after two"
+        first_missing = reasons.index("infrastructure")
+        assert set(reasons[:first_missing]) <= {None}, "no run before the disk was full is lost"
+        assert set(reasons[first_missing:]) == {"infrastructure"}
+        assert len(found) == 120, "runs that were not raced are recorded as such"
+        opened = sum(run["openedUtc"] != "" for run in found)
+        assert opened == first_missing + 2, "stopped after two"
         assert head(running.folder)["status"] == "stopped"
-        assert "others filled it" in head(running.folder)["stoppedBy"]
+        assert "other programs filled it" in head(running.folder)["stoppedBy"]
         assert "swarmrace: the race was stopped: " in output.splitlines()[-2], output
         verdict = json.loads((running.folder / "verdict.json").read_text())
         assert {run["status"] for run in verdict["runs"]} == {"counted", "missing"}
@@ -56,8 +57,8 @@ def test_a_work_disk_that_others_fill_stops_the_race(tmp_path):
         assert left == [], "nothing is left"
 
 
-def test_a_full_results_disk_stops_the_race_and_says_so(tmp_path):
-    scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=30)
+def test_a_full_results_disk_stops_the_race_and_is_reported(tmp_path):
+    scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=100)
     with (
         small_disk(tmp_path / "disk", "size=80m") as disk,
         race(tmp_path, scenario, results=disk) as running,
@@ -67,8 +68,8 @@ def test_a_full_results_disk_stops_the_race_and_says_so(tmp_path):
             assert running.end() == Exit.INFRASTRUCTURE
         output = running.output()
         assert "no space left; make room" in output
-        assert output.index("! ") < output.index("swarmrace verdict"), "said while it races"
-        assert head(running.folder)["status"] == "stopped", "there is room for the last words"
+        assert output.index("! ") < output.index("swarmrace verdict"), "reported during the race"
+        assert head(running.folder)["status"] == "stopped", "there is room for the last record"
         running.wait_until_nothing_is_left()
 
 
@@ -82,11 +83,11 @@ def test_a_results_folder_that_is_removed_stops_the_race(tmp_path):
         assert running.end() == Exit.INFRASTRUCTURE
         assert "was removed or replaced while the race ran" in running.output()
         running.wait_until_nothing_is_left()
-        assert not folder.exists(), "it isn't made again"
+        assert not folder.exists(), "it isn't created again"
 
 
 def in_a_network(tmp_path, script: str) -> subprocess.CompletedProcess:
-    """Run a race in a network namespace without anything, in which `script` is busy too."""
+    """Run `script` in an empty network namespace; `RACE` in it is the command of a race."""
     scenario = scenario_file(tmp_path, HTTP, fileSize="1MB", repetitions=200)
     run = f"{sys.executable} -m swarmrace run {scenario} --results {tmp_path}/results"
     return subprocess.run(
@@ -94,7 +95,6 @@ def in_a_network(tmp_path, script: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
     )
 
 
@@ -113,7 +113,7 @@ def test_a_loopback_interface_that_goes_down_stops_the_race(tmp_path):
 
 
 def test_a_peer_that_the_kernel_kills_for_memory_stops_the_race(tmp_path):
-    """It held less than it declares to need: others used the memory up, or the limit is too low."""
+    """It held less memory than declared, so others used it up or the limit is too low."""
     scenario = scenario_file(tmp_path, HTTP, fileSize="5MB", repetitions=200)
     with memory_cgroup(10**9) as folder, race(tmp_path, scenario) as running:
         wait_for(lambda: closed(running), "the first run")
@@ -130,8 +130,8 @@ def test_a_peer_that_the_kernel_kills_for_memory_stops_the_race(tmp_path):
         running.wait_until_nothing_is_left()
 
 
-def test_a_peer_that_somebody_kills_is_said_to_be_killed_from_outside(tmp_path):
-    scenario = scenario_file(tmp_path, {"h": {"kind": "http"}}, fileSize="5MB", repetitions=5)
+def test_a_peer_killed_from_outside_is_reported_so(tmp_path):
+    scenario = scenario_file(tmp_path, {"h": {"kind": "http"}}, fileSize="5MB", repetitions=200)
     with race(tmp_path, scenario) as running:
         wait_for(lambda: closed(running), "the first run")
         running.member("h-1").kill()
@@ -140,12 +140,12 @@ def test_a_peer_that_somebody_kills_is_said_to_be_killed_from_outside(tmp_path):
 
 
 @pytest.mark.parametrize(("by", "reason"), [("-1800", "infrastructure"), ("0", "stall")])
-def test_a_transfer_that_hangs_when_the_clock_was_set_is_missing(tmp_path, monkeypatch, by, reason):
-    """Timers of a program stand still for as long as the wall clock was set back."""
+def test_a_transfer_that_hangs_after_a_clock_step_is_missing(tmp_path, monkeypatch, by, reason):
+    """A program's timers may stop for as long as the wall clock was set back."""
     for name, value in steppable_clock(tmp_path).items():
         monkeypatch.setenv(name, value)
     entrants = {"s": {"kind": "synthetic", "curve": [[0, 0], [6, 1]], "faults": {"1": "stall"}}}
-    scenario = scenario_file(tmp_path, entrants, timeouts={"stallSeconds": 3})
+    scenario = scenario_file(tmp_path, entrants, timeouts={"stallSeconds": 15})
     with race(tmp_path, scenario) as running:
         running.wait_until("race", "s-1")
         (tmp_path / "step").write_text(by)

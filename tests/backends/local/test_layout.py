@@ -1,4 +1,4 @@
-"""Every peer of a race has an address of its own."""
+"""Every peer of a race has its own address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scenario(swarm_size, *names):
 
 
 def test_loopback_addresses_are_distinct():
-    with Layout.of(scenario(600, "a", "b", "c"), namespaces=False) as layout:
+    with Layout.create(scenario(600, "a", "b", "c"), namespaces=False) as layout:
         addresses = [seat.address for seat in layout.seats.values()]
         assert len(addresses) == 1800
         assert len({layout.hub.address, *addresses}) == 1801
@@ -34,7 +34,7 @@ def test_loopback_addresses_are_distinct():
 
 
 def allowed_fast(address, info_hash, pieces, count=10):
-    """BEP 6: the pieces that a choked peer at an address may fetch."""
+    """Return the pieces that a choked peer at an address may fetch (BEP 6)."""
     seed = bytes([*map(int, address.split(".")[:3]), 0]) + info_hash
     found = []
     while len(found) < count:
@@ -45,7 +45,7 @@ def allowed_fast(address, info_hash, pieces, count=10):
 
 
 def test_peers_do_not_begin_with_the_same_pieces():
-    with Layout.of(scenario(250, "a"), namespaces=False) as layout:
+    with Layout.create(scenario(250, "a"), namespaces=False) as layout:
         loopback = [seat.address for seat in layout.seats.values()]
     for addresses in (loopback, [namespaces._address(index) for index in range(1000)]):
         networks = {ipaddress.ip_network(f"{each}/24", strict=False) for each in addresses}
@@ -54,8 +54,8 @@ def test_peers_do_not_begin_with_the_same_pieces():
         assert all(len(first & other) < 5 for other in others)
 
 
-def test_namespaces_reach_each_other_whichever_24_they_have():
+def test_namespaces_in_different_24s_share_one_network():
     hub, *peers = (namespaces._address(index) for index in (None, 0, 249, 250, 999))
-    network = ipaddress.ip_network(f"{hub}/{namespaces._NETMASK}", strict=False)
+    network = ipaddress.ip_network(f"{hub}/{namespaces._PREFIX}", strict=False)
     assert all(ipaddress.ip_address(each) in network for each in peers)
     assert len({hub, *(namespaces._address(index) for index in range(1000))}) == 1001

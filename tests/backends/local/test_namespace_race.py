@@ -1,5 +1,5 @@
-"""A race with a system whose peers need source addresses of their own, from the command line: as
-nobody, where the kernel forbids it, and where the user does."""
+"""Races of a system whose peers need their own source addresses, from the command line: as nobody,
+if the kernel forbids namespaces, and if the user does."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def scenario(folder: Path, **race: object) -> Path:
 
 
 @needs_user_namespaces
-def test_who_is_not_root_races_in_a_user_namespace_within_rates():
-    """Every peer of every entrant has a network of its own; what was made is the user's."""
+def test_a_user_without_root_rights_races_in_a_user_namespace_with_rates():
+    """Every peer of every entrant has its own network, and all files belong to the user."""
     with open_folder() as folder:
         (folder / "work").mkdir(mode=0o777)
         (folder / "work").chmod(0o777)
@@ -56,7 +56,7 @@ def test_who_is_not_root_races_in_a_user_namespace_within_rates():
 
 
 @needs_user_namespaces
-def test_where_the_kernel_forbids_it_the_race_is_refused_and_announced(tmp_path):
+def test_if_the_kernel_forbids_namespaces_the_race_is_refused_and_the_plan_warns(tmp_path):
     file = scenario(tmp_path)
     done = run(forbidden(swarmrace("run", file, "--results", tmp_path / "results")))
     assert done.returncode == 4, done.stderr
@@ -69,13 +69,13 @@ def test_where_the_kernel_forbids_it_the_race_is_refused_and_announced(tmp_path)
     looked = run(forbidden(swarmrace("doctor", "--format", "json")))
     rows = {row["name"]: row for row in json.loads(looked.stdout)}
     assert rows["network namespaces"]["state"] == "warn"
-    assert "user.max_user_namespaces is 0" in rows["network namespaces"]["mend"]
+    assert "user.max_user_namespaces is 0" in rows["network namespaces"]["fix"]
     assert rows["system codex"]["state"] == "warn"
-    assert "needs a network namespace for each peer: " in rows["system codex"]["mend"]
+    assert "needs a network namespace for each peer: " in rows["system codex"]["fix"]
 
 
 @needs_user_namespaces
-def test_systems_that_can_share_an_address_race_where_namespaces_are_forbidden(tmp_path):
+def test_systems_that_can_share_an_address_race_without_namespaces(tmp_path):
     file = racing.scenario_file(tmp_path, {"http": {"kind": "http"}})
     planned = run(forbidden(swarmrace("plan", file, "--format", "json")))
     assert json.loads(planned.stdout)["warnings"] == []
@@ -93,7 +93,7 @@ def test_without_namespaces_the_race_is_refused_with_the_reason(tmp_path, run_cl
 
 
 def test_a_peer_by_hand_is_refused_a_loopback_address(tmp_path, run_cli):
-    """Where it would wait for others until its stage's timeout."""
+    """There it would wait for other peers until its stage's timeout."""
     done = run_cli(
         "peer",
         "--rendezvous=http://127.0.0.1:9",

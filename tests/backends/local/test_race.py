@@ -1,4 +1,4 @@
-"""Whole races on this machine by the command line, and what may go wrong in the middle of one."""
+"""Whole races on this machine from the command line, and what may go wrong during one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 import racing
 from swarmrace.network import namespaces
 
-SLOW = {"kind": "synthetic", "curve": [[0, 0], [4, 1]], "recordSize": "20kB"}
-"""Four seconds for whatever there is to be done to it."""
-ENDLESS = {"kind": "synthetic", "curve": [[0, 0], [60, 1]], "recordSize": "20kB"}
-"""Interrupted before it ends, however busy the machine is."""
+SLOW = {"kind": "synthetic", "curve": [[0, 0], [12, 1]], "recordSize": "20kB"}
+"""Takes so long that a test can interfere, even on a busy machine."""
+ENDLESS = {"kind": "synthetic", "curve": [[0, 0], [300, 1]], "recordSize": "20kB"}
+"""Interrupted before it ends, even on a busy machine."""
 QUICK = {"kind": "synthetic", "curve": [[0, 0], [0.2, 1]], "recordSize": "100kB"}
 BITTORRENT = {"kind": "bittorrent", "profile": "tuned"}
 REFUSALS = namespaces.refusals()
 needs_namespaces = pytest.mark.skipif(
-    bool(REFUSALS), reason=f"network namespaces are not permitted here: {'; '.join(REFUSALS)}"
+    bool(REFUSALS), reason=f"NOT TESTED: needs network namespaces: {'; '.join(REFUSALS)}"
 )
-PATIENT = {"stallSeconds": 20, "transferSeconds": 30, "heartbeatSeconds": 5}
+PATIENT = {"stallSeconds": 60, "transferSeconds": 240, "heartbeatSeconds": 60}
 
 
 def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
@@ -62,7 +62,7 @@ def test_bittorrent_and_http_race_and_leave_nothing(tmp_path):
         assert entrants["web"]["figures"]["leechersShare"]["value"] == 0
 
 
-def test_a_nodes_last_words_are_no_markup_and_every_run_has_its_result(tmp_path):
+def test_a_nodes_last_words_are_not_markup_and_every_run_has_its_result(tmp_path):
     words = "addrs=@[/ip4/127.0.0.1/tcp/8070]"
     program = tmp_path / "codex"
     program.write_text(
@@ -115,7 +115,7 @@ def test_ctrl_c_before_anything_was_measured_leaves_no_folder(tmp_path):
         os.killpg(race.process.pid, signal.SIGINT)
         assert race.end() == 130, race.output()
         race.wait_until_nothing_is_left()
-        assert "interrupted: everything it had started is ended" in race.output()
+        assert "interrupted: all processes have ended" in race.output()
         assert "Traceback" not in race.output()
         assert "never retrieved" not in race.output()
         assert list(race.results.iterdir()) == []
@@ -137,10 +137,10 @@ def test_ctrl_c_before_a_transfer_ended_leaves_no_folder(tmp_path, when):
         assert "verdict" not in race.output()
 
 
-def test_ctrl_c_after_a_run_that_failed_keeps_why(tmp_path):
+def test_ctrl_c_after_a_failed_run_keeps_its_reason(tmp_path):
     scenario = racing.scenario_file(
         tmp_path, {"a": {**QUICK, "faults": {0: "publishHangs"}}, "b": ENDLESS},
-        rotateSeeders=False, order="sequential", timeouts={"publishSeconds": 5},
+        rotateSeeders=False, order="sequential", timeouts={"publishSeconds": 15},
     )  # fmt: skip
     with racing.race(tmp_path, scenario) as race:
         race.wait_until("race", "b-1", "b-2")
@@ -150,7 +150,7 @@ def test_ctrl_c_after_a_run_that_failed_keeps_why(tmp_path):
         assert "what was measured is kept there" in race.output()
 
 
-def test_nothing_is_left_when_the_command_itself_is_killed(tmp_path):
+def test_nothing_is_left_after_the_command_is_killed(tmp_path):
     scenario = racing.scenario_file(tmp_path, {"a": ENDLESS})
     with racing.race(tmp_path, scenario) as race:
         race.wait_until("race", "a-1")
@@ -159,11 +159,11 @@ def test_nothing_is_left_when_the_command_itself_is_killed(tmp_path):
         race.process.wait()
         race.wait_until_nothing_is_left()
         head = json.loads((race.folder / "race.json").read_text())
-        assert head["status"] == "running", "it was cut off, and no peer failed"
+        assert head["status"] == "running", "it was cut off, but no peer failed"
         assert not list(race.folder.glob("runs/*/*.json")), "the run in flight left nothing"
 
 
-def test_a_killed_leecher_is_a_result_and_the_others_end(tmp_path):
+def test_a_killed_leecher_is_a_result_and_the_others_finish(tmp_path):
     scenario = racing.scenario_file(
         tmp_path, {"a": SLOW, "b": QUICK}, repetitions=2, order="sequential", timeouts=PATIENT
     )
@@ -184,9 +184,14 @@ def test_a_killed_leecher_is_a_result_and_the_others_end(tmp_path):
         assert "peer lost" in race.output()
 
 
+SIZE = 60_000_000
+LIMITED = {"network": {"upload": "40Mbit"}} if not REFUSALS else {}
+"""Where the kernel permits it, so slow that no transfer is over before its first byte is seen."""
+
+
 @contextlib.contextmanager
 def halted_in_transfer(race):
-    """Loopback has no rate to limit: the seeder stands still from the first byte that came."""
+    """Suspend the seeder once a first byte has arrived."""
     racing.wait_for(
         lambda: any(
             file.is_file() and file.stat().st_blocks
@@ -209,10 +214,10 @@ def bittorrent_run(race):
     return run_id
 
 
-def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_end(tmp_path):
+def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_finish(tmp_path):
     scenario = racing.scenario_file(
-        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize="150MB", rotateSeeders=False,
-        order="sequential", timeouts=PATIENT,
+        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize=SIZE, rotateSeeders=False,
+        order="sequential", timeouts=PATIENT, **LIMITED,
     )  # fmt: skip
     with racing.race(tmp_path, scenario) as race:
         leecher = race.member("bt-2")
@@ -228,10 +233,10 @@ def test_a_killed_bittorrent_leecher_is_a_result_and_the_others_end(tmp_path):
         assert race.record(run_id, "bt-2")["failure"]["reason"] == "peer lost"
 
 
-def test_a_killed_bittorrent_seeder_ends_in_the_leechers_stall(tmp_path):
+def test_a_killed_bittorrent_seeder_makes_the_leechers_stall(tmp_path):
     scenario = racing.scenario_file(
-        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize="150MB", rotateSeeders=False,
-        order="sequential", timeouts={**PATIENT, "stallSeconds": 5},
+        tmp_path, {"bt": BITTORRENT, "z": QUICK}, fileSize=SIZE, rotateSeeders=False,
+        order="sequential", timeouts={**PATIENT, "stallSeconds": 15}, **LIMITED,
     )  # fmt: skip
     with racing.race(tmp_path, scenario) as race:
         with halted_in_transfer(race) as seeder:
@@ -242,14 +247,14 @@ def test_a_killed_bittorrent_seeder_ends_in_the_leechers_stall(tmp_path):
         for peer in (1, 2):
             result = race.record(run_id, f"bt-{peer}")
             assert result["failure"]["reason"] == "stall", result["failure"]
-            assert 0 < result["transfer"]["receivedBytes"] < 150_000_000
+            assert 0 < result["transfer"]["receivedBytes"] < SIZE
         assert race.record(run_id, "bt-0")["failure"]["reason"] == "peer lost"
         (other,) = (p.name for p in (race.folder / "runs").iterdir() if p.name.endswith("-z"))
         assert race.record(other)["status"] == "raced"
 
 
 @needs_namespaces
-def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
+def test_a_killed_seeder_makes_the_leechers_stall(tmp_path):
     bt = {"kind": "bittorrent", "profile": "tuned"}
     scenario = racing.scenario_file(
         tmp_path,
@@ -258,7 +263,7 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
         network={"upload": "20Mbit"},
         order="sequential",
         rotateSeeders=False,
-        timeouts={**PATIENT, "stallSeconds": 5},
+        timeouts={**PATIENT, "stallSeconds": 15},
     )
     with racing.race(tmp_path, scenario) as race:
         race.wait_until("race", "a-1", "a-2", progress=True)
@@ -275,25 +280,36 @@ def test_a_killed_seeder_ends_in_the_leechers_stall(tmp_path):
 
 
 def test_a_tracker_that_dies_after_the_last_leecher_has_ended_costs_nothing(tmp_path):
+    tries = 6
     scenario = racing.scenario_file(
-        tmp_path, {"a": QUICK}, repetitions=2, fileSize="300MB", rotateSeeders=False
+        tmp_path, {"a": QUICK}, repetitions=tries, fileSize="300MB", rotateSeeders=False
     )
     with racing.race(tmp_path, scenario) as race:
 
         def verifying():
-            run = (race.status() or {}).get("run")
-            return run and run["barrier"] == "cleared"
+            run = (race.status() or {}).get("run") or {}
+            return run["id"] if run.get("barrier") == "cleared" else None
 
-        racing.wait_for(verifying, "the last leecher's end")
-        race.member("rendezvous").kill()
+        # The leecher is stopped, so that it still verifies when the tracker dies.
+        for _ in range(tries):
+            found = racing.wait_for(verifying, "the last leecher's end")
+            race.member("a-1").send_signal(signal.SIGSTOP)
+            stopped_in_time = verifying() == found
+            if stopped_in_time:
+                race.member("rendezvous").kill()
+            race.member("a-1").send_signal(signal.SIGCONT)
+            if stopped_in_time:
+                break
+        else:
+            pytest.fail("the leecher was never stopped in time")
         assert race.end() == 0, race.output()
         race.wait_until_nothing_is_left()
-        for run_id in ("000-a", "001-a"):
-            assert race.record(run_id)["status"] == "raced"
-            assert race.record(run_id, "a-1")["outcome"] == "completed"
+        for index in range(tries):
+            assert race.record(f"{index:03}-a")["status"] == "raced"
+            assert race.record(f"{index:03}-a", "a-1")["outcome"] == "completed"
 
 
-def test_a_killed_tracker_costs_the_run_in_flight_and_nothing_else(tmp_path):
+def test_a_killed_tracker_costs_only_the_run_in_flight(tmp_path):
     scenario = racing.scenario_file(
         tmp_path, {"a": SLOW, "b": QUICK}, repetitions=2, order="sequential"
     )
@@ -324,7 +340,7 @@ def test_a_killed_tracker_costs_the_run_in_flight_and_nothing_else(tmp_path):
 def test_a_systems_fault_is_a_result_with_its_reason(tmp_path, fault, reason, stage):
     entrants = {"a": {**QUICK, "faults": {1: fault}}}
     scenario = racing.scenario_file(
-        tmp_path, entrants, rotateSeeders=False, timeouts={**PATIENT, "stallSeconds": 5}
+        tmp_path, entrants, rotateSeeders=False, timeouts={**PATIENT, "stallSeconds": 15}
     )
     with racing.race(tmp_path, scenario) as race:
         assert race.end() == 7, race.output()  # no run gave a number
@@ -334,10 +350,10 @@ def test_a_systems_fault_is_a_result_with_its_reason(tmp_path, fault, reason, st
         assert re.search(rf"{reason}", race.output())
 
 
-def test_a_seeder_that_can_not_publish_means_no_race(tmp_path):
+def test_a_run_whose_seeder_can_not_publish_is_not_raced(tmp_path):
     entrants = {"a": {**QUICK, "faults": {0: "publishHangs"}}, "b": QUICK}
     scenario = racing.scenario_file(
-        tmp_path, entrants, rotateSeeders=False, timeouts={"publishSeconds": 5}
+        tmp_path, entrants, rotateSeeders=False, timeouts={"publishSeconds": 15}
     )
     with racing.race(tmp_path, scenario) as race:
         assert race.end() == 10, race.output()  # an entrant failed before the start

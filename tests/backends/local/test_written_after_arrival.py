@@ -1,4 +1,4 @@
-"""A real BitTorrent race: nothing is written before it has arrived, and `verify` holds that."""
+"""In a real BitTorrent race nothing is written before it arrives, and `verify` checks that."""
 
 from __future__ import annotations
 

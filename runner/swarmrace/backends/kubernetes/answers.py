@@ -1,4 +1,4 @@
-"""What `helm test` asks a release's tracker and board."""
+"""`helm test`: checks the answers of a release's tracker and board."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import httpx
 
 from swarmrace.errors import Fault, RendezvousError, ScenarioError
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
-def require(rendezvous: str, race_id: str, token: str | None) -> None:
-    """Ask tracker and board for what they must and must not answer.
+def require_answers(rendezvous: str, race_id: str, token: str | None) -> None:
+    """Require that tracker and board answer what they must, and refuse what they must.
 
     Args:
-        rendezvous: its base URL, the release's hash included.
-        race_id: the race it serves.
-        token: guards what changes the race's state.
+        rendezvous: its base URL, with the release's hash.
+        race_id: the race that it serves.
+        token: the token that guards changes of the race's state.
 
     Raises:
         ScenarioError: the release's values can't be raced.
-        RendezvousError: something is not as it must be; it names all of it.
+        RendezvousError: a check fails; the message names all that do.
     """
     bearer = {"authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(timeout=_SECONDS, headers=bearer) as client:
@@ -36,9 +36,10 @@ def require(rendezvous: str, race_id: str, token: str | None) -> None:
         checks["another race is refused"] = other.status_code >= 400
     interrupt = f"{rendezvous}/{race_id}/interrupt"
     checks["no token is refused"] = httpx.post(interrupt, timeout=_SECONDS).status_code == 401
-    if wrong := [what for what, holds in checks.items() if not holds]:
+    if failed := [what for what, holds in checks.items() if not holds]:
         raise RendezvousError(
-            f"{rendezvous}: found that not: {', '.join(wrong)}; see the log of the tracker's pod"
+            f"{rendezvous}: found failed checks, expected none: {', '.join(failed)}; see the log "
+            "of the tracker's pod"
         )
 
 

@@ -1,18 +1,15 @@
-"""`swarmrace plan --write`: each cell of a matrix as a scenario file of its own.
+"""`swarmrace plan --write`: writes each cell of a matrix as a scenario file.
 
-That is how a matrix is swept on a cluster, where one release is one scenario.
+A release on a cluster is one scenario, so a matrix is raced there cell by cell.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from swarmrace.backends.kubernetes import pods
+from swarmrace.backends.kubernetes import pods, yaml_text
 from swarmrace.host.output import printable, shortened
 from swarmrace.plan import checks
 from swarmrace.plan.plan import Cell, expand
@@ -21,33 +18,15 @@ from swarmrace.scenario.cluster import MIB
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.units import canonical_size
 
-_WORD = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]+")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every text that some reader of YAML might take for anything else."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    node = yaml.SafeDumper.represent_str(dumper, text)
-    node.style = node.style or (None if _WORD.fullmatch(text) else '"')
-    return node
-
-
-_Dumper.add_representer(str, _text)
-
 
 def write(path: Path, folder: Path) -> list[Path]:
-    """Write every cell of a scenario file into a folder, which is made; return the new files.
+    """Write every cell of a scenario file to a folder, which is created; return the new files.
 
-    Each holds what `path` holds, with the cell's values in the axes' place, and is raced as it is
-    by `swarmrace run` and `helm install`. One that is there already is replaced.
+    Each file is a copy of `path` with the cell's values in place of the axes, and can be used with
+    `swarmrace run` and `helm install`. Existing files are replaced.
 
     Raises:
-        ScenarioError: the file can't be read or is wrong; nothing is written then.
+        ScenarioError: the file can't be read or is invalid; nothing is written then.
     """
     scenario = checks.load(path)
     data = yaml_file.read(path).data
@@ -57,44 +36,41 @@ def write(path: Path, folder: Path) -> list[Path]:
         stem = shortened(printable(path.stem), 250 - len(f"-{cell.name}.yaml"))
         file = folder / f"{stem}-{cell.name}.yaml"
         head = f"# Cell {cell.name} of {printable(path.name)}, by `swarmrace plan --write`.\n"
-        text = yaml.dump(
-            _data(data, scenario, cell), Dumper=_Dumper, sort_keys=False, allow_unicode=True
-        )
-        file.write_text(head + text, encoding="utf-8")
+        file.write_text(head + yaml_text.document(_data(data, scenario, cell)), encoding="utf-8")
         written.append(file)
     return written
 
 
-def cell_values(path: Path, scenario: Scenario, cell: Cell) -> str:
-    """Return the values file of a cell, its attempt and blocks included.
+def cell_data(data: Any, scenario: Scenario, cell: Cell) -> dict[str, Any]:
+    """Return the values of a cell, including its attempt and blocks.
 
     Args:
-        path: the scenario file.
-        scenario: as read from it.
-        cell: of it; what is raced besides the axes may be another attempt, or further blocks.
+        data: the data of the scenario file.
+        scenario: the scenario read from it.
+        cell: a cell of it, maybe with another attempt or further blocks.
     """
-    data = _data(yaml_file.read(path).data, scenario, cell)
-    of, race = cell.scenario.race, data["global"]["race"]
-    race |= {"attempt": of.attempt, "repetitions": of.repetitions}
-    if of.continues is not None:
-        race["continues"] = of.continues.model_dump(mode="json")
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    values: dict[str, Any] = _data(data, scenario, cell)
+    raced, race = cell.scenario.race, values["global"]["race"]
+    race |= {"attempt": raced.attempt, "repetitions": raced.repetitions}
+    if raced.continues is not None:
+        race["continues"] = raced.continues.model_dump(mode="json")
+    return values
 
 
 def _data(data: Any, scenario: Scenario, cell: Cell) -> Any:
-    """Return a cell's file: the whole one's, changed where the cell differs."""
-    data, of = copy.deepcopy(data), cell.scenario.race
+    """Return a cell's data: that of the scenario file, with the cell's values for the axes."""
+    data, raced = copy.deepcopy(data), cell.scenario.race
     race = data["global"]["race"] = data["global"].get("race") or {}
     given = race.pop("matrix", None) or {}
     if given.get("swarmSize"):
-        race["swarmSize"] = of.swarm_size
+        race["swarmSize"] = raced.swarm_size
     if given.get("seeders"):
-        race["seeders"] = of.seeders
+        race["seeders"] = raced.seeders
     if given.get("fileSize"):
-        race["fileSize"] = canonical_size(of.file_size)
+        race["fileSize"] = canonical_size(raced.file_size)
     if given.get("network"):
         assert scenario.race.matrix is not None
-        race["network"] = given["network"][scenario.race.matrix.network.index(of.network)]
+        race["network"] = given["network"][scenario.race.matrix.network.index(raced.network)]
     needed = pods.results_bytes(cell.scenario)
     if needed > scenario.tracker.storage.size:
         tracker = data["tracker"] = data.get("tracker") or {}

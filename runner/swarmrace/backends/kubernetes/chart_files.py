@@ -1,11 +1,10 @@
-"""The files of the charts that are written from the model: `swarmrace schema --write charts`."""
+"""Writes the charts' files that follow from the model: `swarmrace schema --write charts`."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import json
-import re
 import textwrap
 import types
 import typing
@@ -18,8 +17,10 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from swarmrace import __version__, systems
+from swarmrace.backends.kubernetes import yaml_text
 from swarmrace.errors import ResultsError
 from swarmrace.scenario import cluster
+from swarmrace.scenario.helm_values import dumped, is_optional_map
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.scenario.schema import (
     CHART_VALUES,
@@ -27,19 +28,21 @@ from swarmrace.scenario.schema import (
     UMBRELLA,
     chart_schema,
     library_schema,
-    text_of,
+    to_json,
 )
-from swarmrace.scenario.sidecars import Sidecar, Sidecars
+from swarmrace.scenario.sidecars import Sidecars, SidecarValues
 from swarmrace.units import canonical_size, parse_rate, parse_size
 
 SUPERVISOR = Path("swarm/files/supervise.sh")
-"""The sidecars' command, below the folder of the charts."""
+"""The sidecars' command, relative to the folder of the charts."""
 
 _AMOUNTS = {parse_size: "size", parse_rate: "rate"}
 _AMOUNT_WORDS = {
     "size": "Bytes, or 100MB (10^8), 100MiB or 100Mi (104,857,600).",
     "rate": "Bytes per second, or 100Mbit, 12.5MB.",
 }
+_MAX_LINE = 120
+"""Of a values file, as `ct lint` requires (.github/ct-lint/lintconf.yaml)."""
 _HEAD = "# Written from the model by `swarmrace schema --write charts`; don't edit.\n"
 _TEMPLATE_HEAD = (
     "{{/* Written from the model by `swarmrace schema --write charts`; don't edit. */}}\n"
@@ -47,11 +50,11 @@ _TEMPLATE_HEAD = (
 
 
 def write(folder: Path, *, check: bool = False) -> list[Path]:
-    """Write every generated file of the charts below `folder`; return those that changed.
+    """Write every generated file of the charts below `folder`; return the changed files.
 
     Args:
         folder: the repository's `charts`.
-        check: change nothing, only return what would change.
+        check: write nothing, only return the files that would change.
     """
     changed = []
     for name, text in generated(folder).items():
@@ -65,7 +68,7 @@ def write(folder: Path, *, check: bool = False) -> list[Path]:
 
 
 def generated(folder: Path) -> dict[str, str]:
-    """Return every generated file's text by its path below the folder of the charts.
+    """Return the text of every generated file, by its path relative to the charts' folder.
 
     Raises:
         ResultsError: the sidecars' supervisor is missing.
@@ -73,28 +76,31 @@ def generated(folder: Path) -> dict[str, str]:
     files = {
         f"{LIBRARY}/templates/_generated.tpl": library_template(folder / SUPERVISOR),
         f"{LIBRARY}/values.yaml": _HEAD + "{}\n",
-        f"{LIBRARY}/values.schema.json": text_of(library_schema()),
+        f"{LIBRARY}/values.schema.json": to_json(library_schema()),
         f"{UMBRELLA}/values.yaml": umbrella_values(),
     }
     for chart, model in CHART_VALUES.items():
         files[f"{chart}/values.yaml"] = _HEAD + "\n".join(_yaml(model(), "")) + "\n"
     for chart in (UMBRELLA, *CHART_VALUES):
-        files[f"{chart}/values.schema.json"] = text_of(chart_schema(chart))
+        files[f"{chart}/values.schema.json"] = to_json(chart_schema(chart))
     return files
 
 
 def library_template(supervisor: Path) -> str:
-    """Return the templates `swarmrace.constants`, `swarmrace.maps` and `swarmrace.scalars`.
+    """Return the template `swarmrace.defaults`: constants, and each chart's maps and scalars.
 
-    Values given go over the maps; what a null leaves of the rest goes below them.
+    A user's values go over the maps, where null removes a key, and then over the scalars.
 
     Raises:
-        ResultsError: there is no such supervisor.
+        ResultsError: the supervisor is missing.
     """
     try:
         script = supervisor.read_bytes()
     except OSError as error:
-        raise ResultsError(f"{supervisor}: expected the supervisor, {error.strerror}") from error
+        raise ResultsError(
+            f"{supervisor}: found {error.strerror}, expected the sidecars' supervisor; give the "
+            "repository's folder charts"
+        ) from error
     constants = {
         "version": __version__,
         "trackerPort": cluster.TRACKER_PORT,
@@ -103,22 +109,20 @@ def library_template(supervisor: Path) -> str:
     }
     scenario = Scenario.model_validate({"global": {"entrants": {}}})
     sidecars = {f"sidecar-{name}": node for name, node in scenario.global_.sidecars}
-    sidecars["sidecar"] = Sidecar(image="none").model_copy(update={"image": None})
-    texts = {
-        "swarmrace.constants": {"constants": constants},
-        "swarmrace.maps": _maps(scenario) | {key: _maps(node) for key, node in sidecars.items()},
-        "swarmrace.scalars": _scalars(scenario)
-        | {key: _scalars(node) for key, node in sidecars.items()},
+    sidecars["sidecar"] = SidecarValues(image="none").model_copy(update={"image": None})
+    data = {
+        "maps": _maps(scenario) | {key: _maps(node) for key, node in sidecars.items()},
+        "scalars": _scalars(scenario) | {key: _scalars(node) for key, node in sidecars.items()},
     }
-    defines = [
-        f'{{{{- define "{name}" -}}}}\n{_flow(data)}{{{{- end -}}}}\n'
-        for name, data in texts.items()
-    ]
-    return _TEMPLATE_HEAD + "\n".join(defines)
+    lines = [f"constants: {json.dumps(constants)}"]
+    for name, values in data.items():
+        lines += [f"{name}:", *_lines(values)]
+    head, end = '{{- define "swarmrace.defaults" -}}', "{{- end -}}"
+    return _TEMPLATE_HEAD + "\n".join([head, *lines, end]) + "\n"
 
 
 def _scalars(model: BaseModel) -> dict[str, Any]:
-    """Return what is left of a model's values when each was null: no maps."""
+    """Return a model's defaults without its maps: they apply to keys whose value is null."""
     found: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
@@ -132,54 +136,40 @@ def _scalars(model: BaseModel) -> dict[str, Any]:
 
 
 def _maps(model: BaseModel) -> dict[str, Any]:
-    """Return the defaults that values.yaml has as comments only (`_optional`)."""
+    """Return the defaults that values.yaml has only as comments (`_optional`)."""
     found: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         if isinstance(value, Sidecars):
             continue
         if _optional(value):
-            found[field.alias or name] = _dumped(value)
+            found[field.alias or name] = dumped(value)
         elif isinstance(value, BaseModel) and (inner := _maps(value)):
             found[field.alias or name] = inner
     return found
 
 
 def _optional(value: Any) -> bool:
-    """Whether a value is a map that null empties, and not empty by default.
+    """Return whether a value is a map that null empties and that isn't empty by default.
 
-    Helm 3 and 4 delete a key whose value is null from the values of the chart itself, but a
+    If a value is null, Helm 3 and 4 delete its key from the values of the chart itself, but a
     sub-chart keeps the default of a map under `global`. So such a default is in no values.yaml.
     """
-    return bool(_dumped(value)) and _is_map(value)
+    return is_optional_map(value) and bool(dumped(value))
 
 
-def _is_map(value: Any) -> bool:
-    if isinstance(value, BaseModel):
-        fields = type(value).model_fields
-        return bool(fields) and all(_is_map(getattr(value, name)) for name in fields)
-    return isinstance(value, dict)
-
-
-def _dumped(value: Any) -> Any:
-    if not isinstance(value, BaseModel):
-        return value
-    return {k: v for k, v in value.model_dump(by_alias=True).items() if v}
-
-
-def _flow(data: dict[str, Any]) -> str:
-    """Return a map of maps as YAML, one line for each; of `global` one for each of its keys."""
-    lines = []
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    """Yield a map of maps as indented YAML, one line for each; of `global` one for each key."""
     for key, value in data.items():
         if key == "global":
-            lines += [f"{key}:", *(f"  {k}: {json.dumps(v)}" for k, v in value.items())]
-        else:
-            lines.append(f"{key}: {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
+            yield f"  {key}:"
+            yield from (f"    {name}: {json.dumps(each)}" for name, each in value.items())
+        elif value:
+            yield f"  {key}: {json.dumps(value)}"
 
 
 def umbrella_values() -> str:
-    """Return the umbrella's values.yaml: every key, its default and what it means."""
+    """Return the umbrella's values.yaml: every key with its default and description."""
     scenario = Scenario.model_validate({"global": {"entrants": {}}})
     lines = _yaml(scenario, "")
     at = next(i for i, line in enumerate(lines) if line.strip() == "entrants: {}")
@@ -189,41 +179,48 @@ def umbrella_values() -> str:
 
 def _entrant_examples(indent: str) -> Iterator[str]:
     for kind in systems.built_in():
-        if systems.load(kind).identity.for_tests:  # of tests only
+        if systems.load(kind).identity.for_tests:
             continue
         model = systems.load(kind).options
         yield f"{indent}{kind}:"
-        for line in _yaml(model(kind=kind), "  ", mark="#"):
+        fields = model.model_fields.items()
+        required = {name: field.examples[0] for name, field in fields if field.examples}
+        for line in _yaml(model(kind=kind, **required), "  ", mark="#"):
             yield indent + line
 
 
 def _yaml(model: BaseModel, indent: str, mark: str = "# --") -> list[str]:
-    """Return a model's fields as YAML lines with their descriptions, as helm-docs reads them."""
+    """Return a model's fields as YAML lines with their descriptions, for helm-docs."""
     lines = []
     for name, field in type(model).model_fields.items():
         value, key = getattr(model, name), field.alias or name
         optional = _optional(value)
         nested = isinstance(value, BaseModel) and not optional
-        first = "#" if nested or optional else mark  # helm-docs lists what is marked
-        about = _about(type(model), name, value)
+        first = "#" if nested or optional else mark  # helm-docs lists only marked keys
+        description = _description(type(model), name, value)
         if value is None and mark == "# --":
-            about = f"({_type(field)}) {about}"
-        for number, line in enumerate(textwrap.wrap(about, 96 - len(indent))):
+            description = f"({_type(field)}) {description}"
+        for number, line in enumerate(textwrap.wrap(description, 96 - len(indent))):
             lines.append(f"{indent}{first if number == 0 else '#'} {line}")
         if optional:
             text = yaml.safe_dump(
-                {key: _dumped(value)}, sort_keys=False, default_flow_style=None, width=60
+                {key: dumped(value)}, sort_keys=False, default_flow_style=None, width=60
             )
             lines += [f"{indent}# {line}" for line in text.splitlines()]
         elif nested:
             lines += [f"{indent}{key}:", *_yaml(value, indent + "  ", mark)]
         else:
-            lines.append(f"{indent}{key}: {_scalar(field, value)}")
+            line = f"{indent}{key}: {_scalar(field, value)}"
+            if len(line) <= _MAX_LINE or isinstance(value, str):
+                lines.append(line)
+            else:
+                text = yaml_text.document({key: list(dumped(value))})
+                lines += [f"{indent}{each}" for each in text.splitlines()]
     return lines or [f"{indent}{{}}"]
 
 
-def _about(model: type[BaseModel], name: str, value: Any) -> str:
-    """Return what a key means: its own words, else its base's, else its type's."""
+def _description(model: type[BaseModel], name: str, value: Any) -> str:
+    """Return a key's description: its own, or that of its base class, or that of its type."""
     field = model.model_fields[name]
     bases = [b for b in model.__mro__ if issubclass(b, BaseModel) and name in b.model_fields]
     words = next((d for b in bases if (d := b.model_fields[name].description)), None)
@@ -241,7 +238,7 @@ def _about(model: type[BaseModel], name: str, value: Any) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    """Return the type of what is absent by default, in helm-docs' words."""
+    """Return the type of a field without a default, by its name in helm-docs."""
     options = _options(field.annotation)
     if any(isinstance(option, type) and issubclass(option, BaseModel) for option in options):
         return "object"
@@ -254,11 +251,7 @@ def _scalar(field: FieldInfo, value: Any) -> str:
         return canonical_size(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return json.dumps(value) if not isinstance(value, str) or not _plain(value) else value
-
-
-def _plain(text: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", text)) and text not in ("null", "true")
+    return yaml_text.scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _amount(field: FieldInfo) -> str | None:

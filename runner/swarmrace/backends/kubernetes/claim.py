@@ -1,4 +1,4 @@
-"""Brings a sweep's folder from the claim that holds it, by a pod that is there only meanwhile."""
+"""Fetches a sweep's folder from its claim, with a temporary pod."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from swarmrace.backends.kubernetes.tools import Tools
 from swarmrace.errors import ResultsError, UnavailableError
 
 LABEL = "app.kubernetes.io/component=sweep"
-"""Of the claims that hold sweeps (charts `sweep` and `app-of-apps`)."""
+"""Label of the claims that hold sweeps (charts `sweep` and `app-of-apps`)."""
 IMAGE_ANNOTATION = "swarmrace/image"
-"""Of such a claim: the image that reads it."""
+"""Annotation of such a claim: the image that reads it."""
 MOUNT = "/sweep"
 _READY_SECONDS = 300.0
 
@@ -26,27 +26,27 @@ _READY_SECONDS = 300.0
 def fetch_sweep(
     tools: Tools, name: str, output: Path, claim: str | None, image: str | None
 ) -> None:
-    """Bring a sweep's folder here.
+    """Fetch a sweep's folder.
 
     Args:
-        tools: how the cluster is asked.
-        name: of the sweep: its folder on the claim.
-        output: the folder to make.
-        claim: its name; the namespace's only claim of a sweep when absent.
-        image: an image with swarmrace; the one that the claim names when absent.
+        tools: runs kubectl.
+        name: the sweep's folder on the claim.
+        output: the folder to create.
+        claim: name of the claim; None for the namespace's only claim of a sweep.
+        image: an image with swarmrace; None for the one that the claim names.
 
     Raises:
-        UnavailableError: no such claim, or no pod can read it.
-        ResultsError: there is no such sweep, it did not arrive whole, or `output` exists.
+        UnavailableError: the claim doesn't exist, or no pod can read it.
+        ResultsError: the sweep doesn't exist, the transfer was incomplete, or `output` exists.
     """
     if output.exists():
-        raise ResultsError(f"{output}: exists already; remove it or name another with --output")
+        raise ResultsError(f"{output}: already exists; remove it or name another with --output")
     found = _claim(tools, claim)
     image = image or found["metadata"].get("annotations", {}).get(IMAGE_ANNOTATION)
     if not image:
         raise UnavailableError(
-            f"claim {found['metadata']['name']}: expected the annotation {IMAGE_ANNOTATION}, found "
-            "none; name an image with swarmrace by --image"
+            f"claim {found['metadata']['name']}: found no annotation {IMAGE_ANNOTATION}, expected "
+            "an image; name an image with swarmrace with --image"
         )
     with _reader(tools, found["metadata"]["name"], image) as pod, tempfile.TemporaryFile() as out:
         archive = ["swarmrace", "archive", "--data-dir", f"{MOUNT}/{name}", "--sweep"]
@@ -66,16 +66,16 @@ def _claim(tools: Tools, name: str | None) -> dict[str, Any]:
         return items[0]
     names = ", ".join(item["metadata"]["name"] for item in items) or "none"
     raise UnavailableError(
-        f"expected one claim that holds sweeps ({LABEL}), found {names}; name it by --claim and "
-        "its namespace by --namespace"
+        f"claims that hold sweeps ({LABEL}): found {names}, expected one; name it with --claim and "
+        "its namespace with --namespace"
     )
 
 
 @contextlib.contextmanager
 def _reader(tools: Tools, claim: str, image: str) -> Iterator[str]:
-    """Yield the name of a pod that has the claim mounted; it is deleted afterwards."""
+    """Yield the name of a pod that has mounted the claim; it is deleted afterwards."""
     name = f"swarmrace-fetch-{secrets.token_hex(4)}"
-    tools.kubectl("create", "-f", "-", given=json.dumps(_pod(name, claim, image)))
+    tools.kubectl("create", "-f", "-", stdin=json.dumps(_pod(name, claim, image)))
     try:
         deadline = time.monotonic() + _READY_SECONDS
         while True:
@@ -84,8 +84,8 @@ def _reader(tools: Tools, claim: str, image: str) -> Iterator[str]:
                 break
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    f"pod {name}: expected it to read claim {claim} within {_READY_SECONDS:.0f} s, "
-                    f"found it {pod['status'].get('phase')}; see kubectl describe pod {name}"
+                    f"pod {name}: found it {pod['status'].get('phase')}, expected it to read claim "
+                    f"{claim} within {_READY_SECONDS:.0f} s; see kubectl describe pod {name}"
                 )
             time.sleep(1)
         yield name

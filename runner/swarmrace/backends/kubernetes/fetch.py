@@ -1,63 +1,57 @@
-"""Brings a race's results folder from a cluster, and waits for its verdict inside one.
+"""Fetches a race's results folder from a cluster.
 
-From outside, plain `kubectl` access is enough: the tracker's pod writes the folder as a tar stream,
-with a list of SHA-256 sums as its last member, so that a stream cut short shows.
+From outside only `kubectl` access is needed: the tracker's pod writes the folder as a tar stream.
+Its last member is a list of SHA-256 sums, so an incomplete stream is noticed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import tenacity
 
 from swarmrace.backends.kubernetes.tools import Tools
-from swarmrace.clock import SystemClock
-from swarmrace.errors import RaceError, RendezvousError, ResultsError, UnavailableError
+from swarmrace.errors import ResultsError, UnavailableError
 from swarmrace.recording.payload import file_sha256
-from swarmrace.rendezvous.client.client import RendezvousClient
 from swarmrace.results import manifest, pod_facts
-from swarmrace.systems import doubles
 
 SUMS = "SHA256SUMS"
-"""The archive's last member: a line `SHA256  PATH` for each file, as sha256sum(1) reads it."""
+"""The archive's last member: a line `SHA256  PATH` for each file, in the format of sha256sum(1)."""
 
 _PRIVATE = ("state.json", "sweep.lock")
-_SAYS_LITTLE = re.compile(r"[EWIF]\d{4} |command terminated with exit code ")
-_POLL_SECONDS = 2.0
-_PATIENCE_SECONDS = 300.0
+_UNINFORMATIVE = re.compile(r"[EWIF]\d{4} |command terminated with exit code ")
 
 
 def races(folder: Path) -> list[dict[str, Any]]:
-    """Return the heads of the races whose results lie beside `folder`, itself included.
+    """Return summaries of the races whose results are in `folder` and beside it, oldest first.
 
-    Each is `raceId`, `releaseHash`, `status`, `createdUtc` and `sizeBytes`, oldest first.
+    Each summary has `raceId`, `releaseHash`, `status`, `createdUtc` and `sizeBytes`.
     """
     found = []
     for head in folder.parent.glob("*/race.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            told = json.loads(head.read_bytes())
+            data = json.loads(head.read_bytes())
             size = sum(path.stat().st_size for path in head.parent.rglob("*") if path.is_file())
-            keys = ("raceId", "status", "createdUtc")
-            facts = {key: told[key] for key in keys}
-            facts["releaseHash"] = told.get("releaseHash", "")
-            found.append({**facts, "sizeBytes": size})
+            summary = {key: data[key] for key in ("raceId", "status", "createdUtc")}
+            summary["releaseHash"] = data.get("releaseHash", "")
+            found.append({**summary, "sizeBytes": size})
     return sorted(found, key=lambda race: (race["createdUtc"], race["raceId"]))
 
 
 def folder_of(folder: Path, wanted: str) -> Path:
-    """Return the folder beside `folder` of a release hash, or the newest of a race id."""
+    """Return the folder beside `folder` that belongs to a release hash, or the newest one that
+    belongs to a race id."""
     named = folder.with_name(wanted)
     if named.is_dir():
         return named
@@ -68,12 +62,12 @@ def folder_of(folder: Path, wanted: str) -> Path:
 
 
 def archive(folder: Path, out: IO[bytes], *, head: str = "race.json") -> None:
-    """Write a results folder, or a sweep's, as a tar stream.
+    """Write a results folder, or a sweep's folder, as a tar stream.
 
     Args:
-        folder: to be written.
-        out: where.
-        head: the file that makes it such a folder: `race.json` or `sweep.json`.
+        folder: the folder to write.
+        out: the stream to write to.
+        head: the file by which such a folder is recognized: `race.json` or `sweep.json`.
 
     Raises:
         ResultsError: `head` is not in the folder.
@@ -84,8 +78,9 @@ def archive(folder: Path, out: IO[bytes], *, head: str = "race.json") -> None:
     sums = []
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            name = path.relative_to(folder).as_posix()
-            if name in _PRIVATE or path.name.startswith("."):
+            relative = path.relative_to(folder)
+            name = relative.as_posix()
+            if name in _PRIVATE or any(part.startswith(".") for part in relative.parts):
                 continue
             tar.add(path, arcname=name, recursive=False)
             sums.append(f"{file_sha256(path)}  {name}\n")
@@ -96,51 +91,74 @@ def archive(folder: Path, out: IO[bytes], *, head: str = "race.json") -> None:
 
 
 def unpack(source: IO[bytes], folder: Path, *, head: str = "race.json") -> None:
-    """Unpack what `archive` wrote, into a folder that must not exist, and check every sum.
+    """Unpack a stream from `archive` to a folder, which must not exist, and check every sum.
 
     Raises:
-        ResultsError: the stream is cut short or damaged; nothing is left then.
+        ResultsError: the stream is incomplete or damaged, or the folder exists. Nothing is left
+            behind then.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        whole = Path(temporary) / "results"
-        whole.mkdir()
+        unpacked = Path(temporary) / "results"
+        unpacked.mkdir()
         try:
             with tarfile.open(fileobj=source, mode="r|") as tar:
-                tar.extractall(whole, filter="data")
+                for member in tar:
+                    _extract(tar, member, unpacked)
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise ResultsError(f"{folder}: the archive is cut short or damaged: {error}") from error
-        _check_sums(whole, folder, head)
-        (whole / SUMS).unlink()
+            raise ResultsError(
+                f"{folder}: the archive is incomplete or damaged: {error}"
+            ) from error
+        _check_sums(unpacked, folder, head)
+        (unpacked / SUMS).unlink()
         if folder.exists():
-            raise ResultsError(f"{folder}: exists already; remove it or name another with --output")
-        whole.rename(folder)
+            raise ResultsError(f"{folder}: already exists; remove it or name another with --output")
+        unpacked.rename(folder)
 
 
-def _check_sums(whole: Path, folder: Path, head: str) -> None:
-    if not (whole / SUMS).is_file():
-        raise ResultsError(f"{folder}: the archive is cut short: it has no {SUMS} at its end")
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a member's bytes to its place in `folder`. Before 3.11.4, Python's tarfile has no
+    filter that refuses links and places outside the folder.
+
+    Raises:
+        tarfile.TarError: it is neither a file nor a folder, or its place is outside.
+    """
+    place = (folder / member.name).resolve()
+    if not (member.isfile() or member.isdir()) or not place.is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"found {member.name}, expected files inside the results folder")
+    if member.isfile():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        source = tar.extractfile(member)
+        assert source is not None
+        with place.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        os.utime(place, (member.mtime, member.mtime))
+
+
+def _check_sums(unpacked: Path, folder: Path, head: str) -> None:
+    if not (unpacked / SUMS).is_file():
+        raise ResultsError(f"{folder}: the archive is incomplete: it has no {SUMS} at its end")
     listed = set()
-    for line in (whole / SUMS).read_text().splitlines():
+    for line in (unpacked / SUMS).read_text().splitlines():
         expected, _, name = line.partition("  ")
         listed.add(name)
-        path = whole / PurePosixPath(name)
+        path = unpacked / PurePosixPath(name)
         if not path.is_file() or file_sha256(path) != expected:
-            raise ResultsError(f"{folder}: {name} did not arrive whole; fetch again")
+            raise ResultsError(f"{folder}: {name} is incomplete; fetch again")
     if head not in listed:
         raise ResultsError(f"{folder}: the archive holds no {head}")
 
 
 class Cluster:
-    """A Helm release's tracker, asked by `kubectl`.
+    """A Helm release's tracker, accessed with `kubectl`.
 
     Args:
         release: the release's name.
-        namespace: Kubernetes namespace; the context's own when absent.
-        context: kubeconfig context; the current one when absent.
+        namespace: Kubernetes namespace; None for the context's own.
+        context: kubeconfig context; None for the current one.
 
-    All calls raise:
-        UnavailableError: no kubectl, or no tracker of such a release.
+    All methods raise:
+        UnavailableError: kubectl is missing, or the release has no tracker.
     """
 
     def __init__(self, release: str, namespace: str | None, context: str | None) -> None:
@@ -148,23 +166,23 @@ class Cluster:
         self._tools = Tools(namespace, context, lambda line: None, helm=False)
 
     def races(self) -> list[dict[str, Any]]:
-        """Return the heads of the races that the release still holds (`races`), oldest first."""
+        """Return summaries of the races that the release still holds (`races`), oldest first."""
         races: list[dict[str, Any]] = json.loads(run(self._archive("--list")))
         return races
 
     def fetch(self, output: Path | None, race_id: str | None = None) -> Path:
-        """Bring a results folder here and return its path.
+        """Fetch a results folder; return its path.
 
         Args:
-            output: the folder to make; `results/RELEASE-RACEID` when absent, with "(test double)"
-                in the name where one was raced.
-            race_id: an earlier race of the release; the one it races now when absent.
+            output: the folder to create; None for `results/RELEASE-RACEID`, with "(test double)" in
+                the name if one was raced.
+            race_id: an earlier race of the release; None for the current one.
 
         Raises:
-            ResultsError: what came is not a whole results folder.
+            ResultsError: the fetched folder is incomplete, or `output` exists.
         """
         if output is not None and output.exists():
-            raise ResultsError(f"{output}: exists already; remove it or name another with --output")
+            raise ResultsError(f"{output}: already exists; remove it or name another with --output")
         command = self._archive(*(["--race-id", race_id] if race_id else []))
         for attempt in tenacity.Retrying(
             stop=tenacity.stop_after_attempt(3),
@@ -183,13 +201,12 @@ class Cluster:
         return folder
 
     def _pod_facts(self, folder: Path) -> pod_facts.PodsFile:
-        """Return what the cluster says of the race's pods, or why it says nothing."""
+        """Return what the cluster reports about the race's pods, or why it can't be read."""
         head = json.loads((folder / "race.json").read_bytes())
-        release_hash = head.get("releaseHash") or head["raceId"]
-        labels = f"app.kubernetes.io/part-of=swarmrace-{release_hash}"
+        labels = pod_facts.selector(head.get("releaseHash") or head["raceId"])
         try:
-            told = run(self._tools.kubectl_command("get", "pods", "-l", labels, "-o", "json"))
-            return pod_facts.from_kubernetes(json.loads(told)["items"])
+            pods = run(self._tools.kubectl_command("get", "pods", "-l", labels, "-o", "json"))
+            return pod_facts.from_kubernetes(json.loads(pods)["items"])
         except (UnavailableError, ValueError, KeyError) as error:
             return pod_facts.from_kubernetes([], f"kubectl get pods: {error}")
 
@@ -213,35 +230,40 @@ class Cluster:
 
 
 def unfinished(folder: Path) -> str:
-    """Return why a fetched folder is not the whole race, or an empty string."""
+    """Return why a fetched folder doesn't hold the whole race, or an empty string."""
     head = json.loads((folder / "race.json").read_bytes())
     if head.get("status") != "running":
         return ""
-    return f"race {head['raceId']} goes on: these are the results so far; fetch again after its end"
+    return (
+        f"race {head['raceId']} is still running: these are the results so far; fetch again after "
+        "its end"
+    )
 
 
 def run(command: list[str], out: IO[bytes] | int = subprocess.PIPE) -> bytes:
-    """Run kubectl once; return what it prints, or write it to `out`.
+    """Run kubectl once; return its output, or write it to `out`.
 
     Raises:
-        UnavailableError: it fails; the line of its errors that says why is in it.
+        UnavailableError: kubectl failed; the message has the line with the reason.
     """
     done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        text = _last_word(done.stderr.decode(errors="replace"))
+        text = _error_line(done.stderr.decode(errors="replace"))
         raise UnavailableError(f"{' '.join(command[:3])}…: exit code {done.returncode}: {text}")
     return done.stdout or b""
 
 
-def _last_word(text: str) -> str:
-    """Return the last line of kubectl's that says why: its log's lines and the exit code of what it
-    ran say less."""
+def _error_line(text: str) -> str:
+    """Return the last line of kubectl's errors with a reason, not a line of its log nor the
+    exit code of the command that it ran."""
     lines = [line for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not _SAYS_LITTLE.match(line)]
-    return (telling or lines or [""])[-1].strip()
+    informative = [line for line in lines if not _UNINFORMATIVE.match(line)]
+    return (informative or lines or [""])[-1].strip()
 
 
 def _folder_name(release: str, stream: IO[bytes]) -> str:
+    from swarmrace.systems import doubles  # its package would slow down `archive` in the pod
+
     head = _head(stream)
     name = doubles.mark(release) if head.get("testDoubles") else release
     return f"{name}-{head['raceId']}"
@@ -262,53 +284,6 @@ def _head(stream: IO[bytes]) -> dict[str, Any]:
     except (tarfile.TarError, ValueError, EOFError) as error:
         raise ResultsError(f"the archive can't be read: {error}") from error
     raise ResultsError("the archive holds no race.json")
-
-
-async def wait_and_download(
-    rendezvous: str,
-    race_id: str,
-    token: str | None,
-    folder: Path,
-    *,
-    timeout_seconds: float,
-    watch: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
-    """Wait until the race is over and download its results folder; return the last status.
-
-    Raises:
-        RaceError: it is not over within `timeout_seconds`.
-        RendezvousError: the rendezvous is out of reach for long.
-    """
-    client = RendezvousClient(
-        rendezvous,
-        race_id,
-        "verdict",
-        0,
-        SystemClock(),
-        token=token,
-        patience_seconds=_PATIENCE_SECONDS,
-        first_patience_seconds=timeout_seconds,
-    )
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            while not (status := await client.status())["over"]:
-                watch(status)
-                await asyncio.sleep(_POLL_SECONDS)
-        watch(status)
-        for file in await client.files():
-            data = await client.download(file["path"])
-            if hashlib.sha256(data).hexdigest() != file["sha256"]:
-                raise RendezvousError(f"{file['path']}: did not arrive whole")
-            path = folder / file["path"]
-            if not path.resolve().is_relative_to(folder.resolve()):
-                raise RendezvousError(f"{file['path']}: leads out of the results folder; refused")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return status
-    except TimeoutError as error:
-        raise RaceError(f"race {race_id}: not over within {timeout_seconds:g} s") from error
-    finally:
-        await client.aclose()
 
 
 def write_archive(folder: Path, *, head: str = "race.json") -> None:

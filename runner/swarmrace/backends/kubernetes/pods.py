@@ -1,64 +1,50 @@
-"""What a cluster can't race of a scenario, and what a race needs of its pods.
+"""What a cluster can't race of a scenario, and what a race needs from its pods.
 
-Judged here only: the charts place values. They compute storage and deadlines in rough arithmetic,
-generously; what that must reach is here.
+The charts only place values; all judging is done here. They compute storage and deadlines in rough,
+generous arithmetic, which must reach the minimums computed here.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 from pydantic.alias_generators import to_camel
 
 from swarmrace import systems
 from swarmrace.errors import Fault
 from swarmrace.metrics.linger import APART_SECONDS
-from swarmrace.rendezvous.flight import BOUNDS, MARGIN_SECONDS, MOST_LEAD_SECONDS
 from swarmrace.scenario.cluster import MonitoringValues
 from swarmrace.scenario.scenario import QUEUE_MILLISECONDS, Scenario
 
-ASSEMBLE_TIMES = 2
-"""`assembleSeconds` bounds a peer's wait for its tracker, and from then on everybody's for all."""
-RUN_EXTRA_SECONDS = len(BOUNDS) * MARGIN_SECONDS + MOST_LEAD_SECONDS
-"""What the rendezvous adds to a run's timeouts."""
 STORAGE_ROOM_BYTES = 16 * 1024**2
-"""Beside the payload and a node's copy of it: the curves of a run, until they are handed in."""
+"""Room besides the payload and a node's copy of it: the curves of a run, until they are uploaded.
+"""
 RESULTS_DIVISOR = 250
-"""A leecher's results against its payload: two logs of 24 bytes for a block of 16 KiB, and room."""
+"""Payload / a leecher's results: two logs with 24 bytes for each block of 16 KiB, with some room.
+"""
 RESULTS_OVERHEAD_BYTES = 256 * 1024**2
 
 
-def timeouts_seconds(scenario: Scenario) -> float:
-    """Return the sum of all that the rendezvous waits for: no peer can have work for longer.
-
-    A Job's deadline must be above it, so that peers always end first.
-    """
-    times = {key: float(value) for key, value in scenario.race.timeouts}
-    bounds: Counter[str] = Counter()
-    for bound, often in BOUNDS.values():
-        bounds[bound] += often
-    run = sum(often * times[bound] for bound, often in bounds.items()) + RUN_EXTRA_SECONDS
-    # A program's trial takes no longer than a run.
-    runs = (scenario.race.repetitions + 1) * len(scenario.entrants)
-    return ASSEMBLE_TIMES * times["assemble_seconds"] + runs * run
-
-
 def needed_storage_bytes(file_size: int, *, beside_a_node: bool) -> int:
-    """Return what a peer's volume must hold at least: the payload, and a node's copy of it."""
+    """Return the minimum size of a peer's volume: the payload, and a node's copy of it."""
     return file_size * (2 if beside_a_node else 1) + STORAGE_ROOM_BYTES
 
 
 def results_bytes(scenario: Scenario) -> int:
-    """Return what the results folder may come to: arrivals and deliveries of every leecher."""
+    """Return the maximum size of the results folder: arrivals and deliveries of every leecher."""
     race = scenario.race
     runs = race.repetitions * len(scenario.entrants)
     return race.file_size // RESULTS_DIVISOR * race.leechers * runs + RESULTS_OVERHEAD_BYTES
 
 
 def sidecar_of(scenario: Scenario, entrant: str) -> str | None:
-    """Return the key in `global.sidecars` of the node beside an entrant's runners, or None."""
-    spec = systems.load(scenario.entrants[entrant].kind)
-    name = spec.pods.sidecar(scenario.entrants[entrant])
+    """Return the key in `global.sidecars` of the node beside an entrant's runners, or None.
+
+    It is what the option named by the kind's `sidecar_option` says (Codex's family), otherwise the
+    kind. The charts have the same rule in the template `swarmrace.sidecar`.
+    """
+    options = scenario.entrants[entrant]
+    option = systems.load(options.kind).pods.sidecar_option
+    chosen = getattr(options, option) if option else "auto"
+    name = options.kind if chosen in (None, "auto") else chosen
     return name if name in scenario.global_.sidecars.model_dump() else None
 
 
@@ -88,12 +74,12 @@ def cluster_faults(scenario: Scenario) -> list[Fault]:
 
 
 def _matrix_faults(scenario: Scenario) -> list[Fault]:
-    """Return the axes that have several values: a release is one scenario."""
+    """Return a fault for each axis with several values: a release is one scenario."""
     return [
         Fault(
             f"global.race.matrix.{to_camel(axis)}",
             f"found {len(values)} values, expected one: a release is one scenario; `swarmrace plan "
-            "FILE --write DIR` writes a file for each cell, to be installed one by one",
+            "FILE --write DIR` writes a file for each cell; install them one by one",
         )
         for axis, values in scenario.race.matrix or ()
         if len(values) > 1
@@ -101,7 +87,7 @@ def _matrix_faults(scenario: Scenario) -> list[Fault]:
 
 
 def _network_faults(scenario: Scenario) -> list[Fault]:
-    """Return the network conditions that annotations can't set."""
+    """Return a fault for each network condition that annotations can't set."""
     race, how = scenario.race, scenario.global_.peers.conditions
     networks = (race.matrix.network if race.matrix else []) or [race.network]
     key, needs, faults = "global.race.network", "needs global.peers.conditions: tc, because", []
@@ -117,13 +103,13 @@ def _network_faults(scenario: Scenario) -> list[Fault]:
     if how == "kubeOvn" and any(
         r and r % 125_000 for n in networks for r in (n.upload, n.download)
     ):
-        text = "Kube-OVN sets whole Mbit/s only; expected such rates, 100Mbit for example"
+        text = "found a fraction of Mbit/s, expected whole ones such as 100Mbit for Kube-OVN"
         faults.append(Fault(key, text))
     return faults
 
 
 def _storage_faults(scenario: Scenario) -> list[Fault]:
-    """Return which volume is too small for the race's only cell."""
+    """Return a fault for each volume that is too small for the race's only cell."""
     if len(cells := scenario.race.cells()) != 1:
         return []
     race = scenario.race.model_copy(update=cells[0])
@@ -147,15 +133,15 @@ def _storage_faults(scenario: Scenario) -> list[Fault]:
 
 
 def _monitoring_faults(monitoring: MonitoringValues) -> list[Fault]:
-    """Return what of the monitoring can't work, or is asked for though it is not enabled."""
+    """Return the faults of monitoring: what can't work, and what is set without enabling it."""
     linger, minimum = monitoring.linger_seconds, 2 * monitoring.interval_seconds + APART_SECONDS
     if monitoring.enabled:
         if monitoring.scrape == "none" or not 0 < linger < minimum:
             return []
         text = (
             f"found {linger:g}, expected at least {minimum:g}, or 0 to wait for no scraper: two "
-            f"answers at least {APART_SECONDS:g} s apart take up to two of "
-            "monitoring.intervalSeconds more"
+            f"answers at least {APART_SECONDS:g} s apart may take two more "
+            "monitoring.intervalSeconds"
         )
         return [Fault("monitoring.lingerSeconds", text)]
     push = monitoring.push
@@ -166,12 +152,12 @@ def _monitoring_faults(monitoring: MonitoringValues) -> list[Fault]:
         "push.port": (push.port is not None, "nothing is pushed"),
         "rules.enabled": (monitoring.rules.enabled, "no rules are made"),
     }
-    only = "; add monitoring.scrape: none if nobody scrapes"
+    push_only = "; add monitoring.scrape: none if nothing scrapes"
     return [
         Fault(
             f"monitoring.{key}",
             f"needs monitoring.enabled: true, because {why} without it"
-            + (only if key == "push.url" else ""),
+            + (push_only if key == "push.url" else ""),
         )
         for key, (found, why) in asked.items()
         if found

@@ -1,10 +1,10 @@
-"""A Helm release that is installed for one race, waited for, and removed again."""
+"""A Helm release that is installed for one race and removed after it."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,30 @@ import yaml
 from swarmrace.backends.kubernetes.fetch import Cluster
 from swarmrace.backends.kubernetes.tools import PATIENCE_SECONDS, Tools
 from swarmrace.errors import InfrastructureError, ResultsError, UnavailableError
+from swarmrace.host import infrastructure
 
 _POLL_SECONDS = 2.0
+_LOOK_SECONDS = 30.0
+"""How often the verdict's Job is read although nothing has changed."""
+_ABSENT_SECONDS, _GONE_SECONDS = 60.0, 6.0
+"""How long the verdict's Job may be missing after the install, and once it was there."""
+_LOST_POD = (137, 143)
+"""Exit codes of a verdict's pod that its Job replaces."""
 _REMOVAL_SECONDS = 600
+_KINDS = "jobs,pods,deployments,services,persistentvolumeclaims,configmaps,secrets"
+"""What an uninstalled release leaves for a while."""
 _INSTALLS = 3
 
 
 @dataclass(frozen=True)
-class Release:
+class HelmRelease:
     """One release.
 
     Args:
-        name: of the release.
+        name: name of the release.
         chart: folder, archive or address of the umbrella chart.
-        values: files that come after the race's own, as `helm install -f`.
-        tools: how the cluster is asked.
+        values: further values files, applied after the race's own.
+        tools: runs helm and kubectl.
     """
 
     name: str
@@ -40,37 +49,51 @@ class Release:
     def _label(self) -> str:
         return f"app.kubernetes.io/instance={self.name}"
 
-    def remove(self) -> None:
-        """Remove the release, if it is there, and return once its pods are gone.
+    def uninstall(self) -> None:
+        """Uninstall the release if it exists. Its pods may still be ending afterwards.
 
         Raises:
-            InfrastructureError: the cluster is away, or pods stay.
-            UnavailableError: helm refuses.
+            InfrastructureError: the cluster can't be reached.
+            UnavailableError: helm fails.
         """
         self.tools.helm(
             "uninstall",
             self.name,
             "--ignore-not-found",
             "--cascade=foreground",
-            "--wait",
-            f"--timeout={_REMOVAL_SECONDS}s",
             patience_seconds=PATIENCE_SECONDS,
         )
-        deadline = time.monotonic() + _REMOVAL_SECONDS
-        while names := self.tools.kubectl("get", "pods", "-l", self._label, "-o", "name").split():
-            if time.monotonic() > deadline:
-                raise InfrastructureError(
-                    f"release {self.name}: expected its pods to go within {_REMOVAL_SECONDS} s, "
-                    f"found {names[0]} and {len(names) - 1} more; see kubectl describe"
-                )
-            time.sleep(0.5)
 
-    def install(self, file: Path) -> None:
-        """Install the chart with a race's values; where the cluster goes away, from the start.
+    def remove(self) -> None:
+        """Uninstall the release if it exists, and return once all of it is gone.
 
         Raises:
-            InfrastructureError: the cluster is away for long.
-            UnavailableError: helm refuses: the values, the chart or the cluster are wrong.
+            InfrastructureError: the cluster can't be reached, or something remains.
+            UnavailableError: helm fails.
+        """
+        self.uninstall()
+        if not self._left():
+            return
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        with self.tools.watched("pods", "-l", self._label) as wait_for_change:
+            while names := self._left():
+                if time.monotonic() > deadline:
+                    raise InfrastructureError(
+                        f"release {self.name}: found {names[0]} and {len(names) - 1} more after "
+                        f"{_REMOVAL_SECONDS} s, expected all of it to be gone; see kubectl describe"
+                    )
+                wait_for_change(_POLL_SECONDS)
+
+    def _left(self) -> list[str]:
+        """Return what is left of the release. Its Jobs and its Deployment outlive their pods."""
+        return self.tools.kubectl("get", _KINDS, "-l", self._label, "-o", "name").split()
+
+    def install(self, file: Path) -> None:
+        """Install the chart with a race's values; begin again if the cluster couldn't be reached.
+
+        Raises:
+            InfrastructureError: the cluster can't be reached for a long time.
+            UnavailableError: helm refuses the values or the chart, or the cluster refuses them.
         """
         for attempt in range(1, _INSTALLS + 1):
             try:
@@ -79,13 +102,12 @@ class Release:
                 if attempt == _INSTALLS:
                     raise
                 self.tools.await_cluster()
-                self.remove()  # helm keeps what it had begun
+                self.remove()  # helm keeps an interrupted release
             else:
                 return
 
     def images(self, file: Path) -> dict[str, str]:
-        """Return the images that an entrant's pods would run, by entrant, as the chart renders
-        them.
+        """Return the images that the pods would run, by entrant, as the chart renders them.
 
         Raises:
             UnavailableError: the chart refuses the values.
@@ -93,47 +115,59 @@ class Release:
         text = self.tools.helm("template", self.name, self.chart, *self._files(file))
         return dict(_images(yaml.safe_load_all(text)))
 
-    def await_verdict(self, still: Any) -> str:
-        """Wait until the verdict's Job has ended; return `Complete` or `Failed`.
+    def await_verdict(self, check: Callable[[], None]) -> str:
+        """Wait until there is a verdict; return how its Job or its pod ended, for people.
+
+        The pod ends a second or two before its Job is complete; the results are final then.
 
         Args:
-            still: called between two looks; raises to stop waiting.
+            check: called every few seconds; it may raise to stop waiting.
 
         Raises:
-            InfrastructureError: the cluster is away for long, or the Job is gone.
+            InfrastructureError: the cluster can't be reached for a long time, or the Job is gone.
         """
-        seen, gone = False, 0
-        while True:
-            still()
-            label = f"{self._label},app.kubernetes.io/component=verdict"
-            jobs = json.loads(self.tools.kubectl("get", "jobs", "-l", label, "-o", "json"))["items"]
-            for job in jobs:
-                conditions = (job.get("status") or {}).get("conditions") or []
-                true = {each["type"] for each in conditions if each["status"] == "True"}
-                if ended := true & {"Complete", "Failed"}:
-                    return str(ended.pop())
-            seen, gone = seen or bool(jobs), 0 if jobs else gone + 1
-            if gone > (3 if seen else 30):
-                raise InfrastructureError(
-                    f"release {self.name}: expected its verdict's Job, found none: somebody "
-                    "removed the release, or verdict.enabled is false"
-                )
-            time.sleep(_POLL_SECONDS)
+        label = f"{self._label},app.kubernetes.io/component=verdict"
+        listing = ("get", "jobs,pods", "-l", label, "-o", "json")
+        seen, since = False, time.monotonic()
+        with self.tools.watched("pods", "-l", label) as wait_for_change:
+            while True:
+                check()
+                found = json.loads(self.tools.kubectl(*listing))["items"]
+                ended = [end for each in found if (end := _end_of(each))]
+                if ended:
+                    return ended[0]
+                there, now = any(each["kind"] == "Job" for each in found), time.monotonic()
+                seen, since = seen or there, now if there else since
+                if now - since > (_GONE_SECONDS if seen else _ABSENT_SECONDS):
+                    raise InfrastructureError(
+                        f"release {self.name}: found no Job of its verdict, expected one: the "
+                        "release was removed, or verdict.enabled is false"
+                    )
+                look_again = now + (_LOOK_SECONDS if there else 0.0)
+                while not wait_for_change(_POLL_SECONDS) and time.monotonic() < look_again:
+                    check()
 
     def fetch(self, folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Bring the results folder here; a tracker that is away is waited for.
+        """Fetch the results folder; wait for a tracker that can't be reached.
 
         Raises:
-            InfrastructureError: there is nothing to fetch, or not within `patience_seconds`.
+            InfrastructureError: it can't be fetched within `patience_seconds`, or there is no room
+                for it here.
         """
         deadline = time.monotonic() + patience_seconds
         while True:
             try:
                 Cluster(self.name, self.tools.namespace, self.tools.context).fetch(folder)
-            except (UnavailableError, ResultsError) as error:
-                if time.monotonic() > deadline:
+            except (UnavailableError, ResultsError, OSError) as error:
+                number = infrastructure.number_of(error)
+                if number is not None:
                     raise InfrastructureError(
-                        f"release {self.name}: its results can't be fetched: {error}"
+                        f"release {self.name}: can't store its results: "
+                        f"{infrastructure.describe(number, folder.parent)}"
+                    ) from error
+                if time.monotonic() > deadline or isinstance(error, OSError):
+                    raise InfrastructureError(
+                        f"release {self.name}: can't fetch its results: {error}"
                     ) from error
                 time.sleep(_POLL_SECONDS)
             else:
@@ -141,6 +175,20 @@ class Release:
 
     def _files(self, file: Path) -> list[str]:
         return [part for each in (file, *self.values) for part in ("-f", str(each))]
+
+
+def _end_of(item: dict[str, Any]) -> str:
+    """Return how the verdict's Job or pod ended, or an empty string while it hasn't."""
+    status = item.get("status") or {}
+    if item["kind"] == "Job":
+        conditions = status.get("conditions") or []
+        ended = {each["type"] for each in conditions if each["status"] == "True"}
+        return next((each for each in ("Complete", "Failed") if each in ended), "")
+    for container in status.get("containerStatuses") or []:
+        code = ((container.get("state") or {}).get("terminated") or {}).get("exitCode")
+        if code is not None and code not in _LOST_POD:
+            return f"exit code {code}"
+    return ""
 
 
 def _images(documents: Any) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""`swarmrace shape`: a pod's first container sets the link, or says why it can't and so ends.
+"""`swarmrace shape`: a pod's first container sets the link's conditions, or reports why it can't.
 
-A pod whose first container fails never reports to the race. The reason would stand in that
-container's log alone, and the race would wait for the peer, so it is told.
+A pod whose first container fails never joins the race. Without the report the reason would be only
+in that container's log, and the race would wait for the peer.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from swarmrace.scenario.scenario import Race
 
 log = logging.getLogger(__name__)
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
-def run(race: Race, peer: int, device: str, tell: Tell | None = None) -> str:
+def run(race: Race, peer: int, device: str, report: Reporter | None = None) -> str:
     """Set a peer's link from inside its network namespace.
 
     Args:
-        race: whose network conditions are set.
+        race: the race with the network conditions.
         peer: the peer's index.
         device: the interface.
-        tell: told why, when it can't be done.
+        report: called with the reason if the conditions can't be set.
 
     Returns:
         How the download is limited (`conditions.apply_own`).
 
     Raises:
-        ConditionError: it can't be done here.
+        ConditionError: the conditions can't be set.
     """
     seeder = not race.rotate_seeders and peer < race.seeders
     try:
         return conditions.apply_own(race.network, seeder=seeder, device=device)
     except ConditionError as error:
-        if tell is not None:
-            tell(f"network conditions can't be set: {error}")
+        if report is not None:
+            report(f"network conditions can't be set: {error}")
         raise
 
 
-def teller(
+def lost_reporter(
     rendezvous: str, race_id: str, entrant: str, peer: int, token: str | None, seconds: float
-) -> Tell:
-    """Return what reports this peer lost, within `seconds` or not at all."""
+) -> Reporter:
+    """Return a function that reports this peer as lost; it gives up after `seconds`."""
 
-    async def report(why: str) -> None:
+    async def send(why: str) -> None:
         client = RendezvousClient(
             rendezvous,
             race_id,
@@ -66,10 +66,10 @@ def teller(
         finally:
             await client.aclose()
 
-    def tell(why: str) -> None:
+    def report(why: str) -> None:
         try:
-            asyncio.run(report(why))
+            asyncio.run(send(why))
         except (RendezvousError, TimeoutError) as error:
-            log.warning("the race could not be told: %s", error or "no answer in time")
+            log.warning("could not report to the race: %s", error or "no answer in time")
 
-    return tell
+    return report

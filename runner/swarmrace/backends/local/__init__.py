@@ -1,1 +1,1 @@
-"""Races on one machine: a process for every peer."""
+"""Races on one machine, with a process for every peer."""

@@ -1,4 +1,4 @@
-"""Runs a whole race on one machine: the rendezvous, every peer, and the end of all of them."""
+"""Runs a race on one machine: starts the rendezvous and every peer, and ends all of them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from swarmrace.backends.local import processes, trial_outcomes
-from swarmrace.backends.local.endings import Endings
+from swarmrace.backends.local.endings import Endings, all_ended
 from swarmrace.backends.local.janitor import Janitor
 from swarmrace.backends.local.layout import Layout, Seat
 from swarmrace.backends.local.local_race import LocalRace
 from swarmrace.errors import Exit, InfrastructureError, RaceError
-from swarmrace.host import infrastructure
+from swarmrace.host import infrastructure, machine
 from swarmrace.network import wire_samples
 from swarmrace.peer.state import PeerConfig
 from swarmrace.recording.records import Delay
@@ -33,20 +33,20 @@ from swarmrace.verdict import stopping
 POLL_SECONDS = 0.25
 _RESTARTS = 5
 _LEAVE_SECONDS = 15.0
-_LEAVE_A_STOPPED_RACE_SECONDS = 3.0
+_LEAVE_STOPPED_RACE_SECONDS = 3.0
 _HANG_SECONDS = 30.0
-"""A rendezvous that lives and has not answered for so long is ended and started again."""
+"""A running rendezvous that hasn't answered for this long is ended and started again."""
 
 
 async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
-    """Race, and leave the results in `folder`.
+    """Race, and write the results to `folder`.
 
-    Interrupted by cancellation it ends every run in flight, keeps what was measured and returns
-    once nothing is left running; the folder then says `interrupted`.
+    On cancellation it ends every run in flight, keeps what was measured, and returns once no
+    process is left. The race's status is then `interrupted`.
 
     Args:
         race: what to race.
-        folder: made here; it must not exist.
+        folder: created here; it must not exist.
         watch: called about four times a second with the rendezvous' status.
 
     Raises:
@@ -61,13 +61,13 @@ async def run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], N
         number = infrastructure.number_of(error)
         if number is None and not isinstance(error, EOFError):
             raise
-        # The server that forks says nothing but EOF when it can't fork.
+        # If the fork server can't fork, it only closes the connection.
         raise InfrastructureError(
-            _trouble(race, folder) or infrastructure.describe(number or errno.EAGAIN)
+            _disk_trouble(race, folder) or infrastructure.describe(number or errno.EAGAIN)
         ) from error
 
 
-def _trouble(race: LocalRace, folder: Path) -> str:
+def _disk_trouble(race: LocalRace, folder: Path) -> str:
     """Return what is wrong with the disks of a race, or an empty string."""
     work = race.work_dir or Path(tempfile.gettempdir())
     places = [work, next(path for path in (folder, *folder.parents) if path.exists())]
@@ -76,11 +76,11 @@ def _trouble(race: LocalRace, folder: Path) -> str:
 
 async def _run(race: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> None:
     folder.mkdir(parents=True)
-    janitor = Janitor(race.holds)
+    janitor = Janitor(race.lock_fds)
     try:
         root = Path(tempfile.mkdtemp(prefix=f"swarmrace-{os.getpid()}-", dir=race.work_dir))
         janitor.watch_folder(root)
-        with Layout.of(race.scenario, namespaces=race.namespaces) as layout:
+        with Layout.create(race.scenario, namespaces=race.namespaces) as layout:
             await _Backend(race, folder, root, layout, janitor).run(watch)
     finally:
         await asyncio.shield(asyncio.to_thread(janitor.clean))
@@ -99,8 +99,8 @@ class _Backend:
         self.janitor = janitor
         self.fork = processes.context()
         self.race_id = race.scenario.race_id()
-        # A socket's path has room for 107 bytes, and work folders may lie deep: named by way of a
-        # descriptor it is short wherever it lies.
+        # A socket's path is limited to 107 bytes, and the path of a work folder may be long. The
+        # path through a descriptor is always short.
         self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.socket = Path(f"/proc/{os.getpid()}/fd/{self._root_fd}/rendezvous.sock")
         self.rendezvous: BaseProcess | None = None
@@ -124,11 +124,12 @@ class _Backend:
         try:
             self.port = _free_port(self.layout)
             try:
-                await _to_its_end(self._delay)
-                await _to_its_end(self._start_rendezvous)
-                await self._reach()
-                await _to_its_end(self._start_sampler)
-                await _to_its_end(self._start_peers)
+                await _uninterrupted(self._start_delay)
+                await _uninterrupted(self._start_rendezvous)
+                await self._await_rendezvous()
+                self._show(self.socket)
+                await _uninterrupted(self._start_sampler)
+                await _uninterrupted(self._start_peers)
                 await self._watch(watch)
             except asyncio.CancelledError:
                 await self._interrupt(watch)
@@ -136,14 +137,20 @@ class _Backend:
         finally:
             await self.http.aclose()
             await asyncio.to_thread(self._end)
+            self._show(None)
             os.close(self._root_fd)
             if self._samples_fd is not None:
                 os.close(self._samples_fd)
             self.endings.close()
             _remove_empty(self.folder / "logs")
 
-    def _delay(self) -> None:
-        """Start what delays frames and find out whether it does."""
+    def _show(self, socket: Path | None) -> None:
+        """Let the live page follow this race's rendezvous; with None, follow nothing."""
+        if self.race.front is not None:
+            self.race.front.follow(socket, self.race_id)
+
+    def _start_delay(self) -> None:
+        """Start the relay if frames are delayed or lost by one, and measure the network."""
         delaying, counts = self.layout.delaying, self.relay_counts
         if delaying is None or counts is None:
             return
@@ -164,7 +171,7 @@ class _Backend:
             port=self.port,
             uds=self.socket,
             name=self.race.name,
-            trials=TrialPolicy(held=True, known=self.race.trials, all_must_start=True),
+            trials=TrialPolicy(enabled=True, known=self.race.trials, all_must_start=True),
             backend="local with network namespaces" if self.race.namespaces else "local",
             test_doubles=self.race.test_doubles,
             delay=self.delay,
@@ -180,13 +187,14 @@ class _Backend:
         return None if fd is None else Path(f"/proc/{os.getpid()}/fd/{fd}")
 
     def _start_sampler(self) -> None:
-        """Have the bytes that every peer receives sampled by one process."""
+        """Start one process that samples the bytes received by every peer."""
         if self._samples is not None:
             ports = [seat.port for seat in self.layout.seats.values()]
-            ends, run = self.layout.ends, wire_samples.run_sampler
-            self.sampler = self._start("wire", ends, run, str(self._samples), ports)
+            seat, run = self.layout.link_ends, wire_samples.run_sampler
+            self.sampler = self._start("wire", seat, run, str(self._samples), ports)
 
     def _start_peers(self) -> None:
+        here = machine.machine(self.root)
         for column, ((entrant, peer), seat) in enumerate(self.layout.seats.items()):
             config = PeerConfig(
                 scenario=self.race.scenario,
@@ -199,6 +207,7 @@ class _Backend:
                 node=socket.gethostname(),
                 isolated=seat.namespace is not None,
                 keeps=False,
+                machine=here,
                 wire_samples=None if self._samples is None else (self._samples, column),
             )
             config.work_dir.mkdir()
@@ -213,12 +222,12 @@ class _Backend:
         self.janitor.watch_process(process.pid, witness=name == "rendezvous")
         return process
 
-    async def _reach(self) -> None:
+    async def _await_rendezvous(self) -> None:
         """Wait until the rendezvous answers."""
         deadline = asyncio.get_running_loop().time() + 20
         while await self._status() is None:
             assert self.rendezvous is not None
-            self._require_a_sound_machine()
+            self._raise_if_machine_failed()
             if self.rendezvous.exitcode is not None or asyncio.get_running_loop().time() > deadline:
                 raise RaceError(
                     "rendezvous: expected it to answer within 20 s, found "
@@ -237,6 +246,16 @@ class _Backend:
             return None
 
     async def _watch(self, watch: Callable[[dict[str, Any]], None]) -> None:
+        with all_ended(self.peers.values()) as ended:
+            status = await self._watch_until_over(watch, ended)
+        if self.stopped:
+            raise InfrastructureError(f"the race was stopped: {self.stopped}")
+        self.race.trials.update(trial_outcomes.started_programs(status["trials"], self.folder))
+
+    async def _watch_until_over(
+        self, watch: Callable[[dict[str, Any]], None], peers_ended: asyncio.Event
+    ) -> dict[str, Any]:
+        """Return the last status."""
         loop = asyncio.get_running_loop()
         answered = loop.time()
         while True:
@@ -244,65 +263,63 @@ class _Backend:
             if status is None:
                 if loop.time() - answered > _HANG_SECONDS:
                     await asyncio.to_thread(self._end_rendezvous)
-                if await self._revive():
+                if await self._restart_rendezvous():
                     answered = loop.time()
             else:
                 answered = loop.time()
                 watch(status)
                 self.stopped = status["stopped"]
                 if status["over"]:
-                    break
+                    return status
                 await self._report_lost()
             if self.relay is not None and self.relay.exitcode is not None:
                 await self._interrupt(watch)
                 raise InfrastructureError(
-                    f"relay: ended while the race ran ({self.endings.text(self.relay)}), so no "
-                    f"peer reached another; see {self.folder / 'logs' / 'relay.log'}"
+                    f"relay: ended during the race ({self.endings.describe(self.relay)}), so peers "
+                    f"couldn't reach each other; see {self.folder / 'logs' / 'relay.log'}"
                 )
-            await asyncio.sleep(POLL_SECONDS)
-        if self.stopped:
-            raise InfrastructureError(f"the race was stopped: {self.stopped}")
-        self.race.trials.update(trial_outcomes.started(status["trials"], self.folder))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await peers_ended.wait()
+            peers_ended.clear()
 
     def _end_rendezvous(self) -> None:
         assert self.rendezvous is not None
         self.rendezvous.kill()
         self.rendezvous.join()
 
-    async def _revive(self) -> bool:
-        """Start the rendezvous again when it has died, as a cluster would; return whether it was.
+    async def _restart_rendezvous(self) -> bool:
+        """Restart the rendezvous if it has died, as a cluster would; return whether it had.
 
-        It goes on even when all peers have gone: it alone can close their runs.
+        It is restarted even if all peers have ended, because only it can close their runs.
         """
         assert self.rendezvous is not None
         if self.rendezvous.exitcode is None:
             return False
-        self._require_a_sound_machine()
+        self._raise_if_machine_failed()
         self.restarts += 1
         if self.restarts > _RESTARTS:
             by_machine = self.endings.killed_for_memory(self.rendezvous) is not None
             raise (InfrastructureError if by_machine else RaceError)(
                 f"rendezvous: died {self.restarts} times (last: "
-                f"{self.endings.text(self.rendezvous)}); see "
+                f"{self.endings.describe(self.rendezvous)}); see "
                 f"{self.folder / 'logs' / 'rendezvous.log'}"
             )
-        await _to_its_end(self._start_rendezvous)
+        await _uninterrupted(self._start_rendezvous)
         return True
 
-    def _require_a_sound_machine(self) -> None:
-        """Say what ended the rendezvous, where that was the machine.
+    def _raise_if_machine_failed(self) -> None:
+        """Raise if the machine ended the rendezvous.
 
         Raises:
-            InfrastructureError: so it was.
+            InfrastructureError: the machine ended it; the message has the reason.
         """
         assert self.rendezvous is not None
         if self.rendezvous.exitcode != Exit.INFRASTRUCTURE:
             return
         log = self.folder / "logs" / "rendezvous.log"
-        found = _trouble(self.race, self.folder)
-        raise InfrastructureError(
-            f"the rendezvous was ended by the machine: {found or f'see {log}'}"
-        )
+        trouble = _disk_trouble(self.race, self.folder)
+        raise InfrastructureError(f"the machine ended the rendezvous: {trouble or f'see {log}'}")
 
     async def _report_lost(self) -> None:
         for key, process in self.peers.items():
@@ -310,15 +327,16 @@ class _Backend:
                 continue
             path = f"peers/{key[0]}/{key[1]}/lost"
             with contextlib.suppress(httpx.HTTPError):
-                answer = await self.http.post(path, json=self.endings.of_peer(key, process))
+                report = self.endings.peer_report(key, process)
+                answer = await self.http.post(path, json=report)
                 answer.raise_for_status()
                 self.reported.add(key)
 
     async def _interrupt(self, watch: Callable[[dict[str, Any]], None]) -> None:
-        """End the race early: results of finished transfers are still uploaded."""
+        """End the race early. Results of finished transfers are still uploaded."""
         with contextlib.suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                while self._alive and await self._status() is None:
+                while self._rendezvous_runs and await self._status() is None:
                     await asyncio.sleep(0.02)
                 await self.http.post("interrupt", json={})
                 while (status := await self._status()) is not None and not status["over"]:
@@ -326,13 +344,13 @@ class _Backend:
                     await asyncio.sleep(POLL_SECONDS)
 
     @property
-    def _alive(self) -> bool:
-        """Whether the rendezvous lives: it may have been started a moment ago."""
+    def _rendezvous_runs(self) -> bool:
+        """Whether the rendezvous' process runs, even if it doesn't answer yet."""
         return self.rendezvous is not None and self.rendezvous.exitcode is None
 
     def _end(self) -> None:
-        """Wait for the peers to leave by themselves, then end whatever is left."""
-        leave = _LEAVE_A_STOPPED_RACE_SECONDS if self.stopped else _LEAVE_SECONDS
+        """Wait until the peers end by themselves, then end all processes that are left."""
+        leave = _LEAVE_STOPPED_RACE_SECONDS if self.stopped else _LEAVE_SECONDS
         deadline = time.monotonic() + leave
         for process in self.peers.values():
             process.join(max(0.0, deadline - time.monotonic()))
@@ -350,19 +368,20 @@ class _Backend:
             self.relay.join()
 
 
-async def _to_its_end(work: Callable[[], None]) -> None:
-    """Do `work` in a thread; a cancellation waits for it, so that what it starts is known."""
+async def _uninterrupted(work: Callable[[], None]) -> None:
+    """Do `work` in a thread. A cancellation waits for it, so that its processes are known."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)
     finally:
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # a cancellation goes first; asyncio would complain of one not taken
+            # The cancellation is raised instead; asyncio warns of exceptions never retrieved.
+            task.exception()
 
 
 def _free_port(layout: Layout) -> int:
-    """Return a port that is free on the hub's address, kept over restarts of the rendezvous."""
+    """Return a free port on the hub's address, which is kept when the rendezvous restarts."""
     if layout.hub.namespace is not None:
         return 8080
     with socket.socket() as probe:

@@ -1,14 +1,13 @@
-"""Delay and loss of a race on one machine: the relay where one is needed, and the trial of it."""
+"""Delay and loss on one machine: starts the relay if one is needed, and measures the network."""
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from swarmrace.backends.local.processes import run_relay
 from swarmrace.errors import RaceError
@@ -18,18 +17,17 @@ from swarmrace.network.namespaces import Namespace, PeerNetwork, call_inside
 from swarmrace.recording.records import Delay
 from swarmrace.scenario.scenario import Race
 
-_SIOCGIFHWADDR = 0x8927
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Delaying:
+class DelayedNetwork:
     """A network whose frames are delayed or lost.
 
     Args:
-        network: the race's, its links set.
-        race: whose conditions they are.
-        relayed: whether a relay is needed.
+        network: the race's network, with its links set.
+        race: the race, with its network conditions.
+        relayed: whether a relay delays and drops the frames.
     """
 
     network: PeerNetwork
@@ -37,7 +35,7 @@ class Delaying:
     relayed: bool
 
     def config(self, counts: Path) -> relay.RelayConfig:
-        """Return what the relay is to do; it counts in the file `counts`."""
+        """Return the relay's configuration; it writes its counts to the file `counts`."""
         hub, conditions = self.network.hub, self.race.network
         call_inside(hub, offload.turn_off, hub.interface)
         return relay.RelayConfig(
@@ -50,25 +48,26 @@ class Delaying:
         )
 
     def start(self, counts: Path, start: Callable[..., None]) -> None:
-        """Start the relay by `start(namespace, function, config)`, and wait until it relays.
+        """Start the relay with `start(namespace, function, config)`, and wait until it is ready.
 
         Raises:
-            RaceError: it did not.
+            RaceError: it isn't ready in time.
         """
         start(self.network.ports, run_relay, self.config(counts))
         deadline = time.monotonic() + _READY_SECONDS
         while relay.read_counts(counts) is None:
             if time.monotonic() > deadline:
                 raise RaceError(
-                    f"relay: expected it to be ready within {_READY_SECONDS:g} s; see its log"
+                    f"relay: found it not ready, expected it within {_READY_SECONDS:g} s; see its "
+                    "log"
                 )
             time.sleep(0.01)
 
     def measure(self) -> Delay:
-        """Return what the network does, measured on the first entrant's peers.
+        """Return the network's delay and loss, measured on the first entrant's peers.
 
         Raises:
-            ConditionError: it does not hold.
+            ConditionError: the network doesn't have the configured conditions.
         """
         seeders = 0 if self.race.rotate_seeders else self.race.seeders
         return trial.measure(
@@ -85,6 +84,6 @@ def _port(namespace: Namespace) -> Port:
 
 
 def _mac(interface: str) -> bytes:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("256s", interface.encode())
-        return fcntl.ioctl(control, _SIOCGIFHWADDR, request)[18:24]
+    entries = psutil.net_if_addrs()[interface]
+    (address,) = (each.address for each in entries if each.family == psutil.AF_LINK)
+    return bytes.fromhex(address.replace(":", ""))

@@ -1,38 +1,41 @@
-"""How the processes of a local race ended, and whose doing it was that a peer's did."""
+"""How the processes of a local race ended, and whether the entrant ended its peer's process."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
+from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from swarmrace.host.memory_kills import KILLED_FROM_OUTSIDE, Kill, MemoryKills
-from swarmrace.peer.blame import Declared
+from swarmrace.peer.blame import DeclaredNeeds
 from swarmrace.scenario.scenario import Scenario
 
 
 class Endings:
-    """Watches for kills from when it is made, before the first process is started.
+    """Watches for kills. Create it before the first process is started.
 
     Args:
         scenario: what is raced.
-        root: the folder below which each peer has its work folder.
+        root: the folder that holds each peer's work folder.
     """
 
     def __init__(self, scenario: Scenario, root: Path) -> None:
         self._scenario, self._root = scenario, root
         self._kills = MemoryKills()
-        self._asked: dict[int, Kill | None] = {}
+        self._known: dict[int, Kill | None] = {}
 
     def killed_for_memory(self, process: BaseProcess) -> Kill | None:
         """Return how the kernel killed a process for memory, or None."""
         if process.exitcode != -signal.SIGKILL or process.pid is None:
             return None
-        if process.pid not in self._asked:
-            self._asked[process.pid] = self._kills.of([process.pid])
-        return self._asked[process.pid]
+        if process.pid not in self._known:
+            self._known[process.pid] = self._kills.find([process.pid])
+        return self._known[process.pid]
 
-    def text(self, process: BaseProcess) -> str:
+    def describe(self, process: BaseProcess) -> str:
         """Return how a process ended: `exit code 3`, `killed by signal 9 (out of memory…)`."""
         code = process.exitcode or 0
         if code >= 0:
@@ -42,18 +45,41 @@ class Endings:
             how += f" ({self.killed_for_memory(process) or KILLED_FROM_OUTSIDE})"
         return how
 
-    def of_peer(self, peer: tuple[str, int], process: BaseProcess) -> dict[str, str]:
-        """Return what the rendezvous is told of a peer's process that has ended: `detail`, and
-        `reason` where it is known whose doing that was."""
+    def peer_report(self, peer: tuple[str, int], process: BaseProcess) -> dict[str, str]:
+        """Return the report to the rendezvous on a peer's process that has ended: `detail`, and
+        `reason` if the kernel killed it for memory."""
         entrant, index = peer
-        how = f"its process ended: {self.text(process)}"
+        how = f"its process ended: {self.describe(process)}"
         kill = self.killed_for_memory(process)
         if kill is None:
             return {"detail": how}
-        work = Declared(self._scenario, entrant, self._root / f"{entrant}-{index}", seeder=False)
-        reason, why = work.killed_for_memory(how, kill.used_bytes)
+        needs = DeclaredNeeds(
+            self._scenario, entrant, self._root / f"{entrant}-{index}", seeder=False
+        )
+        reason, why = needs.killed_for_memory(how, kill.used_bytes)
         return {"detail": why, "reason": str(reason)}
 
     def close(self) -> None:
-        """Release what it watches with."""
+        """Stop watching."""
         self._kills.close()
+
+
+@contextlib.contextmanager
+def all_ended(processes: Iterable[BaseProcess]) -> Iterator[asyncio.Event]:
+    """Yield an event that is set when the last of the processes ends."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    left = {process.sentinel for process in processes}
+
+    def note(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        left.discard(sentinel)
+        if not left:
+            event.set()
+
+    for sentinel in tuple(left):
+        loop.add_reader(sentinel, note, sentinel)
+    try:
+        yield event
+    finally:
+        for sentinel in left:
+            loop.remove_reader(sentinel)

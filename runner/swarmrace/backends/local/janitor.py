@@ -1,15 +1,15 @@
-"""Cleans up after a local race, whatever happened to it.
+"""Cleans up after a local race, however the race ended.
 
-A process of its own, in a session of its own. It is told over its standard input what the race
-has made; when that input ends, because the race is over or because it was killed, it ends those
-processes, and whatever else of this user names one of those folders on its command line (a node
-that outlived its peer), removes the folders, and goes. It imports only the standard library and
-`host.process_stat`.
-(Network namespaces need no removal: they end with the processes inside.)
+The janitor is a separate process in its own session. It reads from its standard input which
+processes and folders the race has created. When that input ends, because the race is over or was
+killed, the janitor ends those processes, and any other process of this user that names one of those
+folders on its command line (a node that outlived its peer). Then it removes the folders and exits.
+It imports only the standard library and `host.process_stat`. Network namespaces need no removal:
+they end with the processes inside.
 
-Lines it takes: `pid N START` (START: field 22 of /proc/N/stat, so that a reused pid is left alone),
-`witness N START` of a process that would take the end of the others for theirs and write it down
-(it is killed before them), and `dir PATH`.
+Input lines: `pid N START` (START is field 22 of /proc/N/stat, so that a reused pid is left alone);
+`witness N START` for a process that would record the end of the others as their own failure (it is
+killed before them); `dir PATH`.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ class Janitor:
     """The race's end of the pipe to its janitor.
 
     Args:
-        holds: file descriptors that stay open until it has cleaned up: locks, say.
+        lock_fds: file descriptors of locks, which stay open until it has cleaned up.
     """
 
-    def __init__(self, holds: Sequence[int] = ()) -> None:
+    def __init__(self, lock_fds: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM, str(Path(swarmrace.__file__).parents[1])],
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(swarmrace.__file__).parents[1])],
             stdin=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=holds,
+            pass_fds=lock_fds,
         )
 
     def watch_process(self, pid: int, *, witness: bool = False) -> None:
-        """Have `pid` ended; a witness before all others, and at once."""
-        self._tell(f"{'witness' if witness else 'pid'} {pid} {start_ticks(pid)}")
+        """End `pid` when cleaning up. A witness is killed before all others."""
+        self._send(f"{'witness' if witness else 'pid'} {pid} {start_ticks(pid)}")
 
     def watch_folder(self, path: Path) -> None:
-        """Have a folder removed."""
-        self._tell(f"dir {path.absolute()}")
+        """Remove a folder when cleaning up."""
+        self._send(f"dir {path.absolute()}")
 
     def clean(self) -> None:
-        """Clean now and return when all is gone."""
+        """Clean up now, and return when everything is gone."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
         self._process.stdin.flush()
@@ -84,7 +84,7 @@ def _end_processes(
 
 
 def _users(folders: list[str]) -> list[tuple[int, str]]:
-    """Return this user's processes that name one of the folders, or what lies in one."""
+    """Return this user's processes that name one of the folders, or a path in one."""
     marks = [re.compile(re.escape(os.fsencode(folder)) + rb"(/|$)") for folder in folders]
     found = []
     for entry in Path("/proc").iterdir():
@@ -101,7 +101,7 @@ def _users(folders: list[str]) -> list[tuple[int, str]]:
 
 
 def main() -> None:
-    """Read what there is to clean until the input ends, then clean it."""
+    """Read what to clean up until the input ends, then clean it up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pids: list[tuple[int, str]] = []
@@ -119,3 +119,4 @@ def main() -> None:
     _end_processes(_users(folders))
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # at once: the race waits for this process to end

@@ -1,9 +1,9 @@
-"""Where the peers of a local race sit: loopback addresses, or network namespaces of their own.
+"""The seats of a local race's peers: loopback addresses, or network namespaces.
 
 No two peers of a swarm share a /24. BitTorrent derives the pieces that a choked peer may fetch from
-the /24 of its address (BEP 6, allowed fast), so leechers of one /24 would all begin with the same
-pieces, which peers spread over the internet don't. Up to 250 peers of an entrant differ so on
-loopback, and all of them in namespaces.
+the /24 of its address (BEP 6, allowed fast). So leechers in one /24 would all begin with the same
+pieces, unlike peers on the internet. On loopback this holds for up to 250 peers of an entrant, in
+namespaces for any number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from swarmrace.backends.local.delaying import Delaying
+from swarmrace.backends.local.delaying import DelayedNetwork
 from swarmrace.scenario.scenario import Scenario
 
 _FIRST_ENTRANT_OCTET = 16
@@ -20,36 +20,37 @@ _FIRST_ENTRANT_OCTET = 16
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One process's place."""
+    """The address and network namespace of a process."""
 
     address: str
     namespace: str | None = None
-    """What `network.namespaces.enter` takes, or None for the machine's own network."""
+    """Path for `network.namespaces.enter`, or None for the machine's own network."""
     port: str = ""
     """The hub's end of a peer's link; empty without a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of a race: the rendezvous' and every peer's, by entrant and peer index."""
+    """The seats of a race: the rendezvous' (`hub`) and every peer's, by entrant and peer index."""
 
     hub: Seat
     seats: dict[tuple[str, int], Seat]
-    ends: Seat
-    """Where the other ends of the peers' links are."""
-    delaying: Delaying | None = None
-    """What delays frames, where delay or loss is set."""
+    link_ends: Seat
+    """The seat that holds the hub's ends of the peers' links."""
+    delaying: DelayedNetwork | None = None
+    """The network, if delay or loss is set."""
 
     @classmethod
     @contextmanager
-    def of(cls, scenario: Scenario, *, namespaces: bool) -> Iterator[Layout]:
-        """Lay out a scenario; with `namespaces`, make them, shape their links, remove them after.
+    def create(cls, scenario: Scenario, *, namespaces: bool) -> Iterator[Layout]:
+        """Lay out a scenario. With `namespaces`, create them, limit their links, and remove them
+        afterwards.
 
-        On loopback peer k of entrant e has 127.(16+e).(1 + k mod 250).(1 + k div 250), so that no
-        two peers of a race share an address.
+        On loopback, peer k of entrant e has the address 127.(16+e).(1 + k mod 250).(1 + k div 250),
+        so that no two peers of a race share one.
 
         Raises:
-            ConditionError: namespaces or the scenario's network conditions can't be had here.
+            ConditionError: this machine can't provide namespaces or the network conditions.
         """
         keys = [
             (name, peer) for name in scenario.entrants for peer in range(scenario.race.swarm_size)
@@ -66,7 +67,7 @@ class Layout:
         from swarmrace.network.namespaces import PeerNetwork
 
         race = scenario.race
-        relayed = conditions.relayed(race.network)
+        relayed = conditions.needs_relay(race.network)
         with PeerNetwork(len(keys), relayed=relayed) as network:
             for (_, peer), namespace in zip(keys, network.peers, strict=True):
                 seeder = not race.rotate_seeders and peer < race.seeders
@@ -80,7 +81,7 @@ class Layout:
                     for key, namespace in zip(keys, network.peers, strict=True)
                 },
                 Seat("", network.ports),
-                Delaying(network, race, relayed) if race.network.delayed else None,
+                DelayedNetwork(network, race, relayed) if race.network.delayed else None,
             )
 
 

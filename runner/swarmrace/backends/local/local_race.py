@@ -1,4 +1,4 @@
-"""What to race on one machine and where, and what its results folder is called."""
+"""What to race on one machine, where, and the name of its results folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from swarmrace.host.output import shortened
 from swarmrace.recording.records import Trial
+from swarmrace.rendezvous.live.front import Front
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems import doubles
 
-MOST_NAME_BYTES = 180
-"""Of a race's name in its folder's: a file's name has room for 255."""
+MAX_NAME_BYTES = 180
+"""Maximum length of a race's name in its folder's name: a file name is limited to 255 bytes."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,16 @@ class LocalRace:
 
     Args:
         scenario: a scenario without a matrix.
-        name: for the results folder.
-        results_dir: the folder below which the results folder is made.
-        work_dir: on whose disk payloads lie while the race runs.
-        namespaces: give each peer a network namespace of its own.
-        test_doubles: entrants that are known to be test doubles; then the name says so.
-        trials: outcomes of earlier trials by program; a race whose programs are all among them
-            holds no trials. Those of this race are added.
-        holds: file descriptors of locks that nobody may have before all of this race is gone,
-            even when this process is killed.
+        name: name of the results folder.
+        results_dir: the folder in which the results folder is created.
+        work_dir: the folder for payloads during the race.
+        namespaces: whether each peer gets its own network namespace.
+        test_doubles: entrants that are test doubles; the folder's name then marks them.
+        trials: outcomes of earlier trials, by program. A race whose programs are all in it has no
+            trials. The outcomes of this race are added.
+        lock_fds: file descriptors of locks, held until everything of this race is gone, even if
+            this process is killed.
+        front: the server of the live page, if this command serves one.
     """
 
     scenario: Scenario
@@ -39,11 +41,12 @@ class LocalRace:
     namespaces: bool = False
     test_doubles: tuple[str, ...] = ()
     trials: dict[str, Trial] = field(default_factory=dict)
-    holds: tuple[int, ...] = ()
+    lock_fds: tuple[int, ...] = ()
+    front: Front | None = None
 
     def folder(self) -> Path:
-        """Return a new results folder's path: name, UTC time, race id."""
+        """Return the path of a new results folder: name, UTC time, race id."""
         when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        name = shortened(self.name, MOST_NAME_BYTES)
+        name = shortened(self.name, MAX_NAME_BYTES)
         name = doubles.mark(name) if self.test_doubles else name
         return self.results_dir / f"{name}-{when}-{self.scenario.race_id()}"

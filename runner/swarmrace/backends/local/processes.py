@@ -1,21 +1,22 @@
-"""The processes of a local race: forked from one parent that has everything imported.
+"""The processes of a local race, forked from one parent that has imported everything.
 
-Forking makes 64 peers start in a second and share the memory of what they import. Each child dies
-with that parent, and the parent with the race (PR_SET_PDEATHSIG), so that nothing outlives it.
+With forking, 64 peers start in a second and share the memory of their modules. Each child dies with
+that parent, and the parent with the race (PR_SET_PDEATHSIG), so no process outlives the race.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
-import gc
 import logging
 import multiprocessing
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,13 +29,14 @@ from swarmrace.host.termination import ended_by_sigterm
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PRELOAD = ("swarmrace.backends.local.preload",)
-_OF_THE_PARENT = (signal.SIGINT, signal.SIGHUP)
-"""What a terminal sends to all of its processes and the parent alone answers, by an orderly end."""
+_TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+"""A terminal sends these to all of its processes. Only the parent handles them, by ending the race.
+"""
 
 
 def _watch_temporary_folder() -> None:
-    """Have multiprocessing's folder (`pymp-…`, for its sockets) removed even after `kill -9`: by a
-    janitor that outlives this process by a moment, since all cells of a matrix use one server."""
+    """Start a janitor that removes multiprocessing's folder (`pymp-…`, for its sockets), even after
+    `kill -9`. It lives as long as this process, because all cells of a matrix use one server."""
     if not _JANITORS:
         folder = Path(util.get_temp_dir())
         janitor = Janitor()
@@ -46,17 +48,17 @@ _JANITORS: list[Janitor] = []
 
 
 def context() -> Any:
-    """Return the multiprocessing context whose server has everything preloaded; it is started."""
+    """Return the multiprocessing context; its server is started and has everything preloaded."""
     _watch_temporary_folder()
     # BLAS must not start threads in a process that forks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(list(_PRELOAD))
-    # A terminal sends Ctrl-C to every process in it, and the server would die while it imports.
-    # Blocked signals stay so in what is started; in this process they only wait. The tracker comes
-    # first: starting it unblocks them.
+    # A terminal sends Ctrl-C to all of its processes, and the server would die while it imports.
+    # So block the signals: the server inherits the mask, and in this process they only wait. Start
+    # the resource tracker first, because that unblocks them.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
     try:
         forkserver.ensure_running()
     finally:
@@ -67,21 +69,39 @@ def context() -> Any:
 def start(
     fork: Any, name: str, log: Path, namespace: str | None, target: Callable[..., int], *args: Any
 ) -> BaseProcess:
-    """Start `target(*args)` in a process of its own; its return value is the exit code.
+    """Start `target(*args)` in a new process, whose exit code is its return value.
 
     Args:
-        fork: from `context`.
-        name: for listings.
-        log: where its standard output and error go.
+        fork: the context from `context`.
+        name: the process's name.
+        log: file for its standard output and error.
         namespace: a network namespace to enter first.
         target: a module-level function.
-        args: picklable.
+        args: picklable arguments.
     """
     process: BaseProcess = fork.Process(
         target=_child, args=(name, log, namespace, target, args), name=name, daemon=True
     )
-    process.start()
+    with _main_not_imported():
+        process.start()
     return process
+
+
+@contextlib.contextmanager
+def _main_not_imported() -> Iterator[None]:
+    """Start processes that don't import this process's main module.
+
+    multiprocessing imports it in every child, because a target may be defined there; here none is.
+    For the program `swarmrace` that is the whole command line, a tenth of a second of CPU in every
+    peer. A module named `__main__` isn't imported.
+    """
+    main = sys.modules["__main__"]
+    before = main.__spec__
+    main.__spec__ = ModuleSpec("swarmrace.__main__", None)
+    try:
+        yield
+    finally:
+        main.__spec__ = before
 
 
 def _child(
@@ -91,16 +111,16 @@ def _child(
     target: Callable[..., int],
     args: tuple[object, ...],
 ) -> None:
-    for number in _OF_THE_PARENT:
+    for number in _TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_PARENT)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL_SIGNALS)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, name.encode()[:15])
     if os.getppid() == 1:
         os._exit(1)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
@@ -110,16 +130,14 @@ def _child(
         from swarmrace.network.namespaces import enter
 
         enter(namespace)
-    gc.collect()
-    gc.freeze()
     sys.exit(target(*args))
 
 
 def run_peer(config: Any) -> int:
-    """Live one peer's life; return its exit code."""
+    """Run a peer until it ends; return its exit code."""
     from swarmrace.peer.peer import Peer
 
-    return asyncio.run(ended_by_sigterm(Peer(config).live()))
+    return asyncio.run(ended_by_sigterm(Peer(config).participate()))
 
 
 def run_relay(config: Any) -> int:
@@ -130,7 +148,7 @@ def run_relay(config: Any) -> int:
 
 
 def run_tracker(config: Any) -> int:
-    """Serve the rendezvous until SIGTERM; return its exit code: 11 where the machine ended it."""
+    """Serve the rendezvous until SIGTERM; return its exit code: 11 if the machine fails."""
     import uvloop
 
     from swarmrace.host import infrastructure

@@ -1,4 +1,4 @@
-"""How the trials of a race on one machine ended; a program that never started refuses the race."""
+"""The outcomes of trials on one machine. A program that never started ends the race."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from typing import Any
 from swarmrace.errors import NeverStartedError
 from swarmrace.plan.trials import PEERS
 from swarmrace.recording.records import Trial
-from swarmrace.rendezvous.trial_book import text
+from swarmrace.rendezvous.trial_book import failure_text
 
 _LINES, _CHARACTERS = 5, 600
 
 
-def started(trials: Mapping[str, Any], folder: Path) -> dict[str, Trial]:
+def started_programs(trials: Mapping[str, Any], folder: Path) -> dict[str, Trial]:
     """Return the trials of the programs that have started, by `program_id`.
 
     Args:
-        trials: by entrant, from the rendezvous' status.
+        trials: the trials by entrant, from the rendezvous' status.
         folder: the results folder, which holds the peers' logs.
 
     Raises:
-        NeverStartedError: some never started; one line for each, with its last words.
+        NeverStartedError: some programs never started; the message has a line for each, with its
+            last words.
     """
     found = {name: Trial.model_validate(trial) for name, trial in trials.items()}
     failed = {name: trial for name, trial in found.items() if trial.outcome == "never started"}
     if not failed:
-        outcomes = reversed(found.values())  # of equal programs, the first entrant's is kept
+        outcomes = reversed(found.values())  # keep the first entrant's trial of a program
         return {trial.program: trial for trial in outcomes if trial.outcome == "started"}
-    lines = [f"  {name}: {text(trial)}{_log(folder, trial)}" for name, trial in failed.items()]
+    lines = [
+        f"  {name}: {failure_text(trial)}{_log(folder, trial)}" for name, trial in failed.items()
+    ]
     count = f"{len(failed)} of {len(found)} entrants never started"
     head = f"nothing was raced: {count}; start the program by hand, fix it, and race again"
     raise NeverStartedError("\n".join([head, *lines]))
 
 
 def _log(folder: Path, trial: Trial) -> str:
-    """Return the last lines that the trial's peers wrote: what runs in them has no other output."""
+    """Return the last log lines of the trial's peers: their programs have no other output."""
     for peer in PEERS:
         file = folder / "logs" / f"{trial.tried}-{peer}.log"
         try:
