@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from swarmrace.cli.display import Board, Guarded, Lines, display, make_console
+from swarmrace.cli.display import Guarded, Lines, ProgressTable, display, make_console
 
 
 def peer(index, **changes):
@@ -27,7 +27,7 @@ def printed(thing):
 
 
 def test_the_table_shows_stage_percent_and_rate():
-    text = printed(Board(None).table(status()))
+    text = printed(ProgressTable(None).table(status()))
     assert "run 1 of 6" in text
     assert "a-0" in text
     assert "serve" in text
@@ -36,7 +36,7 @@ def test_the_table_shows_stage_percent_and_rate():
 
 
 def test_the_rate_follows_the_bytes():
-    board = Board(None)
+    board = ProgressTable(None)
     board.table(status())
     text = printed(board.table(status(peers=[peer(1, progress_bytes=750_000)])))
     assert "75" in text
@@ -44,22 +44,24 @@ def test_the_rate_follows_the_bytes():
 
 
 def test_a_lost_peer_is_shown_as_lost():
-    text = printed(Board(None).table(status(peers=[peer(1, lost="killed by signal 9")])))
+    text = printed(ProgressTable(None).table(status(peers=[peer(1, lost="killed by signal 9")])))
     assert "lost" in text
     assert "signal 9" in text
 
 
-def test_before_the_first_run_it_counts_who_has_reported():
-    text = printed(Board(None).table(status(run=None, peers=[peer(0), peer(1, stage=None)])))
+def test_before_the_first_run_it_counts_the_peers_that_reported():
+    text = printed(
+        ProgressTable(None).table(status(run=None, peers=[peer(0), peer(1, stage=None)]))
+    )
     assert "1 peers have reported" in text
 
 
-def test_a_large_swarm_is_cut_and_said_to_be():
-    text = printed(Board(None).table(status(peers=[peer(k) for k in range(64)])))
+def test_a_large_swarm_is_cut_with_the_number_of_hidden_peers():
+    text = printed(ProgressTable(None).table(status(peers=[peer(k) for k in range(64)])))
     assert "24 more" in text
 
 
-def test_lines_say_each_run_once_with_its_reason():
+def test_each_run_has_one_line_with_its_reason():
     out = io.StringIO()
     console = Console(file=out, width=100)
     with display(console) as shown:
@@ -81,11 +83,11 @@ def test_lines_say_each_run_once_with_its_reason():
 
 
 ODD = "addrs=@[/ip4/127.0.0.1/tcp/8070] [libtorrent:48] :warning:"
-"""What a node may print: rich's markup would take it for tags."""
+"""Text that a node may print, and that rich's markup would read as tags."""
 
 
-def test_what_a_node_printed_is_shown_as_it_is(capsys):
-    assert ODD in printed(Board(None).table(status(peers=[peer(1, lost=ODD)])))
+def test_text_from_a_node_is_shown_unchanged(capsys):
+    assert ODD in printed(ProgressTable(None).table(status(peers=[peer(1, lost=ODD)])))
     console = make_console()
     console.print(ODD, soft_wrap=True)
     failed = {"run_id": "000-a", "status": "not raced", "wall_seconds": 1, "failure": {}}
@@ -95,13 +97,13 @@ def test_what_a_node_printed_is_shown_as_it_is(capsys):
     assert capsys.readouterr().out.splitlines() == [ODD, f"000-a: not raced in 1 s: {ODD}"]
 
 
-def test_an_error_of_the_display_is_noted_once_and_goes_no_further(capsys):
+def test_an_error_of_the_display_is_reported_once_and_not_raised(capsys):
     class Broken:
         calls = 0
 
         def update(self, status):
             self.calls += 1
-            # rich ends the program when the reader of its output has gone
+            # rich exits the program if the reader of its output has gone
             raise SystemExit(1) if self.calls == 2 else KeyError("size_bytes")
 
     broken = Broken()
@@ -110,7 +112,7 @@ def test_an_error_of_the_display_is_noted_once_and_goes_no_further(capsys):
         shown.update(status())
     assert broken.calls == 3
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("(KeyError: 'size_bytes'); the race goes on")
+    assert line.endswith("(KeyError: 'size_bytes'); the race continues")
 
 
 def test_a_terminal_survives_a_status_it_can_not_draw(capsys):
@@ -120,7 +122,7 @@ def test_a_terminal_survives_a_status_it_can_not_draw(capsys):
         shown.update(status(peers=[{}]))
         shown.update(status())
     assert "serve" in out.getvalue()
-    assert "the race goes on" in capsys.readouterr().err + out.getvalue()
+    assert "the race continues" in capsys.readouterr().err + out.getvalue()
 
 
 class Time:
@@ -130,9 +132,9 @@ class Time:
         return self.seconds
 
 
-def test_a_peer_that_brings_nothing_more_is_at_0():
+def test_a_peer_without_progress_has_the_rate_0():
     now = Time()
-    board = Board(None, now)
+    board = ProgressTable(None, now)
 
     def rate(seconds, progress_bytes):
         now.seconds = seconds
@@ -142,18 +144,18 @@ def test_a_peer_that_brings_nothing_more_is_at_0():
 
     assert rate(0, 0) == "0 B/s"
     assert rate(1, 500_000) == "500 kB/s"
-    assert rate(2.5, 500_000) == "500 kB/s", "between two heartbeats nothing is known to have ended"
+    assert rate(2.5, 500_000) == "500 kB/s", "the next heartbeat isn't due yet"
     assert rate(3.5, 500_000) == "0 B/s"
     assert rate(30, 500_000) == "0 B/s"
     assert rate(31, 900_000) != "0 B/s"
-    assert rate(40, 900_000) == "0 B/s", "a long silence before doesn't lengthen the next"
+    assert rate(40, 900_000) == "0 B/s", "a long gap doesn't delay the next drop to 0"
 
 
-def test_who_is_done_and_serves_on_shows_it():
+def test_a_leecher_that_is_done_keeps_its_bar_while_it_serves():
     peers = [peer(0, stage="serve", progress_bytes=0), peer(1, stage="serve", progress_bytes=10**6)]
     seeder, leecher = (
         line
-        for line in printed(Board(None).table(status(peers=peers))).splitlines()
+        for line in printed(ProgressTable(None).table(status(peers=peers))).splitlines()
         if "a-" in line
     )
     assert "100" in leecher
@@ -161,7 +163,7 @@ def test_who_is_done_and_serves_on_shows_it():
     assert "━" not in seeder
 
 
-def test_lines_say_how_far_and_how_fast():
+def test_lines_show_progress_and_rate():
     now, out = Time(), io.StringIO()
     lines = Lines(Console(file=out, width=100), now)
     seeder = peer(0, stage="serve", progress_bytes=0)

@@ -1,3 +1,5 @@
+"""`swarmrace doctor`: its checks and their results."""
+
 from __future__ import annotations
 
 import asyncio
@@ -24,7 +26,7 @@ def rows(tmp_path_factory) -> dict[str, doctor.Row]:
     return {row.name: row for row in doctor.examine(work_dir=folder)}
 
 
-def test_everything_is_looked_at(rows):
+def test_everything_is_checked(rows):
     assert set(rows) >= {
         "python",
         "system bittorrent",
@@ -47,13 +49,13 @@ def test_everything_is_looked_at(rows):
     }
 
 
-def test_what_is_not_well_says_how_to_mend_it(rows):
+def test_every_problem_has_a_fix(rows):
     for row in rows.values():
         assert row.found
-        assert row.state == "ok" or row.mend, row
+        assert row.state == "ok" or row.fix, row
 
 
-def test_versions_are_told(rows):
+def test_versions_are_shown(rows):
     assert rows["system bittorrent"].found.startswith("libtorrent 2.1")
     assert "3." in rows["python"].found
 
@@ -68,7 +70,7 @@ def test_a_package_that_is_missing_is_a_broken_installation(monkeypatch, package
     )
     monkeypatch.setattr(systems, "load", lambda kind: lacking if kind == "http" else known(kind))
     found = {row.name: row for row in doctor._systems()}
-    assert (found["system http"].state, found["system http"].mend) == (
+    assert (found["system http"].state, found["system http"].fix) == (
         state,
         "nothing to race with; get it",
     )
@@ -81,20 +83,20 @@ def test_a_table_holds_every_row(rows):
     assert all(name in shown for name in rows)
 
 
-def test_a_table_takes_no_text_for_markup():
-    row = doctor.Row(name="x", state="warn", found="[libtorrent:48]", mend="see [/etc/x]")
+def test_a_table_interprets_no_markup():
+    row = doctor.Row(name="x", state="warn", found="[libtorrent:48]", fix="see [/etc/x]")
     with Console(width=160, record=True) as console:
         console.print(doctor.render([row]))
     shown = console.export_text()
     assert row.found in shown
-    assert row.mend in shown
+    assert row.fix in shown
 
 
-def test_a_missing_codex_keeps_no_other_race_from_running(monkeypatch, tmp_path):
+def test_a_missing_codex_is_only_a_warning(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {row.name: row for row in doctor._systems()}
     assert found["system codex"].state == "warn"
-    assert "build it" in found["system codex"].mend
+    assert "build it" in found["system codex"].fix
     assert {row.state for row in doctor._cluster_tools()} == {"warn"}
 
 
@@ -117,11 +119,11 @@ def test_namespaces_that_are_not_permitted_are_a_warning(monkeypatch):
     monkeypatch.setattr(namespaces, "refusals", lambda: ["network namespaces: not permitted"])
     found = list(doctor._network())
     assert {row.state for row in found} == {"warn"}
-    assert found[0].mend == "network namespaces: not permitted"
+    assert found[0].fix == "network namespaces: not permitted"
 
 
 @pytest.mark.parametrize(("ifb", "state"), [("", "ok"), ("needs CONFIG_IFB", "warn")])
-def test_policing_only_stands_in_for_ifb(monkeypatch, ifb, state):
+def test_policing_is_only_needed_without_ifb(monkeypatch, ifb, state):
     can = dict.fromkeys(("tbf", "netem", "relay"), "")
     can |= {"ifb": ifb, "police": "needs CONFIG_NET_ACT_POLICE"}
     monkeypatch.setattr(namespaces, "refusals", list)
@@ -133,22 +135,22 @@ def test_policing_only_stands_in_for_ifb(monkeypatch, ifb, state):
     ("netem", "relay", "found"),
     [("", "", "by netem"), ("lacks", "", "by a relay in user space"), ("a", "b", "not possible")],
 )
-def test_what_serves_delay_and_loss(netem, relay, found):
+def test_the_means_of_delay_and_loss_is_shown(netem, relay, found):
     row = doctor._delay({"netem": netem, "relay": relay})
     assert row.found == found
     assert row.state == ("warn" if netem and relay else "ok")
-    assert row.mend == ("a; b" if netem and relay else "")
+    assert row.fix == ("a; b" if netem and relay else "")
 
 
 def test_a_work_folder_in_memory_is_a_warning(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "filesystem_of", lambda _: "tmpfs")
     disk = {row.name: row for row in doctor._room(tmp_path)}["disk"]
     assert disk.state == "warn"
-    assert "--work-dir" in disk.mend
+    assert "--work-dir" in disk.fix
 
 
 class LateClock(VirtualClock):
-    """Wakes late by the next of some lags each time."""
+    """A clock whose sleeps end late, by the given lags in turn."""
 
     def __init__(self, lags_ns: list[int]) -> None:
         super().__init__(start_ns=7)
@@ -171,7 +173,7 @@ def test_the_start_lag_is_the_99th_percentile_of_the_wakes(lags_ns, seconds):
 
 
 def test_no_wake_is_early():
-    """The clock of a race itself: it never returns before the instant."""
+    """The clock of a race never returns before the instant."""
 
     async def wake() -> None:
         clock = SystemClock()
@@ -183,13 +185,13 @@ def test_no_wake_is_early():
     asyncio.run(wake())
 
 
-def test_leftovers_are_shown_and_with_fix_removed(tmp_path):
+def test_leftovers_are_shown_and_removed_with_fix(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     left = tmp_path / f"swarmrace-{ended.pid}-abc"
     left.mkdir()
     (row,) = doctor._leftovers(tmp_path, fix=False)
-    assert (row.state, "--fix" in row.mend) == ("warn", True)
+    assert (row.state, "--fix" in row.fix) == ("warn", True)
     assert left.exists()
     (row,) = doctor._leftovers(tmp_path, fix=True)
     assert row.state == "ok"
@@ -197,7 +199,7 @@ def test_leftovers_are_shown_and_with_fix_removed(tmp_path):
     assert not left.exists()
 
 
-def test_what_cannot_be_removed_is_said(tmp_path, monkeypatch):
+def test_leftovers_that_can_not_be_removed_are_a_warning(tmp_path, monkeypatch):
     left = leftovers.Leftover(tmp_path / "swarmrace-1-x", (), 0)
     monkeypatch.setattr(leftovers, "find", lambda _: [left])
     monkeypatch.setattr(leftovers, "remove", lambda _: False)
@@ -208,11 +210,9 @@ def test_what_cannot_be_removed_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("state", "code"), [("warn", Exit.OK), ("ok", Exit.OK), ("missing", Exit.UNAVAILABLE)]
 )
-def test_the_command_fails_only_when_no_race_can_run(run_cli, monkeypatch, state, code):
-    row = doctor.Row(name="python", state=state, found="x", mend="y")
+def test_the_command_fails_only_if_no_race_can_run(run_cli, monkeypatch, state, code):
+    row = doctor.Row(name="python", state=state, found="x", fix="y")
     monkeypatch.setattr(doctor, "examine", lambda **_: [row])
     done = run_cli("doctor", "--format", "json")
     assert done.exit_code == code
-    assert json.loads(done.output) == [
-        {"name": "python", "state": state, "found": "x", "mend": "y"}
-    ]
+    assert json.loads(done.output) == [{"name": "python", "state": state, "found": "x", "fix": "y"}]

@@ -1,4 +1,4 @@
-"""`swarmrace peer` in a process of its own: how it ends, and what it tells at its end."""
+"""`swarmrace peer` in its own process: how it ends, and what it reports at its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import gzip
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from loopback import new_address
+from patience import PATIENCE_SECONDS, wait_for
 from swarmrace.backends.local import processes
 from swarmrace.cli import peer_command
 from swarmrace.host.termination import SIGTERM_CODE
@@ -26,7 +26,7 @@ from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Scenario
 
 PORT = 9200
-"""Every peer has an address of its own."""
+"""The same for all peers, because each has its own address."""
 
 
 class Race:
@@ -39,7 +39,7 @@ class Race:
             "fileSize": 100_000,
             "repetitions": 1,
             "rotateSeeders": False,
-            "timeouts": {"heartbeatSeconds": 600},  # a peer that leaves must say so itself
+            "timeouts": {"heartbeatSeconds": 600},  # a peer that leaves must report it itself
         }
         self.scenario: Scenario = parse({"global": {"race": race, "entrants": {"one": curve}}})
         self.folder = folder
@@ -81,13 +81,13 @@ class Race:
 
     def status(self) -> dict[str, Any]:
         url = f"http://{self.address}:8080/{self.scenario.race_id()}/status"
-        return httpx.get(url, trust_env=False).json()
+        return httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).json()
 
     def end(self) -> None:
         for process in self.started:
             if process.exitcode is None:
                 process.kill()
-                process.join(5)
+                process.join(PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -104,18 +104,17 @@ def race(tmp_path: Path) -> Iterator[Callable[[float], Race]]:
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def tried() -> Any:
         with suppress(httpx.TransportError, FileNotFoundError):
-            if found := condition():
-                return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within 60 s: {what}")
+            return condition()
+
+    return wait_for(tried, what)
 
 
 def metric(address: str, name: str, **labels: str) -> float | None:
     """Scrape a peer; return the one value of a metric with these labels."""
-    text = httpx.get(f"http://{address}:{PORT}/metrics", trust_env=False).text
+    url = f"http://{address}:{PORT}/metrics"
+    text = httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).text
     for line in re.findall(rf"^{name}\{{.*", text, re.MULTILINE):
         if all(f'{key}="{value}"' in line for key, value in labels.items()):
             return float(line.rpartition(" ")[2])
@@ -123,7 +122,7 @@ def metric(address: str, name: str, **labels: str) -> float | None:
 
 
 class Intake:
-    """An import address that answers with each code in turn, the last one for good."""
+    """An import address that answers with the given codes in turn and repeats the last one."""
 
     def __init__(self, *codes: int) -> None:
         self.codes, self.bodies = list(codes), []
@@ -151,22 +150,22 @@ class Intake:
         self.server.server_close()
 
 
-def test_a_failed_push_is_noted_and_sent_at_the_end_and_sigterm_ends_the_lingering(race):
+def test_a_failed_push_is_repeated_at_the_end_and_sigterm_ends_the_lingering(race):
     intake, made = Intake(400, 204), race(0.2)
     try:
         seeder, _ = made.peer(0)
         reporting = {"metrics_port": PORT, "push_url": intake.url, "linger_seconds": 300.0}
         leecher, address = made.peer(1, **reporting)
         until(lambda: "all results are accepted" in made.log("peer1"), "the leecher's last result")
-        until(lambda: intake.bodies, "the push that is tried again")
+        until(lambda: intake.bodies, "the repeated push")
         assert metric(address, "swarmrace_pushes_total", outcome="failed") == 1
         assert metric(address, "swarmrace_completed", run="000-one", race=made.scenario.race_id())
         assert metric(address, "swarmrace_verified_bytes_total") == 100_000
-        seeder.join(30)
-        assert seeder.exitcode == 0  # it has nobody to wait for
+        seeder.join(PATIENCE_SECONDS)
+        assert seeder.exitcode == 0  # it has no scraper to wait for
         assert leecher.exitcode is None
         leecher.terminate()
-        leecher.join(30)
+        leecher.join(PATIENCE_SECONDS)
         assert leecher.exitcode == 0, made.log("peer1")
     finally:
         intake.close()
@@ -181,9 +180,9 @@ def test_sigterm_in_a_run_is_a_goodbye_and_143(race):
     leecher, address = made.peer(1, metrics_port=PORT, linger_seconds=300.0)
     until(lambda: metric(address, "swarmrace_stage", stage="race") == 1, "the leecher to race")
     leecher.terminate()
-    leecher.join(30)
+    leecher.join(PATIENCE_SECONDS)
     assert leecher.exitcode == SIGTERM_CODE == 143, made.log("peer1")
-    seeder.join(30)
+    seeder.join(PATIENCE_SECONDS)
     assert seeder.exitcode == 0, made.log("peer0")
     status = made.status()
     assert status["over"]
@@ -193,5 +192,5 @@ def test_a_peer_of_another_race_is_refused_with_its_error(race):
     made = race(0.2)
     until(made.status, "the rendezvous")
     peer, _ = made.peer(0, race_id="ffffffffff")
-    peer.join(60)
+    peer.join(PATIENCE_SECONDS)
     assert peer.exitcode not in (0, None)

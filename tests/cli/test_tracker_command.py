@@ -1,4 +1,4 @@
-"""`swarmrace tracker` for clients that aren't swarmrace's: qBittorrent and its like."""
+"""`swarmrace tracker` for other BitTorrent clients, such as qBittorrent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ SCENARIO = {"global": {"race": {"swarmSize": 2}, "entrants": {"a": {"kind": "htt
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_announce_beside_the_races_own_is_served_by_an_option(
-    tmp_path, run_cli, monkeypatch, opened
-):
+def test_an_option_also_serves_announce_without_a_race_id(tmp_path, run_cli, monkeypatch, opened):
     started = []
 
     def run_tracker(config):

@@ -1,3 +1,5 @@
+"""Printing and storing a folder's verdict."""
+
 from __future__ import annotations
 
 import io
@@ -28,15 +30,15 @@ def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_writes_nothing_into_the_folder(folder, capsys):
+def test_show_writes_nothing_to_the_folder(folder, capsys):
     before = files(folder)
     for as_json in (False, True):
         assert command.show(folder, as_json=as_json) == Exit.ACCEPTANCE_MISSED
     assert files(folder) == before
 
 
-def test_shown_twice_it_is_the_same_and_what_a_race_leaves(folder, capsys):
-    command.leave(folder)
+def test_show_always_prints_the_stored_verdict(folder, capsys):
+    command.store(folder)
     assert command.show(folder) == Exit.ACCEPTANCE_MISSED
     first = capsys.readouterr().out
     written = (folder / "verdict.txt").read_bytes(), (folder / "verdict.json").read_bytes()
@@ -48,7 +50,7 @@ def test_shown_twice_it_is_the_same_and_what_a_race_leaves(folder, capsys):
 
 
 def test_json_on_standard_output(folder, capsys):
-    command.leave(folder)
+    command.store(folder)
     command.show(folder, as_json=True)
     out = capsys.readouterr().out
     assert out == (folder / "verdict.json").read_text()
@@ -58,7 +60,7 @@ def test_json_on_standard_output(folder, capsys):
     assert render.text(found) == (folder / "verdict.txt").read_text()
 
 
-def test_a_given_console_and_a_picture(folder, tmp_path):
+def test_show_prints_to_a_console_and_writes_a_picture(folder, tmp_path):
     console = Console(file=io.StringIO(), width=100)
     command.show(folder, console=console, svg=tmp_path / "pictures" / "verdict.svg")
     assert "took 2.03 ×" in console.file.getvalue()
@@ -76,12 +78,12 @@ def test_a_folder_that_cannot_be_written_is_still_shown(folder, capsys, monkeypa
         command.show(folder, svg=folder / "v.svg")
 
 
-def test_what_is_no_folder(tmp_path):
+def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(ResultsError, match="expected a results folder"):
         command.show(tmp_path)
 
 
-def test_what_fits_a_terminal_or_all_of_it(folder, capsys):
+def test_show_prints_the_short_or_the_full_verdict(folder, capsys):
     for full, page in ((False, short.text), (True, render.text)):
         command.show(folder, full=full)
         out = capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""The command line: commands, what they print, and `swarmrace doctor`."""
+"""The command line: the commands and what they print."""

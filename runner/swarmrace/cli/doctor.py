@@ -1,7 +1,7 @@
-"""`swarmrace doctor`: what this machine can and can't do, and how to mend it.
+"""`swarmrace doctor`: what this machine can and can't do, and how to fix it.
 
-A row is `missing` when no race at all can run without it, and `warn` when some scenarios can't be
-raced or some figures are worse.
+A check is `missing` if no race can run without it, and `warn` if some scenarios can't be raced or
+some figures are less accurate.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from swarmrace.plan.checks import available_memory_bytes
 from swarmrace.units import format_seconds, format_size
 
 OLDEST_PYTHON = (3, 11)
-LEAST_MEMORY_BYTES = 1_000_000_000
-LEAST_DISK_BYTES = 1_000_000_000
+MIN_MEMORY_BYTES = 1_000_000_000
+MIN_DISK_BYTES = 1_000_000_000
 USUAL_OPEN_FILES = 4096
-"""Enough for 32 peers of each of several entrants."""
+"""Enough for several entrants with 32 peers each."""
 WAKES = 200
-START_LAG_SECONDS = 0.005
-"""Aim for the start lag's 99th percentile."""
+MAX_START_LAG_SECONDS = 0.005
+"""Acceptable 99th percentile of the start lag."""
 _STEADY_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
 _STYLES = {"ok": "green", "warn": "yellow", "missing": "red"}
 
@@ -43,21 +43,21 @@ State = Literal["ok", "warn", "missing"]
 
 
 class Row(Model):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: State
     found: str
-    mend: str = ""
-    """What to do; empty when nothing is to be done."""
+    fix: str = ""
+    """What to do; empty if nothing needs to be done."""
 
 
 def examine(*, fix: bool = False, work_dir: Path | None = None) -> list[Row]:
-    """Look at everything and say how it is.
+    """Run all checks and return their results.
 
     Args:
         fix: remove what killed races left behind.
-        work_dir: where payloads would lie; the system's temporary folder when absent.
+        work_dir: the folder for payloads; None for the system's temporary folder.
     """
     folder = work_dir or Path(tempfile.gettempdir())
     parts: list[Callable[[], Iterator[Row]]] = [
@@ -76,10 +76,10 @@ def examine(*, fix: bool = False, work_dir: Path | None = None) -> list[Row]:
 def render(rows: list[Row]) -> Table:
     """Return the rows as a table for a terminal."""
     table = Table(header_style="bold", show_lines=False)
-    for head in ("", "what", "found", "how to mend"):
+    for head in ("", "check", "found", "how to fix it"):
         table.add_column(head, overflow="fold")
     for row in rows:
-        cells = (row.state, row.name, row.found, row.mend)
+        cells = (row.state, row.name, row.found, row.fix)
         table.add_row(*map(Text, cells), style=_STYLES[row.state])
     return table
 
@@ -91,7 +91,7 @@ def _python() -> Iterator[Row]:
         name="python",
         state="ok" if good else "missing",
         found=machine.python_build(),
-        mend="" if good else f"use Python {wanted} or newer",
+        fix="" if good else f"use Python {wanted} or newer",
     )
 
 
@@ -101,19 +101,25 @@ def _systems() -> Iterator[Row]:
         name = f"system {kind}"
         try:
             spec = systems.load(kind)
+            fields = spec.options.model_fields.items()
+            needed = [option for option, field in fields if field.is_required()]
+            if needed:
+                found = f"installed; a scenario gives its {', '.join(needed)}"
+                yield Row(name=name, state="ok", found=found)
+                continue
             options = spec.options(kind=kind)
             missing = spec.check(options)
             if refused and (why := spec.network.own_source_address(options)):
                 missing = [*missing, f"needs a network namespace for each peer: {why}", *refused]
         except SwarmraceError as error:
-            yield Row(name=name, state="warn", found="not usable", mend=str(error))
+            yield Row(name=name, state="warn", found="not usable", fix=str(error))
             continue
         if missing:
-            # a node's program comes from elsewhere; the packages come with the kind
+            # A kind's packages are installed with it, but a node's program isn't.
             broken = set(spec.identity.packages) - machine.versions(spec.identity.packages).keys()
             state: State = "missing" if broken else "warn"
             found = "can't be raced here"
-            yield Row(name=name, state=state, found=found, mend="; ".join(missing))
+            yield Row(name=name, state=state, found=found, fix="; ".join(missing))
         else:
             yield Row(name=name, state="ok", found=spec.identity.version(options) or "installed")
 
@@ -126,27 +132,25 @@ def _room(folder: Path) -> Iterator[Row]:
         name="processors",
         state="warn" if limited or cores < 2 else "ok",
         found=f"{cores} ({machine.cpu_model()}){f', limited to {quota:g}' if limited else ''}",
-        mend="the cgroup's CPU quota throttles races; raise it" if limited else "",
+        fix="the cgroup's CPU quota throttles races; raise it" if limited else "",
     )
     available = available_memory_bytes()
     yield Row(
         name="memory",
-        state="ok" if available >= LEAST_MEMORY_BYTES else "missing",
+        state="ok" if available >= MIN_MEMORY_BYTES else "missing",
         found=f"{format_size(available)} available",
-        mend=""
-        if available >= LEAST_MEMORY_BYTES
-        else "a small race needs 1 GB: end other programs",
+        fix="" if available >= MIN_MEMORY_BYTES else "a small race needs 1 GB: end other programs",
     )
     kind, free = machine.filesystem_of(folder), shutil.disk_usage(folder).free
     in_memory = kind in ("tmpfs", "ramfs")
-    mend = "payloads would lie in memory; give a folder on a disk by --work-dir" * in_memory
-    if free < LEAST_DISK_BYTES:
-        mend = "a small race needs 1 GB: make room or give another folder by --work-dir"
+    remedy = "payloads would be in memory; give a folder on a disk with --work-dir" * in_memory
+    if free < MIN_DISK_BYTES:
+        remedy = "a small race needs 1 GB: make room or give another folder with --work-dir"
     yield Row(
         name="disk",
-        state="missing" if free < LEAST_DISK_BYTES else "warn" if in_memory else "ok",
+        state="missing" if free < MIN_DISK_BYTES else "warn" if in_memory else "ok",
         found=f"{format_size(free)} free in {folder} ({kind})",
-        mend=mend,
+        fix=remedy,
     )
 
 
@@ -157,7 +161,7 @@ def _limits() -> Iterator[Row]:
         name="open files",
         state="ok" if enough else "warn",
         found="not limited" if hard == resource.RLIM_INFINITY else str(hard),
-        mend="" if enough else f"for large swarms: `ulimit -Hn {USUAL_OPEN_FILES}` as root",
+        fix="" if enough else f"for large swarms: `ulimit -Hn {USUAL_OPEN_FILES}` as root",
     )
 
 
@@ -167,35 +171,35 @@ def _network() -> Iterator[Row]:
         name="network namespaces",
         state="warn" if refused else "ok",
         found="not permitted" if refused else _permitted(),
-        mend="; ".join(refused),
+        fix="; ".join(refused),
     )
     names = ("tbf", "netem", "ifb", "police")
     if refused:
-        mend = "namespaces are needed to try it"
+        remedy = "checking it needs network namespaces"
         for name in ("delay and loss", *(f"tc {name}" for name in names)):
-            yield Row(name=name, state="warn", found="not known", mend=mend)
+            yield Row(name=name, state="warn", found="not known", fix=remedy)
         return
     can = conditions.probe()
     yield _delay(can)
     for name in names:
-        # police only stands in for ifb
+        # police is only needed if ifb is missing
         spare = name == "police" and not can["ifb"]
         yield Row(
             name=f"tc {name}",
             state="ok" if not can[name] or spare else "warn",
             found="missing" if can[name] else "works",
-            mend="not needed: ifb works" if can[name] and spare else can[name],
+            fix="not needed: ifb works" if can[name] and spare else can[name],
         )
 
 
 def _delay(can: dict[str, str]) -> Row:
-    """Say what serves delay and loss on this machine; pods have netem or nothing."""
-    by = "netem" if not can["netem"] else "" if can["relay"] else "a relay in user space"
+    """Return the check of delay and loss on this machine. (Pods can only use netem.)"""
+    means = "netem" if not can["netem"] else "" if can["relay"] else "a relay in user space"
     return Row(
         name="delay and loss",
-        state="ok" if by else "warn",
-        found=f"by {by}" if by else "not possible",
-        mend="" if by else f"{can['netem']}; {can['relay']}",
+        state="ok" if means else "warn",
+        found=f"by {means}" if means else "not possible",
+        fix="" if means else f"{can['netem']}; {can['relay']}",
     )
 
 
@@ -210,25 +214,27 @@ def _clock() -> Iterator[Row]:
         name="clock source",
         state="ok" if steady else "warn",
         found=source or "not known",
-        mend="" if steady else f"expected one of {', '.join(_STEADY_CLOCKS)}: stamps cost more",
+        fix=""
+        if steady
+        else f"use one of {', '.join(_STEADY_CLOCKS)}: other clocks make time stamps slower",
     )
     lag = wake_lag_seconds()
     yield Row(
         name="start lag",
-        state="ok" if lag <= START_LAG_SECONDS else "warn",
+        state="ok" if lag <= MAX_START_LAG_SECONDS else "warn",
         found=f"99 of 100 wakes within {format_seconds(lag)}",
-        mend=""
-        if lag <= START_LAG_SECONDS
-        else f"expected {format_seconds(START_LAG_SECONDS)}: end what else is running",
+        fix=""
+        if lag <= MAX_START_LAG_SECONDS
+        else f"expected {format_seconds(MAX_START_LAG_SECONDS)}: end other programs",
     )
 
 
 def wake_lag_seconds(wakes: int = WAKES, clock: Clock | None = None) -> float:
-    """Return how late a peer wakes for the start, the 99th percentile, in seconds.
+    """Return the 99th percentile of how late a peer wakes for the start, in seconds.
 
     Args:
-        wakes: how often it is tried.
-        clock: this host's when absent.
+        wakes: number of samples.
+        clock: the clock to sleep on; None for this host's.
     """
     clock = clock or SystemClock()
 
@@ -251,7 +257,7 @@ def _cluster_tools() -> Iterator[Row]:
             name=name,
             state="ok" if path else "warn",
             found=path or "not found",
-            mend="" if path else "only for races on a cluster: install it and put it on PATH",
+            fix="" if path else "only for races on a cluster: install it and put it on PATH",
         )
 
 
@@ -262,13 +268,13 @@ def _leftovers(folder: Path, *, fix: bool) -> Iterator[Row]:
         return
     for left in found:
         if fix:
-            gone = leftovers.remove(left)
+            removed = leftovers.remove(left)
             yield Row(
                 name="leftovers",
-                state="ok" if gone else "warn",
-                found=f"{left.describe()}: {'removed' if gone else 'could not be removed'}",
-                mend="" if gone else f"remove {left.folder} as its owner",
+                state="ok" if removed else "warn",
+                found=f"{left.describe()}: {'removed' if removed else 'could not be removed'}",
+                fix="" if removed else f"remove {left.folder} as its owner",
             )
         else:
-            mend = "`swarmrace doctor --fix` removes it"
-            yield Row(name="leftovers", state="warn", found=left.describe(), mend=mend)
+            remedy = "`swarmrace doctor --fix` removes it"
+            yield Row(name="leftovers", state="warn", found=left.describe(), fix=remedy)

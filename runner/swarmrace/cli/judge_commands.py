@@ -1,4 +1,4 @@
-"""Commands that say whether a Helm release's values can be raced: its hook, and `helm test`."""
+"""The commands of a Helm release's hooks: `judge` before an upgrade, `answers` for `helm test`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swarmrace.cli.pod_options import (
 @click.command()
 @click.argument("values", type=SCENARIO_FILE)
 def judge(values: Path) -> None:
-    """Judge a Helm release's values (a JSON file): print every fault and exit with 3."""
+    """Check a Helm release's values (a JSON file): print every fault and exit with 3."""
     from swarmrace.backends.kubernetes import judge as judging
     from swarmrace.errors import ScenarioError
 
@@ -37,8 +37,8 @@ def judge(values: Path) -> None:
 def answers(
     rendezvous: str, race_id: str | None, scenario: Path | None, token_file: Path | None
 ) -> None:
-    """Ask a release's tracker and board whether they answer, and refuse who has no token."""
-    from swarmrace.backends.kubernetes import answers as asking
+    """Check that a release's tracker and board answer, and refuse requests without a token."""
+    from swarmrace.backends.kubernetes import answers
 
-    asking.require(rendezvous, race_id or race_id_of(scenario), read_token(token_file))
-    click.echo("tracker and board answer, and refuse who has no token")
+    answers.require_answers(rendezvous, race_id or race_id_of(scenario), read_token(token_file))
+    click.echo("tracker and board answer, and refuse requests without a token")

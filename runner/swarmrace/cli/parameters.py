@@ -1,18 +1,21 @@
-"""What the command line takes besides texts and numbers; what is wrong is a usage error."""
+"""Parameter types of the command line. An invalid value is a usage error."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from swarmrace.atomic import PROBE_PREFIX
+
 
 class NewFolder(click.Path):
-    """A folder that is there or can be made."""
+    """A folder that exists or can be created."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -24,12 +27,12 @@ class NewFolder(click.Path):
         while not os.path.lexists(above):
             above = above.parent
         if not above.is_dir():
-            self.fail(f"{folder}: expected a folder, but {above} is none", param, ctx)
-        try:  # root may do anything by its permissions, but not in /proc
-            with tempfile.TemporaryDirectory(dir=above, prefix=".swarmrace-"):
+            self.fail(f"{folder}: expected a folder, but {above} isn't one", param, ctx)
+        try:  # root has all permissions, but still can't write to /proc
+            with tempfile.TemporaryDirectory(dir=above, prefix=PROBE_PREFIX):
                 pass
         except OSError as error:
-            self.fail(f"{folder}: {above} can't be written to: {error.strerror}", param, ctx)
+            self.fail(f"{folder}: can't write to {above}: {error.strerror}", param, ctx)
         return folder
 
 
@@ -43,6 +46,8 @@ class Duration(click.ParamType[float]):
         """Return seconds."""
         if isinstance(value, float):
             return value
+        if value == "0":
+            return 0.0
         found = re.findall(r"(\d+(?:\.\d+)?)([dhms])", value)
         if not found or "".join(map("".join, found)) != value:
             self.fail(f"found {value!r}, expected a time such as 8h, 90m or 1h30m", param, ctx)
@@ -82,7 +87,8 @@ class Listen(click.ParamType[tuple[str, int]]):
     name = "host:port"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return host, without an IPv6 address's brackets, and port; `*` is every address."""
+        """Return the host, without the brackets of an IPv6 address, and the port. `*` is every
+        address."""
         if isinstance(value, tuple):
             return value
         host, _, port = str(value).rpartition(":")
@@ -91,14 +97,58 @@ class Listen(click.ParamType[tuple[str, int]]):
         return host.strip("[]"), int(port)
 
 
+def format_option(
+    text: str, formats: Sequence[str] = ("text", "json")
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option `--format`, parameter `format_`; its first format is the default.
+
+    Args:
+        text: the option's help.
+        formats: the formats that the command offers.
+    """
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help=text,
+    )
+
+
 work_dir_option = click.option(
     "--work-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder on whose disk payloads are during a race.  [default: the system's temporary]",
+    help="Folder for payloads during a race.  [default: the system's temporary folder]",
 )
 namespaces_option = click.option(
     "--namespaces/--no-namespaces",
     default=None,
-    help="Give each peer a network namespace of its own.  [default: when rates, delay or loss "
-    "are set]",
+    help="Give each peer its own network namespace.  [default: if rates, delay or loss are set, or "
+    "an entrant needs it]",
 )
+
+
+def _watch_address(
+    ctx: click.Context, _: click.Parameter, listen: tuple[str, int] | None
+) -> tuple[str, int] | None:
+    """Return where the live page is served: where `--watch-on` says, or with `--watch` only on this
+    machine's loopback address, or nowhere."""
+    watched = ctx.params.pop("watch", False)
+    return listen or (("127.0.0.1", 0) if watched else None)
+
+
+def watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--watch` and `--watch-on`; the command gets the parameter `watch_on`."""
+    command = click.option(
+        "--watch-on",
+        type=Listen(),
+        callback=_watch_address,
+        help="Serve the live page on HOST:PORT: everyone who can reach it can read the page.",
+    )(command)
+    return click.option(
+        "--watch",
+        is_flag=True,
+        is_eager=True,
+        help="Serve a live page of the race to this machine's browsers, and print its address.",
+    )(command)

@@ -1,8 +1,8 @@
-"""`swarmrace peer`: one peer in a process or pod of its own, with its metrics.
+"""`swarmrace peer`: runs one peer in its own process or pod, with its metrics.
 
-The exit code is 0 once every result of this peer is accepted, whatever they say; 143 after a
-SIGTERM before that, having said goodbye to the rendezvous; otherwise the error's
-(`swarmrace.errors.Exit`). A SIGTERM while it lingers for a scraper ends it at once, with 0.
+The exit code is 0 once every result of this peer is accepted, even of failed transfers. It is 143
+after an earlier SIGTERM, of which the peer notifies the rendezvous. Otherwise it is the error's
+(`swarmrace.errors.Exit`). A SIGTERM while the peer waits for a scraper ends it at once, with 0.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def run(
     push_url: str | None = None,
     linger_seconds: float = 0.0,
 ) -> int:
-    """Live the peer's life and return the exit code.
+    """Run the peer until it ends; return the exit code.
 
     Args:
-        config: who it is.
-        metrics_port: serves `/metrics` there: on every address where the peer has its network to
-            itself, else on its own address alone. None or 0 serves nothing.
-        push_url: where finished runs are sent; nothing is sent when absent or empty.
-        linger_seconds: how long it stays at most after its last run, until a scraper has had two
-            complete answers at least 5 s apart. Without `metrics_port` it leaves at once.
+        config: the peer's configuration.
+        metrics_port: port for `/metrics`: on every address if the peer has its own network,
+            otherwise only on its own address. None or 0 serves nothing.
+        push_url: where finished runs are pushed; None or empty for nowhere.
+        linger_seconds: maximum time to wait after the last run, until a scraper has had two
+            complete answers at least 5 s apart. Without `metrics_port` it doesn't wait.
 
     Raises:
-        RendezvousError: the rendezvous is out of reach, or has given this peer up.
-        UnavailableError: the port can't be had, or the entrant can't be raced here.
+        RendezvousError: the rendezvous can't be reached, or has given up this peer.
+        UnavailableError: it can't listen on the port, or can't race the entrant.
     """
     logging.basicConfig(
         level=logging.INFO,
@@ -54,10 +54,10 @@ def run(
         format=f"%(asctime)s {config.entrant}-{config.peer} %(levelname)s %(message)s",
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    return asyncio.run(_live(config, metrics_port or None, push_url or None, linger_seconds))
+    return asyncio.run(_run(config, metrics_port or None, push_url or None, linger_seconds))
 
 
-async def _live(
+async def _run(
     config: PeerConfig, port: int | None, push_url: str | None, linger_seconds: float
 ) -> int:
     termination = Termination()
@@ -71,22 +71,24 @@ async def _live(
                 _serving(reporter.sampler, config, port, linger)
             )
             peer.parts.control.append(server.control_bytes)
-        if not await termination.unless(peer.live()):
+        if not await termination.run_until_sigterm(peer.participate()):
             log.warning("ended by SIGTERM in stage %s", peer.state.stage)
             return SIGTERM_CODE
         log.info("all results are accepted")
-        await termination.unless(_stay(reporter, linger, linger_seconds if port else 0.0))
+        await termination.run_until_sigterm(
+            _finish(reporter, linger, linger_seconds if port else 0.0)
+        )
     return 0
 
 
-async def _stay(reporter: Reporter, linger: Linger, seconds: float) -> None:
-    """Give scraper and push address their chance to have everything."""
+async def _finish(reporter: Reporter, linger: Linger, seconds: float) -> None:
+    """Wait until scraper and push address have everything, within limits."""
 
     async def scraped() -> None:
         if seconds > 0 and not await linger.wait(seconds):
             log.warning(
-                "metrics: expected a scraper to take two complete answers at least 5 s apart "
-                "within %g s, found none that did; scrape more often or raise --linger-seconds",
+                "metrics: found no scraper with two complete answers at least 5 s apart, expected "
+                "one within %g s; scrape more often or raise --linger-seconds",
                 seconds,
             )
 

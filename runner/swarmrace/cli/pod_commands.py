@@ -1,6 +1,7 @@
-"""The commands that a cluster's pods run. `swarmrace.cli.main` has those that people call.
+"""The commands of a race's pods: `tracker`, `peer`, `archive` and `shape`.
 
-Modules are imported where they are used: a pod stays out of the way until its tracker listens.
+Modules are imported in the commands that use them, so that a pod uses little CPU until its tracker
+listens.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import click
 from swarmrace.cli.parameters import Bytes, Listen, NewFolder, RaceId
 from swarmrace.cli.pod_options import (
     SCENARIO_FILE,
-    known_scenario_option,
-    race_id_of,
+    entrant_option,
+    peer_option,
     race_id_option,
     read_token,
     release_hash_option,
@@ -25,10 +26,9 @@ from swarmrace.cli.pod_options import (
     scenario_option,
     token_option,
 )
-from swarmrace.errors import Exit, InfrastructureError, UnavailableError
+from swarmrace.errors import Exit, UnavailableError
 
 _TRACKER_FIRST_SECONDS = 2.0
-_PEERS_FIRST_SECONDS = 3.0
 
 
 @click.command()
@@ -39,15 +39,14 @@ _PEERS_FIRST_SECONDS = 3.0
     "--values",
     type=SCENARIO_FILE,
     envvar="SWARMRACE_VALUES",
-    help="All values of the Helm release. If they are faulty, every request is answered with the "
-    "faults.",
+    help="All values of the Helm release. If they are faulty, every answer lists the faults.",
 )
 @click.option(
     "--data-dir",
     type=NewFolder(),
     required=True,
     envvar="SWARMRACE_DATA_DIR",
-    help="The results folder, which is also the tracker's state.",
+    help="The results folder, which also holds the tracker's state.",
 )
 @click.option(
     "--listen",
@@ -55,17 +54,31 @@ _PEERS_FIRST_SECONDS = 3.0
     default="0.0.0.0:8080",
     show_default=True,
     envvar="SWARMRACE_LISTEN",
+    help="Address to listen on.",
 )
-@click.option("--uds", type=click.Path(path_type=Path), envvar="SWARMRACE_UDS")
+@click.option(
+    "--uds",
+    type=click.Path(path_type=Path),
+    envvar="SWARMRACE_UDS",
+    help="Unix socket to listen on too.",
+)
 @click.option(
     "--open-announce",
     is_flag=True,
     envvar="SWARMRACE_OPEN_ANNOUNCE",
-    help="Serve /announce and /scrape too, beside /RACE-ID/announce. qBittorrent and other clients "
-    "of libtorrent accept a loopback tracker only at /announce.",
+    help="Also serve /announce and /scrape, besides /RACE-ID/announce. qBittorrent and other "
+    "clients of libtorrent accept a loopback tracker only at /announce.",
 )
-@click.option("--name", default="race", show_default=True, envvar="SWARMRACE_NAME")
-@click.option("--backend", default="kubernetes", show_default=True, envvar="SWARMRACE_BACKEND")
+@click.option(
+    "--name", default="race", show_default=True, envvar="SWARMRACE_NAME", help="Name of the race."
+)
+@click.option(
+    "--backend",
+    default="kubernetes",
+    show_default=True,
+    envvar="SWARMRACE_BACKEND",
+    help="Backend to record in race.json.",
+)
 @click.option(
     "--trial/--no-trial",
     default=True,
@@ -115,7 +128,7 @@ def tracker(
         open_announce=open_announce,
         name=name,
         backend=backend,
-        trials=TrialPolicy(held=trial),
+        trials=TrialPolicy(enabled=trial),
         stop_rule=stopping.decided if loaded.race.stopping else None,
         token=read_token(token_file),
     )
@@ -132,7 +145,7 @@ def _serve_faults(faults: list[Any], host: str, port: int) -> int:
 
 
 def _unless_ended(code: int) -> int:
-    """Return an exit code; 0 where SIGTERM was the end: so a tracker's pod always ends."""
+    """Return an exit code, or 0 for SIGTERM, with which a tracker's pod always ends."""
     from swarmrace.host.termination import SIGTERM_CODE
 
     return Exit.OK if code == SIGTERM_CODE else code
@@ -143,52 +156,64 @@ def _unless_ended(code: int) -> int:
 @race_id_option
 @release_hash_option
 @scenario_option
-@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
-@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
-@click.option("--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP.")
+@entrant_option
+@peer_option
+@click.option(
+    "--address", required=True, envvar="SWARMRACE_ADDRESS", help="This peer's own IP address."
+)
 @click.option(
     "--work-dir",
     type=NewFolder(),
     required=True,
     envvar="SWARMRACE_WORK_DIR",
+    help="Folder for payloads.",
 )
-@click.option("--node", default="", envvar="SWARMRACE_NODE", help="The machine it runs on.")
-@click.option("--isolated/--shared-network", default=True, envvar="SWARMRACE_ISOLATED")
+@click.option(
+    "--node", default="", envvar="SWARMRACE_NODE", help="The machine on which the peer runs."
+)
+@click.option(
+    "--isolated/--shared-network",
+    default=True,
+    envvar="SWARMRACE_ISOLATED",
+    help="Whether the peer has a network of its own.  [default: isolated]",
+)
 @click.option(
     "--burst",
     type=Bytes(),
     envvar="SWARMRACE_BURST",
-    help="Burst size of what limits this peer's rates.  [default: of --conditions]",
+    help="Burst size of this peer's rate limiter, in bytes.  [default: that of --conditions]",
 )
 @click.option(
     "--conditions",
     default="tc",
     show_default=True,
     envvar="SWARMRACE_CONDITIONS",
-    help="What limits this peer's rates: tc, or a CNI plugin's annotations.",
+    help="Rate limiter of this peer: tc, or the CNI plugin whose annotations set it.",
 )
 @click.option(
     "--storage",
     type=Bytes(),
     envvar="SWARMRACE_STORAGE",
-    help="Size of the volume of --work-dir.  [default: not known]",
+    help="Size of the volume with --work-dir.  [default: unknown]",
 )
 @click.option(
-    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Serve /metrics there."
+    "--metrics-port", type=int, envvar="SWARMRACE_METRICS_PORT", help="Port to serve /metrics on."
 )
-@click.option("--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address.")
+@click.option(
+    "--push-url", envvar="SWARMRACE_PUSH_URL", help="VictoriaMetrics' import address to push to."
+)
 @click.option(
     "--linger-seconds",
     type=click.FloatRange(0),
     default=0,
     show_default=True,
     envvar="SWARMRACE_LINGER_SECONDS",
-    help="How long to stay at most after the last run, until a scraper has had two answers at "
-    "least 5 s apart.",
+    help="Maximum time to wait after the last run, until a scraper has had two answers at least "
+    "5 s apart.",
 )
 @token_option
 def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
-    """Live one peer's life: seed or leech in every run of its entrant."""
+    """Run one peer, which seeds or leeches in every run of its entrant."""
     from swarmrace.rendezvous.client import listening
 
     listening.wait(options["rendezvous"], _TRACKER_FIRST_SECONDS)
@@ -205,100 +230,11 @@ def peer(scenario: Path, token_file: Path | None, **options: Any) -> None:
     _require_address(loaded, options["entrant"], options["address"])
     _require_storage(loaded, options.pop("storage"))
     burst, conditions = options.pop("burst"), options.pop("conditions")
-    known = None if conditions == "tc" else ANNOTATED_BURST_BYTES
-    options["burst_bytes"] = burst or known
+    default = None if conditions == "tc" else ANNOTATED_BURST_BYTES
+    options["burst_bytes"] = burst or default
     options["work_dir"].mkdir(parents=True, exist_ok=True)
     config = PeerConfig(scenario=loaded, token=read_token(token_file), **options)
     sys.exit(peer_command.run(config, **reporting))
-
-
-@click.command()
-@click.argument(
-    "folders",
-    nargs=-1,
-    metavar="[FOLDER...]",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
-@click.option(
-    "--accept",
-    multiple=True,
-    metavar="BOUND",
-    help="Judge by this instead of the scenario's: furps, issue895, equivalent, a number, or "
-    "ENTRANT:BOUND:OF. With FOLDER only.",
-)
-@click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="In a pod: its base URL.")
-@race_id_option
-@known_scenario_option
-@token_option
-@click.option("--timeout-seconds", type=float, default=86_400, envvar="SWARMRACE_TIMEOUT_SECONDS")
-def verdict(
-    folders: tuple[Path, ...],
-    accept: tuple[str, ...],
-    rendezvous: str | None,
-    race_id: str | None,
-    scenario: Path | None,
-    token_file: Path | None,
-    timeout_seconds: float,
-) -> None:
-    """Judge the results in each FOLDER together, as one matrix; exits as a race does.
-
-    In a pod, without FOLDER: wait for the race to end and print its verdict.
-    """
-    if folders:
-        from swarmrace.report import judging
-
-        text, code = judging.verdict(folders, accept, lambda line: click.echo(line, err=True))
-        click.echo(text)
-        sys.exit(code)
-    if not rendezvous or not (race_id or scenario):
-        raise click.UsageError(
-            "expected a FOLDER, or in a pod --rendezvous and --scenario or --race-id"
-        )
-    _await_verdict(rendezvous, race_id, scenario, token_file, timeout_seconds)
-
-
-def _await_verdict(
-    rendezvous: str,
-    race_id: str | None,
-    scenario: Path | None,
-    token_file: Path | None,
-    timeout_seconds: float,
-) -> None:
-    import asyncio
-    import tempfile
-    import time
-
-    from swarmrace.rendezvous.client import listening
-
-    # There is nothing to judge before the first run: peers go first.
-    listening.wait(rendezvous, min(timeout_seconds, 60))
-    time.sleep(_PEERS_FIRST_SECONDS)
-
-    from swarmrace.backends.kubernetes import fetch as fetching
-    from swarmrace.cli import verdict_command as command
-    from swarmrace.cli.display import Guarded, Lines, make_console
-    from swarmrace.integrity.verify import require
-
-    console = make_console()
-    # What is wrong with the values the tracker knows better than the scenario, which is a part.
-    race_id = race_id or race_id_of(scenario)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        status = asyncio.run(
-            fetching.wait_and_download(
-                rendezvous,
-                race_id,
-                read_token(token_file),
-                folder,
-                timeout_seconds=timeout_seconds,
-                watch=Guarded(Lines(make_console(stderr=True))).update,
-            )
-        )
-        require(folder)
-        code = command.show(folder, full=True, console=console)
-        if status.get("stopped"):  # which a full disk may have kept out of the folder
-            raise InfrastructureError(f"the race was stopped: {status['stopped']}")
-        sys.exit(code)
 
 
 @click.command()
@@ -307,14 +243,17 @@ def _await_verdict(
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     envvar="SWARMRACE_DATA_DIR",
+    help="The results folder.",
 )
 @click.option(
-    "--race-id", type=RaceId(), help="Another race beside that one: its race id or release hash."
+    "--race-id",
+    type=RaceId(),
+    help="Write another race beside this folder: its race id or release hash.",
 )
-@click.option("--list", "list_", is_flag=True, help="Write a JSON list of the races there instead.")
-@click.option("--sweep", is_flag=True, help="The folder is a sweep's.")
+@click.option("--list", "list_", is_flag=True, help="Only write a JSON list of these races.")
+@click.option("--sweep", is_flag=True, help="The folder is that of a sweep.")
 def archive(data_dir: Path, race_id: str | None, list_: bool, sweep: bool) -> None:
-    """Write a results folder to standard output as a tar stream (what `fetch` asks for)."""
+    """Write a results folder to standard output as a tar stream, for `fetch`."""
     from swarmrace.backends.kubernetes import fetch as fetching
 
     if list_:
@@ -327,10 +266,20 @@ def archive(data_dir: Path, race_id: str | None, list_: bool, sweep: bool) -> No
 
 @click.command()
 @scenario_option
-@click.option("--entrant", required=True, envvar="SWARMRACE_ENTRANT")
-@click.option("--peer", type=click.IntRange(0), required=True, envvar="SWARMRACE_PEER")
-@click.option("--device", default="eth0", show_default=True, envvar="SWARMRACE_DEVICE")
-@click.option("--rendezvous", envvar="SWARMRACE_RENDEZVOUS", help="Who is told when it fails.")
+@entrant_option
+@peer_option
+@click.option(
+    "--device",
+    default="eth0",
+    show_default=True,
+    envvar="SWARMRACE_DEVICE",
+    help="The pod's network interface.",
+)
+@click.option(
+    "--rendezvous",
+    envvar="SWARMRACE_RENDEZVOUS",
+    help="Base URL of the rendezvous, to which a failure is reported.",
+)
 @race_id_option
 @token_option
 def shape(
@@ -348,7 +297,7 @@ def shape(
 
     loaded = load(scenario)
     _require_peer(loaded, entrant, peer)
-    tell = rendezvous and shaping.teller(
+    report = rendezvous and shaping.lost_reporter(
         rendezvous,
         race_id or loaded.race_id(),
         entrant,
@@ -356,15 +305,15 @@ def shape(
         read_token(token_file),
         loaded.race.timeouts.assemble_seconds,
     )
-    done = shaping.run(loaded.race, peer, device, tell or None)
+    done = shaping.run(loaded.race, peer, device, report or None)
     click.echo(f"{entrant}-{peer}: {done}")
 
 
 def _require_storage(scenario: Any, storage_bytes: int | None) -> None:
-    """Refuse a volume that can't hold the payload, and a node's copy of it beside a node.
+    """Refuse a volume that is too small for the payload and, beside a node, its copy.
 
     Raises:
-        ScenarioError: it names the value to set.
+        ScenarioError: the volume is too small; the message names the value to set.
     """
     from swarmrace.backends.kubernetes import pods
     from swarmrace.errors import Fault, ScenarioError
@@ -377,10 +326,10 @@ def _require_storage(scenario: Any, storage_bytes: int | None) -> None:
 
 
 def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
-    """Refuse a peer that a scenario hasn't.
+    """Refuse a peer that isn't in the scenario.
 
     Raises:
-        click.BadParameter: it names no entrant, or its index is too large.
+        click.BadParameter: the entrant doesn't exist, or the peer's index is too large.
     """
     if entrant not in scenario.entrants:
         wanted = f"expected one of {', '.join(scenario.entrants)}"
@@ -391,11 +340,12 @@ def _require_peer(scenario: Any, entrant: str, peer: int) -> None:
 
 
 def _require_address(scenario: Any, entrant: str, address: str) -> None:
-    """Refuse a loopback address to a system that needs packets to leave from its peer's address:
-    the kernel sends from 127.0.0.1, whichever of them a peer announces.
+    """Refuse a loopback address for a system whose packets must come from its peer's address.
+
+    The kernel sends from 127.0.0.1, whatever loopback address a peer announces.
 
     Raises:
-        UnavailableError: it can't be raced there.
+        UnavailableError: the system can't be raced at this address.
     """
     import ipaddress
 
@@ -403,10 +353,10 @@ def _require_address(scenario: Any, entrant: str, address: str) -> None:
 
     options = scenario.entrants[entrant]
     why = systems.load(options.kind).network.own_source_address(options)
-    with contextlib.suppress(ValueError):  # a name, say
+    with contextlib.suppress(ValueError):  # a host name is no IP address
         found = ipaddress.ip_address(address)
         if why and found.is_loopback and str(found) not in ("127.0.0.1", "::1"):
             raise UnavailableError(
-                f"--address: found {address}: {why}; start each peer in a network namespace or pod "
-                "of its own, or race with `swarmrace run`"
+                f"--address: found {address}: {why}; start each peer in its own network namespace "
+                "or pod, or race with `swarmrace run`"
             )

@@ -1,4 +1,4 @@
-"""Commands that make something of results: tables for others, reports, comparisons."""
+"""The commands `export`, `report` and `compare`, which read results."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from swarmrace.cli.parameters import format_option
 
 _FOLDERS = click.argument(
     "folders",
@@ -18,29 +20,25 @@ _FOLDERS = click.argument(
 
 @click.command()
 @_FOLDERS
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["csv", "parquet", "bmf", "benchfmt"]),
-    default="csv",
-    show_default=True,
-    help="Tables (csv, parquet); Bencher's JSON (bmf); Go's benchmark lines, for benchstat.",
+@format_option(
+    "Tables (csv, parquet); Bencher's JSON (bmf); Go's benchmark lines, for benchstat.",
+    ("csv", "parquet", "bmf", "benchfmt"),
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder of the tables, or file of the rest.  [default: export, or standard output]",
+    help="Folder for tables, file for bmf and benchfmt.  [default: export, or standard output]",
 )
 def export(folders: tuple[Path, ...], format_: str, output: Path | None) -> None:
-    """Write the results in each FOLDER for pandas, R, DuckDB, Excel, Bencher or benchstat.
+    """Export the results in each FOLDER to pandas, R, DuckDB, Excel, Bencher or benchstat.
 
-    A FOLDER is a results folder, or holds some, as a sweep's does.
+    A FOLDER is a results folder, or holds some (a sweep).
     """
     from swarmrace.export import command
 
-    told = command.export(folders, format_, output, lambda line: click.echo(line, err=True))
-    click.echo(told)
+    text = command.export(folders, format_, output, lambda line: click.echo(line, err=True))
+    click.echo(text)
 
 
 @click.command()
@@ -51,18 +49,18 @@ def export(folders: tuple[Path, ...], format_: str, output: Path | None) -> None
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("report"),
     show_default=True,
-    help="Folder to write the report into.",
+    help="Folder to write the report to.",
 )
 @click.option(
     "--accept",
     multiple=True,
     metavar="BOUND",
-    help="Judge by this instead of the scenario's: furps, issue895, equivalent, a number, or "
-    "ENTRANT:BOUND:OF.",
+    help="Acceptance to judge by, instead of the scenario's: furps, issue895, equivalent, a "
+    "number, or ENTRANT:BOUND:OF.",
 )
-@click.option("--title", default="", help="Of the page.  [default: the entrants and cells]")
-@click.option("--curves", is_flag=True, help="Hold every mark against its curve, too.")
-@click.option("--summary", is_flag=True, help="Only print the short form, for a comment.")
+@click.option("--title", default="", help="Title of the page.  [default: the entrants and cells]")
+@click.option("--curves", is_flag=True, help="Also check every mark against its curve.")
+@click.option("--summary", is_flag=True, help="Only print a short form, for a comment.")
 def report(
     folders: tuple[Path, ...],
     output: Path,
@@ -71,38 +69,40 @@ def report(
     curves: bool,
     summary: bool,
 ) -> None:
-    """Write the report of the results in each FOLDER: one race, several, or a sweep.
+    """Write a report on the results in each FOLDER: one race, several, or a sweep.
 
-    It is report.html, one file; report.md with cells/ and figures/; and data/ for others.
+    The report is report.html, a single file; report.md with cells/ and figures/; and the exported
+    tables in data/.
     """
     from swarmrace.report import command
 
-    told = command.report(
+    text = command.report(
         folders,
         output,
         accept=accept,
         title=title,
         curves=curves,
         summary=summary,
-        tell=lambda line: click.echo(line, err=True),
+        warn=lambda line: click.echo(line, err=True),
     )
-    click.echo(told)
+    click.echo(text)
 
 
 @click.command()
 @click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--entrant", help="Whose change is asked for.  [default: the headline's first]")
-@click.option("--baseline", help="What both are set against.  [default: the headline's second]")
+@click.option("--entrant", help="Entrant to compare.  [default: the headline's first]")
+@click.option(
+    "--baseline", help="Entrant that serves as baseline.  [default: the headline's second]"
+)
 @click.option("--across-machines", is_flag=True, help="Compare races of different machines.")
 def compare(
     old: Path, new: Path, entrant: str | None, baseline: str | None, across_machines: bool
 ) -> None:
-    """Say what changed from OLD to NEW: races, or sweeps, of one scenario.
+    """Compare NEW with OLD, two races or sweeps of one scenario.
 
-    Where both hold the same baseline at the same version, the ratio of ratios decides: 5 where it
-    shows a cell to be slower, 6 where nothing can be decided, 0 otherwise. Raw times decide
-    nothing.
+    If both have the same baseline in the same version, the ratio of ratios decides. The exit code
+    is 5 if a cell is slower, 6 if nothing can be decided, 0 otherwise. Raw times decide nothing.
     """
     from swarmrace.report import comparing
 

@@ -1,4 +1,4 @@
-"""`swarmrace run`: check, race, print the verdict."""
+"""Races a cell on this machine and prints the verdict."""
 
 from __future__ import annotations
 
@@ -19,66 +19,44 @@ from swarmrace.backends.local.backend import run
 from swarmrace.backends.local.local_race import LocalRace
 from swarmrace.cli.display import display, make_console
 from swarmrace.errors import Exit, NeverStartedError, Reason, SwarmraceError
-from swarmrace.host.output import printable
 from swarmrace.network import user_namespace
 from swarmrace.network.namespaces import permitted_here
 from swarmrace.plan import checks, plan
 from swarmrace.recording.records import PeerResult, RunResult
+from swarmrace.rendezvous.live.front import Front, front_on
 from swarmrace.results.folder import load
 from swarmrace.systems.doubles import doubles_among
-
-
-def race_file(
-    scenario_file: Path,
-    results: Path,
-    work_dir: Path | None,
-    namespaces: bool | None,
-    attempt: int | None,
-    *,
-    full: bool = False,
-) -> int:
-    """Race a scenario file: its only cell, or those of its matrix as a sweep.
-
-    Returns, raises: as `race` and `sweep_run.race_here`.
-    """
-    site = checks.Site(work_dir, results, namespaces)
-    scenario = checks.load_here(scenario_file, site, attempt)
-    name = printable(scenario_file.stem)
-    cells = plan.expand(scenario)
-    if len(cells) == 1:
-        return race(cells[0], name, site, results, full=full)
-    from swarmrace.cli import sweep_run
-    from swarmrace.sweep.start import Request, default_folder
-
-    make_console(stderr=True).print(
-        f"a matrix of {len(cells)} cells: raced as a sweep, which goes on where it stopped when it "
-        "is started again (`swarmrace sweep --help`)",
-        soft_wrap=True,
-    )
-    request = Request(scenario, name, default_folder(results, name, scenario.race.attempt))
-    return sweep_run.race_here(request, work_dir, namespaces)
+from swarmrace.verdict.compute import compute
+from swarmrace.verdict.model import Verdict
 
 
 def race(
-    cell: plan.Cell, name: str, site: checks.Site, results: Path, *, full: bool = False
+    cell: plan.Cell,
+    name: str,
+    site: checks.Site,
+    results: Path,
+    *,
+    full: bool = False,
+    watch_on: tuple[str, int] | None = None,
 ) -> int:
     """Race one cell (`swarmrace.sweep` races several).
 
-    Standard output gets the verdict only, `full` or what fits a terminal; standard error all else.
+    Only the verdict goes to standard output; everything else goes to standard error.
 
     Args:
-        cell: to be raced.
-        name: of the race, and of its folder.
-        site: where.
-        results: the folder below which the results folder is made.
-        full: whether to print the whole verdict.
+        cell: the cell to race.
+        name: name of the race and of its folder.
+        site: where to race.
+        results: the folder in which the results folder is created.
+        full: print the full verdict, not only what fits a terminal.
+        watch_on: host and port of the live page; None for no page.
 
     Returns:
-        130 when it was interrupted, otherwise the verdict's exit code, or that of what kept the
-        race from its end.
+        130 if it was interrupted, otherwise the exit code of the verdict or of the error that
+        ended the race early.
 
     Raises:
-        UnavailableError: nothing was started.
+        UnavailableError: this machine can't race the cell; nothing was started.
         NeverStartedError: a program failed its trial; nothing was raced.
     """
     console = make_console(stderr=True)
@@ -86,22 +64,24 @@ def race(
     isolate(site, [cell])
     for line in plan.acceptance_warnings(cell.scenario):
         console.print(f"! {line}", soft_wrap=True)
-    local = LocalRace(
-        cell.scenario,
-        name,
-        results,
-        site.work_dir,
-        site.isolates(cell.scenario),
-        doubles_among(cell.scenario.entrants),
-    )
-    folder = local.folder()
 
-    def print_verdict(folder: Path) -> int:
+    def print_verdict(verdict: Verdict) -> None:
         from swarmrace.cli import verdict_command
 
-        return verdict_command.show(folder, full=full)
+        verdict_command.print_verdict(verdict, full=full)
 
-    ended = one(console, local, folder, print_verdict)
+    with live_page(console, watch_on) as front:
+        local = LocalRace(
+            cell.scenario,
+            name,
+            results,
+            site.work_dir,
+            site.isolates(cell.scenario),
+            doubles_among(cell.scenario.entrants),
+            front=front,
+        )
+        folder = local.folder()
+        ended = race_one(console, local, folder, print_verdict)
     if ended.measured:
         console.print(f"results: {folder}", soft_wrap=True)
     elif folder.exists():
@@ -112,45 +92,68 @@ def race(
             if ended.measured
             else "nothing was measured yet, and no folder is left"
         )
-        console.print(f"interrupted: everything it had started is ended, {kept}", soft_wrap=True)
+        console.print(f"interrupted: all processes have ended, {kept}", soft_wrap=True)
     return ended.code
 
 
 def isolate(site: checks.Site, cells: Sequence[plan.Cell]) -> None:
-    """Go on as the same command in a user namespace, where a cell needs namespaces and this
-    process may not make them."""
+    """Restart this command in a user namespace if a cell needs network namespaces and this process
+    isn't permitted to create them."""
     if any(site.isolates(cell.scenario) for cell in cells) and not permitted_here():
         user_namespace.reenter()
 
 
+@contextlib.contextmanager
+def live_page(console: Console, watch_on: tuple[str, int] | None) -> Iterator[Front | None]:
+    """Serve the live page inside the context, if an address is given, and print its URL.
+
+    Raises:
+        UnavailableError: the address can't be listened on.
+    """
+    with front_on(watch_on) as front:
+        if front is not None:
+            console.print(f"live page: {front.url}", soft_wrap=True)
+            if front.is_public:
+                console.print(
+                    f"! everyone who can reach {front.host}:{front.port} can read the live page; "
+                    "nothing can be changed there",
+                    soft_wrap=True,
+                )
+        yield front
+
+
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How one race ended."""
+class EndedRace:
+    """How a race ended."""
 
     code: int
-    """130 when it was interrupted, otherwise that of the failure or of the verdict."""
+    """130 if it was interrupted, otherwise the exit code of the failure or of the verdict."""
     measured: bool
     """Whether it left results."""
     interrupted: bool
     failure: SwarmraceError | None
 
 
-def one(console: Console, local: LocalRace, folder: Path, report: Callable[[Path], int]) -> Ended:
-    """Race one cell into `folder`; leave and report its verdict.
+def race_one(
+    console: Console,
+    local: LocalRace,
+    folder: Path,
+    report: Callable[[Verdict], object] = lambda verdict: None,
+) -> EndedRace:
+    """Race one cell into `folder`; store and report its verdict.
 
-    A folder in which nothing was measured is removed, unless it holds logs of a failure.
+    A folder without measurements is removed, unless it holds logs of a failure.
 
     Args:
         console: for progress.
         local: what to race.
-        folder: made here.
-        report: called with the folder when it holds results; returns the verdict's exit code.
+        folder: created here.
+        report: called with the verdict if there are results.
 
     Raises:
         NeverStartedError: a program failed its trial.
     """
     from swarmrace.cli import verdict_command as command
-    from swarmrace.results import manifest
 
     failure: SwarmraceError | None = None
     interrupted, code = False, int(Exit.OK)
@@ -165,23 +168,23 @@ def one(console: Console, local: LocalRace, folder: Path, report: Callable[[Path
     measured = (folder / "race.json").exists() and not (interrupted and _only_interrupted(folder))
     if measured:
         try:
+            verdict = compute(load(folder))
             with contextlib.suppress(OSError):  # the verdict can be computed again
-                command.leave(folder)
-                manifest.extend(folder)
-            code = report(folder)
+                command.store(folder, verdict)
+            code = int(verdict.exit)
+            report(verdict)
         except SwarmraceError as error:
             failure = failure or error
     if failure is not None:
-        _tell(failure)
+        _print_error(failure)
         code = failure.exit_code
     if not measured:
-        _remove(folder, all_of_it=interrupted)
-    return Ended(Exit.INTERRUPTED if interrupted else code, measured, interrupted, failure)
+        _remove(folder, with_content=interrupted)
+    return EndedRace(Exit.INTERRUPTED if interrupted else code, measured, interrupted, failure)
 
 
 def _only_interrupted(folder: Path) -> bool:
-    """Whether nothing in a folder is worth keeping: no transfer ended by itself, and no run for
-    another reason than the interruption."""
+    """Return whether a folder holds nothing worth keeping: every record is of the interruption."""
     try:
         found = load(folder)
     except SwarmraceError:
@@ -194,16 +197,16 @@ def _only_interrupted(folder: Path) -> bool:
     )
 
 
-def _remove(folder: Path, *, all_of_it: bool) -> None:
-    """Remove a folder in which nothing was measured: all of it, or only where it is empty."""
-    if all_of_it:
+def _remove(folder: Path, *, with_content: bool) -> None:
+    """Remove a folder without measurements: with its content, or only if it is empty."""
+    if with_content:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
-def _tell(error: SwarmraceError) -> None:
-    """Say an error as the command line does, without ending anything."""
+def _print_error(error: SwarmraceError) -> None:
+    """Print an error as the command line does, without exiting."""
     context = click.get_current_context(silent=True)
     if context is not None and context.find_root().params.get("debug"):
         traceback.print_exception(error)
@@ -211,9 +214,9 @@ def _tell(error: SwarmraceError) -> None:
 
 
 async def _race(local: LocalRace, folder: Path, watch: Callable[[dict[str, Any]], None]) -> bool:
-    """Run one race and return whether it was interrupted.
+    """Run one race; return whether it was interrupted.
 
-    The first Ctrl-C or SIGTERM ends it in order, a second at once.
+    The first Ctrl-C or SIGTERM ends the race cleanly, a second one at once.
     """
     task = asyncio.ensure_future(run(local, folder, watch))
     with _on_signal(task.cancel):

@@ -1,4 +1,4 @@
-"""`swarmrace sweep --on kubernetes`: each missing cell as a Helm release, one after another."""
+"""`swarmrace sweep --on kubernetes`: races each missing cell as a Helm release, one by one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import re
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from swarmrace.backends.kubernetes import cell_files
+from swarmrace.backends.kubernetes import cell_files, yaml_text
 from swarmrace.backends.kubernetes.lease import Lease
-from swarmrace.backends.kubernetes.release import Release
+from swarmrace.backends.kubernetes.release import HelmRelease
 from swarmrace.backends.kubernetes.tools import Tools
 from swarmrace.cli import verdict_command
 from swarmrace.cli.display import make_console
+from swarmrace.cli.sweep_request import make_request
 from swarmrace.errors import (
     Exit,
     InfrastructureError,
@@ -29,24 +32,65 @@ from swarmrace.errors import (
     SwarmraceError,
     UnavailableError,
 )
-from swarmrace.plan import needs
+from swarmrace.host import infrastructure
+from swarmrace.host.output import printable
+from swarmrace.plan import checks, needs
 from swarmrace.plan.plan import Cell, expand
-from swarmrace.results import manifest
+from swarmrace.scenario import yaml_file
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.sweep import book, pins, state, text
+from swarmrace.sweep.parts import has_started_all
 from swarmrace.sweep.pins import Pins
 from swarmrace.sweep.start import Request, started
 from swarmrace.sweep.state import SweepState
 
 CHART_VARIABLE = "SWARMRACE_CHART"
-_CORES = 4.0
-"""Of the machine that the plan's times are for: a guess, which cells that are done correct."""
+_NO_TRIAL = {"name": "SWARMRACE_TRIAL", "value": "false"}
 _LAST_FETCH_SECONDS = 30.0
+_LOCK_PATIENCE_SECONDS = 120.0
+"""How long to wait for the folder's lock: a killed step's pod may still be ending."""
 
 
 def default_chart() -> str:
-    """Return the chart to install: SWARMRACE_CHART, or the checkout's."""
+    """Return the chart to install: SWARMRACE_CHART, or the one in the checkout."""
     return os.environ.get(CHART_VARIABLE) or "charts/swarmrace"
+
+
+def race_on_cluster(
+    matrix: Path,
+    folder: Path | None,
+    cluster: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    **options: Any,
+) -> int:
+    """Sweep a scenario file on a cluster.
+
+    Args:
+        matrix: the scenario file.
+        folder: the sweep's folder; None for the default in `results`.
+        cluster: `namespace`, `context`, `chart`, `values` (`race_there`).
+        limits: fields of `SweepLimits`.
+        options: further fields of `Request`.
+
+    Returns and raises as `race_there`.
+    """
+    request = make_request(checks.load(matrix), matrix, folder, limits, options)
+    given = {**cluster, "chart": cluster["chart"] or default_chart()}
+    return race_there(request, matrix, **given)
+
+
+def tidy_cluster(matrix: Path, cluster: Mapping[str, Any]) -> None:
+    """Remove what a sweep's interrupted cell left on a cluster.
+
+    Args:
+        matrix: the scenario file.
+        cluster: as for `race_on_cluster`.
+
+    Raises:
+        UnavailableError, InfrastructureError: as `Release.remove`.
+    """
+    name = release_name(printable(matrix.stem), checks.load(matrix))
+    tidy(name, cluster["namespace"], cluster["context"])
 
 
 def race_there(
@@ -57,45 +101,48 @@ def race_there(
     namespace: str | None,
     context: str | None,
 ) -> int:
-    """Race what a sweep lacks, on a cluster, and print its table.
+    """Race a sweep's missing cells on a cluster, and print its table.
 
     Args:
-        request: what is asked for.
-        file: the scenario file, with the cluster's keys in it.
+        request: the user's request.
+        file: the scenario file, which may have the cluster's keys.
         chart: the umbrella chart.
         values: further values files.
-        namespace: Kubernetes namespace; the context's own when absent.
-        context: kubeconfig context; the current one when absent.
+        namespace: Kubernetes namespace; None for the context's own.
+        context: kubeconfig context; None for the current one.
 
     Returns:
-        as `sweep_run.race_here`.
+        the exit code, as `sweep_run.race_here`.
 
     Raises:
-        UnavailableError: no helm, no kubectl, or the chart refuses the values.
-        InfrastructureError: the cluster can't be reached for long.
+        UnavailableError: helm or kubectl is missing, or the chart refuses the values.
+        InfrastructureError: the cluster can't be reached for a long time.
         SweepError, ResultsError: see `start.started`.
     """
     console = make_console(stderr=True)
-    say = partial(console.print, soft_wrap=True)
-    tools = Tools(namespace, context, say)
-    release = Release(release_name(request.name, request.scenario), chart, values, tools)
+    report = partial(console.print, soft_wrap=True)
+    tools = Tools(namespace, context, report)
+    release = HelmRelease(release_name(request.name, request.scenario), chart, values, tools)
     racer = ClusterRacer(request, file, release, console)
-
-    def expect(scenario: Scenario) -> float:
-        return needs.expected_seconds(scenario, _CORES)
-
-    where = Path(tempfile.gettempdir())
-    with started(request, "kubernetes", where, racer.pins, expect, console) as ready:
-        holder = f"{socket.gethostname()}:{request.folder.resolve()}"
-        with Lease(tools, release.name, holder, say).held() as still, _interruptible():
-            racer.still = still
+    work_dir = Path(tempfile.gettempdir())
+    expect = needs.expected_seconds_on_cluster
+    patience = _LOCK_PATIENCE_SECONDS
+    with started(
+        request, "kubernetes", work_dir, racer.first_pins, expect, console, patience
+    ) as ready:
+        lease = Lease(tools, release.name, _holder(request.folder), report)
+        with lease.held() as raise_if_lost, _interruptible():
+            racer.raise_if_lost = raise_if_lost
             try:
                 code = ready.drive(racer)
             except KeyboardInterrupt:
                 code = Exit.INTERRUPTED
-    make_console().print(text.render(state.look(request.folder)))
+            if not (request.cells and state.read(request.folder).missing):
+                # Otherwise the next cell, which another start races, waits for the last pods.
+                racer.finish()
+    make_console().print(text.render(state.read(request.folder)))
     if code == Exit.INTERRUPTED:
-        say("interrupted: the release is removed; start the sweep again to go on")
+        report("interrupted: the release is removed; start the sweep again to resume it")
     return code
 
 
@@ -103,25 +150,33 @@ def tidy(name: str, namespace: str | None, context: str | None) -> None:
     """Remove the release of a sweep's cell, if one is left.
 
     Args:
-        name: of the release (`release_name`).
-        namespace: Kubernetes namespace; the context's own when absent.
-        context: kubeconfig context; the current one when absent.
+        name: name of the release (`release_name`).
+        namespace: Kubernetes namespace; None for the context's own.
+        context: kubeconfig context; None for the current one.
 
     Raises:
         UnavailableError, InfrastructureError: as `Release.remove`.
-        SweepError: another driver goes on with the sweep.
+        SweepError: another driver runs the sweep.
     """
-    say = partial(make_console(stderr=True).print, soft_wrap=True)
-    tools = Tools(namespace, context, say)
-    with Lease(tools, name, f"{socket.gethostname()}:tidy", say).held():
-        Release(name, "", (), tools).remove()
+    report = partial(make_console(stderr=True).print, soft_wrap=True)
+    tools = Tools(namespace, context, report)
+    with Lease(tools, name, f"{socket.gethostname()}:tidy", report).held():
+        HelmRelease(name, "", (), tools).remove()
 
 
 def release_name(name: str, scenario: Scenario) -> str:
-    """Return the name of a sweep's release: of one at a time, so what is left over is found."""
-    text = hashlib.sha256(str(book.raced(scenario)).encode()).hexdigest()[:8]
+    """Return the name of a sweep's release: the same for all cells, so leftovers are found."""
+    text = hashlib.sha256(str(book.raced_scenario(scenario)).encode()).hexdigest()[:8]
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:14].strip("-")
     return f"sweep-{stem}-{text}" if stem else f"sweep-{text}"
+
+
+def _holder(folder: Path) -> str:
+    """Return the identity of a driver: started again on this machine, it keeps its lease."""
+    machine = ""
+    with contextlib.suppress(OSError):
+        machine = f" ({Path('/etc/machine-id').read_text()[:8]})"
+    return f"{socket.gethostname()}:{folder.resolve()}{machine}"
 
 
 @dataclass
@@ -130,60 +185,114 @@ class ClusterRacer:
 
     request: Request
     file: Path
-    release: Release
+    release: HelmRelease
     console: Console
-    still: Callable[[], None] = lambda: None
-    """Raises when another driver has taken over."""
+    raise_if_lost: Callable[[], None] = lambda: None
+    """Raises if another driver has taken over the lease."""
+    _first: Pins | None = None
+    """What `first_pins` returned, until it is used."""
+
+    def first_pins(self) -> Pins:
+        """Return what `pins` returns, which then needn't render the chart again at once."""
+        self._first = self.pins()
+        return self._first
 
     def pins(self) -> Pins:
         """Return the images that the chart would run, and this program's versions."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         cell = next(iter(expand(self.request.scenario)))
         with self._values(cell) as file:
             images = self.release.images(file)
-        programs = {name: images.get(name, "") for name in self.request.scenario.entrants}
-        return Pins(**pins.own(), backend="kubernetes", programs=programs)
+        return pins.kubernetes({n: images.get(n, "") for n in self.request.scenario.entrants})
 
     def disk_bytes(self, scenario: Scenario) -> int:
-        """Return what a race's results take here; its payloads are on the cluster."""
+        """Return the disk space of a race's results; its payloads are on the cluster."""
         return needs.results_bytes(scenario)
 
     def race(self, cell: Cell, folder: Path, known: SweepState) -> int:
-        """Install, wait for the verdict, fetch, uninstall."""
-        interrupted, why = False, ""
+        """Install a release, wait for its verdict, fetch the results and uninstall it.
+
+        Nothing is touched any more once another driver has taken over the lease.
+
+        Raises:
+            SweepError: it has.
+        """
+        if trouble := infrastructure.disk_trouble(self.request.folder):
+            self._print(f"! not raced: {trouble}")
+            return Exit.INFRASTRUCTURE
+        installed, interrupted, why = False, False, ""
         try:
+            self.raise_if_lost()
             self.release.remove()
-            with self._values(cell) as file:
+            with self._values(cell, without_trials=has_started_all(known, cell.scenario)) as file:
+                self.raise_if_lost()
+                installed = True
                 self.release.install(file)
-            ended = self.release.await_verdict(self.still)
-            self.console.print(f"verdict of {cell.name}: {ended}")
+            ended = self.release.await_verdict(self.raise_if_lost)
+            self._print(f"verdict of {cell.name}: {ended}")
+            self.raise_if_lost()
             self.release.fetch(folder)
         except KeyboardInterrupt:
             interrupted = True
         except (InfrastructureError, UnavailableError, ResultsError) as error:
             why = str(error)
-            self.console.print(f"! {why}", soft_wrap=True)
-        if interrupted or why:
+            self._print(f"! {why}")
+        self.raise_if_lost()
+        if installed and (interrupted or why):
             with contextlib.suppress(SwarmraceError, KeyboardInterrupt):
                 if not folder.exists():
                     self.release.fetch(folder, _LAST_FETCH_SECONDS)
+        # Its pods end while the verdict is computed and the next cell's step starts. The next race
+        # begins only once they are gone (`remove`).
+        with ThreadPoolExecutor(1) as beside:
+            removal = beside.submit(self._uninstall)
+            stored = self._store(folder, why) if folder.exists() or not interrupted else False
+            removal.result()
+        if interrupted:
+            return Exit.INTERRUPTED
+        return Exit.OK if stored else Exit.INFRASTRUCTURE
+
+    def finish(self) -> None:
+        """Return once nothing of the last race is left on the cluster."""
         try:
+            self.raise_if_lost()
             self.release.remove()
         except SwarmraceError as error:
-            self.console.print(f"! the release may be left over: {error}", soft_wrap=True)
-        if interrupted and not folder.exists():
-            return Exit.INTERRUPTED
-        if not (folder / "race.json").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            state.note_why(folder, why)
-            return Exit.INFRASTRUCTURE
-        with contextlib.suppress(OSError, ValueError, ResultsError):
-            verdict_command.leave(folder)
-            manifest.extend(folder)
-        return Exit.INTERRUPTED if interrupted else Exit.OK
+            self._print(f"! the release may not be removed: {error}")
+
+    def _uninstall(self) -> None:
+        try:
+            self.release.uninstall()
+        except SwarmraceError as error:
+            self._print(f"! the release may not be removed: {error}")
+
+    def _store(self, folder: Path, why: str) -> bool:
+        """Store the verdict on fetched results, or why there are none; return whether there are
+        any."""
+        try:
+            if not (folder / "race.json").exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                state.record_reason(folder, why)
+                return False
+            with contextlib.suppress(ValueError, ResultsError):
+                verdict_command.store(folder)
+        except OSError as error:
+            self._print(f"! {folder}: can't be written: {error.strerror}")
+        return (folder / "race.json").exists()
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
 
     @contextlib.contextmanager
-    def _values(self, cell: Cell) -> Iterator[Path]:
-        text = cell_files.cell_values(self.file, self.request.scenario, cell)
+    def _values(self, cell: Cell, *, without_trials: bool = False) -> Iterator[Path]:
+        data = yaml_file.read(self.file).data
+        values = cell_files.cell_data(data, self.request.scenario, cell)
+        if without_trials:
+            tracker = values["tracker"] = values.get("tracker") or {}
+            tracker["extraEnv"] = [*(tracker.get("extraEnv") or []), _NO_TRIAL]
+        text = yaml_text.document(values)
         with tempfile.TemporaryDirectory(prefix="swarmrace-values-") as folder:
             path = Path(folder) / "cell.yaml"
             path.write_text(text, encoding="utf-8")
@@ -192,7 +301,7 @@ class ClusterRacer:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP interrupt as Ctrl-C does."""
+    """Make SIGTERM and SIGHUP interrupt like Ctrl-C."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:

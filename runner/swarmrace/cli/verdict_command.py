@@ -1,4 +1,4 @@
-"""`swarmrace show` and the end of `swarmrace run`: print a folder's verdict."""
+"""Prints and stores a folder's verdict, for `swarmrace show` and the end of a race."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from swarmrace import atomic
 from swarmrace.cli.display import make_console
 from swarmrace.errors import ResultsError
 from swarmrace.results import folder as results
+from swarmrace.results import manifest
 from swarmrace.verdict import render, short
 from swarmrace.verdict.compute import compute
 from swarmrace.verdict.model import Verdict
@@ -24,19 +25,19 @@ def show(
     svg: Path | None = None,
     console: Console | None = None,
 ) -> int:
-    """Print the verdict of the results in `folder`, computed from its records.
+    """Print the verdict on the results in `folder`, computed from its records.
 
-    Nothing is written into the folder: `leave` does that at the end of a race.
+    Nothing is written to the folder; `store` does that at the end of a race.
 
     Args:
         folder: a results folder.
-        full: print all of it, or only what fits a terminal.
-        as_json: print the JSON instead of the page.
-        svg: write the page as a picture too.
-        console: where to print; standard output, 100 columns wide when not a terminal, by default.
+        full: print the full verdict, or only what fits a terminal.
+        as_json: print JSON instead of text.
+        svg: also write the text as a picture to this file.
+        console: where to print; None for standard output, 100 columns wide if it isn't a terminal.
 
     Returns:
-        the exit code the verdict calls for (`Verdict.exit`).
+        the verdict's exit code (`Verdict.exit`).
 
     Raises:
         ResultsError: the folder can't be read, or the picture can't be written.
@@ -50,22 +51,32 @@ def show(
     if as_json:
         sys.stdout.write(to_json(verdict))
     else:
-        if console is None:
-            console = make_console()
-        (render if full else short).show(verdict, console)
+        print_verdict(verdict, full=full, console=console)
     return int(verdict.exit)
 
 
-def leave(folder: Path) -> None:
-    """Leave the verdict in `folder` as `verdict.json` and `verdict.txt`, each whole or not at all.
+def print_verdict(verdict: Verdict, *, full: bool, console: Console | None = None) -> None:
+    """Print a verdict, as `show` does."""
+    (render if full else short).show(verdict, console or make_console())
+
+
+def store(folder: Path, verdict: Verdict | None = None) -> None:
+    """Write the verdict to `folder` as `verdict.json` and `verdict.txt`, each atomically, and
+    extend the folder's manifest.
+
+    Args:
+        folder: a results folder, whose race has ended.
+        verdict: the folder's verdict, if already computed.
 
     Raises:
         ResultsError: the folder can't be read.
         OSError: the folder can't be written.
+        ValueError: its manifest is invalid.
     """
-    verdict = compute(results.load(folder))
+    verdict = verdict or compute(results.load(folder))
     atomic.write_bytes(folder / "verdict.json", to_json(verdict).encode())
     atomic.write_bytes(folder / "verdict.txt", render.text(verdict).encode())
+    manifest.extend(folder)
 
 
 def to_json(verdict: Verdict) -> str:
