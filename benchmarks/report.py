@@ -1,19 +1,21 @@
-"""How long `swarmrace report` takes for the whole matrix, how much memory, how large its page is.
+"""Time, memory and page size of `swarmrace report` for the whole matrix.
 
     python -m benchmarks.report [--repetitions 10] [--sizes 100MB,1GB,5GB] [--keep DIR]
 
-Writes 39 cells × 3 entrants × 10 runs, 17,640 transfers, as races leave them (records, lists of
-hashes, by the code of a race and from drawn times), with curves of real record counts for one run
-of each entrant in each cell, and makes the report by the command, without and with `--curves`.
-`--keep DIR` keeps the folders for the next time.
+Writes 39 cells × 3 entrants × 10 runs, 17,640 transfers, in the form that races store them (records
+and lists of hashes, by the code of a race, with random times), with curves of realistic record
+counts for one run of each entrant in each cell; BitTorrent's pieces come in a random order. Then
+runs the command without and with `--curves`.
+`--keep DIR` keeps the folders for the next call.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -47,7 +49,7 @@ from swarmrace.recording.records import (
     Wire,
     WireCurve,
 )
-from swarmrace.results.manifest import FILE, Keeper
+from swarmrace.results.manifest import FILE, ManifestKeeper
 from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.run import Run
@@ -59,15 +61,15 @@ ENTRANTS = {
 }
 KINDS = {"codex": "delivery", "bittorrent": "arrival", "http": "arrival"}
 BLOCK = {"codex": 65_536, "bittorrent": 16_384, "http": 262_144}
-"""Bytes of one record, of a stream and a socket about what one read gives."""
+"""Bytes per record; for a stream or a socket, about one read."""
 SECONDS = {"codex": 8.0, "bittorrent": 3.0, "http": 1.0}
-"""Of 100 MB; what follows is drawn around it."""
+"""Typical time for 100 MB; the random times are drawn around it."""
 _STALLS = {"arrival": "longest_stall_seconds", "delivery": "longest_delivery_stall_seconds"}
 AIMS = {"seconds": 20.0, "memory": 1e9, "page": 10e6}
 
 
 def matrix(sizes: list[str], repetitions: int) -> list[tuple[str, Scenario]]:
-    """Return the cells of the full matrix with their names."""
+    """Return the names and scenarios of the full matrix's cells."""
     axes = {"swarmSize": [2, 8, 16, 32], "seeders": [1, 2, 4, 8, 16], "fileSize": sizes}
     race = {
         "repetitions": repetitions,
@@ -82,21 +84,22 @@ class Writer:
     """Writes one cell's results folder.
 
     Args:
-        folder: made.
-        of: the cell.
-        records: of the one stored curve of each transfer; 0: as many as the file has blocks.
+        folder: the folder to write.
+        scenario: the cell's scenario.
+        records: records in each transfer's stored curve; 0: as many as the file has blocks.
     """
 
-    def __init__(self, folder: Path, of: Scenario, records: int) -> None:
-        self.folder, self.of, self.records = folder, of, records
-        self.race_id = of.race_id()
-        self.keeper = Keeper(folder, self.race_id, "0" * 40)
-        self.random = np.random.default_rng(of.race.swarm_size * 100 + of.race.seeders)
+    def __init__(self, folder: Path, scenario: Scenario, records: int) -> None:
+        self.folder, self.scenario, self.records = folder, scenario, records
+        self.race_id = scenario.race_id()
+        self.keeper = ManifestKeeper(folder, self.race_id, "0" * 40)
+        race = scenario.race
+        self.random = np.random.default_rng(race.swarm_size * 100 + race.seeders)
 
     def write(self) -> int:
-        """Write it; return how many transfers are in it."""
+        """Write the folder; return its number of transfers."""
         transfers = 0
-        for run in schedule(self.of):
+        for run in schedule(self.scenario):
             result = RunResult(
                 race_id=self.race_id,
                 run_id=run.id,
@@ -107,14 +110,14 @@ class Writer:
                 status="raced",
                 wall_seconds=1e4,
             )
-            self._leave(f"runs/{run.id}/run.json", result.model_dump_json(by_alias=True).encode())
-            for peer in range(self.of.race.swarm_size):
+            self._write(f"runs/{run.id}/run.json", result.model_dump_json(by_alias=True).encode())
+            for peer in range(self.scenario.race.swarm_size):
                 transfers += self._peer(run, peer)
         machine = {"cpu": "drawn", "cpus": 8, "system": "drawn", "kernel": "drawn"}
         info = RaceInfo(
             race_id=self.race_id,
             name="matrix",
-            scenario=self.of.model_dump(mode="json", by_alias=True),
+            scenario=self.scenario.model_dump(mode="json", by_alias=True),
             backend="local with network namespaces",
             created_utc="2026-11-28T00:00:00+00:00",
             commit="0" * 40,
@@ -124,16 +127,16 @@ class Writer:
             peers=[
                 PeerInfo(entrant=name, peer=peer, address="10.0.0.1", host="drawn", node="drawn",
                          versions={"program": "1"})
-                for name in ENTRANTS for peer in range(self.of.race.swarm_size)
+                for name in ENTRANTS for peer in range(self.scenario.race.swarm_size)
             ],
         )  # fmt: skip
-        self._leave("race.json", info.model_dump_json(by_alias=True).encode())
+        self._write("race.json", info.model_dump_json(by_alias=True).encode())
         (self.folder / FILE).write_bytes(self.keeper.text(complete=True))
         return transfers
 
     def _peer(self, run: Run, peer: int) -> bool:
         size = run.size_bytes
-        base = SECONDS[run.entrant] * size / 1e8 * self.of.race.swarm_size**0.3
+        base = SECONDS[run.entrant] * size / 1e8 * self.scenario.race.swarm_size**0.3
         seconds = float(base * self.random.lognormal(0, 0.08))
         facts: dict = {}
         if run.role(peer) == "seeder":
@@ -149,7 +152,7 @@ class Writer:
             peer=peer,
             role=run.role(peer),
             repetition=run.repetition,
-            seed=self.of.race.seed,
+            seed=self.scenario.race.seed,
             payload_seed=run.payload_seed,
             size_bytes=size,
             outcome="completed",
@@ -169,11 +172,11 @@ class Writer:
             **facts,
         )  # fmt: skip
         name = f"runs/{run.id}/{run.entrant}-{peer}.json"
-        self._leave(name, record.model_dump_json(by_alias=True).encode())
+        self._write(name, record.model_dump_json(by_alias=True).encode())
         return record.role == "leecher"
 
     def _transfer(self, run: Run, peer: int, seconds: float) -> dict:
-        """Return a leecher's transfer and wire curve; write its curve in the first block."""
+        """Return a leecher's transfer and wire curve; in the first block, write its curve."""
         kind = KINDS[run.entrant]
         shape = np.sort(self.random.uniform(0.01, 1, 101)) * seconds
         shape[-1] = seconds
@@ -187,12 +190,14 @@ class Writer:
         name = f"{run.entrant}-{peer}.{stored}.npz"
         facts: dict = {"variation": 0.3, "stall": seconds / 20, "records": 1000}
         if run.repetition == 0:
-            count = self.records or -(-run.size_bytes // BLOCK[run.entrant])
-            cuts = np.linspace(0, run.size_bytes, count + 1).astype(np.int64)
+            block = -(-run.size_bytes // self.records) if self.records else BLOCK[run.entrant]
+            count = -(-run.size_bytes // block)
+            cuts = np.minimum(np.arange(count + 1, dtype=np.int64) * block, run.size_bytes)
             t_ns = (np.interp(np.linspace(0, 100, count), np.arange(101), shape) * 1e9).astype(
                 np.int64
             )
-            curve = Curve(cuts[:-1], np.diff(cuts), t_ns, run.size_bytes)
+            order = self._order(run.entrant, count)
+            curve = Curve(cuts[:-1][order], np.diff(cuts)[order], t_ns, run.size_bytes)
             percents = percents_of(curve, 0.0)
             shape = np.array(percents.seconds)
             facts = {
@@ -201,7 +206,7 @@ class Writer:
                 "records": curve.records,
             }
             origin = Origin(self.race_id, run.id, run.entrant, peer)
-            self._leave(f"runs/{run.id}/{name}", curve.to_npz(origin))
+            self._write(f"runs/{run.id}/{name}", curve.to_npz(origin))
         marks = [
             Mark(percent=p, seconds=float(shape[p]), resolution_seconds=0.001)
             for p in MARK_PERCENTS
@@ -237,25 +242,37 @@ class Writer:
         )
         return {"transfer": found, "wire_curve": wire}
 
-    def _leave(self, name: str, data: bytes) -> None:
+    def _order(self, entrant: str, count: int) -> np.ndarray:
+        """Return the order in which blocks come: BitTorrent's pieces of 64 blocks at random, a few
+        of them at a time; the others in order."""
+        blocks = np.arange(count)
+        if entrant != "bittorrent":
+            return blocks
+        pieces = self.random.permutation(count // 64 + 1)
+        place = pieces[blocks // 64] * 64 + blocks % 64 + self.random.integers(0, 256, count)
+        return np.argsort(place)
+
+    def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        self.keeper.note_data(name, data)
+        self.keeper.add_data(name, data)
 
 
-def measured(arguments: list[str]) -> tuple[float, float]:
-    """Run the command; return its seconds, and the most memory that it and its children had at any
-    time (proportional set size, looked at every 0.1 s)."""
-    began = time.monotonic()
+def measure(arguments: list[str]) -> tuple[float, float, float]:
+    """Run the command; return its duration and its CPU time in seconds, and the peak memory of it
+    and its children in bytes (proportional set size, polled every 0.1 s)."""
+    began, before = time.monotonic(), os.times()
     process = subprocess.Popen([sys.executable, "-m", "swarmrace", *arguments])
-    most = 0
+    peak_bytes = 0
     while process.poll() is None:
-        most = max(most, _memory(process.pid))
+        peak_bytes = max(peak_bytes, _memory(process.pid))
         time.sleep(0.1)
     if process.returncode:
-        raise click.ClickException(f"swarmrace report ended with {process.returncode}")
-    return time.monotonic() - began, most
+        raise click.ClickException(f"swarmrace report exited with {process.returncode}")
+    seconds, after = time.monotonic() - began, os.times()
+    used = after.children_user + after.children_system
+    return seconds, used - before.children_user - before.children_system, peak_bytes
 
 
 def _memory(pid: int) -> int:
@@ -285,13 +302,13 @@ def _line(name: str, value: float, unit: str, aim: float | None = None) -> None:
 @click.command()
 @click.option("--repetitions", default=10, show_default=True)
 @click.option("--sizes", default="100MB,1GB,5GB", show_default=True)
-@click.option("--records", default=0, help="Of each stored curve.  [default: the file's blocks]")
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--records", default=0, help="Records per stored curve.  [default: one per block]")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep folders here.")
 @click.option("--curves/--no-curves", default=True, help="Also measure `report --curves`.")
 def main(repetitions: int, sizes: str, records: int, keep: Path | None, curves: bool) -> None:
     """Print how long the report of the whole matrix takes."""
     cells = matrix(sizes.split(","), repetitions)
-    whole = (len(cells), repetitions) == (39, 10)
+    is_full_matrix = (len(cells), repetitions) == (39, 10)
     with _folder(keep) as top:
         stored = top / "results"
         transfers = sum(
@@ -304,10 +321,10 @@ def main(repetitions: int, sizes: str, records: int, keep: Path | None, curves: 
         for name, more in (("report", []), *([("report --curves", ["--curves"])] * curves)):
             out = top / "report"
             shutil.rmtree(out, ignore_errors=True)
-            seconds, memory = measured(["report", str(stored), "-o", str(out), *more])
-            aimed = whole and not more
-            _line(f"{name}: seconds", seconds, "s", AIMS["seconds"] if aimed else None)
-            _line(f"{name}: memory", memory, "byte", AIMS["memory"] if aimed else None)
+            seconds, cpu_seconds, memory = measure(["report", str(stored), "-o", str(out), *more])
+            _line(f"{name}: seconds", seconds, "s", AIMS["seconds"] if is_full_matrix else None)
+            _line(f"{name}: CPU", cpu_seconds, "s")
+            _line(f"{name}: memory", memory, "byte", AIMS["memory"] if is_full_matrix else None)
         page = (out / "report.html").stat().st_size
         _line("report.html", page, "byte", AIMS["page"])
         data = sum(file.stat().st_size for file in (out / "data").iterdir())

@@ -1,21 +1,25 @@
-"""Tables from results: every column, by hand; what failed, what is missing, what is older."""
+"""Exported tables: values computed by hand, failed and missing runs, older folders."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
+import os
 import re
 import shutil
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from made_results import BT, HTTP, INF, build, scenario_of
+from swarmrace import definitions
 from swarmrace.cli.main import main
-from swarmrace.export import writers
-from swarmrace.export.cells import cell_key, cell_name
+from swarmrace.export import parts, writers
+from swarmrace.export.cells import cell_name
+from swarmrace.export.folders import map_folders
 from swarmrace.export.tables import MARKS, TABLES
 from swarmrace.results import folder as results
 from swarmrace.scenario.loading import parse
@@ -56,7 +60,7 @@ def test_runs_by_hand(tmp_path, folder):
         "3.0",
     )
     assert (first["leechers"], first["completed"], first["publish_seconds"]) == ("3", "3", "0.5")
-    # Of 2, infinity and 4 the median is 4, and the last leecher never came.
+    # The median of 2, infinity and 4 is 4, and the last leecher never finished.
     assert (second["t100_seconds"], second["last_seconds"]) == ("4.0", "")
     assert second["completed"] == "2"
     assert "stall in race (no byte for 120 s)" in second["reason"]
@@ -83,7 +87,7 @@ def test_transfers_by_hand(tmp_path, folder):
 
 
 def test_marks_hold_every_percent(tmp_path, folder):
-    """Made curves rise in ten even steps: p11 to p20 come with the second of them."""
+    """Made curves rise in ten even steps: p11 to p20 are reached with the second."""
     rows = table(exported(tmp_path, folder), "marks")
     assert {row["curve"] for row in rows} == {"arrival", "delivery"}
     two = [r for r in rows if r["p100"] == "2.0" and r["curve"] == "arrival"]
@@ -96,8 +100,8 @@ def test_marks_hold_every_percent(tmp_path, folder):
     assert (failed["p10"], failed["p11"], failed["p100"]) == ("1.0", "", "")
 
 
-def test_what_is_stored_is_taken_before_the_npz(tmp_path):
-    """A report of thousands of transfers opens no npz: without them nothing is missing."""
+def test_stored_percents_are_preferred_to_the_npz(tmp_path):
+    """An export of thousands of transfers opens no npz, and works without them."""
     stored = {
         "arrival": {"seconds": [0.25] * 101, "resolutionSeconds": [0.001] * 101},
         "delivery": {"seconds": [0.5] * 101, "resolutionSeconds": [0.001] * 101},
@@ -145,8 +149,8 @@ def test_older_folders_are_computed_from_their_npz(tmp_path, stored):
     assert medians
 
 
-def test_parquet_says_the_same_as_csv_and_carries_its_dictionary(tmp_path, folder):
-    parquet = pytest.importorskip("pyarrow.parquet")
+def test_parquet_has_the_same_values_as_csv_and_its_dictionary(tmp_path, folder):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="NOT TESTED: needs pyarrow")
     target = exported(tmp_path, folder)
     exported(tmp_path, folder, format_="parquet")
     for each in TABLES:
@@ -183,7 +187,7 @@ def test_the_dictionary_names_every_column_once(tmp_path, folder):
     assert sum(column.name == "p50" for column in MARKS.columns) == 1
 
 
-def test_a_formula_in_a_text_is_no_formula(tmp_path):
+def test_a_text_that_looks_like_a_formula_is_escaped(tmp_path):
     scenario = scenario_of({"bt": BT}, repetitions=1)
     evil = {"reason": "stall", "stage": "race", "detail": '=HYPERLINK("http://x"),"a\nb"'}
 
@@ -198,7 +202,7 @@ def test_a_formula_in_a_text_is_no_formula(tmp_path):
     }
 
 
-def test_a_folder_of_folders_is_taken_whole_and_a_race_once(tmp_path, folder):
+def test_all_folders_below_a_folder_are_exported_and_each_race_once(tmp_path, folder):
     shutil.copytree(folder, tmp_path / "results" / ".." / "again" / "copy")
     ran = CliRunner().invoke(
         main,
@@ -212,7 +216,7 @@ def test_a_folder_of_folders_is_taken_whole_and_a_race_once(tmp_path, folder):
     assert CliRunner().invoke(main, ["export", str(empty)]).exit_code == 8
 
 
-def test_a_race_that_is_cut_off_has_the_rows_it_has(tmp_path, folder):
+def test_a_run_of_an_interrupted_race_is_missing(tmp_path, folder):
     home = sorted((folder / "runs").iterdir())[-1]
     (home / "run.json").unlink()
     rows = table(exported(tmp_path, folder), "runs")
@@ -227,13 +231,14 @@ def test_cells_are_named_by_their_axes():
     assert cell_name(of(swarmSize=8, seeders=2, fileSize="1GB")) == "8x2-1GB"
     limited = {"upload": "20Mbit", "download": 1500, "delayMilliseconds": 10, "lossPercent": 0.5}
     assert cell_name(of(network=limited)) == "4x1-100MB-up20Mbit-down12kbit-delay10ms-loss0.5"
-    assert cell_key(of(attempt=1)) == cell_key(of(attempt=2)) != cell_key(of(seed=2))
+    assert of(attempt=1).cell_id() == of(attempt=2).cell_id() != of(seed=2).cell_id()
 
 
 def test_an_edited_record_is_refused(tmp_path):
     from racing_peers import raced, scenario
 
     loaded, _ = raced(scenario(), tmp_path)
+    assert loaded.info.definitions == definitions.version()
     assert (
         CliRunner()
         .invoke(main, ["export", str(loaded.folder), "-o", str(tmp_path / "o")])
@@ -247,9 +252,13 @@ def test_an_edited_record_is_refused(tmp_path):
     ran = CliRunner().invoke(main, ["export", str(loaded.folder), "-o", str(tmp_path / "o")])
     assert ran.exit_code == 8
     assert f"{path.name}: changed after the race" in ran.stderr
+    (loaded.folder / "manifest.json").unlink()
+    ran = CliRunner().invoke(main, ["export", str(loaded.folder), "-o", str(tmp_path / "o")])
+    assert ran.exit_code == 8
+    assert "manifest.json: removed after the race" in ran.stderr
 
 
-def test_a_race_of_now_gives_percents_of_every_curve(tmp_path):
+def test_a_new_race_has_percents_of_every_curve(tmp_path):
     from racing_peers import raced, scenario
 
     loaded, _ = raced(scenario(), tmp_path)
@@ -259,3 +268,52 @@ def test_a_race_of_now_gives_percents_of_every_curve(tmp_path):
         seconds = [float(row[f"p{p}"]) for p in range(101)]
         assert seconds == sorted(seconds)
         assert math.isfinite(seconds[-1])
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_a_folder_whose_name_is_no_text_is_exported(tmp_path, format_):
+    """A path may have bytes that are not UTF-8, and control characters."""
+    scenario = scenario_of({"bt": BT}, repetitions=1)
+    build(tmp_path / os.fsdecode(b"caf\xe9\x1b[31m"), scenario, {"bt": [[1, 2, 3]]})
+    out = exported(tmp_path, tmp_path, format_=format_)
+    if format_ == "csv":
+        [row] = csv.DictReader((out / "runs.csv").open(newline=""))
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet", reason="NOT TESTED: needs pyarrow")
+        [row] = parquet.read_table(out / "runs.parquet").to_pylist()
+    assert row["folder"] == "caf\\xdce9\\x1b[31m"
+
+
+def test_folders_are_read_largest_first_and_yielded_in_order(tmp_path):
+    """The folder that is read first comes last."""
+    folders = [tmp_path / name for name in "abcd"]
+    for at, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "manifest.json").write_text("x" * (at + 1))
+    assert list(map_folders(attrgetter("name"), folders)) == ["a", "b", "c", "d"]
+    assert list(map_folders(len, [(folders[0],), (folders[2], folders[3])])) == [1, 2]
+
+
+def test_a_folder_that_fails_ends_the_reading(tmp_path):
+    with pytest.raises(AttributeError):
+        list(map_folders(attrgetter("no_such"), [tmp_path / name for name in "abc"]))
+
+
+def test_numbers_of_a_row_are_written_as_python_writes_them(tmp_path):
+    """Also those of `marks`, which are formatted a hundred at once."""
+    names = [column.name for column in MARKS.columns]
+    seconds = [0.1 + 0.2, 1e-9, 123456.789, 5.0]
+    head = ["r", 'a "cell", 1', "=e", "000-e", 0, 1, "completed", "arrival", 0.25, None, 0.001]
+    row = (*head, *seconds, *(None,) * (len(names) - len(head) - len(seconds)))
+    rows = {table.name: [row] if table is MARKS else [] for table in TABLES}
+    writers.write_csv(tmp_path, [parts.csv_part(rows), parts.csv_part(rows)])
+    first, second = csv.DictReader((tmp_path / "marks.csv").open(newline=""))
+    assert first == second
+    assert (first["cell"], first["entrant"], first["stall_began_seconds"]) == (
+        'a "cell", 1',
+        "'=e",
+        "",
+    )
+    found = [first[f"p{percent}"] for percent in range(101)]
+    assert [float(text) for text in found[:4]] == seconds
+    assert set(found[4:]) == {""}

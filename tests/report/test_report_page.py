@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's Chromium, driven by Playwright, looked over by axe-core."""
+"""The page in a real browser: Debian's Chromium, driven by Playwright and checked by axe-core."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from made_matrices import cell
+from made_matrices import SIX, cell
 from made_results import INF
 from swarmrace.report.command import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (make test)")
+playwright = pytest.importorskip("playwright.sync_api", reason="NOT TESTED: needs playwright")
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="NOT TESTED: the page, for want of chromium (apt install chromium)"
+    CHROMIUM is None, reason="NOT TESTED: the page needs chromium (apt install chromium)"
 )
 
-SIX = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0]
 OPEN = "#cell-4x1-10MB"
 
 
@@ -47,26 +46,26 @@ def browser():
 
 @pytest.fixture
 def visit(browser, written):
-    """Return what opens the page; whatever is told on its console or asked for outside fails."""
-    told: list[str] = []
+    """Return a function that opens the page. A console message or a request fails the test."""
+    events: list[str] = []
     pages = []
 
-    def opened(width: int = 1280, scheme: str = "light", anchor: str = ""):
+    def open_page(width: int = 1280, scheme: str = "light", anchor: str = ""):
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("console", lambda message: events.append(message.text))
+        page.on("pageerror", lambda error: events.append(str(error)))
         page.on(
             "request",
-            lambda request: request.url.startswith("file:") or told.append(request.url),
+            lambda request: request.url.startswith("file:") or events.append(request.url),
         )
         page.goto(written.as_uri() + anchor)
         pages.append(page)
         return page
 
-    yield opened
+    yield open_page
     for page in pages:
         page.close()
-    assert told == []
+    assert events == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -105,7 +104,7 @@ def test_tables_sort_by_keyboard(visit):
     assert sorted(before) == sorted(rising)
 
 
-def test_numbers_sort_as_numbers_and_failed_last(visit):
+def test_numbers_sort_by_value_and_failed_runs_last(visit):
     page = visit(anchor="#cell-8x1-10MB")
     cell_ = page.locator("#cell-8x1-10MB")
     table = cell_.locator("table.sortable").last
@@ -118,7 +117,7 @@ def test_numbers_sort_as_numbers_and_failed_last(visit):
     assert seconds == sorted(seconds)
 
 
-def test_from_a_cell_to_a_run_to_a_peer_by_keyboard(visit):
+def test_drill_down_to_a_peer_by_keyboard(visit):
     page = visit()
     page.locator(f"{OPEN} > summary").focus()
     page.keyboard.press("Enter")
@@ -144,7 +143,9 @@ def test_from_a_cell_to_a_run_to_a_peer_by_keyboard(visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="NOT TESTED: needs axe-playwright-python"
+    )
     page = visit(scheme=scheme, anchor="#cell-8x1-10MB")
     page.wait_for_selector("#cell-8x1-10MB .drill svg")
     found = axe.Axe().run(page).response["violations"]
@@ -156,7 +157,7 @@ def test_axe_finds_nothing_serious(visit, scheme):
     assert serious == []
 
 
-def test_on_paper_everything_is_open_and_light(visit):
+def test_a_print_is_light_and_shows_everything(visit):
     page = visit(scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -167,7 +168,7 @@ def test_on_paper_everything_is_open_and_light(visit):
     assert len(page.pdf()) > 10_000
 
 
-def test_without_script_the_text_and_figures_are_there(browser, written):
+def test_text_and_figures_need_no_script(browser, written):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(written.as_uri())

@@ -1,4 +1,4 @@
-"""A peer's state made by hand, with a run in flight and one that has ended."""
+"""A peer's state made by hand, with a run in flight and a run that has ended."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def wall_of(clock: VirtualClock):
 
 
 class HandMade:
-    """A leecher in its first run; blocks come as told."""
+    """A leecher in its first run, whose blocks arrive as the test wants."""
 
     def __init__(self, tmp_path: Path, peer: int = 1, kind: str = "synthetic") -> None:
         self.scenario = scenario(kind)
@@ -70,7 +70,7 @@ class HandMade:
         return record
 
     def block(self, number: int, after_ms: int, *, verified: bool = True) -> None:
-        """Note that a block came so long after the start."""
+        """Record a block that arrived `after_ms` after the start."""
         record = self.state.record
         assert record is not None
         assert record.start_ns is not None
@@ -125,7 +125,7 @@ USAGE = Usage(
 
 
 def values(samples, name: str, **labels: str) -> list[float]:
-    """The values of a metric with these labels, in order."""
+    """Return the values of a metric with these labels, in order."""
     found = []
     for sample in samples:
         given = dict(zip(sample.metric.labels, sample.labels, strict=True))

@@ -25,7 +25,7 @@ def record_lists(draw, max_records=25):
 
 @st.composite
 def transfers(draw):
-    """Return records that cover everything once, in any order, and some again later."""
+    """Return records that cover every byte once, in any order, and some bytes again later."""
     cuts = sorted({0, SIZE, *draw(st.lists(st.integers(1, SIZE - 1), max_size=12))})
     blocks = draw(st.permutations(list(pairwise(cuts))))
     again = draw(st.lists(st.sampled_from(blocks), max_size=5))

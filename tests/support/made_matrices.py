@@ -1,4 +1,4 @@
-"""Folders of several cells, from synthetic numbers."""
+"""Results folders of several cells with made-up times, and reports on them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from made_results import build, scenario_of
+from swarmrace.report.command import make_report
+from swarmrace.report.model import Report
 
 RIVALS = {"a": {"kind": "synthetic"}, "b": {"kind": "bittorrent"}}
-"""Two systems of equal profiles: a's time is set over b's."""
+"""Two systems with matching profiles; ratios are a's time / b's."""
 
 Blocks = Sequence[Sequence[float] | float | None]
 
@@ -23,7 +25,16 @@ def cell(
     run: Callable[[Any], Any] = lambda result: result,
     **race: Any,
 ) -> Path:
-    """Write one cell: by entrant the time of each block, of every leecher alike or one by one."""
+    """Write one cell.
+
+    Args:
+        folder: where to write it.
+        times: by entrant, for each block the time of every leecher, or a list with one for each.
+        entrants: the entrants' options.
+        peer: changes each peer's result.
+        run: changes each run's result.
+        race: further keys of the race.
+    """
     keys = {"swarmSize": 4, "seeders": 1, "fileSize": "10MB"} | race
     blocks = len(next(iter(times.values())))
     scenario = scenario_of(entrants, **keys, repetitions=blocks)
@@ -33,3 +44,17 @@ def cell(
         for name, found in times.items()
     }
     return build(folder, scenario, spread, peer=peer, run=run)
+
+
+SIX = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0]
+"""Times of six blocks that vary a little."""
+
+
+def times(factor: float, count: int = 6) -> list[float]:
+    """Return the first `count` of `SIX`, times `factor`."""
+    return [factor * value for value in SIX[:count]]
+
+
+def report_of(*folders: Path, accept: tuple[str, ...] = ()) -> Report:
+    """Return the report on results folders."""
+    return make_report(folders, accept=accept)[0]

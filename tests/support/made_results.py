@@ -49,12 +49,12 @@ def scenario_of(entrants: Mapping[str, Mapping[str, Any]], **race: Any) -> Scena
 
 
 def flat(*numbers: float) -> list[Times]:
-    """Return runs whose leechers all take the same."""
+    """Return runs whose leechers all take the same time."""
     return [[n, n, n] for n in numbers]
 
 
 def updated(**fields: Any) -> Callable[[Any], Any]:
-    """Return what changes these fields of a record."""
+    """Return a function that changes these fields of a record."""
     return lambda model: model.model_copy(update=fields)
 
 
@@ -66,7 +66,7 @@ def verdict_of(
     entrants: Mapping[str, Mapping[str, Any]] | None = None,
     **folder: Any,
 ) -> Verdict:
-    """Return the verdict of one entrant `x`, unless `entrants` says otherwise."""
+    """Return the verdict of a race with the entrant `x`, or with `entrants`."""
     scenario = scenario_of(entrants or {"x": HTTP}, **(race or {}))
     return compute(results.load(build(tmp_path, scenario, times, **folder)))
 
@@ -84,7 +84,7 @@ def verdict_between(
 
 
 def figure(found: Verdict, name: str, entrant: str = "x") -> Any:
-    """Return a figure's value, least, most and number of runs, or None where it has none."""
+    """Return a figure's value, minimum, maximum and number of runs, or None if there is none."""
     summary = found.entrants[entrant].figures.get(name)
     return summary and (summary.value, summary.least, summary.most, summary.runs)
 
@@ -210,7 +210,7 @@ def _write_run(
 
 
 def _unseen(scenario: Scenario, entrant: str) -> dict[str, Any]:
-    """Return what a Codex node leaves out."""
+    """Return the empty fields of what a Codex node can't observe."""
     options = scenario.entrants[entrant]
     if options.kind != "codex":
         return {}
@@ -220,7 +220,7 @@ def _unseen(scenario: Scenario, entrant: str) -> dict[str, Any]:
 
 
 def transfer(seconds: float, resolution_seconds: float, size_bytes: int, file: str) -> Transfer:
-    """Return a transfer whose bytes came evenly; one that failed got 10 % within a second."""
+    """Return a transfer whose bytes came evenly; a failed one got 10 % within a second."""
     failed = math.isinf(seconds)
     marks = [
         Mark(
@@ -254,7 +254,7 @@ def transfer(seconds: float, resolution_seconds: float, size_bytes: int, file: s
 
 @cache
 def curve(seconds: float, size_bytes: int) -> Curve:
-    """Return a curve of ten even steps, or of one at 1 s for a transfer that failed."""
+    """Return a curve of ten even steps; for a failed transfer one step at 1 s."""
     steps = 1 if math.isinf(seconds) else 10
     share = size_bytes // 10
     offset = np.arange(steps, dtype=np.int64) * share

@@ -1,4 +1,4 @@
-"""Scenarios made from what differs, and the faults of wrong ones."""
+"""Scenarios made from the keys that matter to a test, and the faults of invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps whose attempts are written as a rendezvous leaves them, without a race."""
+"""Sweeps whose attempts are written without a race, as a rendezvous leaves them."""
 
 from __future__ import annotations
 
@@ -65,23 +65,48 @@ def attempt(
     """Write an attempt of a cell and return its folder.
 
     Args:
-        folder: the sweep's.
-        name: the cell's.
-        number: the attempt's.
-        part: of the cell.
-        status: race.json's.
-        runs: how many have a record; all when absent.
-        failure: why no run was raced; all were when absent.
-        versions: of the program, by entrant, as its peers reported.
-        started: programs that a trial of this race started.
+        folder: the sweep's folder.
+        name: name of the cell.
+        number: number of the attempt.
+        part: index of the cell's part.
+        status: `status` in race.json.
+        runs: how many runs have a record; None for all.
+        failure: why no run was raced; None if all were.
+        versions: program versions that peers reported, by entrant.
+        started: entrants whose program a trial of this race started.
         info: further fields of race.json.
     """
-    found = state.look(folder)
+    found = state.read(folder)
     cell = next(each for each in found.cells if each.cell.name == name)
     raced = part_scenario(
         found.sweep.expanded()[cell.cell.id].scenario, cell, cell.parts[part], number
     )
     where = cell.parts[part].folder / f"attempt-{number}"
+    write_results(
+        where,
+        raced,
+        status=status,
+        runs=runs,
+        failure=failure,
+        versions=versions,
+        started=started,
+        **info,
+    )
+    return where
+
+
+def write_results(
+    where: Path,
+    raced: Scenario,
+    *,
+    status: str = "finished",
+    runs: int | None = None,
+    failure: Failure | None = None,
+    versions: dict[str, str] | None = None,
+    started: tuple[str, ...] = (),
+    **info: Any,
+) -> None:
+    """Write the results of a race to `where`; the other arguments are those of `attempt`."""
     planned = schedule(raced)
     for run in planned[: len(planned) if runs is None else runs]:
         home = where / "runs" / run.id
@@ -103,7 +128,6 @@ def attempt(
         },
     }
     _write(where / "race.json", RaceInfo(**(given | info)))
-    return where
 
 
 def _run(run: Run, raced: Scenario, failure: Failure | None) -> RunResult:
@@ -142,7 +166,7 @@ def _write(path: Path, record: RaceInfo | RunResult | PeerResult) -> None:
 
 
 def finish(folder: Path, but: tuple[str, ...] = ()) -> None:
-    """Write a first attempt that ran to its end for every cell but those named."""
+    """Write a finished first attempt of every cell except those in `but`."""
     for cell in book.read(folder).cells:
         if cell.name not in but:
             attempt(folder, cell.name)

@@ -1,1 +1,1 @@
-"""Results as tables for pandas, R, DuckDB and Excel, and for tools that track benchmarks."""
+"""Exports results: tables for pandas, R, DuckDB and Excel, and formats of benchmark trackers."""

@@ -1,38 +1,43 @@
-"""What a cell of a matrix is called, by its scenario alone."""
+"""Names a cell of a matrix by its scenario."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+from collections.abc import Iterable
 
 from swarmrace.scenario.scenario import Network, Scenario
 from swarmrace.units import canonical_size
 
 
 def cell_name(scenario: Scenario) -> str:
-    """Return the name of a scenario's cell: `8x2-100MB`, and its network where one is set:
+    """Return the name of a scenario's cell: `8x2-100MB`, with its network if one is set:
     `8x2-100MB-up20Mbit-down20Mbit-delay10ms`."""
     race = scenario.race
     name = f"{race.swarm_size}x{race.seeders}-{canonical_size(race.file_size)}"
     return "-".join([name, *_network(race.network)])
 
 
-def cell_key(scenario: Scenario) -> str:
-    """Return what tells a cell from every other one: a hash of all that is raced, without the
-    attempt and the number of blocks.
+def unique_names(cells: Iterable[tuple[str, str]], separator: str = "-") -> dict[str, str]:
+    """Return a unique name for each cell, by its key.
 
-    Two attempts at one cell have the same key, and another race id.
+    Different cells have the same name if they differ in something that isn't on the axes, such as
+    an entrant's options. All of them but the first get the beginning of their key too.
+
+    Args:
+        cells: (key, name) of each cell, in order.
+        separator: what is between the name and the beginning of the key.
     """
-    data = scenario.canonical()
-    for free in ("attempt", "repetitions", "continues"):
-        data["race"].pop(free, None)
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for key, name in cells:
+        candidates = (name, *(f"{name}{separator}{key[:n]}" for n in range(4, len(key) + 1)))
+        names[key] = next(each for each in candidates if each not in taken)
+        taken.add(names[key])
+    return names
 
 
 def network_label(network: Network) -> str:
-    """Return what is set of a network in few words; empty where nothing is: `up 20 Mbit/s`."""
+    """Return a network's settings in a few words: `up 20 Mbit/s`. Empty if nothing is set."""
     words = []
     for part in _network(network):
         found = re.fullmatch(r"([a-z]+?)(\d.*)", part)

@@ -1,4 +1,4 @@
-"""What a column is, and what a row of each table is made of."""
+"""The columns of a table, and the data from which a row of each table is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from swarmrace.export.folders import Race
+from swarmrace.export.folders import JudgedRace
 from swarmrace.recording.records import PeerResult, Percents
 from swarmrace.results.folder import RunRecord
 from swarmrace.verdict.model import RunVerdict
@@ -17,31 +17,31 @@ Type = Literal["text", "integer", "number", "boolean"]
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What a row of `runs` is made of."""
+    """The data of a row in `runs`."""
 
-    race: Race
+    race: JudgedRace
     verdict: RunVerdict
     view: RunView
 
     @property
     def record(self) -> RunRecord:
-        """The run as it was recorded."""
+        """The run's records."""
         return self.view.record
 
 
 @dataclass(frozen=True, slots=True)
 class TransferRow:
-    """What a row of `transfers` is made of: one leecher of one run."""
+    """The data of a row in `transfers`: one leecher of one run."""
 
     run: RunRow
     peer: int
     result: PeerResult | None
-    """None where it left no record."""
+    """None if the leecher left no record."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarksRow:
-    """What a row of `marks` is made of: one curve of one transfer."""
+    """The data of a row in `marks`: one curve of one transfer."""
 
     transfer: TransferRow
     curve: str
@@ -49,7 +49,7 @@ class MarksRow:
 
 
 class Column(NamedTuple):
-    """One column."""
+    """One column of a table."""
 
     name: str
     type: Type
@@ -59,7 +59,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One table."""
+    """One table and its columns."""
 
     name: str
     text: str

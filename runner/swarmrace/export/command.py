@@ -1,85 +1,135 @@
-"""`swarmrace export`."""
+"""`swarmrace export`: reads results and writes them in another format."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from swarmrace import atomic
 from swarmrace.errors import ResultsError
-from swarmrace.export import trackers, writers
-from swarmrace.export.folders import Race, each, find, read
-from swarmrace.export.rows import rows_of_folder
+from swarmrace.export import parts, trackers, writers
+from swarmrace.export.folders import (
+    JudgedRace,
+    counted,
+    find_results,
+    group_parts,
+    map_folders,
+    read,
+)
+from swarmrace.export.parts import Part
+from swarmrace.export.rows import Rows, rows_of_folder
 
-TABLES = {"csv": writers.write_csv, "parquet": writers.write_parquet}
-TEXTS: dict[str, Callable[[Sequence[Race]], str]] = {
+TABLES: dict[str, tuple[Callable[[Rows], Part], Callable[[Path, Sequence[Part]], list[Path]]]] = {
+    "csv": (parts.csv_part, writers.write_csv),
+    "parquet": (parts.parquet_part, writers.write_parquet),
+}
+"""How each format's tables are made from one folder's rows, and written."""
+TEXTS: dict[str, Callable[[Sequence[JudgedRace]], str]] = {
     "bmf": trackers.bmf,
     "benchfmt": trackers.benchfmt,
 }
-FORMATS = (*TABLES, *TEXTS)
 
 
 def export(
-    given: Sequence[Path], format_: str, output: Path | None, tell: Callable[[str], None]
+    given: Sequence[Path], format_: str, output: Path | None, warn: Callable[[str], None]
 ) -> str:
-    """Write results in a format of others; return what is to be printed.
+    """Export results; return the text to print: the names of the files, or the export itself.
 
     Args:
         given: results folders, or folders that hold some (a sweep).
-        format_: one of `FORMATS`.
-        output: the folder of the tables, or the file of the rest; nothing: the folder `export`, or
-            what is returned.
-        tell: takes what a reader must know beside it, a line each.
+        format_: a key of `TABLES` or `TEXTS`.
+        output: folder for tables, or file for a text format. None writes tables into the folder
+            `export`, and returns a text.
+        warn: called with each further line that the user must know.
 
     Raises:
-        ResultsError: a folder can't be read, was edited, or the output can't be written.
-        UnavailableError: what the format needs isn't installed.
+        ResultsError: a folder can't be read or was edited, or the output can't be written.
+        UnavailableError: a library that the format needs isn't installed.
     """
-    folders = find(given)
-    for line in twice(folders):
-        tell(line)
-    folders = list(dict(reversed([(_race_id(folder), folder) for folder in folders])).values())[
-        ::-1
-    ]
+    folders, left_out = one_of_each(find_results(given))
+    for line in left_out:
+        warn(line)
     try:
         if format_ in TABLES:
-            target = output or Path("export")
-            merged = writers.merge(each(rows_of_folder, folders))
-            return "\n".join(map(str, TABLES[format_](target, merged)))
-        text = TEXTS[format_]([read(folder) for folder in folders])
+            if format_ == "parquet":
+                parts.require_pyarrow()
+            found = list(map_folders(partial(_part_of, format_=format_), folders))
+            write = TABLES[format_][1]
+            return "\n".join(map(str, write(output or Path("export"), found)))
+        races, others = counted_races([read(*joined) for joined in group_parts(folders)])
+        for each in others:
+            warn(f"{each.results.folder}: left out: another attempt at {each.cell} counts")
+        text = TEXTS[format_](races)
         if output is None:
             return text.rstrip("\n")
+        if output.is_dir():
+            raise ResultsError(f"{output}: found a folder, expected the name of a file to write")
         atomic.write_bytes(output, text.encode())
         return str(output)
     except OSError as error:
-        raise ResultsError(f"{error.filename}: can't be written: {error.strerror}") from error
+        raise ResultsError(
+            f"{error.filename2 or error.filename}: can't be written: {error.strerror}"
+        ) from error
 
 
-def once(folders: Sequence[Path]) -> list[Path]:
-    """Return the folders without those whose race an earlier one holds already."""
-    first: dict[str, Path] = {}
-    for folder in folders:
-        first.setdefault(_race_id(folder), folder)
-    return list(first.values())
+def _part_of(folder: Path, format_: str) -> Part:
+    return TABLES[format_][0](rows_of_folder(folder))
 
 
-def twice(folders: Sequence[Path]) -> list[str]:
-    """Return a line for each folder whose race another one holds already: it counts once."""
-    seen: dict[str, Path] = {}
-    lines = []
-    for folder in folders:
-        race_id = _race_id(folder)
-        first = seen.setdefault(race_id, folder)
-        if first is not folder:
-            lines.append(
-                f"{folder}: left out: it holds race {race_id} again, which {first} holds already"
-            )
-    return lines
+def counted_races(races: Sequence[JudgedRace]) -> tuple[list[JudgedRace], list[JudgedRace]]:
+    """Return the race that counts for each cell, and the other attempts (`folders.counted`)."""
+    by_key: dict[str, list[JudgedRace]] = {}
+    for race in races:
+        by_key.setdefault(race.key, []).append(race)
+    found = [counted(tries) for tries in by_key.values()]
+    return [best for best, _ in found], [other for _, others in found for other in others]
 
 
-def _race_id(folder: Path) -> str:
+def one_of_each(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return one folder of each race, in order, and a line for each that is left out.
+
+    It is one that holds the race's end if there is one, otherwise the one with the most runs. Of
+    several, it is the one that was created first.
+    """
+    found = {folder: _about(folder) for folder in folders}
+    best: dict[str, Path] = {}
+    for folder, about in found.items():
+        if about.race_id not in best or about < found[best[about.race_id]]:
+            best[about.race_id] = folder
+    kept, lines = [], []
+    for folder, about in found.items():
+        first = best[about.race_id]
+        if first is folder:
+            kept.append(folder)
+            continue
+        again = about.created_utc != found[first].created_utc
+        why = f" (raced again at {about.created_utc}: raise race.attempt)" if again else ""
+        lines.append(
+            f"{folder}: left out: it holds race {about.race_id}, which {first} already holds{why}"
+        )
+    return kept, lines
+
+
+class _RaceFolder(NamedTuple):
+    """What decides which folder of a race is kept, in this order."""
+
+    cut_off: bool
+    """Whether it doesn't hold the race's end."""
+    missing_runs: int
+    """Minus the number of its runs if it is cut off, otherwise 0."""
+    created_utc: str
+    race_id: str
+
+
+def _about(folder: Path) -> _RaceFolder:
     try:
-        return str(json.loads((folder / "race.json").read_bytes())["raceId"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return str(folder)  # which reading it will tell
+        info = json.loads((folder / "race.json").read_bytes())
+        race_id, created_utc = str(info["raceId"]), str(info.get("createdUtc", ""))
+        cut_off = info.get("status") != "finished"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _RaceFolder(True, 0, "", str(folder))  # reported when the folder is read
+    runs = sum(1 for _ in folder.glob("runs/*/run.json")) if cut_off else 0
+    return _RaceFolder(cut_off, -runs, created_utc, race_id)

@@ -1,4 +1,4 @@
-"""From one results folder to the rows of the tables."""
+"""Makes the rows of the tables from one results folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from swarmrace.errors import ResultsError
 from swarmrace.export.columns import MarksRow, RunRow, Table, TransferRow
-from swarmrace.export.folders import Race, read
+from swarmrace.export.folders import JudgedRace, read
 from swarmrace.export.tables import MARKS, MARKS_HEAD, PERCENTS, RUNS, TRANSFERS
 from swarmrace.recording.percents import percents_of
 from swarmrace.recording.records import CURVES, WIRE, PeerResult, Percents
@@ -17,36 +17,36 @@ from swarmrace.verdict.runs import view
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
-"""By table, in the order of its columns."""
+"""Rows by table name; a row has its values in the order of the table's columns."""
 
 
 def rows_of_folder(folder: Path) -> Rows:
     """Return the rows of a results folder.
 
     Raises:
-        ResultsError: it can't be read, or was edited.
+        ResultsError: the folder can't be read, or was edited.
     """
     return rows(read(folder))
 
 
-def rows(race: Race) -> Rows:
+def rows(race: JudgedRace) -> Rows:
     """Return the rows of a race."""
     runs = list(_runs(race))
     transfers = [each for run in runs for each in _transfers(run)]
     marks = [each for transfer in transfers for each in _marks(race, transfer)]
     return {
-        TRANSFERS.name: _filled(TRANSFERS, transfers),
-        RUNS.name: _filled(RUNS, runs),
+        TRANSFERS.name: _fill(TRANSFERS, transfers),
+        RUNS.name: _fill(RUNS, runs),
         MARKS.name: [_marks_row(each) for each in marks],
     }
 
 
-def _filled(table: Table, contexts: Sequence[Any]) -> list[Row]:
+def _fill(table: Table, contexts: Sequence[Any]) -> list[Row]:
     return [tuple(column.get(each) for column in table.columns) for each in contexts]
 
 
 def _marks_row(each: MarksRow) -> Row:
-    """Return a row of `marks`: its first columns, and a time for each percent that was reached."""
+    """Return a row of `marks`: its first columns, then a time for each percent that was reached."""
     seconds = each.percents.seconds
     return (
         *(column.get(each) for column in MARKS_HEAD),
@@ -55,7 +55,7 @@ def _marks_row(each: MarksRow) -> Row:
     )
 
 
-def _runs(race: Race) -> Iterator[RunRow]:
+def _runs(race: JudgedRace) -> Iterator[RunRow]:
     records = {record.run.id: record for record in race.results.runs}
     for verdict in race.verdict.runs:
         yield RunRow(race, verdict, view(records[verdict.run_id], race.results.scenario.race))
@@ -70,7 +70,7 @@ def _transfers(run: RunRow) -> Iterator[TransferRow]:
             yield TransferRow(run, peer, record.peers.get(peer))
 
 
-def _marks(race: Race, row: TransferRow) -> Iterator[MarksRow]:
+def _marks(race: JudgedRace, row: TransferRow) -> Iterator[MarksRow]:
     if row.result is None:
         return
     poll = race.verdict.entrants[row.run.verdict.entrant].poll_seconds
@@ -81,14 +81,14 @@ def _marks(race: Race, row: TransferRow) -> Iterator[MarksRow]:
 def percents(results: Results, peer: PeerResult, poll_seconds: float) -> dict[str, Percents]:
     """Return a leecher's curves at every whole percent, by kind.
 
-    They are stored with its transfer; in folders from before that they are computed from the npz
-    where it is there.
+    They are stored with its transfer. In older folders they are computed from the npz, if it
+    exists.
     """
     found: dict[str, Percents] = {}
     transfer = peer.transfer
     for kind in CURVES:
         if transfer is None or not getattr(transfer, kind):
-            continue  # not observed, or nothing came
+            continue  # not observed, or nothing arrived
         stored = transfer.percents.get(kind)
         computed = stored or _computed(results, peer, kind, poll_seconds)
         if computed is not None and computed.seconds:
@@ -104,8 +104,8 @@ def percents(results: Results, peer: PeerResult, poll_seconds: float) -> dict[st
 def _computed(
     results: Results, peer: PeerResult, kind: str, poll_seconds: float
 ) -> Percents | None:
-    """Return a curve's percents by its npz; of delivery, where it is none of its own, by what was
-    received or written."""
+    """Return a curve's percents from its npz. A delivery without a curve of its own is computed
+    from the bytes that arrived or were written."""
     transfer = peer.transfer
     assert transfer is not None
     names = [CURVES[kind]]
@@ -117,7 +117,7 @@ def _computed(
         try:
             curve = results.curve(peer.run_id, peer.peer, name)
         except ResultsError:
-            return None  # missing or torn: its marks are all there is
+            return None  # missing or incomplete: only its marks are known
         curve = curve.prefix() if kind == "delivery" and curve.offsets_known else curve
         done = transfer.done_seconds
         return percents_of(curve, poll_seconds, None if done is None else round(done * 1e9))

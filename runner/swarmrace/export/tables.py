@@ -1,32 +1,31 @@
-"""The three tables: their columns and what each means. The code is the data dictionary.
+"""The three tables: their columns and what each means. The data dictionary is written from them.
 
-A value that isn't known, or doesn't apply, is empty (null). A time that doesn't exist because a
-transfer failed is empty too: `outcome` and `status` say so. Nothing here is a ratio or an interval:
-those are the verdict's.
+A value that is unknown or doesn't apply is empty (null). The time of a failed transfer is empty
+too; `outcome` and `status` tell them apart. Ratios and intervals are only in the verdict.
 """
 
 from __future__ import annotations
 
 from swarmrace.export.columns import Column, MarksRow, Table
 from swarmrace.export.run_columns import RUN, RUNS_COLUMNS
-from swarmrace.export.transfer_columns import TRANSFERS_COLUMNS, of_run, outcome
+from swarmrace.export.transfer_columns import TRANSFERS_COLUMNS, outcome, through_run
 
 PERCENTS = 101
-"""0 to 100: the last columns of `marks`, in this order."""
+"""Number of the last columns of `marks`: 0 to 100 %, in this order."""
 
 _KEY = ("race_id", "cell", "entrant", "run_id", "repetition")
-"""Of a run's columns, those that `marks` repeats: the rest is joined by `race_id` and `run_id`."""
+"""The run's columns that `marks` repeats. Join the others by `race_id` and `run_id`."""
 
 MARKS_HEAD: tuple[Column, ...] = (
-    *of_run([c for c in RUN if c.name in _KEY], lambda row: row.transfer.run),
+    *through_run([c for c in RUN if c.name in _KEY], lambda row: row.transfer.run),
     Column("peer", "integer", "1", "Index of the leecher", lambda r: r.transfer.peer),
     Column("outcome", "text", "", "As in `transfers`", lambda r: outcome(r.transfer)),
     Column(
         "curve",
         "text",
         "",
-        "`arrival`, `written`, `delivery`: percent of the payload; `wire`: percent of what its "
-        "interface received until done",
+        "`arrival`, `written`, `delivery`: percent of the payload; `wire`: percent of the bytes "
+        "that its interface received until done",
         lambda r: r.curve,
     ),
     Column(
@@ -40,14 +39,14 @@ MARKS_HEAD: tuple[Column, ...] = (
         "stall_began_seconds",
         "number",
         "second",
-        "When it began; empty where there was none",
+        "When this stall began; empty if there was none",
         lambda r: r.percents.stall_began_seconds,
     ),
     Column(
         "resolution_seconds",
         "number",
         "second",
-        "What is unknown of its times: the largest of them",
+        "Largest uncertainty of its times",
         lambda r: max(r.percents.resolution_seconds, default=None),
     ),
 )
@@ -59,7 +58,8 @@ def _percent(percent: int) -> Column:
         return seconds[percent] if percent < len(seconds) else None
 
     what = "the first byte" if percent == 0 else f"{percent} %"
-    return Column(f"p{percent}", "number", "second", f"Time to {what}; empty: never reached", get)
+    text = f"Time to {what}; empty if never reached"
+    return Column(f"p{percent}", "number", "second", text, get)
 
 
 RUNS = Table("runs", "One row for each scheduled run.", RUNS_COLUMNS)

@@ -11,13 +11,13 @@ from swarmrace.export.run_columns import RUN
 from swarmrace.verdict.runs import failure_of, transfer_seconds
 
 
-def of_run(columns: Sequence[Column], get: Callable[[Any], RunRow]) -> tuple[Column, ...]:
-    """Return a run's columns as those of a row that `get` leads to the run from."""
+def through_run(columns: Sequence[Column], get: Callable[[Any], RunRow]) -> tuple[Column, ...]:
+    """Return a run's columns for another table, from whose rows `get` returns the run."""
 
-    def through(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def composed(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda row: inner(get(row))
 
-    return tuple(column._replace(get=through(column.get)) for column in columns)
+    return tuple(column._replace(get=composed(column.get)) for column in columns)
 
 
 def _transfer(name: str) -> Callable[[TransferRow], Any]:
@@ -32,8 +32,8 @@ def _failure(name: str) -> Callable[[TransferRow], str]:
     def get(row: TransferRow) -> str:
         if row.result is None:
             lost = row.run.record.result.lost if row.run.record.result else {}
-            gone = {"reason": "peer lost", "detail": lost.get(row.peer, ""), "stage": ""}
-            return gone[name] if row.peer in lost else ""
+            failure_of_lost = {"reason": "peer lost", "detail": lost.get(row.peer, ""), "stage": ""}
+            return failure_of_lost[name] if row.peer in lost else ""
         failure = failure_of(row.result)
         return "" if failure is None else str(getattr(failure, name))
 
@@ -41,7 +41,7 @@ def _failure(name: str) -> Callable[[TransferRow], str]:
 
 
 def outcome(row: TransferRow) -> str:
-    """Return what became of a transfer: `completed`, `failed`, or `missing` with its run."""
+    """Return the outcome of a transfer: `completed`, `failed`, or `missing` with its run."""
     if row.run.verdict.status == "missing":
         return "missing"
     if row.result is None or math.isinf(transfer_seconds(row.result)):
@@ -63,58 +63,66 @@ def _mark(kind: str, percent: float) -> Callable[[TransferRow], float | None]:
 
 
 TRANSFERS_COLUMNS: tuple[Column, ...] = (
-    *of_run(RUN, lambda row: row.run),
+    *through_run(RUN, lambda row: row.run),
     Column("peer", "integer", "1", "Index of the leecher", lambda r: r.peer),
     Column("node", "text", "", "Machine or pod it ran on", _node),
     Column(
         "outcome",
         "text",
         "",
-        "`completed`: every byte, verified; `failed`; `missing`: its run is in no figure",
+        "`completed`: every byte, verified; `failed`; `missing`: its run is missing",
         outcome,
     ),
     Column("reason", "text", "", "Why it failed", _failure("reason")),
-    Column("stage", "text", "", "The stage it failed in", _failure("stage")),
-    Column("detail", "text", "", "In its own words", _failure("detail")),
+    Column("stage", "text", "", "Stage in which it failed", _failure("stage")),
+    Column("detail", "text", "", "Details as reported", _failure("detail")),
     Column(
         "done_seconds",
         "number",
         "second",
-        "t100: from its own start stamp until the system says done",
+        "t100: from its own start stamp until the system reports done",
         _transfer("done_seconds"),
     ),
     Column(
         "done_resolution_seconds",
         "number",
         "second",
-        "What is unknown of it",
+        "Uncertainty of `done_seconds`",
         _transfer("done_resolution_seconds"),
     ),
     Column(
         "discovery_seconds",
         "number",
         "second",
-        "Until metadata or manifest are known",
+        "Time until metadata or manifest are known",
         _transfer("discovery_seconds"),
     ),
     Column(
-        "first_arrival_seconds", "number", "second", "First byte, of arrival", _mark("arrival", 0)
+        "first_arrival_seconds",
+        "number",
+        "second",
+        "Time to the first byte, arrival",
+        _mark("arrival", 0),
     ),
     Column(
-        "first_written_seconds", "number", "second", "First byte, of written", _mark("written", 0)
+        "first_written_seconds",
+        "number",
+        "second",
+        "Time to the first byte, written",
+        _mark("written", 0),
     ),
     Column(
         "first_delivery_seconds",
         "number",
         "second",
-        "First byte, of delivery",
+        "Time to the first byte, delivery",
         _mark("delivery", 0),
     ),
     Column(
         "verified",
         "boolean",
         "",
-        "Whether length and SHA-256 are the payload's",
+        "Whether length and SHA-256 match the payload's",
         _transfer("verified"),
     ),
     Column(
@@ -128,52 +136,56 @@ TRANSFERS_COLUMNS: tuple[Column, ...] = (
         "duplicate_bytes",
         "integer",
         "byte",
-        "Payload bytes that came again",
+        "Payload bytes that arrived again",
         _transfer("duplicate_bytes"),
     ),
     Column(
         "records_complete",
         "boolean",
         "",
-        "Whether every byte has its record",
+        "Whether every byte has a record",
         _transfer("records_complete"),
     ),
     Column(
         "longest_stall_seconds",
         "number",
         "second",
-        "Longest time without a new byte, of arrival",
+        "Longest time without a new byte, arrival",
         _transfer("longest_stall_seconds"),
     ),
     Column(
         "longest_written_stall_seconds",
         "number",
         "second",
-        "Likewise, of written",
+        "Longest time without a new byte, written",
         _transfer("longest_written_stall_seconds"),
     ),
     Column(
         "longest_delivery_stall_seconds",
         "number",
         "second",
-        "Likewise, of delivery",
+        "Longest time without a new byte, delivery",
         _transfer("longest_delivery_stall_seconds"),
     ),
     Column(
         "arrival_variation",
         "number",
         "1",
-        "Coefficient of variation of throughput in 100 ms bins, of arrival",
+        "Coefficient of variation of throughput in 100 ms bins, arrival",
         _transfer("arrival_variation"),
     ),
     Column(
-        "written_variation", "number", "1", "Likewise, of written", _transfer("written_variation")
+        "written_variation",
+        "number",
+        "1",
+        "Coefficient of variation of throughput in 100 ms bins, written",
+        _transfer("written_variation"),
     ),
     Column(
         "delivery_variation",
         "number",
         "1",
-        "Likewise, of delivery",
+        "Coefficient of variation of throughput in 100 ms bins, delivery",
         _transfer("delivery_variation"),
     ),
     Column(
@@ -187,10 +199,10 @@ TRANSFERS_COLUMNS: tuple[Column, ...] = (
         "connections_at_start",
         "integer",
         "1",
-        "Connections open when the race began",
+        "Open connections at the start of the race",
         _transfer("connections_at_start"),
     ),
-    Column("retries", "integer", "1", "Counted by the system", _transfer("retries")),
+    Column("retries", "integer", "1", "Retries counted by the system", _transfer("retries")),
     Column(
         "wire_sent_bytes",
         "integer",
@@ -202,10 +214,12 @@ TRANSFERS_COLUMNS: tuple[Column, ...] = (
         "wire_received_bytes",
         "integer",
         "byte",
-        "Likewise received",
+        "Received by its interface from the common start to the run's end",
         _part("wire", "received_bytes"),
     ),
-    Column("cpu_seconds", "number", "second", "CPU of its system", _part("usage", "cpu_seconds")),
+    Column(
+        "cpu_seconds", "number", "second", "CPU time of its system", _part("usage", "cpu_seconds")
+    ),
     Column(
         "peak_memory_bytes",
         "integer",

@@ -1,4 +1,4 @@
-"""The answer in sentences, each carried by an interval or said to be undecided."""
+"""The answer in sentences. Each claim has an interval that shows it, or is called undecided."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ from collections.abc import Iterator, Sequence
 from swarmrace.report.facts import Facts
 from swarmrace.report.model import comparison_of
 from swarmrace.report.selection import Chosen
+from swarmrace.report.words import number_of
 from swarmrace.verdict.model import Ratio
 from swarmrace.verdict.wording import counted, digits, ratio_text
 
 _MAX_NAMED = 6
 
 
-def answers(chosen: Chosen, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield what came out: of one cell its verdict's sentences, of a matrix each pair's."""
+def answers(
+    chosen: Chosen, pairs: Sequence[tuple[str, str]], left_out: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield the answer: the verdict's sentences for one cell, those of each pair for a matrix.
+
+    Args:
+        chosen: the cells.
+        pairs: the pairs that are compared.
+        left_out: a line for each folder that is not counted.
+    """
     if len(chosen.cells) == 1 and not chosen.planned:
         yield from chosen.cells[0].verdict.headline
         return
     if not chosen.cells:
-        yield "No cell has results yet."
+        yield "No cell has usable results." if left_out else "No cell has results yet."
         return
     if not pairs:
-        yield "No two entrants are compared: each raced alone, or none are equals by profile."
+        yield "No entrants are compared: no cell has two entrants with matching profiles."
     for pair in pairs:
         yield from _of_pair(chosen, pair)
 
@@ -52,14 +61,14 @@ def _of_pair(chosen: Chosen, pair: tuple[str, str]) -> Iterator[str]:
             ("faster", "faster"),
             ("no difference", "not different"),
             ("not shown to differ", "not shown to differ"),
-            ("", "without a claim"),
+            ("", "undecided"),
         )
         if claims[claim]
     ]
-    cells = len(found)
+    cells = number_of(len(found), "cell")
     yield (
-        f"{entrant} against {of}, over {_cells(cells)}: {entrant} was {', '.join(parts)} (time to "
-        "done of the median leecher, t100; each cell by its own interval of 95 %, unadjusted)."
+        f"{entrant} against {of}, over {cells}: {entrant} was {', '.join(parts)} (t100, "
+        "the median leecher's time to done; each cell by its own 95 % interval, unadjusted)."
     )
     known = [
         (ratio.estimate, name, ratio)
@@ -68,9 +77,11 @@ def _of_pair(chosen: Chosen, pair: tuple[str, str]) -> Iterator[str]:
     ]
     if known:
         low, high = min(known), max(known)
+        without = [name for name, _, _ in found if name not in {name for _, name, _ in known}]
+        more = f"; none in {_named(without)} (failed or missing runs)" if without else ""
         yield (
-            f"The ratio lies between {ratio_text(low[2])} ({low[1]}) and {ratio_text(high[2])} "
-            f"({high[1]})."
+            f"The ratio ranges from {ratio_text(low[2])} ({low[1]}) to {ratio_text(high[2])} "
+            f"({high[1]}){more}."
         )
     yield from _mean(chosen, pair, found)
 
@@ -82,20 +93,20 @@ def _mean(
     if len(found) < 2:
         return
     mean, used, left = geometric_mean(
-        [(name, ratio.estimate, whole(cell, pair)) for name, cell, ratio in found]
+        [(name, ratio.estimate, is_complete(cell, pair)) for name, cell, ratio in found]
     )
     if mean is None:
         yield "No geometric mean: fewer than two cells are complete on both sides."
         return
-    text = f"Geometric mean over {_cells(used)} complete on both sides: {digits(mean)} ×"
+    text = f"Geometric mean over {number_of(used, 'cell')} complete on both sides: {digits(mean)} ×"
     yield f"{text}; left out: {_named(left)}." if left else f"{text}."
 
 
 def geometric_mean(
     cells: Sequence[tuple[str, object, bool]],
 ) -> tuple[float | None, int, list[str]]:
-    """Return the geometric mean of the ratios of complete cells, how many they are, and the names
-    of those left out.
+    """Return the geometric mean of the complete cells' ratios, the number of these cells, and the
+    names of the cells left out.
 
     Args:
         cells: name, ratio, and whether every run of both sides was complete.
@@ -109,38 +120,34 @@ def geometric_mean(
     return math.exp(math.fsum(map(math.log, used)) / len(used)), len(used), left
 
 
-def whole(cell: Facts, pair: Sequence[str]) -> bool:
+def is_complete(cell: Facts, pair: Sequence[str]) -> bool:
     """Return whether every scheduled run of both sides was raced and complete."""
     return all(
-        told.reliability.runs_complete == told.reliability.runs_scheduled
+        entrant.reliability.runs_complete == entrant.reliability.runs_scheduled
         for name in pair
-        if (told := cell.verdict.entrants.get(name)) is not None
+        if (entrant := cell.verdict.entrants.get(name)) is not None
     )
 
 
 def completed(chosen: Chosen) -> Iterator[str]:
-    """Yield transfers completed of started, by entrant, and why the others were not."""
+    """Yield a line for each entrant: how many transfers completed, and why others failed."""
     started: Counter[str] = Counter()
     done: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {}
     for cell in chosen.cells:
         for name, entrant in cell.verdict.entrants.items():
-            told = entrant.reliability
-            started[name] += told.transfers_started
-            done[name] += told.transfers_completed
-            reasons.setdefault(name, Counter()).update(told.failures)
-    for name, count in started.items():
+            reliability = entrant.reliability
+            started[name] += reliability.transfers_started
+            done[name] += reliability.transfers_completed
+            reasons.setdefault(name, Counter()).update(reliability.failures)
+    for name, total in started.items():
         why = ", ".join(f"{reason} {n} ×" for reason, n in reasons[name].most_common(3))
-        text = f"{name}: {done[name]:,} of {count:,} transfers completed"
-        yield f"{text} ({why})" if why and done[name] < count else text
+        text = f"{name}: {done[name]:,} of {total:,} transfers completed"
+        yield f"{text} ({why})" if why and done[name] < total else text
 
 
 def _claim(ratio: Ratio) -> str:
     return ratio.claim or ""
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _named(names: Sequence[str]) -> str:

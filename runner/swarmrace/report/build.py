@@ -1,4 +1,4 @@
-"""From what was read to the report's model."""
+"""Builds the report's model from the results that were read."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from swarmrace.verdict.matrix import MatrixJudgement, judge
 from swarmrace.verdict.model import AcceptanceVerdict
 
 _MAX_PAIRS = 4
+_MAX_WITH_BASELINE = 7
+"""Pairs with one baseline are easier to read than pairs of all kinds."""
 
 
 def build(
@@ -31,20 +33,20 @@ def build(
     planned: Sequence[tuple[int, int, int, str, str]] = (),
     left_out: Sequence[str] = (),
 ) -> Report:
-    """Return the report of what was read.
+    """Return the report's model.
 
     Args:
-        found: one for each results folder.
-        title: of the page; the races' name by default.
-        planned: every cell that there should be (`selection.plan_of`).
-        left_out: folders that are not counted, and why.
+        found: the facts of each results folder.
+        title: title of the page; made from entrants and cells by default.
+        planned: every planned cell (`selection.plan_of`).
+        left_out: a line for each folder that is not counted, with the reason.
     """
     chosen = choose(found, planned)
     pairs = pairs_of(chosen)
     judged = tuple(judgements(chosen))
     many = len(chosen.cells) + len(chosen.planned) > 1
     rows = (
-        panel_rows(chosen, pair, judged, whole=at == 0)
+        panel_rows(chosen, pair, judged, all_figures=at == 0)
         for at, pair in enumerate(pairs)
         if many and (at == 0 or compared_cells(chosen, pair) > 1)
     )
@@ -54,9 +56,9 @@ def build(
         for name, bound in cell.bounds.items()
     ]
     return Report(
-        title=title or _title(chosen),
+        title=title or _title(chosen, left_out),
         state=tuple(_state(chosen)),
-        answer=tuple(answers(chosen, pairs)),
+        answer=tuple(answers(chosen, pairs, left_out)),
         acceptance=judged,
         completed=tuple(completed(chosen)),
         warnings=tuple(warnings(chosen, judged)),
@@ -81,10 +83,12 @@ def build(
 
 
 def pairs_of(chosen: Chosen) -> list[tuple[str, str]]:
-    """Return the pairs that the report sets against each other, those of the most cells first:
-    rivals in the headline of a cell, those of two systems before those of one; or where there are
-    none, references."""
-    unlike: set[tuple[str, str]] = set()
+    """Return the pairs that the report compares: rivals from the cells' headlines, or references if
+    there are no rivals. Pairs compared in more cells come first, then pairs of two systems.
+
+    With a baseline named by the scenario they are its pairs, references included.
+    """
+    two_kinds: set[tuple[str, str]] = set()
     rivals: Counter[tuple[str, str]] = Counter()
     references: Counter[tuple[str, str]] = Counter()
     for cell in chosen.cells:
@@ -94,10 +98,11 @@ def pairs_of(chosen: Chosen) -> list[tuple[str, str]]:
                 (references if each.reference else rivals)[pair] += 1
                 kinds = [cell.verdict.entrants[name].kind for name in pair]
                 if len(set(kinds)) > 1:
-                    unlike.add(pair)
-    found = rivals or references
-    ranked = sorted(found, key=lambda pair: (-found[pair], pair not in unlike))
-    return ranked[:_MAX_PAIRS]
+                    two_kinds.add(pair)
+    baseline = any(cell.verdict.race.get("baseline") for cell in chosen.cells)
+    found = rivals + references if baseline else rivals or references
+    ranked = sorted(found, key=lambda pair: (-found[pair], pair not in two_kinds))
+    return ranked[: _MAX_WITH_BASELINE if baseline else _MAX_PAIRS]
 
 
 def compared_cells(chosen: Chosen, pair: tuple[str, str]) -> int:
@@ -109,30 +114,30 @@ def compared_cells(chosen: Chosen, pair: tuple[str, str]) -> int:
 
 
 def judgements(chosen: Chosen) -> Iterator[MatrixJudgement]:
-    """Yield each acceptance, judged over all cells that have it and all that are missing."""
-    wanted: dict[tuple[object, ...], AcceptanceVerdict] = {}
+    """Yield each acceptance, judged over all cells that have it and all missing cells."""
+    acceptances: dict[tuple[object, ...], AcceptanceVerdict] = {}
     for cell in chosen.cells:
         for item in cell.verdict.acceptance:
-            wanted.setdefault(_asked(item), item)
-    for asked, example in wanted.items():
+            acceptances.setdefault(_terms(item), item)
+    for terms, example in acceptances.items():
         found: dict[str, AcceptanceVerdict | None] = {}
         for cell in chosen.cells:
             for item in cell.verdict.acceptance:
-                if _asked(item) == asked:
+                if _terms(item) == terms:
                     found[chosen.name_of(cell)] = item
         found |= dict.fromkeys(chosen.planned)
         yield judge(found, example)
 
 
-def _asked(item: AcceptanceVerdict) -> tuple[object, ...]:
+def _terms(item: AcceptanceVerdict) -> tuple[object, ...]:
     return item.entrant, item.of, item.within, item.bound, item.completion
 
 
 def _state(chosen: Chosen) -> Iterator[str]:
-    """Yield what is not finished."""
+    """Yield a line for each unfinished part."""
     if chosen.planned:
-        whole = len(chosen.cells) + len(chosen.planned)
-        yield f"Not finished: {len(chosen.cells)} of {whole} cells have results."
+        total = len(chosen.cells) + len(chosen.planned)
+        yield f"Not finished: {len(chosen.cells)} of {total} cells have results."
     for cell in chosen.cells:
         if cell.verdict.status != "finished":
             runs = len(cell.verdict.runs)
@@ -142,18 +147,22 @@ def _state(chosen: Chosen) -> Iterator[str]:
             )
 
 
-def _title(chosen: Chosen) -> str:
+def _title(chosen: Chosen, left_out: Sequence[str]) -> str:
+    if not chosen.cells:
+        return "No usable results" if left_out else "No results yet"
     names = Counter(name for cell in chosen.cells for name in cell.verdict.entrants)
-    entrants = ", ".join(names) if names else "no results yet"
+    entrants = ", ".join(names)
     count = len(chosen.cells)
     return f"{entrants}: {f'{count} cells' if count != 1 else chosen.cells[0].verdict.name}"
 
 
 def _colours(chosen: Chosen) -> Iterator[Colour]:
-    """Yield the entrants in order of how many cells hold them; a reference has no colour."""
+    """Yield the entrants' colours in order of appearance. References have none."""
     seen: dict[str, bool] = {}
     for cell in chosen.cells:
-        references = {each.of for each in cell.verdict.comparisons if each.reference}
+        compared = [each for each in cell.verdict.comparisons if each.reference]
+        names = {name for each in compared for name in (each.entrant, each.of)}
+        references = {name for name in names if cell.verdict.entrants[name].reference}
         for name in cell.verdict.entrants:
             seen[name] = seen.get(name, True) and name in references
     index = 0

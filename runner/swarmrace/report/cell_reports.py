@@ -1,4 +1,4 @@
-"""The report of one cell: what was raced, what came out, every run, what differs."""
+"""The report on one cell: what was raced, the answer, times, every run, failures, settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from swarmrace.report.facts import Facts
-from swarmrace.report.model import Cell, Entry, TableData
+from swarmrace.report.model import CellReport, Entry, TableData
 from swarmrace.report.selection import Chosen, outcome
 from swarmrace.report.shares import number
 from swarmrace.report.warnings import machine_of
+from swarmrace.report.words import number_of
 from swarmrace.units import canonical_size
 from swarmrace.verdict.conditions import setting_lines
 from swarmrace.verdict.entries import duration, ratio_entry
@@ -21,15 +22,15 @@ from swarmrace.verdict.render import flags
 _KINDS = ("arrival", "written", "delivery", "wire")
 _PERCENTS = (0, 1, 10, 50, 90)
 _MAX_FAILURES = 200
-_MAX_RATIOS = 4
+_MAX_RATIOS = 7
 
 
-def cells(chosen: Chosen) -> Iterator[Cell]:
+def cells(chosen: Chosen) -> Iterator[CellReport]:
     """Yield each cell's report, in order."""
     for facts in chosen.cells:
         name = chosen.name_of(facts)
         verdict = facts.verdict
-        yield Cell(
+        yield CellReport(
             name=name,
             anchor=anchor_of(name),
             facts=facts,
@@ -54,12 +55,12 @@ def cells(chosen: Chosen) -> Iterator[Cell]:
 
 
 def anchor_of(name: str) -> str:
-    """Return a cell's name as an anchor and a file's name."""
+    """Return a cell's name as an anchor and file name."""
     return re.sub(r"[^A-Za-z0-9.-]", "-", name)
 
 
 def _title(facts: Facts) -> str:
-    peers = f"{facts.swarm_size} peers, {facts.seeders} seeding"
+    peers = f"{facts.swarm_size} peers, {number_of(facts.seeders, 'seeder')}"
     return f"{peers}, {canonical_size(facts.file_size)}" + (
         f", {facts.network}" if facts.network else ""
     )
@@ -69,7 +70,7 @@ def _head(facts: Facts) -> Iterator[str]:
     race, verdict = facts.verdict.race, facts.verdict
     blocks = race["repetitions"]
     yield (
-        f"{blocks} block{'s' * (blocks != 1)} {race['order']}, "
+        f"{number_of(blocks, 'block')} {race['order']}, "
         f"{'cold' if race['coldStart'] else 'warm'} starts, {verdict.backend}; "
         f"{facts.raced} of {len(verdict.runs)} runs raced, {verdict.status}"
     )
@@ -80,13 +81,13 @@ def _head(facts: Facts) -> Iterator[str]:
 
 
 def _times(facts: Facts) -> Iterator[TableData]:
-    """Yield one table: every entrant, and the ratio of each pair of the headline, rivals first."""
+    """Yield one table: each entrant's times, and the headline's ratios, rivals first."""
     names = list(facts.verdict.entrants)
     pairs = [each for each in facts.verdict.comparisons if not each.why_not and each.headline]
     pairs = sorted(pairs, key=lambda each: each.reference)[:_MAX_RATIOS]
     unpaired = [each for each in pairs if each.why_not_paired]
-    note = "Median over runs (least–most); a ratio is the typical block's, with its interval of "
-    note += "95 %, unadjusted. " + "".join(
+    note = "Median over runs (min–max). A ratio is that of the typical block, with its 95 % "
+    note += "interval, unadjusted. " + "".join(
         f"{each.entrant} and {each.of} are not paired: {each.why_not_paired}. " for each in unpaired
     )
     yield TableData(
@@ -170,17 +171,17 @@ def _runs(facts: Facts) -> TableData:
             "last leecher",
             "completed",
             "other work",
-            "seeding peers",
+            "seeders",
         ),
         tuple(rows),
-        note="Place: position in its block. Other work: share of the machine's CPUs that others "
-        "used." + ("" if records else " No run left records."),
+        note="Place: position in the block. Other work: share of the machine's CPUs that other "
+        "processes used." + ("" if records else " No run left records."),
         numeric=(2, 3, 4, 5, 6, 7),
     )
 
 
 def place_in_race(run_id: str) -> int:
-    """Return a run's position in its race, from 0, which its id begins with."""
+    """Return a run's position in its race, from 0, with which its id begins."""
     return int(run_id.split("-")[0])
 
 
@@ -191,23 +192,19 @@ def _number(value: object) -> float | None:
 
 
 def _failures(facts: Facts) -> Iterator[str]:
-    """Yield failures and missing runs in their own words."""
-    lines = [
-        f"{run.run_id}: {run.status}: {run.reason}"
-        for run in facts.verdict.runs
-        if run.status == "missing"
-    ]
+    """Yield a line for each failure and missing run, as reported."""
+    missing = [run for run in facts.verdict.runs if run.status == "missing"]
+    lines = [f"{run.run_id}: {run.status}: {run.reason}" for run in missing]
+    explained = {run.run_id for run in missing}
     for each in facts.runs:
-        lines += [
-            f"{each.run_id}, peer {leecher.peer}: {leecher.reason}"
-            for leecher in each.leechers
-            if leecher.reason
-        ]
-    seen = {line.split(",")[0].split(":")[0] for line in lines}
+        reasons = [(leecher.peer, leecher.reason) for leecher in each.leechers if leecher.reason]
+        lines += [f"{each.run_id}, peer {peer}: {reason}" for peer, reason in reasons]
+        if reasons:
+            explained.add(each.run_id)
     lines += [
         f"{run.run_id}: {run.reason}"
         for run in facts.verdict.runs
-        if run.reason and run.status != "missing" and run.run_id not in seen
+        if run.reason and run.run_id not in explained
     ]
     yield from lines[:_MAX_FAILURES]
     if len(lines) > _MAX_FAILURES:

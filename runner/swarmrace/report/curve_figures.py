@@ -1,4 +1,4 @@
-"""Figures over time and over swarm size: growth, completion, curves of leechers, runs in order."""
+"""Figures over time and over swarm size: growth, completion, leechers' curves, runs in order."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from swarmrace.report.drawing import (
 )
 from swarmrace.report.facts import Facts, RunFacts
 from swarmrace.report.matrix_figures import WIDTH
-from swarmrace.report.model import Cell, Growth, Report
+from swarmrace.report.model import CellReport, Growth, Report
+from swarmrace.report.words import number_of
 from swarmrace.units import format_seconds
 from swarmrace.verdict.model import RunVerdict
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 22.0, 30.0
-LOG_FROM = 8.0
-"""Times that lie further apart are drawn on a logarithmic axis."""
+MAX_LINEAR_RATIO = 8.0
+"""Times that differ by more than this factor are drawn on a logarithmic axis."""
 
 
 def _kind(report: Report, entrant: str) -> str:
@@ -33,7 +34,7 @@ def _kind(report: Report, entrant: str) -> str:
 
 
 def growth(each: Growth, report: Report) -> Drawing:
-    """Draw t100 over swarm size, both on logarithmic axes: every run a dot, medians joined."""
+    """Draw t100 over swarm size on logarithmic axes: a dot for each run, lines joining medians."""
     width, height = 240.0, 196.0
     drawing = Drawing(
         width, height, f"growth-{each.slug}", f"Time to done over swarm size: {each.title}"
@@ -59,18 +60,18 @@ def growth(each: Growth, report: Report) -> Drawing:
         kind = _kind(report, s.entrant)
         dashed = " k" if kind == "r" else ""
         for size, value in s.points:
-            told = f"{s.entrant}, {size} peers: {format_seconds(value)}"
-            drawing.dot(x(size), y(value), f"d{kind} o", 2.3, told)
+            label = f"{s.entrant}, {size} peers: {format_seconds(value)}"
+            drawing.dot(x(size), y(value), f"d{kind} o", 2.3, label)
         for run in _unbroken(s.medians):
             drawing.path([(x(size), y(value)) for size, value in run], f"c l{kind}{dashed}")
-        for size, count in s.failed:
-            told = f"{s.entrant}, {size} peers: {count} runs failed"
-            drawing.cross(x(size), top - 6, f"x l{kind}", told)
+        for size, failed in s.failed:
+            label = f"{s.entrant}, {size} peers: {number_of(failed, 'run')} failed"
+            drawing.cross(x(size), top - 6, f"x l{kind}", label)
     return drawing
 
 
 def _unbroken(points: Sequence[tuple[int, float | None]]) -> Iterator[list[tuple[int, float]]]:
-    """Yield stretches of points without one that has no value."""
+    """Yield the stretches between points without a value."""
     found: list[tuple[int, float]] = []
     for size, value in points:
         if value is None:
@@ -91,7 +92,7 @@ def _across(values: Sequence[float], width: float) -> tuple[Scale, list[float]]:
     """Return the scale of times across a figure, and its ticks."""
     high = max(values)
     low = min((value for value in values if value > 0), default=high)
-    if high > 0 and low > 0 and high / low > LOG_FROM:
+    if high > 0 and low > 0 and high / low > MAX_LINEAR_RATIO:
         return (
             logarithmic(low / 1.1, high * 1.05, _LEFT, width - _RIGHT),
             log_ticks(low / 1.1, high * 1.05, 7),
@@ -114,9 +115,9 @@ def _frame(drawing: Drawing, title: str, x: Scale, ticks: Sequence[float], unit:
     return y
 
 
-def completion(cell: Cell, report: Report) -> Drawing:
-    """Draw the share of a run's leechers that were done over time, a line for each run. The
-    unfinished count: a run with some ends below 1."""
+def completion(cell: CellReport, report: Report) -> Drawing:
+    """Draw the share of leechers that are done over time, a line for each run. A run with
+    unfinished leechers ends below 1."""
     facts = cell.facts
     drawing = Drawing(WIDTH, 214, f"done-{cell.anchor}", f"Leechers done over time, {cell.name}")
     times = [x.done for run in facts.runs for x in run.leechers if _done(x.done, x.outcome)]
@@ -137,8 +138,8 @@ def completion(cell: Cell, report: Report) -> Drawing:
         kind = _kind(report, run.entrant)
         drawing.path(stepped(points), f"w l{kind}")
         if len(done) < count:
-            told = f"{run.run_id}: {len(done)} of {count} done"
-            drawing.dot(*points[-1], f"d{kind}", 2.5, told)
+            label = f"{run.run_id}: {len(done)} of {count} done"
+            drawing.dot(*points[-1], f"d{kind}", 2.5, label)
     return drawing
 
 
@@ -146,9 +147,8 @@ def _done(seconds: float | None, outcome: str) -> bool:
     return seconds is not None and outcome == "completed"
 
 
-def leecher_curves(cell: Cell, report: Report) -> list[Drawing]:
-    """Draw the curves of all leechers of one run of each entrant: the run with the median number
-    (of an even number of runs the faster of the middle two)."""
+def leecher_curves(cell: CellReport, report: Report) -> list[Drawing]:
+    """Draw the curves of all leechers in each entrant's median run (`median_run`)."""
     found = []
     for name in cell.facts.verdict.entrants:
         run = median_run(cell.facts, name)
@@ -159,11 +159,11 @@ def leecher_curves(cell: Cell, report: Report) -> list[Drawing]:
         lasts = [float(curve[-1]) for curve in curves if len(curve)]
         if not lasts:
             continue
-        of = "of what its interface received until done" if kind == "wire" else "of the payload"
+        total = "of what its interface received until done" if kind == "wire" else "of the payload"
         title = f"{name}, {run.run_id}: {kind}"
         drawing = Drawing(
             WIDTH, 190, f"curves-{cell.anchor}-{name}",
-            f"Curves of all leechers of {run.run_id}: percent {of} over time",
+            f"Curves of all leechers of {run.run_id}: percent {total} over time",
         )  # fmt: skip
         x, ticks = linear(0, max(lasts), _LEFT, WIDTH - _RIGHT), nice_ticks(0, max(lasts), 6)
         y = _frame(drawing, title, x, ticks, "%")
@@ -175,7 +175,8 @@ def leecher_curves(cell: Cell, report: Report) -> list[Drawing]:
 
 
 def median_run(facts: Facts, entrant: str) -> RunFacts | None:
-    """Return an entrant's run with the median number, or None where none has any."""
+    """Return an entrant's run with the median t100; None if it has no runs. Of an even number of
+    runs it is the faster of the middle two."""
     runs = [r for r in facts.verdict.runs if r.entrant == entrant and r.status != "missing"]
     if not runs:
         return None
@@ -184,8 +185,8 @@ def median_run(facts: Facts, entrant: str) -> RunFacts | None:
     return next((run for run in facts.runs if run.run_id == wanted), None)
 
 
-def in_order(cell: Cell, report: Report) -> Drawing:
-    """Draw t100 of every run at its place in the race: a drift shows."""
+def in_order(cell: CellReport, report: Report) -> Drawing:
+    """Draw t100 of every run at its place in the race, which shows a drift."""
     runs = sorted(cell.facts.verdict.runs, key=lambda run: place_in_race(run.run_id))
     drawing = Drawing(WIDTH, 190, f"order-{cell.anchor}", f"Runs in the order raced, {cell.name}")
     drawing.text(0, 12, "t100 of the runs, in the order they were raced", "b")
@@ -209,14 +210,14 @@ def _place(drawing: Drawing, x: float, y: Scale, run: RunVerdict, kind: str, top
     if run.status == "missing":
         drawing.text(x, drawing.height - _BOTTOM + 10, "–", "m", "middle")
     elif isinstance(run.t100, float) and run.t100 > 0:
-        told = f"{run.run_id}: {format_seconds(run.t100)}"
-        drawing.dot(x, y(run.t100), f"d{kind}", 3, told)
+        label = f"{run.run_id}: {format_seconds(run.t100)}"
+        drawing.dot(x, y(run.t100), f"d{kind}", 3, label)
     else:
         drawing.cross(x, top - 8, f"x l{kind}", f"{run.run_id}: failed")
 
 
 def entrants_legend(report: Report) -> Drawing:
-    """Draw which colour is whose."""
+    """Draw the entrants' colours and names."""
     drawing = Drawing(WIDTH, 18, "entrants", "Legend: the entrants' colours")
     x = 0.0
     y = 13.0

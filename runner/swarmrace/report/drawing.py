@@ -1,5 +1,5 @@
-"""Drawing as SVG: shapes, text, axes. One drawing serves the page, which styles it, and a file,
-which carries its style with it. No colour is written here: shapes have classes (`style`).
+"""SVG drawing: shapes, text and axes. The same drawing is used in the page, which styles it, and in
+a file, which contains its style. No colours here: shapes have classes (`style`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
+from swarmrace.host.output import readable
 from swarmrace.report.style import FIGURE_STYLE
 
 Point = tuple[float, float]
@@ -18,11 +19,11 @@ class Drawing:
     """One figure.
 
     Args:
-        width: in its own units, which are pixels where it is not scaled.
-        height: likewise.
-        slug: unique on a page: ids within it begin with it.
-        title: what it shows, for those who don't see it too.
-        links: whether shapes in it are links, so that a reader must get at them one by one.
+        width: width in its own units, which are pixels unless it is scaled.
+        height: height in the same units.
+        slug: unique on a page; prefix of the ids in the drawing.
+        title: what the drawing shows, also for screen readers.
+        links: whether shapes are links, which a screen reader must reach one by one.
     """
 
     def __init__(
@@ -57,33 +58,33 @@ class Drawing:
         self.add(f'<line x1="{n(x1)}" y1="{n(y1)}" x2="{n(x2)}" y2="{n(y2)}" class="{kind}"/>')
 
     def path(self, points: Iterable[Point], kind: str) -> None:
-        """Draw a line through points; of fewer than two nothing."""
-        listed = [f"{n(x)},{n(y)}" for x, y in points]
-        if len(listed) > 1:
-            self.add(f'<path d="M{" ".join(listed)}" class="{kind}"/>')
+        """Draw a line through points; draw nothing for fewer than two points."""
+        corners = [f"{n(x)},{n(y)}" for x, y in points]
+        if len(corners) > 1:
+            self.add(f'<path d="M{" ".join(corners)}" class="{kind}"/>')
 
-    def dot(self, x: float, y: float, kind: str, radius: float = 2.5, told: str = "") -> None:
-        """Draw a dot; `told` is shown when it is pointed at."""
-        title = f"<title>{escape(told)}</title>" if told else ""
+    def dot(self, x: float, y: float, kind: str, radius: float = 2.5, label: str = "") -> None:
+        """Draw a dot; `label` is its tooltip."""
+        title = f"<title>{escape(label)}</title>" if label else ""
         shape = f'<circle cx="{n(x)}" cy="{n(y)}" r="{n(radius)}" class="{kind}"'
         self.add(f"{shape}>{title}</circle>" if title else f"{shape}/>")
 
-    def cross(self, x: float, y: float, kind: str, told: str = "", radius: float = 3.5) -> None:
-        """Draw what failed."""
+    def cross(self, x: float, y: float, kind: str, label: str = "", radius: float = 3.5) -> None:
+        """Draw a cross, which marks a failure; `label` is its tooltip."""
         r = radius
-        title = f"<title>{escape(told)}</title>" if told else ""
+        title = f"<title>{escape(label)}</title>" if label else ""
         self.add(
             f'<path d="M{n(x - r)},{n(y - r)}L{n(x + r)},{n(y + r)}M{n(x - r)},{n(y + r)}'
             f'L{n(x + r)},{n(y - r)}" class="{kind}">{title}</path>'
         )
 
     def inline(self) -> str:
-        """Return it for a page, which has the style."""
+        """Return the SVG for a page, which holds the style."""
         return self._svg("")
 
     def file(self) -> str:
-        """Return it as a file of its own, light or dark as its reader prefers."""
-        return self._svg(f"<style>{FIGURE_STYLE}</style>") + "\n"
+        """Return the SVG as a file with its own style, light or dark by the reader's preference."""
+        return readable(self._svg(f"<style>{FIGURE_STYLE}</style>")) + "\n"
 
     def _svg(self, style: str) -> str:
         role = "group" if self._links else "img"
@@ -96,25 +97,26 @@ class Drawing:
 
 
 def n(value: float) -> str:
-    """Return a coordinate, to a tenth."""
+    """Format a coordinate, rounded to a tenth."""
     text = f"{value:.1f}"
     return text.removesuffix(".0")
 
 
 def linear(low: float, high: float, start: float, end: float) -> Scale:
-    """Return what places a value between `start` and `end`."""
+    """Return a linear scale that maps `low` to `start` and `high` to `end`."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
 
 def logarithmic(low: float, high: float, start: float, end: float) -> Scale:
-    """Likewise on a logarithmic scale; all must be above 0."""
+    """Return a logarithmic scale that maps `low` to `start` and `high` to `end`; both must be above
+    0."""
     place = linear(math.log(low), math.log(high), start, end)
     return lambda value: place(math.log(value))
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round values within the range, at most so many."""
+def nice_ticks(low: float, high: float, max_count: int = 6) -> list[float]:
+    """Return at most `max_count` round values within the range."""
     if high <= low:
         return [low]
     for exponent in range(-9, 13):
@@ -122,13 +124,13 @@ def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
             width = step * 10.0**exponent
             first = math.ceil(low / width - 1e-9)
             last = math.floor(high / width + 1e-9)
-            if last - first + 1 <= most:
+            if last - first + 1 <= max_count:
                 return [at * width for at in range(first, last + 1)]
     return [low, high]
 
 
-def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
-    """Return 1, 2 and 5 of each decade within the range, or fewer of them where they are many."""
+def log_ticks(low: float, high: float, max_count: int = 7) -> list[float]:
+    """Return 1, 2 and 5 of each decade within the range, or fewer if there would be too many."""
     for steps in ((1, 2, 5), (1, 3), (1,)):
         found = [
             step * 10.0**exponent
@@ -136,13 +138,13 @@ def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
             for step in steps
             if low * 0.999 <= step * 10.0**exponent <= high * 1.001
         ]
-        if len(found) <= most:
+        if len(found) <= max_count:
             return found
-    return found[:: -(-len(found) // most)]
+    return found[:: -(-len(found) // max_count)]
 
 
 def short_seconds(value: float) -> str:
-    """Return a tick's time: `50 ms`, `2 s`, `5 min`."""
+    """Format the time of a tick: `50 ms`, `2 s`, `5 min`."""
     for scale, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= scale * 0.9995 and not (unit in ("h", "min") and value % scale > 1e-9):
             return f"{value / scale:.3g} {unit}"

@@ -1,7 +1,6 @@
-"""What the report takes from one results folder: its verdict, and what of its records is drawn.
+"""What the report needs of one results folder: its verdict and the records that are drawn.
 
-One folder is read by one process, which hands this on; so it is small and can be pickled. Nothing
-is judged here.
+Each folder is read by one process and passed to another, so the facts are small and can be pickled.
 """
 
 from __future__ import annotations
@@ -16,24 +15,25 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from swarmrace.errors import UsageError
-from swarmrace.export.cells import cell_key, cell_name, network_label
-from swarmrace.export.folders import Race, judged
+from swarmrace.errors import UnavailableError, UsageError
+from swarmrace.export.cells import cell_name, network_label
+from swarmrace.export.folders import JudgedRace, judge, read_records
+from swarmrace.export.parts import Part, csv_part, parquet_part
 from swarmrace.export.rows import Rows, percents, rows
-from swarmrace.integrity.verify import require, require_records
+from swarmrace.integrity.verify import require
 from swarmrace.recording.records import CURVES, WIRE, PeerResult
 from swarmrace.report.limits import Bound, bounds_of
-from swarmrace.results import folder as results
-from swarmrace.results.parts import merged
+from swarmrace.results.formats import read_json
+from swarmrace.results.parts import merge
 from swarmrace.scenario.scenario import Acceptance
 from swarmrace.verdict.model import Comparison, Verdict
 from swarmrace.verdict.runs import RunView, failure_of, transfer_seconds, view
 
 Seconds = npt.NDArray[np.float32]
-"""Times to 0, 1 … 100 % as far as reached."""
+"""Times to 0, 1 … 100 %, up to the last percent that was reached."""
 
 SEGMENTS = ("discovery", "first byte", "to 50 %", "to 90 %", "to done", "verification")
-"""Where a transfer's time goes, in order."""
+"""The segments of a transfer's time, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Leecher:
     reason: str
     done: float | None
     curves: dict[str, Seconds]
-    """By kind."""
+    """By kind of curve."""
     stall: float | None
-    """Longest stall of the first kind it has."""
+    """Longest stall of its first curve."""
     stall_began: float | None
     discovery: float | None
     received: int | None
@@ -60,18 +60,18 @@ class Leecher:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run's leechers, and where its median leecher's time went."""
+    """One run's leechers, and the segments of its median leecher's time."""
 
     run_id: str
     entrant: str
     leechers: tuple[Leecher, ...]
     segments: dict[str, float]
-    """Of `SEGMENTS`, in seconds; empty where the run is not complete."""
+    """Seconds of each of `SEGMENTS`; empty if the run is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One results folder."""
+    """The facts of one race."""
 
     folder: str
     path: Path
@@ -81,22 +81,28 @@ class Facts:
     seeders: int
     file_size: int
     network: str
-    """In words; empty where nothing is set."""
+    """In words; empty if nothing is set."""
     attempt: int
     verdict: Verdict
     commit: str
+    format: int
+    """Number of the results format in which it was written."""
+    definitions: str
+    """Version of the definitions by which it measured; empty if not recorded."""
     runs: tuple[RunFacts, ...]
     kinds: dict[str, str]
-    """By entrant: the kind of curve that is drawn of it."""
+    """Kind of curve that is drawn, by entrant."""
     bounds: dict[str, Bound]
-    """By entrant: what bounded it."""
+    """What bounded each entrant."""
     images: tuple[str, ...] = ()
-    rows: Rows = field(default_factory=dict)
-    """Of the exported tables."""
+    csv: Part = field(default_factory=dict)
+    """Its lines of the exported tables."""
+    parquet: Part | None = None
+    """The same for Parquet; None without pyarrow."""
 
     @property
     def raced(self) -> int:
-        """Runs that aren't missing."""
+        """Number of runs that aren't missing."""
         return sum(run.status != "missing" for run in self.verdict.runs)
 
 
@@ -105,32 +111,31 @@ def gather(
     accept: Sequence[str] = (),
     *,
     curves: bool = False,
-    whole: bool = True,
+    verdict_only: bool = False,
 ) -> Facts:
-    """Read one race, which may lie in several folders.
+    """Read one race, which may have several folders.
 
     Args:
-        folders: its folders: each holds further blocks of the one before (`folders.grouped`).
-        accept: acceptances that take the place of the scenario's, see `accepted`.
-        curves: read every npz too, and refuse marks that it contradicts.
-        whole: also what is drawn and exported, not the verdict only.
+        folders: its folders; each holds further blocks of the one before (`folders.group_parts`).
+        accept: acceptances that replace the scenario's, see `accepted`.
+        curves: whether to read every npz too, and refuse marks that contradict it.
+        verdict_only: leave out runs and rows, which are drawn and exported.
 
     Raises:
-        ResultsError: it can't be read, or was edited after its race.
+        ResultsError: a folder can't be read, or was edited after its race.
     """
-    for each in folders:
-        (require if curves else require_records)(each)
-    loaded = merged([results.load(each, curves=curves) for each in folders])
+    loaded = merge([require(each) if curves else read_records(each) for each in folders])
     folder = folders[0]
-    race = judged(loaded, partial(accepted, accept, list(loaded.scenario.entrants)))
+    race = judge(loaded, partial(accepted, accept, list(loaded.scenario.entrants)))
     kinds = {name: _kind(race, name) for name in race.verdict.entrants}
     setting = loaded.scenario.race
     views = [view(record, setting) for record in loaded.runs]
+    found = None if verdict_only else rows(race)
     return Facts(
         folder=folder.name,
         path=folder,
         cell=cell_name(loaded.scenario),
-        key=cell_key(loaded.scenario),
+        key=loaded.scenario.cell_id(),
         swarm_size=setting.swarm_size,
         seeders=setting.seeders,
         file_size=setting.file_size,
@@ -138,33 +143,47 @@ def gather(
         attempt=setting.attempt,
         verdict=race.verdict,
         commit=loaded.info.commit,
-        runs=tuple(_run(race, each, kinds) for each in views if whole and each.record.peers),
+        format=read_json(folder / "race.json")["format"],
+        definitions=loaded.info.definitions,
+        runs=()
+        if verdict_only
+        else tuple(_run(race, each, kinds) for each in views if each.record.peers),
         kinds=kinds,
         bounds=bounds_of(race, views),
         images=tuple(sorted(set(race.verdict.pods))),
-        rows=rows(race) if whole else {},
+        csv=csv_part(found) if found else {},
+        parquet=_parquet(found) if found else None,
     )
+
+
+def _parquet(found: Rows) -> Part | None:
+    try:
+        return parquet_part(found)
+    except UnavailableError:
+        return None  # CSV holds the same data
 
 
 def accepted(
     wanted: Sequence[str], names: Sequence[str], comparisons: Sequence[Comparison]
 ) -> list[Acceptance] | None:
-    """Return the acceptances that texts such as `furps`, `1.2` or `codex:furps:bittorrent` ask for;
-    None, which leaves those of the scenario, where nothing is asked for.
+    """Parse acceptances such as `furps`, `1.2` or `codex:furps:bittorrent`; return None, which
+    keeps those of the scenario, if there are none.
 
-    Without names every pair of rivals in the headline is meant, or else the first two entrants.
+    Without names an acceptance applies to every pair of rivals in the headline, or to the first two
+    entrants if there are no rivals.
 
     Args:
-        wanted: the texts.
+        wanted: the texts of the acceptances.
         names: the race's entrants.
-        comparisons: of its verdict.
+        comparisons: the comparisons of its verdict.
 
     Raises:
-        UsageError: an entrant isn't there, or a bound is none.
+        UsageError: an entrant doesn't exist, or a bound is invalid.
     """
     if not wanted:
         return None
     rivals = [(c.entrant, c.of) for c in comparisons if c.headline and not c.reference]
+    pairs = rivals or [(names[0], names[1])] if len(names) > 1 else []
     found = []
     for text in wanted:
         entrant, within, of = text.split(":") if text.count(":") == 2 else ("", text, "")
@@ -172,7 +191,12 @@ def accepted(
             bound: float | str = float(within)
         except ValueError:
             bound = within
-        for one, other in [(entrant, of)] if entrant else rivals or [(names[0], names[1])]:
+        if not pairs:
+            raise UsageError(
+                f"--accept {text}: found a race of only {', '.join(names)}, expected two entrants "
+                "to compare"
+            )
+        for one, other in [(entrant, of)] if entrant else pairs:
             unknown = sorted({one, other} - set(names))
             if unknown:
                 raise UsageError(
@@ -190,14 +214,14 @@ def accepted(
     return found
 
 
-def _kind(race: Race, entrant: str) -> str:
-    """Return the kind of curve that is drawn of an entrant: the first that it observes, else what
-    its interfaces received."""
+def _kind(race: JudgedRace, entrant: str) -> str:
+    """Return the kind of curve to draw for an entrant: the first one that it observes, or otherwise
+    the wire curve of its interfaces."""
     found = race.verdict.entrants[entrant]
     return next((kind for kind in CURVES if getattr(found, kind)), WIRE)
 
 
-def _run(race: Race, each: RunView, kinds: dict[str, str]) -> RunFacts:
+def _run(race: JudgedRace, each: RunView, kinds: dict[str, str]) -> RunFacts:
     entrant = each.record.run.entrant
     infos = race.results.peer_infos(entrant)
     poll = race.verdict.entrants[entrant].poll_seconds
@@ -218,8 +242,7 @@ def _run(race: Race, each: RunView, kinds: dict[str, str]) -> RunFacts:
                 reason=_words(failure.reason, failure.stage, failure.detail) if failure else "",
                 done=transfer.done_seconds if transfer else None,
                 curves={
-                    kind: np.asarray(each_kind.seconds, np.float32)
-                    for kind, each_kind in found.items()
+                    kind: np.asarray(curve.seconds, np.float32) for kind, curve in found.items()
                 },
                 stall=first.stall_seconds if first else None,
                 stall_began=first.stall_began_seconds if first else None,
@@ -239,8 +262,8 @@ def _words(reason: object, stage: str, detail: str) -> str:
 
 
 def _segments(each: RunView, kind: str) -> dict[str, float]:
-    """Return where the time of a run's median leecher went; of an even number the faster of the
-    middle two."""
+    """Return the segments of the median leecher's time; of an even number of leechers, the faster
+    of the middle two."""
     if each.status != "counted" or not all(map(math.isfinite, each.times)):
         return {}
     ordered = sorted(each.leechers(), key=transfer_seconds)
@@ -248,10 +271,10 @@ def _segments(each: RunView, kind: str) -> dict[str, float]:
 
 
 def segments_of(peer: PeerResult, kind: str) -> dict[str, float]:
-    """Return the seconds of each of `SEGMENTS` of a completed transfer.
+    """Return the seconds of each of `SEGMENTS` in a completed transfer.
 
-    A mark that isn't observed belongs to the segment after it, so that all of them come to the
-    transfer's time and its verification's.
+    If a mark isn't observed, its segment is part of the next one. So the segments add up to the
+    time of the transfer and its verification.
     """
     transfer = peer.transfer
     assert transfer is not None

@@ -1,4 +1,4 @@
-"""`swarmrace verdict FOLDER...`: one acceptance, or several, over all cells of a matrix."""
+"""`swarmrace verdict FOLDER...`: judges acceptances over all cells of a matrix."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from swarmrace.errors import Exit
-from swarmrace.export.command import once, twice
-from swarmrace.export.folders import each, find, grouped
+from swarmrace.export.command import one_of_each
+from swarmrace.export.folders import find_results, group_parts, map_folders
 from swarmrace.report.answer import answers, completed
 from swarmrace.report.build import judgements, pairs_of
 from swarmrace.report.facts import gather
@@ -19,26 +19,35 @@ from swarmrace.verdict.matrix import MatrixJudgement, exit_of
 from swarmrace.verdict.model import Ratio
 
 
-def judged(given: Sequence[Path], accept: Sequence[str]) -> tuple[Chosen, list[MatrixJudgement]]:
-    """Return the cells of the folders, and each acceptance over them.
+def judge_matrix(
+    given: Sequence[Path], accept: Sequence[str], warn: Callable[[str], None] = lambda _: None
+) -> tuple[Chosen, list[MatrixJudgement]]:
+    """Return the cells of the folders, and each acceptance judged over them.
 
     Args:
-        given: results folders, or folders that hold some.
-        accept: acceptances that take the place of the scenarios' (`facts.accepted`).
+        given: results folders, or folders that hold some (a sweep).
+        accept: acceptances that replace the scenarios' (`facts.accepted`).
+        warn: called with a line for each folder that is left out.
 
     Raises:
         ResultsError: a folder can't be read or was edited.
         UsageError: an acceptance doesn't fit the races.
     """
-    folders = grouped(once(find(given)))
-    read = each(partial(gather, accept=tuple(accept), whole=False), folders)
+    folders, left_out = one_of_each(find_results(given))
+    for line in left_out:
+        warn(line)
+    work = partial(gather, accept=tuple(accept), verdict_only=True)
+    read = map_folders(work, group_parts(folders))
     chosen = choose(read, plan_of(given))
     return chosen, list(judgements(chosen))
 
 
 def exit_code(chosen: Chosen, found: Sequence[MatrixJudgement]) -> Exit:
-    """Return the exit code, as a race has it: the infrastructure's, then the acceptance's, and
-    without one that of the first cell that isn't 0."""
+    """Return the exit code, by the rules of a single race: first the infrastructure's, then the
+    acceptance's. Without an acceptance it is the first cell's exit code that isn't 0; without a
+    cell, 7."""
+    if not chosen.cells:
+        return Exit.RACE
     codes = [cell.verdict.exit for cell in chosen.cells]
     if Exit.INFRASTRUCTURE in codes:
         return Exit.INFRASTRUCTURE
@@ -48,18 +57,16 @@ def exit_code(chosen: Chosen, found: Sequence[MatrixJudgement]) -> Exit:
 
 
 def verdict(
-    given: Sequence[Path], accept: Sequence[str], tell: Callable[[str], None]
+    given: Sequence[Path], accept: Sequence[str], warn: Callable[[str], None]
 ) -> tuple[str, Exit]:
-    """Return what is to be printed, and the exit code.
+    """Return the text to print and the exit code.
 
     Args:
-        given: see `judged`.
-        accept: see `judged`.
-        tell: takes what a reader must know beside it, a line each.
+        given: see `judge_matrix`.
+        accept: see `judge_matrix`.
+        warn: called with each further line that the user must know.
     """
-    for line in twice(find(given)):
-        tell(line)
-    chosen, found = judged(given, accept)
+    chosen, found = judge_matrix(given, accept, warn)
     lines = [*answers(chosen, pairs_of(chosen))]
     for item in found:
         lines += ["", f"Acceptance {item.verdict}: {item.text}"]
@@ -71,7 +78,7 @@ def verdict(
 
 
 def table(chosen: Chosen, item: MatrixJudgement) -> TableData:
-    """Return an acceptance's cells: ratio, verdict by itself, and what Holm lets it be called."""
+    """Return an acceptance's cells: ratio, the cell's own verdict, and its verdict by Holm."""
     ratios: dict[str, Ratio | None] = {}
     for cell in chosen.cells:
         compared = comparison_of(cell, (item.entrant, item.of))
@@ -82,19 +89,19 @@ def table(chosen: Chosen, item: MatrixJudgement) -> TableData:
             Entry(ratio_entry(ratios.get(cell.cell))),
             Entry(cell.verdict),
             Entry(f"{cell.named} (Holm)" if cell.named else "–"),
-            Entry("–" if (p := _least(cell.p_met, cell.p_missed)) is None else f"{p:.2g}"),
+            Entry("–" if (p := _min(cell.p_met, cell.p_missed)) is None else f"{p:.2g}"),
         )
         for cell in item.cells
     ]
     return TableData(
         "Cells",
         "cells",
-        ("cell", "ratio", "by itself", "named", "p (Holm)"),
+        ("cell", "ratio", "own verdict", "adjusted", "p (Holm)"),
         tuple(rows),
     )
 
 
-def _least(*values: float | None) -> float | None:
+def _min(*values: float | None) -> float | None:
     return min((value for value in values if value is not None), default=None)
 
 

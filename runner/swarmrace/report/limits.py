@@ -1,4 +1,4 @@
-"""What bounded a race: processors, the link, or neither, by what was measured."""
+"""What bounded a race by its measurements: processors, the link, or neither."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from swarmrace.export.folders import Race
+from swarmrace.export.folders import JudgedRace
 from swarmrace.recording.records import PeerResult
 from swarmrace.verdict.model import EntrantVerdict, Summary
 from swarmrace.verdict.runs import RunView
 
 CPU_SHARE = 0.85
-"""Of a machine's processors in use, from which they bound."""
+"""From this share of a machine's processors in use, they are the bound."""
 LINK_MULTIPLE = 1.25
-"""Times the theoretical minimum of the rates that are set, within which the link bounds."""
+"""Up to this multiple of the theoretical minimum for the configured rates, the link is the bound.
+"""
 
 ONLY_SEEDERS = 0.01
-"""Share of the payload served by leechers, below which only seeders are taken to send."""
+"""Below this share of the payload served by leechers, only seeders count as senders."""
 
-What = Literal["CPU", "link", "neither", "unknown"]
+Limit = Literal["CPU", "link", "neither", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """What bounded one entrant's runs."""
 
-    what: What
+    what: Limit
     text: str
 
 
-def bounds_of(race: Race, views: Sequence[RunView]) -> dict[str, Bound]:
-    """Return what bounded each entrant: by the median over its runs.
+def bounds_of(race: JudgedRace, views: Sequence[RunView]) -> dict[str, Bound]:
+    """Return what bounded each entrant, by the median over its runs.
 
-    The link, where the last leecher took at most `LINK_MULTIPLE` times the theoretical minimum; the
-    processors, where at least `CPU_SHARE` of the busiest machine's were in use meanwhile, whoever
-    used them.
+    It is the link if the last leecher took at most `LINK_MULTIPLE` times the theoretical minimum.
+    It is the processors if at least `CPU_SHARE` of the busiest machine's were in use, by any
+    process.
     """
     found = {}
     for name, entrant in race.verdict.entrants.items():
@@ -60,8 +61,8 @@ def bounds_of(race: Race, views: Sequence[RunView]) -> dict[str, Bound]:
 
 
 def _multiple(entrant: EntrantVerdict) -> Summary | None:
-    """Return how many times the theoretical minimum the last leecher took: of an entrant whose
-    leechers serve nobody, the minimum of what only seeders send."""
+    """Return the last leecher's time as a multiple of the theoretical minimum. If leechers serve
+    no one, it is the minimum with only seeders sending."""
     for name in ("leechersShare", "leechersShareOfWire"):
         share = entrant.figures.get(name)
         if share is not None and isinstance(share.value, float):
@@ -71,9 +72,9 @@ def _multiple(entrant: EntrantVerdict) -> Summary | None:
     return entrant.figures.get("minimumMultiple")
 
 
-def busy_share(race: Race, each: RunView) -> float | None:
-    """Return which share of its processors the busiest machine used in a run, or None where that
-    was not measured."""
+def busy_share(race: JudgedRace, each: RunView) -> float | None:
+    """Return the share of processors in use on the busiest machine during a run, or None if it was
+    not measured."""
     infos = race.results.peer_infos(each.record.run.entrant)
     machines: dict[str, list[PeerResult]] = defaultdict(list)
     for index, peer in each.record.peers.items():
@@ -83,11 +84,11 @@ def busy_share(race: Race, each: RunView) -> float | None:
     return max(shares, default=None)
 
 
-def _of_machine(race: Race, peers: Sequence[PeerResult], each: RunView) -> float | None:
+def _of_machine(race: JudgedRace, peers: Sequence[PeerResult], each: RunView) -> float | None:
     loads = [peer.load for peer in peers if peer.load is not None and peer.load.seconds]
     if loads:
         return median(load.busy_cpu_seconds / (load.cpus * load.seconds) for load in loads)
-    # Before format 3 only what the peers used is known, and only where they had one machine.
+    # Before format 3 only the peers' own usage is known, and only if they shared one machine.
     cpus, last = race.results.info.machine.get("cpus"), each.last
     if not race.results.info.backend.startswith("local") or not isinstance(cpus, int):
         return None
@@ -99,27 +100,27 @@ def _of_machine(race: Race, peers: Sequence[PeerResult], each: RunView) -> float
 
 
 def summary(bounds: Sequence[tuple[str, str, Bound]]) -> list[str]:
-    """Return a line for each entrant: what bounded it, in how many cells.
+    """Return a line for each entrant: what bounded it, and in how many cells.
 
     Args:
         bounds: (cell, entrant, what bounded it).
     """
     lines = []
     for name in dict.fromkeys(entrant for _, entrant, _ in bounds):
-        of = [(cell, bound) for cell, entrant, bound in bounds if entrant == name]
-        if len(of) == 1:
-            bound = of[0][1]
+        found = [(cell, bound) for cell, entrant, bound in bounds if entrant == name]
+        if len(found) == 1:
+            bound = found[0][1]
             lines.append(f"{name} was bounded by {_words(bound.what)} ({bound.text})")
             continue
         counted = [
-            f"{_words(what)} in {count} ({_range(of, what)})"
+            f"{_words(what)} in {count} ({_cells(found, what)})"
             for what in ("CPU", "link", "neither")
-            if (count := sum(bound.what == what for _, bound in of))
+            if (count := sum(bound.what == what for _, bound in found))
         ]
-        unknown = sum(bound.what == "unknown" for _, bound in of)
+        unknown = sum(bound.what == "unknown" for _, bound in found)
         if unknown:
-            counted.append(f"not known of {unknown} ({_range(of, 'unknown')})")
-        lines.append(f"{name}, {len(of)} cells: bounded by {'; '.join(counted)}")
+            counted.append(f"unknown in {unknown} ({_cells(found, 'unknown')})")
+        lines.append(f"{name}, {len(found)} cells: bounded by {'; '.join(counted)}")
     return lines
 
 
@@ -128,10 +129,10 @@ def _words(what: str) -> str:
         "CPU": "CPU",
         "link": "the link",
         "neither": "neither CPU nor link",
-        "unknown": "what is not known",
+        "unknown": "an unknown limit",
     }[what]
 
 
-def _range(of: Sequence[tuple[str, Bound]], what: str) -> str:
-    cells = [cell for cell, bound in of if bound.what == what]
+def _cells(found: Sequence[tuple[str, Bound]], what: str) -> str:
+    cells = [cell for cell, bound in found if bound.what == what]
     return ", ".join(cells[:4]) + (f" and {len(cells) - 4} more" if len(cells) > 4 else "")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+from swarmrace.host.output import readable
 from swarmrace.report.figures import Figures
-from swarmrace.report.model import Cell, Entry, Report, Series, TableData
+from swarmrace.report.model import CellReport, Entry, Report, Series, TableData
 from swarmrace.report.templates import environment
 
 MAX_CHARACTERS = 65_000
-"""Of a short form: a comment on a pull request holds 65,536."""
+"""Maximum length of the short form: a comment on a pull request holds 65,536."""
+_BLOCK = re.compile(r"(\d*)((?<=\d)[.)]|#+|[+-]|=+|-+)(?: |$)")
+"""What begins a heading, a list or a rule at the start of a line."""
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 
 
@@ -18,25 +21,27 @@ def page(report: Report) -> str:
     return _rendered("report.md.j2", report=report, exponents=exponents(report))
 
 
-def cell_page(report: Report, cell: Cell, figures: Figures) -> str:
+def cell_page(report: Report, cell: CellReport, figures: Figures) -> str:
     """Return a cell's own page."""
     drawn = [(drawing.slug, drawing.title) for drawing in figures.of_cell(cell)]
     return _rendered("cell.md.j2", report=report, cell=cell, figures=drawn)
 
 
 def short(report: Report) -> str:
-    """Return the short form: the answer, a table of ratios, warnings; below `MAX_CHARACTERS`."""
-    most = len(report.warnings)
+    """Return the short form: the answer, a table of ratios, warnings. It is shorter than
+    `MAX_CHARACTERS`."""
+    max_warnings = len(report.warnings)
     while True:
-        shown = report.warnings[:most]
+        shown = report.warnings[:max_warnings]
         text = _rendered("summary.md.j2", report=report, ratios=ratios(report), warnings=shown)
-        if len(text) < MAX_CHARACTERS or not most:
+        if len(text) < MAX_CHARACTERS or not max_warnings:
             break
-        most //= 2
+        max_warnings //= 2
     if len(text) < MAX_CHARACTERS:
         return text
     cut = text[: MAX_CHARACTERS - 100].rsplit("\n", 1)[0]
-    return f"{cut}\n\n… cut here: the whole is in report.md\n"
+    end = "\n\n</details>" if "<details>" in cut else ""
+    return f"{cut}{end}\n\n… cut here; report.md has all of it\n"
 
 
 def exponents(report: Report) -> TableData:
@@ -53,8 +58,8 @@ def exponents(report: Report) -> TableData:
         "exponents",
         ("t100 ~ peers^b: b of", *names),
         tuple(rows),
-        note="From three swarm sizes on: least squares on logarithms over runs, limits of 95 %. "
-        "0: the swarm's size costs nothing; 1: twice the peers take twice as long.",
+        note="Least squares on logarithms over runs, with 95 % limits, from three swarm sizes on. "
+        "0: the swarm size makes no difference; 1: twice the peers take twice as long.",
         numeric=tuple(range(1, len(names) + 1)),
     )
 
@@ -93,21 +98,22 @@ def _complete(report: Report, name: str) -> str:
     cell = next(cell for cell in report.cells if cell.name == name)
     parts = []
     for entrant, found in cell.facts.verdict.entrants.items():
-        told = found.reliability
-        raced = told.runs_scheduled - told.runs_missing
-        if told.runs_complete < raced:
-            parts.append(f"{entrant} {told.runs_complete} of {raced}")
+        reliability = found.reliability
+        if reliability.runs_complete < reliability.runs_raced:
+            parts.append(f"{entrant} {reliability.runs_complete} of {reliability.runs_raced}")
     return ", ".join(parts) or "all"
 
 
 def escaped(text: object) -> str:
-    """Return a text so that Markdown shows it as it is, in a table too."""
-    plain = " ".join(str(text).split())
-    return _SPECIAL.sub(r"\\\1", plain).replace("&", "&amp;")
+    """Escape a text so that Markdown shows it literally, also in a table."""
+    plain = _SPECIAL.sub(r"\\\1", " ".join(str(text).split())).replace("&", "&amp;")
+    if begins := _BLOCK.match(plain):
+        plain = f"{begins[1]}\\{plain[begins.start(2) :]}"
+    return plain
 
 
 def table(found: TableData) -> str:
-    """Return a table in Markdown; one without rows is nothing."""
+    """Return a table in Markdown; an empty string for a table without rows."""
     if not found.rows:
         return ""
     ruler = ["---:" if at in found.numeric else "---" for at in range(len(found.head))]
@@ -117,7 +123,7 @@ def table(found: TableData) -> str:
 
 
 def _rendered(name: str, **values: object) -> str:
-    made = environment(html=False)
-    made.filters |= {"md": escaped, "mdtable": table}
-    text = made.get_template(name).render(**values)
+    templates = environment(html=False)
+    templates.filters |= {"md": escaped, "mdtable": table}
+    text = readable(templates.get_template(name).render(**values))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

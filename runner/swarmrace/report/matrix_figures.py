@@ -1,4 +1,4 @@
-"""The matrix's panels, their legend, and the bars of where the time goes."""
+"""Draws the matrix's panels with their legend, and the bars of where the time goes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from swarmrace.report.style import LEVELS, level_class
 from swarmrace.units import format_seconds
 
 WIDTH = 356
-"""Of every figure: what a phone shows without scaling."""
+"""Width of every figure in pixels, which a phone shows without scaling."""
 _LEFT, _TOP, _ROW = 34.0, 44.0, 46.0
 _MARKS = {"met": "✓", "missed": "✗", "undecided": "?"}
 
 
 def panel(row: PanelRow, each: Panel) -> Drawing:
-    """Draw one panel: seeders down, swarm sizes across."""
+    """Draw one panel, with a row for each number of seeders and a column for each swarm size."""
     columns = len(each.swarm_sizes)
     wide = max(WIDTH, _LEFT + 64 * columns)
     cell = min(84.0, (wide - _LEFT - 2) / columns)
@@ -49,8 +49,8 @@ def _square(drawing: Drawing, square: Square, x: float, y: float, width: float) 
         drawing.text(middle, y + _ROW / 2 + 3, word, "m", "middle")
         return
     drawing.add(
-        f'<a href="#{anchor_of("cell-" + square.cell)}" aria-label="{escape(square.told)}">'
-        f"<title>{escape(square.told)}</title>"
+        f'<a href="#{anchor_of("cell-" + square.cell)}" aria-label="{escape(square.label)}">'
+        f"<title>{escape(square.label)}</title>"
     )
     drawing.rect(x + 1, y + 1, inner, height, level_class(square.level), ' rx="3"')
     if square.hatched:
@@ -67,9 +67,9 @@ def _square(drawing: Drawing, square: Square, x: float, y: float, width: float) 
 
 
 def legend(report: Report) -> Drawing:
-    """Draw what the panels' colours and marks mean."""
+    """Draw the legend of the panels' colours and marks."""
     drawing = Drawing(
-        WIDTH, 64, "legend", "Legend: blue below 1, orange above 1, hatched where undecided"
+        WIDTH, 64, "legend", "Legend: blue below 1, orange above 1, hatched if undecided"
     )
     _hatch(drawing)
     step = (WIDTH - 2) / len(LEVELS)
@@ -84,7 +84,7 @@ def legend(report: Report) -> Drawing:
     drawing.text(84, 46, "▲ failed transfers", "n")
     if report.acceptance:
         drawing.text(174, 46, "✓ met  ✗ missed  ? undecided", "n")
-    drawing.text(1, 61, "ratio with its interval of 95 %, each cell by itself (unadjusted)", "m")
+    drawing.text(1, 61, "ratio with its 95 % interval, each cell by itself (unadjusted)", "m")
     return drawing
 
 
@@ -100,7 +100,7 @@ _BAR, _GAP, _LABEL, _TOTAL = 13.0, 7.0, 92.0, 54.0
 
 
 def share_bars(shares: Shares, report: Report) -> Drawing:
-    """Draw one bar for each cell and entrant: its segments as shares, the whole beside it."""
+    """Draw one bar for each cell and entrant: the shares of its segments, with the total time."""
     cells = list(dict.fromkeys(row.cell for row in shares.rows))
     height = 40 + len(cells) * (_GAP + 13) + len(shares.rows) * (_BAR + 2)
     drawing = Drawing(WIDTH, height, shares.slug, f"Where the time goes, {shares.title}")
@@ -134,5 +134,5 @@ def share_bars(shares: Shares, report: Report) -> Drawing:
     return drawing
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _cut(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

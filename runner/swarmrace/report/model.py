@@ -1,6 +1,6 @@
-"""What a report says, as plain data: every text and every number, nothing of how it looks.
+"""The content of a report as plain data: every text and number, without any layout.
 
-It is computed from verdicts and records (`build`) and written by `markdown` and `page`.
+It is computed from verdicts and records (`build`), and written by `markdown` and `page`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from swarmrace.verdict.matrix import MatrixJudgement
 from swarmrace.verdict.model import Comparison
 
 State = Literal["ratio", "counts", "failed", "empty", "impossible", "missing"]
-"""What a square of a panel holds: a ratio, two counts, a failure without a ratio, nothing to
-compare, a combination that can't be, or one that has no results."""
+"""What a square of a panel shows: a ratio, two counts, a failure without a ratio, nothing to
+compare, an impossible combination, or a cell without results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ class Square:
     text: str
     """The ratio, or the counts."""
     detail: str = ""
-    """The interval; why there is none."""
+    """The interval, or why there is none."""
     mark: str = ""
-    """`met`, `missed`, `undecided` of the acceptance; of t100 only."""
+    """Verdict on the acceptance: `met`, `missed` or `undecided`; only for t100."""
     level: int = 0
     """-4 to 4: how far the ratio is below or above 1, on a log scale; 0 within 10 %."""
     hatched: bool = False
-    """Undecided: the interval doesn't carry the colour."""
+    """Undecided: the interval doesn't confirm the colour."""
     failures: bool = False
-    """Whether transfers failed in it, of either side."""
+    """Whether transfers of either side failed."""
     cell: str = ""
-    """Its anchor; empty where there is none."""
-    told: str = ""
-    """The whole of it in words."""
+    """Name of its cell; empty if there is none."""
+    label: str = ""
+    """The content in words, for tooltips and screen readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +74,40 @@ class Series:
     points: tuple[tuple[int, float], ...]
     """(swarm size, seconds) of every run that has a time."""
     medians: tuple[tuple[int, float | None], ...]
-    """Of each size; None where the median run failed."""
+    """(swarm size, median seconds); None if the median run failed."""
     failed: tuple[tuple[int, int], ...]
-    """(swarm size, runs that failed), where any did."""
+    """(swarm size, number of failed runs), only of sizes with failed runs."""
     exponent: Exponent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How t100 grows with the swarm, of one file size and number of seeders."""
+    """How t100 grows with the swarm size, for one file size and number of seeders."""
 
     title: str
     slug: str
     seeders: int
     series: tuple[Series, ...]
     minimum: tuple[tuple[int, float], ...] = ()
-    """(swarm size, the theoretical minimum in seconds)."""
+    """(swarm size, theoretical minimum in seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Where the time of one entrant's median leechers went, averaged over its runs."""
+    """Where the time of an entrant's median leechers went, averaged over its runs."""
 
     cell: str
     entrant: str
     shares: tuple[tuple[str, float], ...]
-    """(segment, share of the whole)."""
+    """(segment, share of the total time)."""
     seconds: float
-    """The whole, averaged over runs."""
+    """The total time, averaged over runs."""
     runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """A group of them, drawn together."""
+    """Shares that are drawn in one figure."""
 
     title: str
     slug: str
@@ -117,7 +117,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a table: what is shown, and what it is sorted by."""
+    """One entry of a table: the text to show and the value to sort by."""
 
     text: str
     value: float | str | None = None
@@ -133,21 +133,21 @@ class TableData:
     rows: tuple[tuple[Entry, ...], ...]
     note: str = ""
     numeric: tuple[int, ...] = ()
-    """Columns that are numbers."""
+    """Indexes of the columns with numbers."""
     anchors: tuple[str, ...] = ()
-    """Of each row, the cell that its first entry leads to."""
+    """The cell to which the first entry of each row links."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A warning, and which cells it is of."""
+class CellWarning:
+    """A warning, and the cells to which it applies."""
 
     text: str
     cells: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
-        """Return the cells in words; empty where it is of all."""
+        """The cells in words; empty if it applies to all."""
         if not self.cells:
             return ""
         more = f" and {len(self.cells) - 4} more" if len(self.cells) > 4 else ""
@@ -155,7 +155,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CellReport:
     """One cell's own report."""
 
     name: str
@@ -163,7 +163,7 @@ class Cell:
     facts: Facts
     title: str
     head: tuple[str, ...]
-    """What was raced, a line each."""
+    """What was raced, in lines."""
     answer: tuple[str, ...]
     warnings: tuple[str, ...]
     times: tuple[TableData, ...]
@@ -172,12 +172,12 @@ class Cell:
     settings: tuple[str, ...]
     provenance: tuple[str, ...]
     attempts: tuple[str, ...]
-    """Other attempts at it, and what became of them."""
+    """Other attempts at the cell, and their outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """An entrant and its place among the colours."""
+    """An entrant and the index of its colour."""
 
     entrant: str
     index: int
@@ -190,12 +190,12 @@ class Report:
 
     title: str
     state: tuple[str, ...]
-    """What is not finished; empty of a whole sweep."""
+    """Lines on unfinished parts; empty if everything is finished."""
     answer: tuple[str, ...]
     acceptance: tuple[MatrixJudgement, ...]
     completed: tuple[str, ...]
-    """Transfers completed of started, by entrant."""
-    warnings: tuple[Line, ...]
+    """A line for each entrant: transfers completed and started."""
+    warnings: tuple[CellWarning, ...]
     bounded: tuple[str, ...]
     panels: tuple[PanelRow, ...]
     growth: tuple[Growth, ...]
@@ -203,9 +203,9 @@ class Report:
     uploads: TableData | None
     tables: tuple[TableData, ...]
     """Bandwidth, stability, reliability."""
-    cells: tuple[Cell, ...]
+    cells: tuple[CellReport, ...]
     missing: tuple[str, ...]
-    """Cells that are planned and have no results."""
+    """Planned cells without results."""
     definitions: tuple[tuple[str, str], ...]
     methods: tuple[str, ...]
     provenance: tuple[str, ...]
@@ -213,15 +213,10 @@ class Report:
     not_tested: tuple[str, ...]
     colours: tuple[Colour, ...]
     pairs: tuple[tuple[str, str], ...]
-    """The pairs that are set against each other: entrant, of."""
+    """The pairs that are compared: (entrant, the one it is compared with)."""
     left_out: tuple[str, ...] = ()
-    """Folders that are not counted, and why."""
+    """A line for each folder that is not counted, with the reason."""
     networks: tuple[str, ...] = field(default=("",))
-
-    @property
-    def matrix(self) -> bool:
-        """Whether it is of more than one cell."""
-        return len(self.cells) + len(self.missing) > 1
 
     def colour(self, entrant: str) -> Colour:
         """Return an entrant's colour."""
@@ -229,7 +224,7 @@ class Report:
 
 
 def comparison_of(facts: Facts, pair: Sequence[str]) -> Comparison | None:
-    """Return a cell's comparison of a pair, or None where it doesn't hold both."""
+    """Return a cell's comparison of a pair, or None if it has none."""
     for each in facts.verdict.comparisons:
         if (each.entrant, each.of) == tuple(pair):
             return each

@@ -1,7 +1,7 @@
-"""The report as one HTML file that needs nothing else: styles, figures, script and data are in it.
+"""The report as one self-contained HTML file with its styles, figures, script and data.
 
-Peers' curves, which are drawn when a cell is opened, stand in it as compressed text: thousands of
-them take a few megabytes.
+Peers' curves are drawn when a cell is opened. They are stored as compressed text: thousands of them
+take a few megabytes.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from typing import Any
 
 import numpy as np
 
+from swarmrace.host.output import readable
 from swarmrace.recording.records import WIRE
 from swarmrace.report.cell_reports import anchor_of
 from swarmrace.report.facts import Leecher, RunFacts, Seconds
 from swarmrace.report.figures import Figures
 from swarmrace.report.markdown import exponents
-from swarmrace.report.model import Cell, Report, TableData
+from swarmrace.report.model import CellReport, Report, TableData
 from swarmrace.report.style import DARK, FIGURE_RULES, LIGHT
 from swarmrace.report.templates import environment
 from swarmrace.verdict.entries import duration
 
 _STEPS = 1000
-"""Times within a curve are stored in so many steps of its last one: finer than a screen shows."""
+"""The times of a curve are stored in this many steps of its last one, finer than a screen shows."""
 _ESCAPE = 255
+"""A byte with this value means that a step follows in two bytes."""
 
 
 def page(report: Report, figures: Figures) -> str:
     """Return `report.html`."""
-    made = environment(html=True)
-    single = made.get_template("table.html.j2")
+    templates = environment(html=True)
+    table_template = templates.get_template("table.html.j2")
 
     def table(each: TableData, sortable: bool = True) -> Any:
         from markupsafe import Markup
 
         if not each.rows:
             return ""
-        text = single.render(each=each, sortable=sortable, anchor=anchor_of, key=_key)
-        return Markup(text)  # what the template has escaped
+        text = table_template.render(each=each, sortable=sortable, anchor=anchor_of, key=_key)
+        return Markup(text)  # the template has escaped it
 
-    page: str = made.get_template("page.html.j2").render(
+    page: str = templates.get_template("page.html.j2").render(
         report=report,
         figures=figures,
         table=table,
@@ -52,9 +54,9 @@ def page(report: Report, figures: Figures) -> str:
         sections=list(_sections(report)),
         css=_css(),
         js=_text("page.js"),
-        drills=[(cell.anchor, packed(cell, report)) for cell in report.cells],
+        data=[(cell.anchor, packed(cell, report)) for cell in report.cells],
     )
-    return page
+    return readable(page)
 
 
 def _key(value: float) -> str:
@@ -88,7 +90,7 @@ def _css() -> Any:
     return Markup(colours + paper + FIGURE_RULES + _text("page.css"))
 
 
-def packed(cell: Cell, report: Report) -> str:
+def packed(cell: CellReport, report: Report) -> str:
     """Return a cell's runs and peers for the page's script: JSON, gzip, base64."""
     numbers = {run.run_id: run for run in cell.facts.verdict.runs}
     runs = []
@@ -109,7 +111,7 @@ def packed(cell: Cell, report: Report) -> str:
     return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
 
 
-def _leecher(each: Leecher, run: RunFacts, cell: Cell) -> dict[str, Any]:
+def _leecher(each: Leecher, run: RunFacts, cell: CellReport) -> dict[str, Any]:
     wanted = (cell.facts.kinds[run.entrant], WIRE)
     return {
         "p": each.peer,
@@ -132,23 +134,25 @@ def _rounded(value: float | None) -> float | None:
 
 
 def pack(curve: Seconds) -> dict[str, Any]:
-    """Return a curve in few bytes: its last time, and the differences of the times before."""
+    """Return a curve in few bytes: its last time, and the differences between its times."""
     last = float(curve[-1]) if len(curve) else 0.0
     if last <= 0:
         return {"last": 0, "q": base64.b64encode(bytes(len(curve))).decode()}
-    steps = np.diff(np.rint(curve.astype(np.float64) / last * _STEPS).astype(int), prepend=0)
-    steps = np.maximum(steps, 0)
+    times = np.rint(curve.astype(np.float64) * (_STEPS / last))
+    steps = times.copy()
+    steps[1:] -= times[:-1]
+    np.maximum(steps, 0, out=steps)
     found = bytearray()
-    if (steps < _ESCAPE).all():
-        found += bytes(steps.tolist())
+    if steps.max() < _ESCAPE:
+        found += steps.astype(np.uint8).tobytes()
     else:
-        for step in steps.tolist():
+        for step in steps.astype(int).tolist():
             found += bytes((step,)) if step < _ESCAPE else bytes((_ESCAPE, step % 256, step // 256))
     return {"last": _rounded(last), "q": base64.b64encode(bytes(found)).decode()}
 
 
 def unpack(found: dict[str, Any]) -> list[float]:
-    """Return what the page's script makes of a packed curve."""
+    """Return a packed curve's times, as the page's script unpacks them."""
     data = base64.b64decode(found["q"])
     times, total, at = [], 0, 0
     while at < len(data):

@@ -1,11 +1,13 @@
-"""The matrix at a glance: one square for each cell, ratio, interval and what became of it."""
+"""The matrix at a glance: one square for each cell, with its ratio, interval and verdict."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
+from swarmrace.report.facts import Facts
 from swarmrace.report.model import Panel, PanelRow, Square, State, comparison_of
 from swarmrace.report.selection import Chosen
 from swarmrace.units import canonical_size
@@ -15,41 +17,42 @@ from swarmrace.verdict.registry import mark_label
 from swarmrace.verdict.wording import counted, interval, value
 
 EDGES = (1.1, 1.5, 2.5, 6.0)
-"""Ratios from which a square is one level further from 1."""
+"""At each of these ratios a square's colour is one level further from 1."""
 _KINDS = ("arrival", "written", "delivery", "wire")
 
 Get = Callable[[Comparison], Ratio | None]
 
 
 def panel_rows(
-    chosen: Chosen, pair: tuple[str, str], judged: Sequence[MatrixJudgement], *, whole: bool
+    chosen: Chosen, pair: tuple[str, str], judged: Sequence[MatrixJudgement], *, all_figures: bool
 ) -> Iterator[PanelRow]:
-    """Yield the figures of a pair over the matrix; without `whole` only t100."""
+    """Yield the figures of a pair over the matrix: all of them, or only t100."""
     entrant, of = pair
-    told = f"{entrant}'s over {of}'s; below 1 {entrant} is the faster"
+    ratio = f"{entrant}'s / {of}'s; below 1 {entrant} is faster"
     yield _row(
-        chosen, pair, "t100", "Time to done (t100)", f"Median leecher's time, {told}.",
-        lambda each: each.t100, judged, first=whole,
+        chosen, pair, "t100", "Time to done (t100)", f"Median leecher's time, {ratio}.",
+        lambda each: each.t100, judged, first=all_figures,
     )  # fmt: skip
-    if not whole:
+    if not all_figures:
         return
     for percent, key in ((50, "t50"), (0, "first-byte")):
         kind = _kind(chosen, pair, percent)
         if kind is not None:
             name = {0: "Time to the first byte"}.get(percent, f"Time to half ({mark_label(50)})")
-            on = "on the wire" if kind == "wire" else f"of {kind}"
+            curve = "on the wire" if kind == "wire" else kind
             yield _row(
-                chosen, pair, key, f"{name}, {on}", f"Median leecher's, {told}.",
+                chosen, pair, key, f"{name}, {curve}", f"Median leecher's time, {ratio}.",
                 partial(_mark, kind=kind, percent=percent), (),
             )  # fmt: skip
     yield _row(
         chosen, pair, "upload", "Publishing the file",
-        f"The first seeder's publish, {told}; the upload speed is its inverse.",
+        f"Publish time of the first seeder, {ratio}. The upload speed is its inverse.",
         lambda each: each.publish, (),
     )  # fmt: skip
     yield _row(
         chosen, pair, "wire", "Bytes on the wire",
-        f"Sent by all peers for each byte of payload, {entrant}'s over {of}'s, of complete runs.",
+        f"Bytes that all peers send for each byte of payload, {entrant}'s / {of}'s, in complete "
+        "runs.",
         lambda each: each.wire_sent, (),
     )  # fmt: skip
     yield _completion(chosen, pair)
@@ -66,34 +69,41 @@ def _row(
     name = f"{pair[0]} / {pair[1]}"
 
     def square(seeders: int, size: int, file_size: int, network: str) -> Square:
-        cell = chosen.at(size, seeders, file_size, network)
+        cell = _cell(chosen.at(size, seeders, file_size, network), pair)
         if cell is None or seeders >= size:
             return _empty(seeders, size)
         found = comparison_of(cell, pair)
         mark = verdicts.get(chosen.name_of(cell), "")
-        made = ratio_square(seeders, size, get(found) if found else None, mark)
+        drawn = ratio_square(seeders, size, get(found) if found else None, mark)
         failed = any(_failed(cell.verdict.entrants.get(each)) for each in pair)
-        anchor = chosen.name_of(cell)
-        told = f"{anchor}: {made.text} {made.detail} {mark}".strip()
-        return Square(
-            seeders, size, made.state, made.text, made.detail, made.mark, made.level,
-            made.hatched, failed, anchor, told,
-        )  # fmt: skip
+        name = chosen.name_of(cell)
+        label = f"{name}: {drawn.text} {drawn.detail} {mark}".strip()
+        return replace(drawn, failures=failed, cell=name, label=label)
 
     prefix = key if first else f"{key}-{pair[0]}-{pair[1]}"
     return PanelRow(key, title, text, name, tuple(_panels(chosen, prefix, square)))
 
 
+def _cell(cells: Sequence[Facts], pair: tuple[str, str]) -> Facts | None:
+    """Return the first cell that compares a pair, otherwise the first one; None without cells."""
+    compare = (
+        cell
+        for cell in cells
+        if (found := comparison_of(cell, pair)) is not None and found.t100 is not None
+    )
+    return next(compare, cells[0] if cells else None)
+
+
 def _empty(seeders: int, size: int) -> Square:
-    """Return the square of a cell that can't be, or of one without results."""
+    """Return the square of an impossible cell, or of one without results."""
     if seeders >= size:
-        return Square(seeders, size, "impossible", "", told="needs a leecher")
-    return Square(seeders, size, "missing", "", "no results", told="no results")
+        return Square(seeders, size, "impossible", "", label="needs a leecher")
+    return Square(seeders, size, "missing", "", "no results", label="no results")
 
 
 def ratio_square(seeders: int, size: int, found: Ratio | None, mark: str = "") -> Square:
-    """Return the square of a ratio; its colour is of the estimate, hatched where the interval
-    doesn't carry it."""
+    """Return the square of a ratio. The estimate sets its colour; it is hatched if the interval
+    doesn't confirm it."""
     if found is None or found.blocks == 0:
         why = "both failed" if found is not None and found.both_failed else "not compared"
         return Square(seeders, size, "empty", "–", why, mark)
@@ -111,7 +121,7 @@ def ratio_square(seeders: int, size: int, found: Ratio | None, mark: str = "") -
 
 
 def level_of(estimate: object) -> int:
-    """Return how far a ratio is from 1: -4 to 4, by `EDGES`."""
+    """Return how far a ratio is from 1, by `EDGES`: -4 to 4."""
     if estimate == FAILED:
         return 4
     if not isinstance(estimate, float | int):
@@ -125,22 +135,20 @@ def level_of(estimate: object) -> int:
 
 def _completion(chosen: Chosen, pair: tuple[str, str]) -> PanelRow:
     def square(seeders: int, size: int, file_size: int, network: str) -> Square:
-        cell = chosen.at(size, seeders, file_size, network)
+        cell = _cell(chosen.at(size, seeders, file_size, network), pair)
         if cell is None or seeders >= size:
             return _empty(seeders, size)
         shown = [cell.verdict.entrants.get(each) for each in pair]
         texts = [_complete(each) for each in shown]
-        whole = all(each is None or not _failed(each) for each in shown)
-        anchor = chosen.name_of(cell)
+        failed = any(_failed(each) for each in shown)
+        name = chosen.name_of(cell)
         return Square(
-            seeders, size, "counts", texts[0], texts[1], level=0 if whole else 3,
-            failures=not whole, cell=anchor,
-            told=f"{anchor}: {pair[0]} {texts[0]}, {pair[1]} {texts[1]}",
+            seeders, size, "counts", texts[0], texts[1], level=3 if failed else 0,
+            failures=failed, cell=name,
+            label=f"{name}: {pair[0]} {texts[0]}, {pair[1]} {texts[1]}",
         )  # fmt: skip
 
-    text = (
-        f"Runs in which every leecher completed, of those raced: {pair[0]} above, {pair[1]} below."
-    )
+    text = f"Runs in which every leecher completed / runs raced: {pair[0]} above, {pair[1]} below."
     panels = tuple(_panels(chosen, "completion", square))
     return PanelRow("completion", "Complete runs", text, f"{pair[0]} / {pair[1]}", panels)
 
@@ -148,15 +156,13 @@ def _completion(chosen: Chosen, pair: tuple[str, str]) -> PanelRow:
 def _complete(entrant: EntrantVerdict | None) -> str:
     if entrant is None:
         return "–"
-    told = entrant.reliability
-    return f"{told.runs_complete} / {told.runs_scheduled - told.runs_missing}"
+    return f"{entrant.reliability.runs_complete} / {entrant.reliability.runs_raced}"
 
 
 def _failed(entrant: EntrantVerdict | None) -> bool:
     if entrant is None:
         return False
-    told = entrant.reliability
-    return told.runs_complete < told.runs_scheduled - told.runs_missing
+    return entrant.reliability.runs_complete < entrant.reliability.runs_raced
 
 
 def _panels(
@@ -178,7 +184,7 @@ def _panels(
 
 
 def _kind(chosen: Chosen, pair: tuple[str, str], percent: float) -> str | None:
-    """Return the kind of curve on which the most cells compare the pair at a percent."""
+    """Return the kind of curve on which most cells compare the pair at a percent."""
     counts = {
         kind: sum(
             (found := comparison_of(cell, pair)) is not None

@@ -1,4 +1,4 @@
-"""Methods, once; where the results come from; how to make them again; what was not tested."""
+"""Methods and origin of the results, how to reproduce them, and what wasn't tested."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ from collections.abc import Iterator, Sequence
 
 from swarmrace import __version__
 from swarmrace.report.selection import Chosen
-from swarmrace.report.warnings import machine_of, program_of
+from swarmrace.report.warnings import machine_of, program_of, settings_of
+from swarmrace.report.words import number_of
+from swarmrace.statistics.significance import FAMILY_ERROR
 from swarmrace.units import canonical_size
-from swarmrace.verdict.matrix import FAMILY_ERROR
 
 METHODS = (
-    "The run is the statistical unit: its number is its median leecher's t100. A ratio is of the "
-    "typical block (pseudo-median, Hodges and Lehmann), with exact signed-rank limits from 6 "
-    "complete blocks on, Student's t on logarithms from 3 to 5, and none below.",
-    "Ratios, intervals and colours are of each cell by itself, unadjusted. Of 39 cells two would "
-    "exclude the truth by chance.",
-    "Met in every cell needs no correction: each cell's own test must show it "
-    "(intersection–union). "
-    f"A single cell is named as met or missed by Holm's procedure, at {FAMILY_ERROR:.0%} ".replace(
-        "%", " %"
-    )
-    + "for all cells together, times and completion each.",
-    "The geometric mean is over cells in which every scheduled run of both sides was complete; it "
-    "has no interval, and the cells left out are named beside it.",
-    "Where the time goes: of each complete run the median leecher (of an even number the faster of "
-    "the middle two); each segment's share of that run, averaged over runs.",
-    "The growth's exponent is least squares on logarithms over all runs; its limits assume a power "
-    "law and log-normal times of equal spread.",
-    "What bounded a race: the link, within 1.25 × the theoretical minimum (of an entrant whose "
-    "leechers serve nobody, that of what only seeders send); CPU, with 85 % of the "
-    "busiest machine's processors in use, whoever used them.",
+    "The run is the statistical unit. Its number is t100 of its median leecher. A ratio is that of "
+    "the typical block (pseudo-median, Hodges and Lehmann). Its interval has exact signed-rank "
+    "limits from 6 complete blocks on, and Student's t limits on logarithms for 3 to 5 blocks. "
+    "With fewer blocks there is none.",
+    "Ratios, intervals and colours are computed for each cell by itself, unadjusted. Of 39 cells, "
+    "the intervals of about two would exclude the truth by chance.",
+    "To claim met in every cell needs no correction: each cell's own test must show it "
+    "(intersection–union). A single cell is called met or missed by Holm's procedure, at "
+    f"{100 * FAMILY_ERROR:.0f} % over all cells, separately for times and for completion.",
+    "The geometric mean covers only cells in which every scheduled run of both sides was complete. "
+    "It has no interval. The cells left out are listed with it.",
+    "Where the time goes: the median leecher of each complete run (the faster of the middle two if "
+    "their number is even). Each segment's share of that run is averaged over runs.",
+    "The exponent of growth is fitted by least squares on logarithms over all runs. Its limits "
+    "assume a power law and log-normal times of equal spread.",
+    "What bounded a race: the link if the last leecher took at most 1.25 × the theoretical minimum "
+    "(for an entrant whose leechers serve no one, the minimum with only seeders sending); CPU if "
+    "at least 85 % of the busiest machine's processors were in use, by any process.",
 )
 
 
 def definitions(chosen: Chosen) -> tuple[tuple[str, str], ...]:
-    """Return each word with its meaning, as the verdicts have them."""
+    """Return each term with its definition, from the verdicts."""
     found: dict[str, str] = {}
     for cell in chosen.cells:
         for word, meaning in cell.verdict.definitions.items():
@@ -44,9 +43,9 @@ def definitions(chosen: Chosen) -> tuple[tuple[str, str], ...]:
 
 
 def provenance(chosen: Chosen) -> Iterator[str]:
-    """Yield where the results come from, each fact once with how many cells it is of."""
+    """Yield the origin of the results: each fact once, with its number of cells."""
     cells = chosen.cells
-    yield f"Report by swarmrace {__version__}, from {_count(len(cells), 'results folder')}."
+    yield f"Report by swarmrace {__version__}, from {number_of(len(cells), 'results folder')}."
     for what, get in (
         ("Machine", lambda cell: [machine_of(cell.verdict)]),
         ("Backend", lambda cell: [cell.verdict.backend]),
@@ -62,14 +61,14 @@ def provenance(chosen: Chosen) -> Iterator[str]:
                 found[value] = found.get(value, 0) + 1
         if found:
             listed = [
-                value if count == len(cells) else f"{value} ({_count(count, 'cell')})"
+                value if count == len(cells) else f"{value} ({number_of(count, 'cell')})"
                 for value, count in found.items()
             ]
             yield f"{what}: {'; '.join(listed)}."
     versions: dict[str, dict[str, int]] = {}
     for cell in cells:
         for name, entrant in cell.verdict.entrants.items():
-            options = f"{entrant.kind}, {entrant.label.partition('(')[2].rstrip(')')}"
+            options = settings_of(entrant)
             program = program_of(entrant.versions)
             found = versions.setdefault(name, {})
             text = f"{options}; {program}" if program else options
@@ -79,39 +78,35 @@ def provenance(chosen: Chosen) -> Iterator[str]:
 
 
 def commands(chosen: Chosen) -> Iterator[str]:
-    """Yield what reproduces a cell and this report."""
-    yield "swarmrace show FOLDER --full      # one cell's verdict, computed again"
-    yield "swarmrace verify FOLDER           # hashes, and every mark against its curve"
-    yield "swarmrace run SCENARIO.yaml       # again: race.json holds the scenario"
+    """Yield the commands that reproduce a cell and this report."""
+    yield "swarmrace show FOLDER --full      # compute a cell's verdict again"
+    yield "swarmrace verify FOLDER           # check hashes, and every mark against its curve"
+    yield "swarmrace run SCENARIO.yaml       # race again; race.json holds the scenario"
     yield "swarmrace report FOLDER... -o report/"
 
 
 def not_tested(chosen: Chosen) -> Iterator[str]:
-    """Yield what these results say nothing of."""
+    """Yield what these results don't cover."""
     yield "The internet: public DHT, NAT, strangers, churn. Swarms are private and closed."
     yield (
-        "What the systems do beyond moving a file: incentives, storage proofs, erasure coding, "
-        "durability."
+        "Functions beyond moving a file: incentives, storage proofs, erasure coding, durability."
     )
     if any(cell.verdict.backend.startswith("local") for cell in chosen.cells):
-        yield "More than one machine: peers that share one share its cores and its disk."
+        yield "Several machines: peers on one machine share its cores and its disk."
     if all(not cell.network for cell in chosen.cells):
-        yield "Limited links, delay and loss: none was set."
+        yield "Limited links, delay and loss: none were set."
     elif not any("delay" in cell.network or "loss" in cell.network for cell in chosen.cells):
-        yield "Delay and loss: none was set."
+        yield "Delay and loss: none were set."
     sizes = [canonical_size(size) for size in chosen.file_sizes]
     yield (
-        f"Other than {_list([str(n) for n in chosen.swarm_sizes])} peers, "
-        f"{_list([str(n) for n in chosen.seeders])} seeders, {_list(sizes)}."
+        f"Any sizes other than {_list([str(n) for n in chosen.swarm_sizes])} peers, "
+        f"{_list([str(n) for n in chosen.seeders])} seeder{'s' * (chosen.seeders != (1,))}, "
+        f"{_list(sizes)}."
     )
     if chosen.planned:
-        missing = _count(len(chosen.planned), "planned cell")
+        missing = number_of(len(chosen.planned), "planned cell")
         yield f"{missing} without results: {_list(chosen.planned)}."
 
 
 def _list(items: Sequence[str]) -> str:
     return ", ".join(items[:-1]) + (f" and {items[-1]}" if len(items) > 1 else "".join(items))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,8 +1,8 @@
-"""How time grows with the swarm, by file size and number of seeders."""
+"""How time grows with the swarm size, for each file size and number of seeders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from swarmrace.report.facts import Facts
 from swarmrace.report.model import Growth, Series
@@ -16,7 +16,7 @@ _INFINITE = float("inf")
 
 
 def growth(chosen: Chosen) -> Iterator[Growth]:
-    """Yield a figure for each network, file size and number of seeders with two swarm sizes."""
+    """Yield a figure for each network, file size and number of seeders with several swarm sizes."""
     for network in chosen.networks:
         for file_size in chosen.file_sizes:
             for seeders in chosen.seeders:
@@ -28,9 +28,7 @@ def growth(chosen: Chosen) -> Iterator[Growth]:
                 sizes = {each.swarm_size for each in cells}
                 if len(sizes) < 2:
                     continue
-                # Of two cells with the same axes the first stands for both, as in the panels.
-                first = {size: chosen.at(size, seeders, file_size, network) for size in sizes}
-                kept = [each for _, each in sorted(first.items()) if each is not None]
+                kept = [chosen.at(size, seeders, file_size, network) for size in sorted(sizes)]
                 title = f"{canonical_size(file_size)}, {seeders} seeder" + "s" * (seeders != 1)
                 slug = f"{canonical_size(file_size)}-{seeders}"
                 if network:
@@ -39,10 +37,19 @@ def growth(chosen: Chosen) -> Iterator[Growth]:
                 yield Growth(title, slug, seeders, tuple(_series(kept)), tuple(_minimum(kept)))
 
 
-def _series(cells: list[Facts]) -> Iterator[Series]:
-    for name in dict.fromkeys(name for each in cells for name in each.verdict.entrants):
+def _series(sizes: Sequence[Sequence[Facts]]) -> Iterator[Series]:
+    """Yield each entrant's series.
+
+    Args:
+        sizes: the cells of each swarm size. Of several with an entrant only the first is drawn.
+    """
+    names = (name for cells in sizes for each in cells for name in each.verdict.entrants)
+    for name in dict.fromkeys(names):
         numbers: dict[int, list[float]] = {}
-        for each in cells:
+        for cells in sizes:
+            each = next((cell for cell in cells if name in cell.verdict.entrants), None)
+            if each is None:
+                continue
             found = [
                 _INFINITE if run.t100 == FAILED else run.t100
                 for run in each.verdict.runs
@@ -69,9 +76,9 @@ def _series(cells: list[Facts]) -> Iterator[Series]:
         )
 
 
-def _minimum(cells: list[Facts]) -> Iterator[tuple[int, float]]:
-    """Yield the theoretical minimum of each swarm size: that of the last leecher."""
-    for each in cells:
+def _minimum(sizes: Sequence[Sequence[Facts]]) -> Iterator[tuple[int, float]]:
+    """Yield the last leecher's theoretical minimum for each swarm size."""
+    for each, *_ in sizes:
         for entrant in each.verdict.entrants.values():
             found = entrant.figures.get("minimum")
             if found is not None and isinstance(found.value, float):

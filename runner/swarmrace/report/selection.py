@@ -1,4 +1,4 @@
-"""Which folder counts for each cell, and which cells there should be."""
+"""Chooses the folder that counts for each cell, and lists the planned cells without results."""
 
 from __future__ import annotations
 
@@ -7,50 +7,48 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swarmrace.export.cells import unique_names
+from swarmrace.export.folders import SWEEP_FILE, counted, find_sweeps
 from swarmrace.report.facts import Facts
-
-ENDED = "finished"
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The cells of a report, in order, and what they are called."""
+    """The cells of a report, in order, and their names."""
 
     cells: tuple[Facts, ...]
     names: Mapping[str, str]
-    """By key: the cell's name, made different where two cells would have the same."""
+    """Unique name of each cell, by its key."""
     attempts: Mapping[str, tuple[Facts, ...]]
-    """By key: further attempts, which are listed and in no figure."""
+    """Other attempts at each cell, by its key. They are listed, but are in no figure."""
     planned: tuple[str, ...]
-    """Names of cells that should be there and aren't."""
+    """Names of planned cells without results."""
     axes: tuple[tuple[int, int, int, str], ...] = ()
-    """(swarm size, seeders, file size, network) of planned cells."""
+    """(swarm size, seeders, file size, network) of these cells."""
 
     def name_of(self, facts: Facts) -> str:
         """Return a cell's name."""
         return self.names[facts.key]
 
-    def at(self, swarm_size: int, seeders: int, file_size: int, network: str) -> Facts | None:
-        """Return the cell at these axes."""
+    def at(self, swarm_size: int, seeders: int, file_size: int, network: str) -> list[Facts]:
+        """Return the cells with these values on the axes: several if they differ in other
+        settings."""
         wanted = (swarm_size, seeders, file_size, network)
-        for each in self.cells:
-            if (each.swarm_size, each.seeders, each.file_size, each.network) == wanted:
-                return each
-        return None
+        return [each for each in self.cells if axes_of(each) == wanted]
 
     @property
     def swarm_sizes(self) -> tuple[int, ...]:
-        """Every swarm size, rising."""
+        """Every swarm size, ascending."""
         return self._axis(0)
 
     @property
     def seeders(self) -> tuple[int, ...]:
-        """Every number of seeders, rising."""
+        """Every number of seeders, ascending."""
         return self._axis(1)
 
     @property
     def file_sizes(self) -> tuple[int, ...]:
-        """Every file size, rising."""
+        """Every file size, ascending."""
         return self._axis(2)
 
     @property
@@ -60,8 +58,8 @@ class Chosen:
         return tuple(dict.fromkeys(found))
 
     def axes_of(self, file_size: int, network: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the swarm sizes and numbers of seeders of one file size and network, rising."""
-        found = [(e.swarm_size, e.seeders, e.file_size, e.network) for e in self.cells]
+        """Return the swarm sizes and numbers of seeders for a file size and network, ascending."""
+        found = [axes_of(each) for each in self.cells]
         kept = [axes for axes in (*found, *self.axes) if axes[2:] == (file_size, network)]
         return tuple(sorted({a[0] for a in kept})), tuple(sorted({a[1] for a in kept}))
 
@@ -73,30 +71,25 @@ class Chosen:
 def choose(
     found: Iterable[Facts], planned: Sequence[tuple[int, int, int, str, str]] = ()
 ) -> Chosen:
-    """Return the folder that counts for each cell: the first attempt that ran to its end, or else,
-    while there is none, the one with the most runs. The others are never merged with it.
+    """Choose the folder that counts for each cell: the first attempt that ran to its end, or the
+    one with the most runs if none did. The others are never merged with it.
 
     Args:
-        found: what was read.
-        planned: (swarm size, seeders, file size, network, name) of every cell of the plan.
+        found: the facts of all folders.
+        planned: (swarm size, seeders, file size, network, name) of every planned cell.
     """
     by_key: dict[str, list[Facts]] = {}
     for each in found:
         by_key.setdefault(each.key, []).append(each)
     cells, attempts = [], {}
     for key, tries in by_key.items():
-        tries.sort(key=lambda each: (each.attempt, each.verdict.created_utc))
-        ended = [each for each in tries if each.verdict.status == ENDED]
-        best = ended[0] if ended else max(tries, key=lambda each: each.raced)
+        best, others = counted(tries)
         cells.append(best)
-        attempts[key] = tuple(each for each in tries if each is not best)
+        attempts[key] = tuple(others)
     cells.sort(key=lambda e: (e.network, e.file_size, e.swarm_size, e.seeders, e.folder))
-    names: dict[str, str] = {}
-    for each in cells:
-        taken = each.cell in names.values()
-        names[each.key] = f"{each.cell}-{each.key[:4]}" if taken else each.cell
-    there = {(e.swarm_size, e.seeders, e.file_size, e.network) for e in cells}
-    absent = [each for each in planned if each[:4] not in there]
+    names = unique_names((each.key, each.cell) for each in cells)
+    present = {axes_of(each) for each in cells}
+    absent = [each for each in dict.fromkeys(planned) if each[:4] not in present]
     return Chosen(
         tuple(cells),
         names,
@@ -106,27 +99,29 @@ def choose(
     )
 
 
+def axes_of(facts: Facts) -> tuple[int, int, int, str]:
+    """Return a cell's swarm size, seeders, file size and network."""
+    return facts.swarm_size, facts.seeders, facts.file_size, facts.network
+
+
 def outcome(facts: Facts) -> str:
-    """Return in words what became of an attempt."""
+    """Return the outcome of an attempt in words."""
     status = facts.verdict.status
     text = f"{facts.raced} of {len(facts.verdict.runs)} runs raced, {status}"
     return f"{text}: {facts.verdict.stopped_by}" if facts.verdict.stopped_by else text
 
 
 def plan_of(folders: Sequence[Path]) -> list[tuple[int, int, int, str, str]]:
-    """Return every cell that the sweeps among `folders` plan, by their `sweep.json`.
+    """Return the cells planned by the sweeps among `folders` and below them.
 
-    A folder without one plans nothing: then the cells are those that are there.
+    Without a sweep no cells are planned; the report then has only the cells with results.
     """
     found = []
-    for folder in folders:
-        path = folder / "sweep.json"
-        if not path.is_file():
-            continue
+    for folder in find_sweeps(folders):
         try:
-            data = json.loads(path.read_bytes())
-        except ValueError:
-            continue  # which is being written, or torn: what there is is reported all the same
+            data = json.loads((folder / SWEEP_FILE).read_bytes())
+        except (OSError, ValueError):
+            continue  # being written, or broken: the results are reported all the same
         found += list(_cells(data))
     return found
 

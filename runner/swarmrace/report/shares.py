@@ -31,7 +31,7 @@ def shares(chosen: Chosen) -> Iterator[Shares]:
 
 
 def shares_of(cell: Facts, name: str) -> Iterator[Share]:
-    """Yield each entrant's shares in one cell; of an entrant without a complete run none."""
+    """Yield each entrant's shares in one cell; skip entrants without a complete run."""
     for entrant in cell.verdict.entrants:
         found = [run.segments for run in cell.runs if run.entrant == entrant and run.segments]
         if found:
@@ -40,9 +40,9 @@ def shares_of(cell: Facts, name: str) -> Iterator[Share]:
 
 
 def averaged(runs: Sequence[Mapping[str, float]]) -> tuple[tuple[tuple[str, float], ...], float]:
-    """Return the mean over runs of each segment's share of its run, and the mean whole in seconds.
+    """Return the mean over runs of each segment's share of its run, and the mean total in seconds.
 
-    So a slow run weighs as much as a fast one.
+    A slow run has the same weight as a fast one.
     """
     totals = [math.fsum(run.values()) for run in runs]
     shares = tuple(
@@ -60,8 +60,8 @@ def averaged(runs: Sequence[Mapping[str, float]]) -> tuple[tuple[tuple[str, floa
 
 
 def uploads(chosen: Chosen) -> TableData | None:
-    """Return the first seeder's publish with its steps and the upload speed, or None where no
-    entrant's publish takes the payload in."""
+    """Return the first seeder's publish time, its steps and the upload speed, or None if no
+    entrant uploads the payload when it publishes."""
     rows, anchors = [], []
     for cell in chosen.cells:
         for name, entrant in cell.verdict.entrants.items():
@@ -90,14 +90,14 @@ def uploads(chosen: Chosen) -> TableData | None:
         "upload",
         ("cell", "entrant", "publish", "upload speed", "steps (median)"),
         tuple(rows),
-        note="The first seeder publishes alone, before the race. Median over runs (least–most).",
+        note="The first seeder publishes alone, before the race. Median over runs (min–max).",
         numeric=(2, 3),
         anchors=tuple(anchors),
     )
 
 
 def number(name: str, found: Summary | None) -> Entry:
-    """Return a figure as an entry that sorts by its median; a failed one after all others."""
+    """Return a figure as an entry that is sorted by its median; failed ones come last."""
     if found is None or found.value is None:
         return Entry("–", None)
     value = found.value if isinstance(found.value, float) else math.inf

@@ -1,7 +1,7 @@
-"""Colours and type of the report, light and dark, in one place.
+"""Colours and fonts of the report, light and dark.
 
-Entrants have a hue each; how far a ratio is from 1 goes from blue over grey to orange, which those
-who don't tell red from green see as well. Text keeps a contrast of 4.5 to what is behind it.
+Each entrant has a hue. Ratios go from blue over grey to orange, which is also clear to people who
+can't distinguish red from green. Text has a contrast of at least 4.5 to its background.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ FIGURE_RULES = (
     + _ENTRANT_RULES.replace(".l", ".fig .l").replace(".d", ".fig .d")
     + _SEGMENT_RULES.replace(".s", ".fig .s")
 )
-"""Of the shapes of every figure."""
+"""Rules for the shapes of every figure."""
 
 FIGURE_STYLE = (
     f"svg{{{LIGHT}}}@media(prefers-color-scheme:dark){{svg{{{DARK}}}}}"
     "svg{background:var(--surface)}" + FIGURE_RULES
 )
-"""Of a figure in a file of its own."""
+"""Style of a figure in its own file."""

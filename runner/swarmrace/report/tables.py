@@ -1,4 +1,4 @@
-"""Bandwidth, stability and reliability: a row for each cell and entrant."""
+"""The tables of bandwidth, stability and reliability, with a row for each cell and entrant."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from swarmrace.report.selection import Chosen
 from swarmrace.report.shares import number
 from swarmrace.verdict.model import EntrantVerdict
 
+STALL_SECONDS = 1.0
+"""From this long without a new byte a transfer counts as stalled."""
+
 Column = tuple[str, Callable[[Facts, str, EntrantVerdict], Entry]]
 
 
 def tables(chosen: Chosen) -> Iterator[TableData]:
-    """Yield the three tables; one without any figure is left out."""
+    """Yield the three tables; a table without figures is left out."""
     for title, slug, note, columns in (
         ("Bandwidth", "bandwidth", _BANDWIDTH_NOTE, _BANDWIDTH),
         ("Stability", "stability", _STABILITY_NOTE, _STABILITY),
@@ -34,7 +37,7 @@ def _table(
             entries = [get(cell, name, entrant) for _, get in columns]
             rows.append((Entry(chosen.name_of(cell)), Entry(name), *entries))
             anchors.append(chosen.name_of(cell))
-    # A column that nobody has says nothing.
+    # Leave out columns without any value.
     kept = [
         at for at in range(len(columns) + 2) if at < 2 or any(row[at].text != "–" for row in rows)
     ]
@@ -51,7 +54,7 @@ def _table(
 
 
 def _figure(*names: str) -> Callable[[Facts, str, EntrantVerdict], Entry]:
-    """Return what takes the first of these figures that an entrant has."""
+    """Return a getter of the first of these figures that an entrant has."""
 
     def get(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
         for name in names:
@@ -63,25 +66,25 @@ def _figure(*names: str) -> Callable[[Facts, str, EntrantVerdict], Entry]:
 
 
 def _complete_runs(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
-    told = entrant.reliability
-    raced = told.runs_scheduled - told.runs_missing
+    reliability = entrant.reliability
+    raced = reliability.runs_raced
     if not raced:
         return Entry("–")
-    return Entry(f"{told.runs_complete} of {raced}", told.runs_complete / raced)
+    return Entry(f"{reliability.runs_complete} of {raced}", reliability.runs_complete / raced)
 
 
 def _limits(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
-    told = entrant.reliability
-    if told.runs_scheduled == told.runs_missing:
+    reliability = entrant.reliability
+    if not reliability.runs_raced:
         return Entry("–")
-    low, high = 100 * told.complete_share_low, 100 * told.complete_share_high
+    low, high = 100 * reliability.complete_share_low, 100 * reliability.complete_share_high
     return Entry(f"{low:.0f} to {high:.0f} %", low)
 
 
 def _transfers(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
-    told = entrant.reliability
-    share = told.transfers_completed / told.transfers_started if told.transfers_started else None
-    return Entry(f"{told.transfers_completed} of {told.transfers_started}", share)
+    started = entrant.reliability.transfers_started
+    completed = entrant.reliability.transfers_completed
+    return Entry(f"{completed} of {started}", completed / started if started else None)
 
 
 def _reasons(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
@@ -93,6 +96,17 @@ def _reasons(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
 def _missing(_: Facts, __: str, entrant: EntrantVerdict) -> Entry:
     count = entrant.reliability.runs_missing
     return Entry(str(count) if count else "–", float(count))
+
+
+def _stalled(cell: Facts, name: str, _: EntrantVerdict) -> Entry:
+    """Return how many of an entrant's transfers stalled."""
+    runs = (run for run in cell.runs if run.entrant == name)
+    leechers = (each for run in runs for each in run.leechers if each.outcome != "missing")
+    stalls = [each.stall for each in leechers if each.stall is not None]
+    if not stalls:
+        return Entry("–")
+    count = sum(stall >= STALL_SECONDS for stall in stalls)
+    return Entry(f"{count} of {len(stalls)}", count / len(stalls))
 
 
 def _bound(cell: Facts, name: str, _: EntrantVerdict) -> Entry:
@@ -109,12 +123,13 @@ _BANDWIDTH: tuple[Column, ...] = (
     ("connected peers", _figure("connectedPeers")),
 )
 _BANDWIDTH_NOTE = (
-    "Bytes of all peers' interfaces over payload × leechers, of complete runs; the share of the "
-    "payload that leechers served each other, by the systems' own counters or else by wire. Median "
-    "over runs (least–most)."
+    "Wire: bytes of all peers' interfaces / (payload × leechers), in complete runs. Sent by "
+    "leechers: share of the payload that leechers served each other, by the systems' own counters, "
+    "or by wire if there are none. Median over runs (min–max)."
 )
 _STABILITY: tuple[Column, ...] = (
     ("longest stall", _figure("longestStall", "longestWrittenStall", "longestDeliveryStall")),
+    ("stalled transfers", _stalled),
     ("variation", _figure("arrivalVariation", "writtenVariation", "deliveryVariation")),
     ("spread between runs", _figure("spread")),
     ("slow runs, share", _figure("slowRuns")),
@@ -125,9 +140,10 @@ _STABILITY: tuple[Column, ...] = (
     ("bounded by", _bound),
 )
 _STABILITY_NOTE = (
-    "Stall and variation are of the first of arrival, written and delivery that an entrant "
-    "observes, so two entrants' may be of unlike kinds; the cells' own tables set like against "
-    "like. Median over runs (least–most)."
+    f"A transfer is stalled if no new byte comes for {STALL_SECONDS:g} s or longer. Stall and "
+    "variation: on the first curve that an entrant observes (arrival, written or delivery). Two "
+    "entrants' curves may differ in kind; the tables of each cell compare only curves of the same "
+    "kind. Median over runs (min–max)."
 )
 _RELIABILITY: tuple[Column, ...] = (
     ("complete runs", _complete_runs),
@@ -137,6 +153,6 @@ _RELIABILITY: tuple[Column, ...] = (
     ("reasons", _reasons),
 )
 _RELIABILITY_NOTE = (
-    "A run is complete when every leecher completed; its share has Clopper and Pearson's limits. "
-    "Missing runs were lost to the infrastructure and are in no figure."
+    "A run is complete if every leecher completed. The share has Clopper–Pearson limits. Missing "
+    "runs were lost to the infrastructure and are in no figure."
 )

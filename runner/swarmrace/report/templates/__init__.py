@@ -10,7 +10,7 @@ EXTRA = 'pip install "swarmrace[report]"'
 
 
 def environment(*, html: bool) -> Any:
-    """Return what renders them; in HTML every text is escaped.
+    """Return the Jinja2 environment of the templates; for HTML it escapes every text.
 
     Raises:
         UnavailableError: Jinja2 isn't installed.

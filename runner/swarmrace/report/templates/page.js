@@ -15,7 +15,7 @@
     return node;
   };
 
-  // Tables sort by their heads; what has a number is sorted by it, the rest by its text.
+  // A click on a column's head sorts the table: cells with a number first, by it, others by text.
   const valueOf = (row, at) => {
     const cell = row.cells[at];
     const value = cell.dataset.v;
@@ -53,7 +53,7 @@
   };
   addEventListener("hashchange", open);
 
-  // On paper everything is open.
+  // Open everything for printing.
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];
@@ -61,14 +61,14 @@
   });
   addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
 
-  // From a cell to its runs, from a run to its peers.
+  // Drill-down: from a cell to its runs, from a run to its peers.
   const unpacked = async (text) => {
     const bytes = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).json();
   };
   const curve = (packed) => {
-    // Differences in thousandths of the last time; 255 says that two bytes follow.
+    // Differences in thousandths of the last time; after 255 the difference takes two bytes.
     const bytes = atob(packed.q);
     const times = [];
     let total = 0;
@@ -145,7 +145,7 @@
     }
     place.append(figure);
     if (kinds.length) render(kind);
-    else figure.append(make("p", { class: "note" }, "No leecher of this run left a curve."));
+    else figure.append(make("p", { class: "note" }, "No leecher of this run recorded a curve."));
     const table = make("table");
     const head = table.createTHead().insertRow();
     ["peer", "outcome", "done", "discovery", "longest stall", "received", "CPU", "memory", "node"]
@@ -196,7 +196,7 @@
     const stored = document.getElementById(`data-${place.dataset.cell}`);
     if (!stored) return;
     if (!("DecompressionStream" in window)) {
-      place.append(make("p", { class: "note" }, "This browser is too old for the curves of single peers: they are in data/marks.csv."));
+      place.append(make("p", { class: "note" }, "This browser is too old to show peers' curves; they are in data/marks.csv."));
       return;
     }
     const data = await unpacked(stored.textContent);
