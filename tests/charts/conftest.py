@@ -23,7 +23,7 @@ def helm() -> str:
 
 @pytest.fixture(scope="session")
 def checkout(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clean clone has of the charts, after one `helm dependency build` of the umbrella."""
+    """The charts of a clean clone, after one `helm dependency build` of the umbrella."""
     folder = tmp_path_factory.mktemp("checkout")
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "charts", "tests/charts", "scenarios"],

@@ -1,4 +1,4 @@
-"""A Codex entrant's pod: what a real node needs, by what is known of real nodes."""
+"""A Codex entrant's pod has what a real node needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import pytest
 from test_umbrella import ALL, environment, peers, values
 
 from helm_charts import ROOT, Render
+from swarmrace.backends.kubernetes import pods as cluster_pods
 from swarmrace.errors import Reason, TransferError
+from swarmrace.scenario.loading import parse
 from swarmrace.systems.codex.options import CodexOptions
 from swarmrace.systems.codex.programs import pod_options
-from swarmrace.systems.codex.remote import SupervisedNode
+from swarmrace.systems.codex.remote import SupervisedCodex
 from swarmrace.systems.sidecar import Sidecar
 
 CI = ROOT / "charts" / "swarmrace" / "ci" / "codex-values.yaml"
@@ -30,7 +32,7 @@ FAMILIES = {
         "--no-bootstrap-node",
     ),
 }
-"""Image, program, environment prefix, and what a node that joins none is told."""
+"""Image, program, prefix of variables, and the argument of a node that joins no other."""
 
 
 def node_of(spec: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def node_of(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def pods(render: Render, given: Any, *arguments: str) -> dict[str, dict[str, Any]]:
-    """Pod spec by entrant, of the Codex entrants."""
+    """Pod specs of the entrants that have init containers, by entrant."""
     jobs = peers(render(given, *arguments)).items()
     specs = {entrant: job["spec"]["template"]["spec"] for entrant, job in jobs}
     return {entrant: spec for entrant, spec in specs.items() if "initContainers" in spec}
@@ -47,8 +49,8 @@ def pods(render: Render, given: Any, *arguments: str) -> dict[str, dict[str, Any
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
-    """All of its options, and no other: the API and metrics bind the loopback address by default,
-    metrics are off, the listening port is random, and a gateway would be looked for."""
+    """All of its options and no others. By default API and metrics bind the loopback address,
+    metrics are off, the listening port is random, and the node looks for a gateway."""
     image, program, prefix, alone = FAMILIES[family]
     spec = pods(render, values(ALL))[family]
     node = node_of(spec)
@@ -80,12 +82,12 @@ def test_a_node_gets_what_a_real_one_needs(render: Render, family: str) -> None:
         names.index("POD_IP") < names.index(name)
         for name, value in options.items()
         if "$(POD_IP)" in value
-    ), "$(…) refers back alone"
+    ), "$(…) refers only to variables before it"
     assert env["SUPERVISE_DATA"] == options[f"{prefix}DATA_DIR"]
     arguments, variables = pod_options(CodexOptions(family=family), 1_000_000, None)
-    assert arguments == ([alone] if alone else []), "the runner says it"
+    assert arguments == ([alone] if alone else []), "the runner passes it"
     assert variables == {f"{prefix}LOG_LEVEL": "INFO"}
-    assert not {"BOOTSTRAP_NODE_URL", "NAT_IP_AUTO"} & set(env), "the runner says whom to join"
+    assert not {"BOOTSTRAP_NODE_URL", "NAT_IP_AUTO"} & set(env), "the runner passes whom to join"
     assert [port["containerPort"] for port in node["ports"]] == [8008]
     probe = node["startupProbe"]["exec"]["command"]
     assert probe == ["/bin/sh", "-c", f"test -s {env['SUPERVISE_CONTROL']}/status"]
@@ -104,7 +106,7 @@ def test_the_runner_finds_its_node(render: Render, family: str) -> None:
     assert spec["shareProcessNamespace"] is True
 
 
-def test_the_supervising_loop_is_carried_word_for_word(render: Render) -> None:
+def test_the_supervising_loop_is_the_file(render: Render) -> None:
     script = (ROOT / "charts/swarm/files/supervise.sh").read_text()
     assert render(values(ALL)).one("ConfigMap", "-supervisor")["data"]["supervise.sh"] == script
 
@@ -117,10 +119,10 @@ def test_the_values_that_race_the_double_race_a_real_node(render: Render) -> Non
     bare = node_of(pods(render, values(ALL))["codex"])
     bare.pop("image")
     assert double == real
-    assert {**double, "resources": None} == {**bare, "resources": None}, "its file is smaller"
+    assert {**double, "resources": None} == {**bare, "resources": None}, "the file is smaller"
 
 
-def test_another_version_is_values_alone(render: Render) -> None:
+def test_another_version_needs_only_values(render: Render) -> None:
     old = {
         "image": "x/codex:0.1.9",
         "command": ["/entry", "codex"],
@@ -139,11 +141,11 @@ def test_another_version_is_values_alone(render: Render) -> None:
     assert environment(runner)["SWARMRACE_SIDECAR_METRICS"] == "http://127.0.0.1:9999/metrics"
 
 
-def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_runner(
+def test_a_node_that_exits_at_once_starts_its_pod_and_reports_its_output(
     render: Render, tmp_path: Path
 ) -> None:
-    """The pod's own script and probe, as real processes: the runner starts whatever the node does,
-    asks for it, and reports why it ended."""
+    """With the pod's own script and probe as real processes: the runner starts whatever the node
+    does, requests it, and reports why it ended."""
     entrants = {"codex": {"kind": "codex", "arguments": ["--no-such-option"]}}
     rendered = render(values(entrants))
     node = node_of(peers(rendered)["codex"]["spec"]["template"]["spec"])
@@ -164,7 +166,7 @@ def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_r
 
     async def start() -> None:
         sidecar = Sidecar("http://127.0.0.1:9", control, None)
-        codex = SupervisedNode(sidecar, CodexOptions(), 1_000_000)
+        codex = SupervisedCodex(sidecar, CodexOptions(), 1_000_000)
         try:
             await codex.start(None)
         finally:
@@ -178,11 +180,29 @@ def test_a_node_that_exits_at_once_has_started_its_pod_and_its_words_reach_the_r
             asyncio.run(start())
     finally:
         supervisor.terminate()
-        log, _ = supervisor.communicate(timeout=30)
+        log, _ = supervisor.communicate(timeout=300)
     assert caught.value.reason is Reason.REFUSED
     assert "exit code 1; output: " in caught.value.detail
     assert "no-such-option" in caught.value.detail
     assert "no-such-option" in log, "the container's log has it too"
+
+
+def test_charts_and_the_model_agree_on_who_has_a_node(render: Render) -> None:
+    entrants = {
+        "plain": {"kind": "http"},
+        "default": {"kind": "codex"},
+        "auto": {"kind": "codex", "family": "auto"},
+        "storage": {"kind": "codex", "family": "storage"},
+        "own": {"kind": "bittorrent"},
+    }
+    own = {"bittorrent": {"image": "lab/node:1"}, "unused": {"image": "lab/other:1"}}
+    given = values(entrants, shared={"sidecars": own})
+    scenario = parse(given)
+    found = {entrant: node_of(spec)["image"] for entrant, spec in pods(render, given).items()}
+    nodes = scenario.global_.sidecars.model_dump()
+    named = {entrant: cluster_pods.sidecar_of(scenario, entrant) for entrant in entrants}
+    assert found == {entrant: nodes[name]["image"] for entrant, name in named.items() if name}
+    assert set(found) == set(entrants) - {"plain"}
 
 
 def test_two_versions_of_one_family_race(render: Render) -> None:

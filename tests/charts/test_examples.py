@@ -1,4 +1,4 @@
-"""The examples for Argo CD and Fleet, by what each of them reads."""
+"""The examples for Argo CD and Fleet, read as each of them reads them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_the_argo_cd_example_leaves_the_rendered_token_alone(render: Render) -> 
 
 
 def test_fleet_finds_chart_and_values(helm: str, checkout: Path, tmp_path: Path) -> None:
-    """A bundle is what lies below the folder of fleet.yaml, where the chart has to be; its values
-    files are read from there before."""
+    """A bundle is what is below the folder of fleet.yaml, so the chart has to be there. Values
+    files are read before, relative to that folder."""
     clone = tmp_path / "clone"
     shutil.copytree(checkout, clone, ignore=shutil.ignore_patterns("*.tgz"))
     repository = yaml.safe_load((EXAMPLES / "fleet" / "gitrepo.yaml").read_text())

@@ -28,7 +28,7 @@ RACE = {
     }
 }
 OPERATORS = ROOT / "tests/data/operators"
-"""Schemas of the operators' kinds, each with its origin."""
+"""Schemas of the operators' kinds, with their origin."""
 PUSH_URL = "http://victoria:8428"
 SCRAPES = {
     "annotations": "Service",
@@ -43,7 +43,7 @@ def values(**monitoring: Any) -> dict[str, Any]:
 
 
 def own(objects) -> list[dict[str, Any]]:
-    """What the chart itself renders."""
+    """The objects of the chart `monitoring`."""
     chart = "helm.sh/chart"
     return [o for o in objects if o["metadata"]["labels"].get(chart, "").startswith("monitoring-")]
 
@@ -61,7 +61,7 @@ def by_default(render):
 
 @pytest.fixture(scope="module")
 def everything(render):
-    """Return a function that renders all there is, with one way to scrape; each once."""
+    """Return a function that renders everything with one way to scrape."""
 
     @cache
     def rendered(scrape: str):
@@ -77,11 +77,11 @@ def everything(render):
     return rendered
 
 
-def test_renders_nothing_when_disabled(plain):
+def test_renders_nothing_if_disabled(plain):
     assert own(plain) == []
 
 
-def test_by_default_nothing_needs_a_definition_of_its_own(by_default):
+def test_by_default_no_custom_resource_is_needed(by_default):
     found = {o["kind"]: o["apiVersion"] for o in own(by_default)}
     assert found == {"Service": "v1", "ConfigMap": "v1"}
 
@@ -128,7 +128,7 @@ def ports_of(o: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def verdicts(objects) -> list[dict[str, Any]]:
-    """Jobs that are no peers: the verdict's, the hook's."""
+    """Jobs that aren't peers: the verdict's and the hook's."""
     return [*objects.of("Job", "-verdict"), *objects.of("Job", "-judge")]
 
 
@@ -145,12 +145,12 @@ def test_rules_are_the_file_for_the_releases_own_race(everything, scrape, kind):
     for one in rule["spec"]["groups"][0]["rules"]:
         selectors = re.findall(r"(?<![:\w])swarmrace_\w+(.{2})", one["expr"])
         assert selectors
-        assert set(selectors) == {"{r"}, f"{one['record']} takes every release's races"
+        assert set(selectors) == {"{r"}, f"{one['record']} selects races of all releases"
 
 
 @pytest.mark.parametrize(("scrape", "kind"), RULES)
 @pytest.mark.parametrize("program", RULE_CHECKS)
-def test_either_program_takes_the_rendered_rules(everything, scrape, kind, program, tmp_path):
+def test_both_programs_accept_the_rendered_rules(everything, scrape, kind, program, tmp_path):
     check_rules(program, yaml.safe_dump(everything(scrape).one(kind)["spec"]), tmp_path)
 
 
@@ -159,8 +159,8 @@ def operators_schema(kind: str) -> Draft202012Validator:
 
 
 @pytest.mark.parametrize("scrape", SCRAPES)
-def test_operators_take_what_is_rendered(everything, scrape):
-    """By their own definitions, where a key that they don't know is a fault."""
+def test_operators_accept_what_is_rendered(everything, scrape):
+    """By their own definitions, which refuse unknown keys."""
     found = [o for o in own(everything(scrape)) if "." in o["apiVersion"].partition("/")[0]]
     assert len(found) == (1 if scrape == "annotations" else 2)
     for thing in found:
@@ -174,7 +174,7 @@ def test_operators_refuse_a_typo(everything):
         operators_schema("PodMonitor").validate(thing)
 
 
-def test_a_dashboard_is_the_file_as_a_release_has_it(render, by_default):
+def test_a_dashboard_is_the_file_with_the_releases_own_values(render, by_default):
     (found,) = by_default.of("ConfigMap", "dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
     ((name, text),) = found["data"].items()
@@ -191,7 +191,7 @@ def test_a_dashboard_is_the_file_as_a_release_has_it(render, by_default):
 
 
 def test_releases_share_no_dashboard(render):
-    """Grafana's sidecar keeps one file of a name, and Grafana one dashboard of a uid."""
+    """Grafana's sidecar keeps one file for each name, and Grafana one dashboard for each uid."""
     seen: list[set[str]] = []
     for release, namespace in (("race", "lab"), ("other", "lab"), ("race", "lab2")):
         objects = render(values(), "--namespace", namespace, release=release)
@@ -259,7 +259,7 @@ def test_a_linger_too_short_for_two_scrapes_is_refused(found, least):
         {"lingerSeconds": 245, "intervalSeconds": 120},
     ],
 )
-def test_a_linger_that_is_long_enough_or_not_asked_for_is_taken(render, found):
+def test_a_linger_that_is_long_enough_or_off_is_accepted(render, found):
     assert pods.cluster_faults(parse(values(**found))) == []
     assert render(values(**found)).release_hash
 
@@ -287,7 +287,7 @@ def test_a_push_address_without_monitoring_is_refused(render):
         ),
     ],
 )
-def test_what_nothing_is_made_of_without_monitoring_is_refused(asked, keys):
+def test_what_has_no_effect_without_monitoring_is_refused(asked, keys):
     silent = values(enabled=False, **asked)
     faults = pods.cluster_faults(parse(silent))
     assert [fault.key for fault in faults] == [f"monitoring.{key}" for key in keys]
@@ -301,8 +301,8 @@ def test_no_scrape_or_the_default_needs_no_monitoring(render, scrape):
     assert render(given).release_hash
 
 
-def test_a_password_lies_in_a_secret_alone(render):
-    """The address is part of a ConfigMap; peers take the Secret's, which comes after it."""
+def test_a_password_is_only_in_a_secret(render):
+    """The address is in a ConfigMap. Peers use the Secret's, which comes after it."""
     refused = values(push={"url": "http://peer:secret@victoria:8428"})
     assert "push/url" in render(refused, refused=True)
     with pytest.raises(ScenarioError, match=r"monitoring\.push\.url"):
@@ -317,8 +317,8 @@ def test_a_password_lies_in_a_secret_alone(render):
             assert secret == {"name": f"{base}-push", "optional": True}
 
 
-def test_a_push_may_end_at_another_port_than_the_address_says(render):
-    """A NetworkPolicy judges what a Service has translated."""
+def test_a_push_may_end_at_another_port_than_the_addresss(render):
+    """A NetworkPolicy judges the port that a Service has translated."""
     to = [{"namespaceSelector": {}}]
     push = {"url": "http://victoria/", "to": to}
     for port, expected in ((None, 80), (8428, 8428)):

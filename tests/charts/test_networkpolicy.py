@@ -1,4 +1,4 @@
-"""Who reaches whom by the rendered NetworkPolicies: the test cluster does not enforce them."""
+"""Who reaches whom by the rendered NetworkPolicies, which the test cluster doesn't enforce."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OWN = {"name": "own"}
 
 
 class Party(NamedTuple):
-    """Who sends or receives: a pod of some namespace, or an address outside the cluster."""
+    """A sender or receiver: a pod in a namespace, or an address outside the cluster."""
 
     labels: Mapping[str, str] | None = None
-    """A pod's; None outside."""
+    """Of a pod; None outside the cluster."""
     namespace: Mapping[str, str] = OWN
     """Labels of a pod's namespace."""
     address: str = ""
@@ -34,14 +34,16 @@ class Party(NamedTuple):
 OUTSIDE = Party(address="203.0.113.7")
 NEIGHBOUR = Party(labels={"app": "x"})
 """In the release's own namespace."""
+SWEEP = Party(labels={"app.kubernetes.io/component": "sweep"})
+"""A step of the chart `sweep` in the same namespace."""
 STRANGER = Party(labels={"app": "x"}, namespace={"name": "other"})
 SCRAPER = Party(labels={"app": "prometheus"}, namespace={"name": "monitoring"})
 DNS = Party(labels={"k8s-app": "kube-dns"}, namespace={"name": "kube-system"})
 
 
 class Network:
-    """Who reaches whom by the rendered NetworkPolicies (a policy that selects a pod denies the
-    rest), as the API reference of NetworkPolicy says."""
+    """Who reaches whom by the rendered NetworkPolicies, by the API reference: a policy that selects
+    a pod denies what it doesn't allow."""
 
     def __init__(self, rendered: Rendered) -> None:
         self.policies = [p["spec"] for p in rendered.of("NetworkPolicy")]
@@ -83,7 +85,7 @@ def _ports_of(spec: dict[str, Any]) -> dict[str, int]:
 
 
 def _admits(allowed: list[dict[str, Any]] | None, other: Party) -> bool:
-    """Whether a rule's `from` or `to` names a party; without one it names everybody."""
+    """Whether a rule's `from` or `to` allows a party; an empty one allows everyone."""
     return not allowed or any(_names(entry, other) for entry in allowed)
 
 
@@ -110,13 +112,13 @@ def _selects(selector: dict[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def _port(ports: Any, port: int, protocol: str, names: Mapping[str, int]) -> bool:
-    """Whether a rule's ports hold one; a name stands for what the receiving pod calls so."""
+    """Whether a rule's ports include one; a name is a port of the receiving pod."""
     return not ports or any(
         names.get(p["port"], p["port"]) == port and p["protocol"] == protocol for p in ports
     )
 
 
-def test_the_check_of_policies_sees_what_they_name() -> None:
+def test_the_check_itself_sees_whom_a_policy_names() -> None:
     entry = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
     assert [_names(entry, who) for who in (SCRAPER, STRANGER, NEIGHBOUR, OUTSIDE)] == [
         True, False, False, False,
@@ -143,6 +145,9 @@ def test_who_may_talk_to_whom(render: Render) -> None:
     assert network.reaches(peer, tracker, 8080)
     assert network.reaches(verdict, tracker, 8080)
     assert network.reaches(network.pods["test"], tracker, 8080)
+    assert network.reaches(SWEEP, tracker, 8080)
+    assert not network.reaches(SWEEP._replace(namespace=STRANGER.namespace), tracker, 8080)
+    assert not network.reaches(SWEEP, peer, 9200)
     for source in (peer, verdict):
         for answerer in (DNS, OUTSIDE):
             assert network.reaches(source, answerer, 53, "UDP")
@@ -166,12 +171,12 @@ def test_peers_of_another_race_or_release_are_strangers(render: Render) -> None:
         assert not network.reaches(foreign, network.pods["peer"], 1234)
 
 
-def test_scrapes_come_from_where_they_are_said_to(render: Render) -> None:
+def test_scrapes_come_from_the_named_scrapers(render: Render) -> None:
     network = Network(render(values(ALL, monitoring=MONITORED)))
     peer = network.pods["peer"]
     assert peer.ports["metrics"] == 9200
     assert network.reaches(SCRAPER, peer, 9200)
-    assert not network.reaches(SCRAPER, peer, 8008), "the node would be charged for it"
+    assert not network.reaches(SCRAPER, peer, 8008), "a scrape would count as the node's traffic"
     assert not network.reaches(SCRAPER, peer, 12345)
     assert not network.reaches(SCRAPER, network.pods["tracker"], 8080)
     for other in (STRANGER, NEIGHBOUR, OUTSIDE):
@@ -181,7 +186,7 @@ def test_scrapes_come_from_where_they_are_said_to(render: Render) -> None:
     assert not anybody.reaches(OUTSIDE, anybody.pods["peer"], 9200)
 
 
-def test_pushes_go_where_they_are_said_to(render: Render) -> None:
+def test_pushes_go_to_the_named_destinations(render: Render) -> None:
     network = Network(render(values(ALL, monitoring=MONITORED)))
     peer, there = network.pods["peer"], Party(address="10.1.2.3")
     assert network.reaches(peer, there, 8428)
@@ -198,5 +203,5 @@ def test_pushes_go_where_they_are_said_to(render: Render) -> None:
     nowhere = {**MONITORED, "push": {"url": "https://vm.example"}}
     network = Network(render(values(ALL, monitoring=nowhere)))
     for anywhere in (STRANGER, OUTSIDE):
-        assert network.reaches(network.pods["peer"], anywhere, 443), "a policy knows no names"
+        assert network.reaches(network.pods["peer"], anywhere, 443), "a policy knows no host names"
         assert not network.reaches(network.pods["peer"], anywhere, 80)

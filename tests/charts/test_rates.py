@@ -1,4 +1,4 @@
-"""Network conditions on a cluster: by tc in a container of their own, or by annotations."""
+"""Network conditions on a cluster: by tc in an init container, or by annotations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swarmrace.scenario.loading import parse
 from swarmrace.units import parse_size
 
 
-def test_rates_by_tc_need_the_one_exception(render: Render) -> None:
+def test_rates_by_tc_need_a_privileged_container(render: Render) -> None:
     rendered = render(values(ALL, {"network": {"upload": "40Mbit"}}))
     for job in peers(rendered).values():
         shape = job["spec"]["template"]["spec"]["initContainers"][0]
@@ -60,8 +60,8 @@ def test_annotations_set_no_queue() -> None:
     assert pods.cluster_faults(parse(values(race=race, shared=shared))) == []
 
 
-def test_a_link_that_cannot_be_shaped_can_be_told(render: Render) -> None:
-    """The first container reports to the tracker what stands in its own log alone."""
+def test_the_shape_container_can_report_to_the_tracker(render: Render) -> None:
+    """So a link that can't be shaped is in the results, and not only in the container's log."""
     rendered = render(values(ALL, {"network": {"delayMilliseconds": 5}}))
     for entrant, job in peers(rendered).items():
         spec = job["spec"]["template"]["spec"]
@@ -75,9 +75,7 @@ def test_a_link_that_cannot_be_shaped_can_be_told(render: Render) -> None:
 
 @pytest.mark.parametrize("how", ["tc", "cni", "kubeOvn"])
 @pytest.mark.parametrize("burst", [None, "3MiB", 10_000_000])
-def test_a_peer_is_given_what_its_burst_follows_from(
-    render: Render, how: str, burst: str | None
-) -> None:
+def test_a_peer_knows_its_burst(render: Render, how: str, burst: str | None) -> None:
     shared = {"peers": {"conditions": how, "burst": burst}}
     for race, expected in (({"network": {"upload": "40Mbit"}}, how), ({}, None)):
         for job in peers(render(values(race=race, shared=shared))).values():
@@ -85,6 +83,6 @@ def test_a_peer_is_given_what_its_burst_follows_from(
             found = environment(runner)
             assert found.get("SWARMRACE_CONDITIONS") == expected
             if expected:
-                given = found["SWARMRACE_BURST"]  # empty is as if it were not there
+                given = found["SWARMRACE_BURST"]  # empty counts as absent
                 assert bool(given) == bool(burst)
                 assert not given or Bytes().convert(given, None, None) == parse_size(burst)

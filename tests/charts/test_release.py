@@ -1,4 +1,4 @@
-"""What a release is called, when it is another race, what null means, and how it is depended on."""
+"""A release's names and hash, what null means, and the chart as a dependency."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from test_security import VERSIONS, schema_of
 from test_umbrella import ALL, TWO, peers, pod_specs, values
 
 from helm_charts import Render, Rendered, call
+from swarmrace.errors import ScenarioError
 from swarmrace.faults import models_of
 from swarmrace.scenario.cluster import Spread
 from swarmrace.scenario.loading import parse
@@ -24,7 +26,7 @@ HASHED = re.compile(r"app.kubernetes.io/part-of\W+swarmrace-([0-9a-f]{10})|:8080
 
 
 def hashes(rendered: Rendered) -> set[str]:
-    """Every release hash that is anywhere in it: each chart makes it by itself."""
+    """Every release hash in it: each chart computes it by itself."""
     found = HASHED.findall(json.dumps(list(rendered)))
     return {either or other for either, other in found}
 
@@ -39,6 +41,7 @@ def test_the_hash_follows_what_is_raced_and_every_peers_template(render: Render)
     same = [
         render(values(ALL, base), release="another").release_hash,
         render(values(ALL, base), "--set", "global.fullnameOverride=other").release_hash,
+        render(values(ALL, base), "--set", "global.nameOverride=other").release_hash,
         render(values(ALL, base, tracker={"nodeSelector": {"a": "b"}})).release_hash,
         render(values(ALL, base, verdict={"enabled": False})).release_hash,
         render(values(ALL, base, swarm={"annotations": {"a": "b"}})).release_hash,
@@ -63,15 +66,15 @@ def test_the_hash_follows_what_is_raced_and_every_peers_template(render: Render)
     assert len({one, *others}) == 1 + len(others)
 
 
-def test_what_a_template_says_otherwise_is_no_other_race(
+def test_a_template_with_the_same_meaning_is_the_same_race(
     helm: str, checkout: Path, tmp_path: Path
 ) -> None:
-    """A comment, an order or a quote in the pod template must not end a race in progress."""
+    """A new comment or quote in the pod template must not end a race in progress."""
     found = []
     for number, (old, new) in enumerate(
         [
             ("", ""),
-            ("restartPolicy: Never", "# said otherwise\n  restartPolicy: 'Never'"),
+            ("restartPolicy: Never", "# written differently\n  restartPolicy: 'Never'"),
             ("restartPolicy: Never", "restartPolicy: OnFailure"),
         ]
     ):
@@ -90,8 +93,8 @@ def test_what_a_template_says_otherwise_is_no_other_race(
     assert found[0] == found[1] != found[2]
 
 
-def test_a_job_beside_the_race_has_a_hash_of_its_own_spec(render: Render) -> None:
-    """A Job can't be changed: another node selector must make another Job, and no other race."""
+def test_the_verdicts_job_has_a_hash_of_its_own_spec(render: Render) -> None:
+    """A Job can't be changed: another node selector must make another Job, but no new race."""
     one = render(values())
     two = render(values(tracker={"nodeSelector": {"pool": "infra"}}))
     assert one.release_hash == two.release_hash
@@ -139,8 +142,16 @@ def test_names_can_be_overridden(render: Render) -> None:
         assert f"http://{tracker}:8080/" in str(job["spec"]["template"])
 
 
+@pytest.mark.parametrize("name", ["p2p lab", "a/b", "-a", "a-", "a" * 64])
+def test_an_override_that_is_no_label_is_refused(render: Render, name: str) -> None:
+    given = values(shared={"nameOverride": name})
+    assert "/global/nameOverride" in render(given, refused=True)
+    with pytest.raises(ScenarioError, match=r"global\.nameOverride"):
+        parse(given)
+
+
 def nulls() -> Iterator[Any]:
-    """Values of `global` with a key null, and with each key below it null at once."""
+    """Values of `global` with one key null, or with all keys below it null."""
     for name, field in Global.model_fields.items():
         key = field.alias or name
         if key != "entrants":
@@ -162,7 +173,7 @@ def nulls() -> Iterator[Any]:
 
 @pytest.mark.parametrize("shared", list(nulls()))
 def test_null_is_as_if_the_key_were_deleted(render: Render, shared: dict[str, Any]) -> None:
-    """The same in the umbrella, in each sub-chart, which see `global` otherwise, and in `plan`."""
+    """In the umbrella, in the sub-charts, to which Helm passes another `global`, and in `plan`."""
     document = {"global": {"entrants": ALL, **shared}}
     rendered = render(document)
     assert hashes(rendered) == {rendered.release_hash}
@@ -188,7 +199,7 @@ def test_null_empties_maps_and_removes_entrants(render: Render) -> None:
         }
 
 
-def test_every_pod_takes_what_a_user_may_add(render: Render) -> None:
+def test_every_pod_has_what_a_user_adds(render: Render) -> None:
     pod = {
         "labels": {"team": "p2p"},
         "annotations": {"note": "x"},
@@ -217,8 +228,8 @@ def test_every_pod_takes_what_a_user_may_add(render: Render) -> None:
         assert (limits["cpu"], limits["memory"]) == ("77m", "77Mi"), name
 
 
-def test_every_pod_has_what_a_quota_asks_for(render: Render) -> None:
-    """All but the tracker's CPU limit, which would slow the race."""
+def test_every_pod_has_what_a_quota_requires(render: Render) -> None:
+    """Except for the tracker's CPU limit, which would slow the race."""
     for name, _, spec in pod_specs(render(values(ALL))):
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             for kind in ("requests", "limits"):
@@ -238,6 +249,16 @@ def test_one_registry_for_all_images(render: Render) -> None:
         "registry.lab:5000/mirror/codexstorage/nim-codex:0.2.5",
         "registry.lab:5000/mirror/logosstorage/logos-storage-nim:latest",
     }
+
+
+@pytest.mark.parametrize("looks_like", ["123", "true", "1e3"])
+def test_a_string_that_looks_like_a_number_stays_one(render: Render, looks_like: str) -> None:
+    shared = {"nameOverride": looks_like, "token": {"existingSecret": looks_like}}
+    shared["sidecars"] = {"codex": {"env": {"ON": looks_like}}}
+    for thing in render(values(ALL, shared=shared)):
+        schema = schema_of(thing["kind"], thing["apiVersion"], VERSIONS[-1])
+        assert schema is not None
+        schema.validate(thing)
 
 
 @pytest.fixture(scope="module")

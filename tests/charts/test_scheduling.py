@@ -1,4 +1,4 @@
-"""Where the pods of a release go."""
+"""Where the pods of a release run."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def affinities(render: Render, **settings: Any) -> dict[str, dict[str, Any]]:
     return {e: job["spec"]["template"]["spec"].get("affinity", {}) for e, job in jobs.items()}
 
 
-def test_the_entrants_peers_stand_on_the_same_nodes(render: Render) -> None:
-    """Peer k of each entrant keeps to the node of the other entrants' peer k, and to no other's."""
+def test_peers_of_one_index_run_on_one_node(render: Render) -> None:
+    """Peer k of each entrant runs on the node of the other entrants' peer k, and only there."""
     terms = [affinity["podAffinity"][REQUIRED] for affinity in affinities(render).values()]
-    assert all(term == terms[0] for term in terms), "one set of pods for all"
+    assert all(term == terms[0] for term in terms), "the same pods for all"
     ((term,), *_) = terms
     assert term["matchLabelKeys"] == [INDEX]
     assert term["topologyKey"] == "kubernetes.io/hostname"
@@ -65,11 +65,11 @@ def test_the_entrants_peers_stand_on_the_same_nodes(render: Render) -> None:
         assert matched == ("swarmrace/entrant" in metadata["labels"])
 
 
-def test_the_entrants_may_stand_apart(render: Render) -> None:
+def test_entrants_may_run_on_different_nodes(render: Render) -> None:
     assert set(map(str, affinities(render, spread={"sameNodes": False}).values())) == {"{}"}
 
 
-def test_apart_a_peer_keeps_clear_of_its_own_entrant_alone(render: Render) -> None:
+def test_on_different_nodes_a_peer_avoids_only_its_own_entrant(render: Render) -> None:
     for entrant, affinity in affinities(
         render, spread={"sameNodes": False, "onePerNode": True}
     ).items():
@@ -110,8 +110,8 @@ def test_the_users_own_affinity_stays(render: Render) -> None:
         assert found == given
 
 
-def test_what_goes_with_the_tracker_goes_where_it_goes(render: Render) -> None:
-    """A cluster whose nodes are all tainted must let the verdict and `helm test` in as well."""
+def test_what_belongs_to_the_tracker_runs_where_it_runs(render: Render) -> None:
+    """On a cluster whose nodes are all tainted the verdict and `helm test` must run too."""
     place = {
         "nodeSelector": {"pool": "lab"},
         "tolerations": [{"key": "race", "operator": "Exists"}],
@@ -124,3 +124,17 @@ def test_what_goes_with_the_tracker_goes_where_it_goes(render: Render) -> None:
     }
     assert found.pop("peer") != place
     assert found == dict.fromkeys(("tracker", "verdict", "test", "judge"), place)
+
+
+def test_a_pods_own_scheduling_replaces_the_trackers(render: Render) -> None:
+    """Merged, the two could leave a pod no node."""
+    tracker = {"nodeSelector": {"pool": "lab"}, "priorityClassName": "high"}
+    own = {"nodeSelector": {"disk": "ssd"}, "affinity": {"nodeAffinity": {"own": 1}}}
+    specs = {
+        metadata["labels"]["app.kubernetes.io/component"]: spec
+        for _, metadata, spec in pod_specs(render(values(tracker=tracker, verdict=own)))
+    }
+    assert specs["verdict"]["nodeSelector"] == own["nodeSelector"]
+    assert specs["verdict"]["affinity"] == own["affinity"]
+    assert specs["verdict"]["priorityClassName"] == "high"
+    assert specs["judge"]["nodeSelector"] == tracker["nodeSelector"]

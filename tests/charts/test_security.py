@@ -19,7 +19,7 @@ from swarmrace.scenario.loading import load
 from swarmrace.units import parse_size
 
 VERSIONS = ("1.33", "1.34", "1.35", "1.36", "1.37")
-"""Kubernetes versions the charts say they take and for which there are schemas."""
+"""Versions of Kubernetes that the charts support and for which there are schemas."""
 RATES = {"network": {"upload": "40Mbit"}}
 MONITORED = {
     "enabled": True,
@@ -29,7 +29,7 @@ MONITORED = {
 
 
 @pytest.mark.parametrize("file", [*CI, *SCENARIOS], ids=lambda f: f.stem)
-def test_kubernetes_takes_what_is_rendered(render: Render, file: Path) -> None:
+def test_kubernetes_accepts_what_is_rendered(render: Render, file: Path) -> None:
     scenario = load(file)
     if len(scenario.race.cells()) > 1:
         assert re.search(r"scenario: \d", render(file, refused=True))
@@ -38,14 +38,14 @@ def test_kubernetes_takes_what_is_rendered(render: Render, file: Path) -> None:
         for version in VERSIONS:
             schema = schema_of(thing["kind"], thing["apiVersion"], version)
             if schema is None:
-                assert ".com/" in thing["apiVersion"], "only operators' kinds have none"
+                assert ".com/" in thing["apiVersion"], "only kinds of operators have none"
             else:
                 schema.validate(thing)
 
 
 @functools.cache
 def schema_of(kind: str, api_version: str, version: str) -> Draft202012Validator | None:
-    """Kubernetes' strict schema of a kind, as `kubernetes_validate.validate` finds it, but kept."""
+    """Kubernetes' strict schema of a kind, as `kubernetes_validate.validate` finds it, cached."""
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     try:
         schema = contents(f"{kind.lower()}-{group}", version)
@@ -92,7 +92,7 @@ def faults_of_restricted(spec: dict[str, Any]) -> list[str]:
     return found
 
 
-def test_every_pod_is_restricted_but_for_tc(render: Render) -> None:
+def test_every_pod_is_restricted_except_for_tc(render: Render) -> None:
     for race in ({}, RATES):
         for name, _, spec in pod_specs(render(values(ALL, race))):
             found = [f for f in faults_of_restricted(spec) if not f.startswith("shape: ")]
@@ -118,7 +118,7 @@ def test_the_check_for_restricted_sees_a_fault() -> None:
     }
 
 
-def test_pods_write_to_volumes_alone_and_hold_no_service_account(render: Render) -> None:
+def test_pods_write_only_to_volumes_and_have_no_service_account_token(render: Render) -> None:
     for name, _, spec in pod_specs(render(values(ALL, RATES))):
         assert spec["automountServiceAccountToken"] is False, name
         assert spec["enableServiceLinks"] is False

@@ -1,9 +1,8 @@
-"""The chart `sweep`: its unit tests, and that its steps are commands that swarmrace has."""
+"""The chart `sweep`: its unit tests, and that its steps are commands of swarmrace."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from helm_charts import call, need_tool
+from helm_charts import call, run_unit_tests
 from paths import ROOT
 from swarmrace.cli.main import main
 
@@ -27,27 +26,10 @@ def workflow(helm: str) -> dict[str, Any]:
 
 
 def test_unit_tests(helm: str) -> None:
-    done = subprocess.run(
-        [need_tool("helm-unittest"), CHART], capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    passed = re.search(r"Tests:\s+(\d+) passed", done.stdout)
-    assert passed
-    assert int(passed[1]) >= 12
+    assert run_unit_tests(CHART) >= 12
 
 
-def test_the_readme_has_not_drifted(helm: str, tmp_path: Path) -> None:
-    copy = tmp_path / "sweep"
-    call("cp", "-r", CHART, copy)
-    call(need_tool("helm-docs"), "--chart-search-root", copy, "--sort-values-order", "file")
-    assert (copy / "README.md").read_text() == (CHART / "README.md").read_text(), (
-        "run `helm-docs --chart-search-root charts/sweep --sort-values-order file`"
-    )
-
-
-def test_every_step_is_a_command_with_options_that_it_has(
-    workflow: dict[str, Any], tmp_path: Path
-) -> None:
+def test_every_step_is_a_command_with_its_options(workflow: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     places = {
         "/scenario/scenario.yaml": str(ROOT / "scenarios" / "quick.yaml"),
@@ -63,7 +45,7 @@ def test_every_step_is_a_command_with_options_that_it_has(
         command.make_context(name, [places.get(each, each) for each in arguments])
 
 
-def test_every_step_that_is_called_is_there(workflow: dict[str, Any]) -> None:
+def test_every_called_step_exists(workflow: dict[str, Any]) -> None:
     names = {each["name"] for each in workflow["templates"]}
     called = {
         step["template"]
@@ -72,3 +54,45 @@ def test_every_step_that_is_called_is_there(workflow: dict[str, Any]) -> None:
         for step in group
     }
     assert called | {workflow["entrypoint"], workflow["onExit"], "nightly"} == names
+
+
+@pytest.mark.parametrize(("release", "other"), [("my.release", "my-release"), ("x" * 53, "x" * 52)])
+def test_no_two_releases_share_a_name(helm: str, release: str, other: str) -> None:
+    names = []
+    for each in (release, other):
+        output = call(helm, "template", each, CHART, "-n", "races", "-f", VALUES)
+        found = [thing for thing in yaml.safe_load_all(output) if thing]
+        names.append({(thing["kind"], thing["metadata"]["name"]) for thing in found})
+        assert all(re.fullmatch("[a-z][-a-z0-9]{,39}", name) for _, name in names[-1])
+    assert not names[0] & names[1]
+
+
+def test_the_account_may_create_what_a_race_has_and_nothing_else(helm: str) -> None:
+    output = call(helm, "template", "lab", CHART, "-n", "races", "-f", VALUES)
+    (role,) = (each for each in yaml.safe_load_all(output) if each and each["kind"] == "Role")
+    allowed = {
+        resource
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        if "create" in rule["verbs"]
+    }
+    kinds: set[str] = set()
+    for chart in ("swarmrace", "tracker", "swarm", "monitoring"):
+        for file in (ROOT / "charts" / chart / "templates").glob("*.yaml"):
+            kinds |= set(re.findall(r"\b(?:VM)?[A-Z][A-Za-z]+", _kinds_in(file.read_text())))
+    kinds.discard("Pod")  # only of `helm test`
+    plural = {f"{kind.lower()}s".replace("policys", "policies") for kind in kinds}
+    assert allowed == plural | {"pods/exec", "leases", "workflowtaskresults"}
+
+
+def _kinds_in(template: str) -> str:
+    return " ".join(re.findall("^kind: (.*)", template, re.MULTILINE))
+
+
+def test_a_matrix_that_no_config_map_holds_is_refused(helm: str, tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    sizes = [1000 + number for number in range(200_000)]
+    scenario = {"global": {"race": {"matrix": {"fileSize": sizes}}}}
+    file.write_text(yaml.safe_dump({"scenario": scenario}, default_flow_style=True))
+    error = call(helm, "template", "lab", CHART, "-f", file, refused=True)
+    assert "expected at most 1000000, because a ConfigMap holds no more: split the matrix" in error

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deadlines import timeouts_seconds
 from helm_charts import ROOT, Render, Rendered, call
-from swarmrace.backends.kubernetes import cell_files, pods
+from swarmrace.backends.kubernetes import cell_files, judge, pods
 from swarmrace.errors import ScenarioError
 from swarmrace.scenario.loading import load, parse
 from swarmrace.scenario.scenario import Scenario, Timeouts
@@ -32,7 +33,7 @@ def values(entrants: dict[str, Any] | None = None, race: Any = None, **more: Any
 
 
 def pod_specs(rendered: Rendered) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """(name, pod metadata, pod spec) of everything that makes pods."""
+    """Name, pod metadata and pod spec of every object that creates pods."""
     found = []
     for thing in rendered:
         if thing["kind"] == "Pod":
@@ -60,7 +61,7 @@ def test_a_clean_clone_renders_after_one_dependency_build(checkout: Path, render
     built = {path.name for path in (checkout / "charts" / "swarmrace" / "charts").iterdir()}
     names = ("common", "monitoring", "swarm", "tracker")
     assert built == {f"{name}-0.1.0.tgz" for name in names}
-    assert not (checkout / "charts" / "tracker" / "charts").exists(), "one build must do"
+    assert not (checkout / "charts" / "tracker" / "charts").exists(), "one build must be enough"
     rendered = render(ROOT / "scenarios" / "quick.yaml")
     assert set(peers(rendered)) == {"bittorrent", "http"}
 
@@ -79,9 +80,9 @@ def test_every_entrant_is_an_indexed_job_with_a_headless_service(render: Render)
             8,
         )
         assert spec["backoffLimitPerIndex"] == 0
-        assert "maxFailedIndexes" not in spec, "it would end the others when one peer fails"
+        assert "maxFailedIndexes" not in spec, "it would end all peers if one fails"
         assert {rule["action"] for rule in spec["podFailurePolicy"]["rules"]} == {"FailIndex"}
-        assert spec["activeDeadlineSeconds"] >= pods.timeouts_seconds(scenario) + 900
+        assert spec["activeDeadlineSeconds"] >= timeouts_seconds(scenario) + 900
         assert spec["template"]["spec"]["restartPolicy"] == "Never"
         service = rendered.one("Service", name)
         labels = spec["template"]["metadata"]["labels"]
@@ -103,7 +104,7 @@ def single_cell(scenario: Scenario) -> Scenario:
 
 
 def test_the_pods_race_what_the_model_reads_from_the_file(render: Render) -> None:
-    """So the race id, which swarmrace makes of it, is the same as on one machine."""
+    """So the race id, which swarmrace computes, is the same as on one machine."""
     for file in [*SCENARIOS, *CI]:
         scenario = load(file)
         if len(scenario.race.cells()) > 1 or pods.cluster_faults(scenario):
@@ -114,9 +115,19 @@ def test_the_pods_race_what_the_model_reads_from_the_file(render: Render) -> Non
         assert raced.race_id() == single_cell(scenario).race_id()
 
 
-def test_helm_takes_the_cells_of_a_matrix_as_they_are_written(
-    render: Render, tmp_path: Path
+@pytest.mark.parametrize("file", CI, ids=lambda file: file.stem)
+def test_the_values_that_the_tracker_and_the_hook_judge_are_sound(
+    render: Render, file: Path
 ) -> None:
+    rendered = render(file)
+    texts = [
+        o["data"]["values.json"] for o in rendered.of("ConfigMap") if "values.json" in o["data"]
+    ]
+    assert len(texts) == 2
+    assert [judge.faults_of(json.loads(text)) for text in texts] == [[], []]
+
+
+def test_helm_accepts_the_written_cells_of_a_matrix(render: Render, tmp_path: Path) -> None:
     cells = cell_files.write(ROOT / "scenarios" / "matrix.yaml", tmp_path)
     for file in (cells[0], cells[-1]):
         raced = json.loads(render(file).one("ConfigMap", "-scenario")["data"]["scenario.json"])
@@ -256,7 +267,7 @@ def test_the_deadline_is_above_all_timeouts_and_can_be_set(render: Render) -> No
         {"repetitions": 1, "timeouts": dict.fromkeys(TIMEOUTS, 0.7)},
         {"timeouts": {"assembleSeconds": 604_800}},
     ):
-        longest = pods.timeouts_seconds(parse(values(ALL, race)))
+        longest = timeouts_seconds(parse(values(ALL, race)))
         for job in peers(render(values(ALL, race))).values():
             assert job["spec"]["activeDeadlineSeconds"] >= longest + 900
     given = values(shared={"peers": {"activeDeadlineSeconds": 77}})
@@ -306,13 +317,15 @@ def test_what_templates_refuse_the_model_refuses_in_the_same_words(render: Rende
         assert str(fault) in output
 
 
-def test_other_charts_globals_are_none_of_ours(render: Render) -> None:
+def test_globals_of_other_charts_are_ignored(render: Render) -> None:
     shared = {"postgresql": {"auth": {}}, "storageClass": "fast", "imagePullSecrets": ["x"]}
     assert render(values(shared=shared)).release_hash == render(values()).release_hash
 
 
 @pytest.mark.parametrize("chart", ["tracker", "swarm", "monitoring"])
-def test_a_chart_alone_makes_nothing(helm: str, checkout: Path, chart: str, tmp_path: Path) -> None:
+def test_a_chart_by_itself_renders_nothing(
+    helm: str, checkout: Path, chart: str, tmp_path: Path
+) -> None:
     alone = tmp_path / chart
     call("cp", "-r", checkout / "charts" / chart, alone)
     call("mkdir", "-p", alone / "charts")
@@ -320,7 +333,7 @@ def test_a_chart_alone_makes_nothing(helm: str, checkout: Path, chart: str, tmp_
     assert call(helm, "template", "x", alone).strip() == ""
 
 
-def test_ct_installs_what_can_run_alone() -> None:
+def test_ct_installs_what_can_be_installed() -> None:
     config = yaml.safe_load((ROOT / "ct.yaml").read_text())
     charts = {path.parent.name for path in (ROOT / "charts").glob("*/Chart.yaml")}
     assert charts - set(config["excluded-charts"]) == {"swarmrace"}

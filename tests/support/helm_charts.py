@@ -1,21 +1,24 @@
-"""What the chart tests share: the programs they find, and the objects that Helm renders."""
+"""Helpers of the chart tests: find programs, read the objects that Helm renders."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paths import ROOT
+from patience import PATIENCE_SECONDS
 
 
 def find_tool(name: str) -> str | None:
-    """Return a program from PATH, from the folder where the helper cluster (`CLUSTER`, see the
-    Makefile) builds its own, or from `.venv`, where `make test` builds helm."""
+    """Return a program from PATH, from the folder of programs that the helper cluster (`CLUSTER`,
+    see the Makefile) builds, or from `.venv`, where `make test` builds helm."""
     folders = [os.environ.get("PATH", os.defpath)]
     if cluster := os.environ.get("CLUSTER"):
         build = ROOT / cluster / "build"
@@ -32,13 +35,27 @@ def need_tool(name: str) -> str:
 
 
 def call(*command: Any, refused: bool = False) -> str:
-    """Run a command; return its output, or its error output when it must be `refused`."""
+    """Run a command; return its output, or its error output if it must be `refused`."""
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=100,
+        [str(part) for part in command], capture_output=True, text=True, timeout=PATIENCE_SECONDS,
         env={**os.environ, "KUBECONFIG": os.devnull},
     )  # fmt: skip
     assert (done.returncode != 0) == refused, done.stderr or done.stdout
     return done.stderr if refused else done.stdout
+
+
+def run_unit_tests(chart: Path) -> int:
+    """Run a chart's unit tests, all of which must pass; return their number."""
+    done = subprocess.run(
+        [need_tool("helm-unittest"), chart],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"Tests:\s+(\d+) passed", done.stdout)
+    assert passed, done.stdout
+    return int(passed[1])
 
 
 class Rendered(list[dict[str, Any]]):

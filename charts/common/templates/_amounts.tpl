@@ -1,6 +1,6 @@
-{{/* What a user would have to compute: in floating arithmetic and generous; a value overrides each. */}}
+{{/* Amounts that a user would have to compute, in generous floating-point arithmetic. A value overrides each. */}}
 
-{{/* swarmrace.bytes: bytes of a size or bytes per second of a rate: 100MB, 1.5GiB, 64Mi, 100Mbit or a number. */}}
+{{/* swarmrace.bytes: the bytes of a size or rate: 100MB, 1.5GiB, 64Mi, 100Mbit or a number. */}}
 {{- define "swarmrace.bytes" -}}
 {{- $text := kindIs "string" . | ternary . (printf "%v" (int64 .)) -}}
 {{- $number := regexFind "^[0-9.]+" $text -}}
@@ -10,19 +10,16 @@
 {{- divf (mulf (float64 $number) $scale) (hasSuffix "bit" $unit | ternary 8.0 1.0) | addf 0.5 | floor | int64 -}}
 {{- end -}}
 
-{{/* swarmrace.storage: bytes that a peer's volume holds: payload, a node's copy of it, room. Takes a release. */}}
+{{/* swarmrace.storage: bytes of a peer's volume: the payload, a node's copy of it, and room. Takes a release. */}}
 {{- define "swarmrace.storage" -}}
-{{- with .global.peers.storage.size -}}
-{{- include "swarmrace.bytes" . -}}
-{{- else -}}
-{{- addf (mulf 2.25 (include "swarmrace.bytes" .race.fileSize)) 268435456 | int64 -}}
-{{- end -}}
+{{- $computed := include "swarmrace.bytes" .race.fileSize | mulf 2.25 | addf 268435456 | int64 -}}
+{{- include "swarmrace.bytes" (.global.peers.storage.size | default $computed) -}}
 {{- end -}}
 
-{{/* swarmrace.deadline: seconds that the race may take: no timeout bounds more than two stages of a run. Takes a release. */}}
+{{/* swarmrace.deadline: seconds until Kubernetes ends a peer's Job: in each run every timeout twice. Takes a release. */}}
 {{- define "swarmrace.deadline" -}}
 {{- $run := 100.0 -}}
 {{- range $_, $seconds := .race.timeouts -}}{{- $run = addf $run (mulf 2 $seconds) -}}{{- end -}}
-{{- $all := mulf (len .global.entrants) (add1 .race.repetitions) $run -}}
-{{- .global.peers.activeDeadlineSeconds | default (addf $all (mulf 2 .race.timeouts.assembleSeconds) 900) | int64 -}}
+{{- $all := mulf (len .global.entrants) (add1 .race.repetitions) $run | addf (mulf 2 .race.timeouts.assembleSeconds) 900 -}}
+{{- .global.peers.activeDeadlineSeconds | default $all | int64 -}}
 {{- end -}}

@@ -1,50 +1,38 @@
-{{/*
-swarmrace.peer: the pod template of an entrant's peers, as YAML. The release's hash covers all of it,
-so nothing of the monitoring, nothing random and no version may enter. Takes a dict: r, entrant.
-*/}}
+{{/* swarmrace.peer: the pod template of an entrant's peers, as YAML. The release's hash covers it, so nothing
+random, no version and no value of the monitoring may be in it. Takes a dict: r, entrant. */}}
 {{- define "swarmrace.peer" -}}
-{{- $r := .r -}}{{- $peers := $r.global.peers -}}{{- $network := $r.race.network -}}
-{{- $labels := include "swarmrace.selectorLabels" (merge (dict "name" "swarm" "component" "peer") .) | fromYaml -}}
-{{- $sidecar := include "swarmrace.sidecar" . | fromJson -}}
-{{- $rates := include "swarmrace.rates" $r | fromYaml -}}
-{{- $seeders := $network.seeders | default dict -}}
-{{- $shaped := or $network.upload $network.download $network.delayMilliseconds $network.lossPercent $seeders.upload $seeders.download -}}
+{{- $r := .r -}}{{- $peers := $r.global.peers -}}
 {{- $storage := include "swarmrace.storage" $r -}}
+{{- $tc := and $r.shaped (eq $peers.conditions "tc") -}}
 {{- $claimed := eq $peers.storage.kind "persistentVolumeClaim" -}}
-{{- $resources := empty $sidecar | ternary $peers.resources ($sidecar.runnerResources | default dict) | deepCopy -}}
-{{- range $kind, $amounts := $resources -}}
-  {{- $room := dict "ephemeral-storage" (addf 201326592 (ternary 0 (int64 $storage) $claimed) | int64 | toString) -}}
-  {{- if $amounts -}}{{- $_ := set $resources $kind (merge $amounts $room) -}}{{- end -}}
-{{- end -}}
+{{- $claim := dict "accessModes" (list "ReadWriteOnce") "resources" (dict "requests" (dict "storage" $storage)) -}}
+{{- with $peers.storage.storageClassName -}}{{- $_ := set $claim "storageClassName" . -}}{{- end -}}
+{{- $sidecar := include "swarmrace.sidecar" . | fromJson -}}
+{{- $resources := empty $sidecar | ternary $peers.resources $sidecar.runnerResources | default dict | deepCopy -}}
+{{- $disk := dict "ephemeral-storage" (ternary 0 $storage $claimed | add 201326592 | toString) -}}
+{{- range $resources -}}{{- with . -}}{{- $_ := merge . $disk -}}{{- end -}}{{- end -}}
+{{- $labels := include "swarmrace.selectorLabels" (merge (dict "name" "swarm" "component" "peer") .) | fromYaml -}}
 {{- $affinity := include "swarmrace.affinity" (dict "peers" $peers "labels" $labels) | fromJson -}}
 {{- $pod := merge (dict "resources" $resources "affinity" $affinity) (omit $peers "resources" "affinity") -}}
-{{- $parts := dict "r" $r "pod" $pod "entrant" .entrant "sidecar" $sidecar -}}
+{{- $parts := dict "r" $r "pod" $pod "entrant" .entrant "sidecar" $sidecar "storage" $storage -}}
+{{- $rates := include "swarmrace.rates" $r | fromYaml -}}
 metadata:
-  labels:
-    {{- merge (deepCopy $labels) ($peers.labels | default dict) | toYaml | nindent 4 }}
-  annotations:
-    {{- merge (dict "kubectl.kubernetes.io/default-container" "runner") $rates ($peers.annotations | default dict) | toYaml | nindent 4 }}
+  labels: {{ merge (deepCopy $labels) ($peers.labels | default dict) | toJson }}
+  annotations: {{ merge (dict "kubectl.kubernetes.io/default-container" "runner") $rates ($peers.annotations | default dict) | toJson }}
 spec:
   {{- include "swarmrace.podSpec" $parts | nindent 2 }}
   restartPolicy: Never
-  subdomain: {{ include "swarmrace.job" . }}
-  {{- if $sidecar }}
-  shareProcessNamespace: true # the runner reads the node's CPU and memory
-  {{- end }}
+  subdomain: {{ $r.fullname }}-{{ .entrant }}-{{ $r.hash }}
+  shareProcessNamespace: {{ not (empty $sidecar) }} # the runner reads the node's CPU and memory
   topologySpreadConstraints:
     - {{- pick $peers.spread "topologyKey" "maxSkew" "whenUnsatisfiable" | toYaml | nindent 6 }}
       labelSelector: {matchLabels: {{ toJson $labels }}}
-  {{- $tc := and $shaped (eq $peers.conditions "tc") }}
   {{- if or $tc $sidecar }}
   initContainers:
     {{- if $tc }}
-    - name: shape # the one exception from the pod security level "restricted"
-      {{- include "swarmrace.container" (dict "r" $r "pod" (set (omit $pod "securityContext") "securityContext" $peers.shapeSecurityContext)) | nindent 6 }}
+    - name: shape # the one exception to the pod security level "restricted"
       args: [shape]
-      env:
-        {{- include "swarmrace.peer.env" $parts | nindent 8 }}
-      volumeMounts:
-        {{- include "swarmrace.mounts" $parts | nindent 8 }}
+      {{- include "swarmrace.peer.container" (set (deepCopy $parts) "pod" (set (deepCopy $pod) "securityContext" $peers.shapeSecurityContext)) | nindent 6 }}
     {{- end }}
     {{- if $sidecar }}
     {{- include "swarmrace.node" $parts | nindent 4 }}
@@ -52,90 +40,83 @@ spec:
   {{- end }}
   containers:
     - name: runner
-      {{- include "swarmrace.container" $parts | nindent 6 }}
       args: [peer]
-      env:
-        {{- include "swarmrace.peer.env" $parts | nindent 8 }}
-        - {name: SWARMRACE_WORK_DIR, value: /work/peer}
-        - {name: SWARMRACE_STORAGE, value: {{ $storage | quote }}}
-        - {name: SWARMRACE_METRICS_PORT, value: {{ $r.constants.metricsPort | quote }}}
-        {{- if $shaped }}
-        - {name: SWARMRACE_CONDITIONS, value: {{ $peers.conditions }}}
-        - {name: SWARMRACE_BURST, value: {{ $peers.burst | empty | ternary "" (include "swarmrace.bytes" ($peers.burst | default 0)) | quote }}}
-        {{- end }}
-        {{- with $sidecar }}
-        - {name: SWARMRACE_SIDECAR_CONTROL, value: /control}
-        - {name: SWARMRACE_SIDECAR_API, value: "http://127.0.0.1:{{ .apiPort }}"}
-        - {name: SWARMRACE_SIDECAR_METRICS, value: {{ .metricsPort | empty | ternary "" (printf "http://127.0.0.1:%v/metrics" .metricsPort) | quote }}}
-        {{- end }}
-      envFrom: # the monitoring's, and the user's own for a push address with a password
+      {{- include "swarmrace.peer.container" $parts | nindent 6 }}
+      envFrom: # the monitoring's, and from the user's own Secret a push address with a password
         - configMapRef: {name: {{ $r.fullname }}-environment, optional: true}
         - secretRef: {name: {{ $r.fullname }}-push, optional: true}
       ports: [{name: metrics, containerPort: {{ $r.constants.metricsPort }}}]
-      volumeMounts:
-        {{- include "swarmrace.mounts" $parts | nindent 8 }}
-        - {name: work, mountPath: /work}
-        {{- if $sidecar }}
-        - {name: control, mountPath: /control}
-        {{- end }}
   volumes:
     {{- include "swarmrace.volumes" $parts | nindent 4 }}
     - name: work
       {{- if $claimed }}
-      {{- $class := $peers.storage.storageClassName }}
-      ephemeral:
-        volumeClaimTemplate:
-          spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: {{ $storage | quote }}}}{{ with $class }}, storageClassName: {{ . | quote }}{{ end }}}
+      ephemeral: {volumeClaimTemplate: {spec: {{ toJson $claim }}}}
       {{- else }}
       emptyDir: {sizeLimit: {{ $storage | quote }}}
       {{- end }}
     {{- if $sidecar }}
-    - name: control
-      emptyDir: {sizeLimit: 16Mi}
-    - name: supervisor
-      configMap: {name: {{ $r.fullname }}-{{ $r.hash }}-supervisor, defaultMode: 0555}
+    - {name: control, emptyDir: {sizeLimit: 16Mi}}
+    - {name: supervisor, configMap: {name: {{ $r.fullname }}-{{ $r.hash }}-supervisor, defaultMode: 0555}}
     {{- end }}
 {{- end -}}
 
-{{/* swarmrace.peer.env: what both containers of swarmrace in a peer's pod read. */}}
-{{- define "swarmrace.peer.env" -}}
-{{- range $name, $path := dict "PEER" "metadata.annotations['batch.kubernetes.io/job-completion-index']" "ADDRESS" "status.podIP" "NODE" "spec.nodeName" -}}
-- {name: SWARMRACE_{{ $name }}, valueFrom: {fieldRef: {fieldPath: {{ $path | quote }}}}}
-{{ end -}}
-- {name: SWARMRACE_ENTRANT, value: {{ .entrant | quote }}}
-{{ include "swarmrace.env" . }}
+{{/* swarmrace.peer.container: what runner and shape have in common. Also takes entrant, sidecar, storage. */}}
+{{- define "swarmrace.peer.container" -}}
+{{- include "swarmrace.container" . }}
+env:
+  - {name: SWARMRACE_ENTRANT, value: {{ .entrant | quote }}}
+  - {name: SWARMRACE_PEER, valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}
+  - {name: SWARMRACE_ADDRESS, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+  - {name: SWARMRACE_NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+  {{- include "swarmrace.env" . | nindent 2 }}
+  - {name: SWARMRACE_WORK_DIR, value: /work/peer}
+  - {name: SWARMRACE_STORAGE, value: {{ .storage | quote }}}
+  - {name: SWARMRACE_METRICS_PORT, value: {{ .r.constants.metricsPort | quote }}}
+  {{- if .r.shaped }}
+  - {name: SWARMRACE_CONDITIONS, value: {{ .pod.conditions }}}
+  - {name: SWARMRACE_BURST, value: "{{ with .pod.burst }}{{ include "swarmrace.bytes" . }}{{ end }}"}
+  {{- end }}
+  {{- with .sidecar }}
+  - {name: SWARMRACE_SIDECAR_CONTROL, value: /control}
+  - {name: SWARMRACE_SIDECAR_API, value: "http://127.0.0.1:{{ .apiPort }}"}
+  - {name: SWARMRACE_SIDECAR_METRICS, value: "{{ with .metricsPort }}http://127.0.0.1:{{ . }}/metrics{{ end }}"}
+  {{- end }}
+volumeMounts:
+  {{- include "swarmrace.mounts" . | nindent 2 }}
+  - {name: work, mountPath: /work}
+  {{- if .sidecar }}
+  - {name: control, mountPath: /control}
+  {{- end }}
 {{- end -}}
 
-{{/* swarmrace.rates: rates as annotations, where they are set by some. Takes a release. */}}
+{{/* swarmrace.rates: the rates as a network plugin's annotations. Takes a release. */}}
 {{- define "swarmrace.rates" -}}
-{{- $annotations := dict -}}{{- $how := .global.peers.conditions -}}
-{{- range $key, $rate := dict "egress" .race.network.upload "ingress" .race.network.download -}}
-  {{- $bits := $rate | empty | ternary 0 (include "swarmrace.bytes" ($rate | default 0) | mulf 8) -}}
-  {{- if and $rate (eq $how "cni") -}}{{- $_ := set $annotations (printf "kubernetes.io/%s-bandwidth" $key) (int64 $bits | toString) -}}{{- end -}}
-  {{- if and $rate (eq $how "kubeOvn") -}}{{- $_ := set $annotations (printf "ovn.kubernetes.io/%s_rate" $key) (divf $bits 1e6 | int64 | toString) -}}{{- end -}}
-{{- end -}}
-{{- toYaml $annotations -}}
+{{- range $way, $rate := dict "egress" .race.network.upload "ingress" .race.network.download }}
+{{- if and $rate (eq $.global.peers.conditions "cni") }}
+kubernetes.io/{{ $way }}-bandwidth: {{ include "swarmrace.bytes" $rate | mul 8 | quote }}
+{{- else if and $rate (eq $.global.peers.conditions "kubeOvn") }}
+ovn.kubernetes.io/{{ $way }}_rate: {{ div (include "swarmrace.bytes" $rate | mul 8) 1000000 | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
-{{/*
-swarmrace.affinity: the user's own, and what the spread adds, as JSON: peer k of every entrant on one
-node, no two peers of an entrant on one. Takes a dict: peers, labels (of an entrant's peers).
-*/}}
+{{/* swarmrace.affinity: the user's own and what the spread adds, as JSON: peer k of every entrant on the same
+node, no two peers of an entrant on one. Takes a dict: peers, labels (of an entrant's peers). */}}
 {{- define "swarmrace.affinity" -}}
-{{- $spread := .peers.spread -}}{{- $affinity := .peers.affinity | default dict | deepCopy -}}{{- $more := dict -}}
-{{- $everybody := dict "labelSelector" (dict "matchLabels" (omit .labels "swarmrace/entrant")) -}}
+{{- $spread := .peers.spread -}}{{- $affinity := .peers.affinity | default dict | deepCopy -}}{{- $terms := dict -}}
+{{- $everyone := dict "matchLabels" (omit .labels "swarmrace/entrant") -}}
 {{- $index := list "batch.kubernetes.io/job-completion-index" -}}
 {{- if $spread.sameNodes -}}
-  {{- $_ := set $more "podAffinity" (merge (dict "topologyKey" "kubernetes.io/hostname" "matchLabelKeys" $index) $everybody) -}}
+  {{- $_ := set $terms "podAffinity" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $everyone "matchLabelKeys" $index) -}}
 {{- end -}}
-{{- if and $spread.onePerNode $spread.sameNodes -}}
-  {{- $_ := set $more "podAntiAffinity" (merge (dict "topologyKey" $spread.topologyKey "mismatchLabelKeys" $index) $everybody) -}}
-{{- else if $spread.onePerNode -}}
-  {{- $_ := set $more "podAntiAffinity" (dict "topologyKey" $spread.topologyKey "labelSelector" (dict "matchLabels" .labels)) -}}
+{{- if $spread.onePerNode -}}
+  {{- $apart := ternary (dict "labelSelector" $everyone "mismatchLabelKeys" $index) (dict "labelSelector" (dict "matchLabels" .labels)) $spread.sameNodes -}}
+  {{- $_ := set $terms "podAntiAffinity" (set $apart "topologyKey" $spread.topologyKey) -}}
 {{- end -}}
-{{- range $kind, $term := $more -}}
-  {{- $terms := get $affinity $kind | default dict -}}
-  {{- $_ := set $affinity $kind (merge (dict "requiredDuringSchedulingIgnoredDuringExecution" (append ($terms.requiredDuringSchedulingIgnoredDuringExecution | default list) $term)) $terms) -}}
+{{- range $kind, $term := $terms -}}
+  {{- $own := get $affinity $kind | default dict -}}
+  {{- $required := append ($own.requiredDuringSchedulingIgnoredDuringExecution | default list) $term -}}
+  {{- $_ := set $affinity $kind (set $own "requiredDuringSchedulingIgnoredDuringExecution" $required) -}}
 {{- end -}}
 {{- toJson $affinity -}}
 {{- end -}}

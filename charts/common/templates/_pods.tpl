@@ -1,9 +1,6 @@
-{{/*
-Parts of every pod. All take a dict: r (a release) and pod (its values: resources, security
-contexts, extraEnv, extraVolumes, extraVolumeMounts, and where it goes).
-*/}}
+{{/* Parts of every pod. All take a dict: r (a release), pod (the pod's values). */}}
 
-{{/* swarmrace.podSpec: what a pod's spec begins with. */}}
+{{/* swarmrace.podSpec: the head of a pod's spec. */}}
 {{- define "swarmrace.podSpec" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -11,11 +8,13 @@ terminationGracePeriodSeconds: 30
 {{- with .r.global.image.pullSecrets }}
 imagePullSecrets: [{{ range . }}{name: {{ . | quote }}}, {{ end }}]
 {{- end }}
-{{- $keys := list "serviceAccountName" "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
-{{- include "swarmrace.given" (dict "of" (set (omit .pod "securityContext") "securityContext" .pod.podSecurityContext) "keys" (append $keys "securityContext")) }}
+{{- with .pod.podSecurityContext }}
+securityContext: {{ toJson . }}
+{{- end }}
+{{- include "swarmrace.given" (dict "of" .pod "keys" (list "serviceAccountName" "nodeSelector" "tolerations" "affinity" "priorityClassName")) }}
 {{- end -}}
 
-{{/* swarmrace.given: keys of a map that aren't empty, as YAML after a line break. Takes a dict: of, keys. */}}
+{{/* swarmrace.given: the keys of a map that aren't empty, as YAML after a line break. Takes a dict: of, keys. */}}
 {{- define "swarmrace.given" -}}
 {{- range $key := .keys }}
 {{- with get $.of $key }}
@@ -28,12 +27,12 @@ imagePullSecrets: [{{ range . }}{name: {{ . | quote }}}, {{ end }}]
 {{- define "swarmrace.container" -}}
 {{- $image := .r.global.image -}}
 {{- $name := printf "%s:%s" $image.repository ($image.tag | default .r.constants.version) -}}
-image: {{ include "swarmrace.image" (dict "r" .r "image" (list $name $image.digest | join "@" | trimSuffix "@")) }}
+image: {{ include "swarmrace.image" (dict "r" .r "image" (list $name $image.digest | compact | join "@")) }}
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- include "swarmrace.given" (dict "of" .pod "keys" (list "securityContext" "resources")) }}
 {{- end -}}
 
-{{/* swarmrace.image: an image, from global.imageRegistry where that is set. Takes r and image. */}}
+{{/* swarmrace.image: an image, from global.imageRegistry if that is set. Takes r and image. */}}
 {{- define "swarmrace.image" -}}
 {{- with .r.global.imageRegistry -}}
 {{- printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $.image "") | quote -}}
@@ -60,15 +59,14 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- with .pod.extraVolumeMounts }}{{ toYaml . | nindent 0 }}{{ end }}
 {{- end -}}
 
-{{/* swarmrace.volumes: what every pod mounts. Takes tmpSize as well, 64MiB when absent. */}}
+{{/* swarmrace.volumes: what every pod mounts. Also takes tmpSize, 64MiB if absent. */}}
 {{- define "swarmrace.volumes" -}}
-{{- $token := .r.global.token -}}
 - name: scenario
   configMap: {name: {{ .r.fullname }}-{{ .r.hash }}-scenario}
 - name: token
   secret:
-    secretName: {{ $token.existingSecret | default (printf "%s-token" .r.fullname) }}
-    items: [{key: {{ $token.key | quote }}, path: token}]
+    secretName: {{ .r.global.token.existingSecret | default (printf "%s-token" .r.fullname) | quote }}
+    items: [{key: {{ .r.global.token.key | quote }}, path: token}]
 - name: tmp
   emptyDir: {sizeLimit: {{ include "swarmrace.bytes" (.tmpSize | default "64MiB") | quote }}}
 {{- with .pod.extraVolumes }}{{ toYaml . | nindent 0 }}{{ end }}

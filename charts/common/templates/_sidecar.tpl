@@ -1,23 +1,19 @@
-{{/*
-swarmrace.sidecar: the values of the node that runs beside each of an entrant's runners, as JSON:
-those of global.sidecars named by its family, otherwise by its kind; {} when there are none. Takes a
-dict: r, entrant.
-*/}}
+{{/* swarmrace.sidecar: the node beside each of an entrant's runners, as JSON: the values in global.sidecars
+under the entrant's family, otherwise under its kind; {} if there are none. Takes a dict: r, entrant. */}}
 {{- define "swarmrace.sidecar" -}}
 {{- $options := get .r.global.entrants .entrant -}}
-{{- $family := $options.family | default "auto" -}}
-{{- $name := eq $family "auto" | ternary $options.kind $family -}}
-{{- $own := get .r.sidecars $name | default dict -}}
-{{- $ours := hasKey (include "swarmrace.scalars" . | fromYaml) (printf "sidecar-%s" $name) -}}
-{{- if or $own $ours -}}
-{{- $values := include "swarmrace.values" (dict "key" (ternary (printf "sidecar-%s" $name) "sidecar" $ours) "values" $own) | fromJson -}}
-{{- mergeOverwrite $values (pick $options "image" "arguments") | toJson -}}
-{{- else -}}
-{}
+{{- $name := without (list $options.family $options.kind) "auto" | compact | first -}}
+{{- $given := get .r.sidecars $name | default dict -}}
+{{- $known := hasKey (include "swarmrace.defaults" . | fromYaml).scalars (printf "sidecar-%s" $name) -}}
+{{- $node := dict -}}
+{{- if or $given $known -}}
+  {{- $key := ternary (printf "sidecar-%s" $name) "sidecar" $known -}}
+  {{- $node = mergeOverwrite (include "swarmrace.values" (dict "key" $key "values" $given) | fromJson) (pick $options "image" "arguments") -}}
 {{- end -}}
+{{- toJson $node -}}
 {{- end -}}
 
-{{/* swarmrace.node: a native sidecar: the node under the loop that starts it cold when the runner asks. */}}
+{{/* swarmrace.node: the node as a native sidecar, under a loop that starts it cold when the runner asks. Also takes sidecar. */}}
 {{- define "swarmrace.node" -}}
 - name: node
   image: {{ include "swarmrace.image" (dict "r" .r "image" .sidecar.image) }}
@@ -31,17 +27,14 @@ dict: r, entrant.
     - {name: SUPERVISE_DATA, value: /work/node}
     - {name: HOME, value: /tmp}
     {{- range $name, $value := .sidecar.env }}
-    - {name: {{ $name }}, value: {{ $value | quote }}}
+    - {name: {{ $name | quote }}, value: {{ $value | quote }}}
     {{- end }}
     {{- with .sidecar.extraEnv }}{{ toYaml . | nindent 4 }}{{ end }}
   {{- with .sidecar.metricsPort }}
   ports: [{name: node-metrics, containerPort: {{ . }}}]
   {{- end }}
-  startupProbe: # of the loop: a node that can't start is a result, which the runner reports
-    exec: {command: [/bin/sh, -c, test -s /control/status]}
-    periodSeconds: 1
-    timeoutSeconds: 5
-    failureThreshold: 120
+  # Only for the loop: a node that can't start is a result, which the runner reports.
+  startupProbe: {exec: {command: [/bin/sh, -c, test -s /control/status]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 120}
   {{- include "swarmrace.given" (dict "of" .sidecar "keys" (list "securityContext" "resources")) | indent 2 }}
   volumeMounts:
     - {name: supervisor, mountPath: /supervisor, readOnly: true}

@@ -1,15 +1,9 @@
-{{/* swarmrace.aside: values of a pod that goes where the tracker goes, unless it says otherwise, as JSON. Takes a dict: root, key. */}}
+{{/* swarmrace.aside: values of a pod that runs where the tracker runs, unless it has its own, as JSON. Takes a dict: root, key. */}}
 {{- define "swarmrace.aside" -}}
-{{- $own := include "swarmrace.values" (dict "key" .key "values" (get .root.Values .key | default dict)) | fromJson -}}
-{{- $tracker := include "swarmrace.values" (dict "key" "tracker" "values" (.root.Values.tracker | default dict)) | fromJson -}}
-{{- merge $own (pick $tracker "nodeSelector" "tolerations" "affinity" "priorityClassName") | toJson -}}
+{{- $own := include "swarmrace.values" (dict "key" .key "values" (get .root.Values .key)) | fromJson -}}
+{{- $tracker := include "swarmrace.values" (dict "key" "tracker" "values" .root.Values.tracker) | fromJson -}}
+{{- range $key, $value := pick $tracker "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+  {{- $_ := set $own $key (get $own $key | default $value) -}}
 {{- end -}}
-
-{{/* swarmrace.judged: all values, without what Helm puts under each chart's, as JSON. Takes the root. */}}
-{{- define "swarmrace.judged" -}}
-{{- $values := omit .Values "common" -}}
-{{- range $chart := list "tracker" "swarm" "monitoring" -}}
-  {{- $_ := set $values $chart (omit (get $values $chart | default dict) "global" "common") -}}
-{{- end -}}
-{{- toPrettyJson $values -}}
+{{- toJson $own -}}
 {{- end -}}
