@@ -1,4 +1,4 @@
-"""`make e2e-charts`: chart-testing with ct.yaml at the top: lint of all charts, install of each
+"""`make e2e-charts`: chart-testing with the top-level ct.yaml lints all charts and installs each
 `ci/*-values.yaml`."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.timeout(3000), pytest.mark.usefixtures("image", "doubl
 
 
 def ct(*arguments: str) -> str:
-    """Run chart-testing; yamllint and yamale are the environment's."""
+    """Run chart-testing with this environment's yamllint and yamale; return its output."""
     path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
     done = subprocess.run(
         ["ct", *arguments, "--config", "ct.yaml"], cwd=ROOT, text=True,
@@ -28,15 +28,15 @@ def ct(*arguments: str) -> str:
 def test_lint_of_every_chart() -> None:
     cluster.need("ct", "helm")
     charts = [path.parent.name for path in ROOT.glob("charts/*/Chart.yaml")]
-    said = ct("lint", "--excluded-charts", "")
+    output = ct("lint", "--excluded-charts", "")
     for chart in charts:
-        assert f"{chart} => (version" in said, chart
+        assert f"{chart} => (version" in output, chart
     say(f"ct lint: {len(charts)} charts")
 
 
 def test_install_of_every_ci_file() -> None:
     files = sorted(path.name for path in Path(ROOT, "charts/swarmrace/ci").glob("*-values.yaml"))
-    said = ct("install")
-    missing = [name for name in files if name not in said]
-    assert missing == [], "each is a feature that was installed"
+    output = ct("install")
+    missing = [name for name in files if name not in output]
+    assert missing == [], "every file was installed"
     say(f"ct install: {len(files)} values files")

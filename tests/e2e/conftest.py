@@ -1,4 +1,4 @@
-"""What every e2e module needs: programs, the image on the nodes, the umbrella's dependencies."""
+"""Fixtures of all e2e modules: the images on the nodes and the umbrella chart's dependencies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import cluster
 import pytest
@@ -13,7 +14,7 @@ from cluster import ROOT, call, say
 
 
 def build_and_load(name: str, context: str, **more: str) -> None:
-    """Build the image of a folder of this checkout and bring it to the nodes."""
+    """Build the image of a folder of this checkout and load it onto the nodes."""
     began = time.monotonic()
     environment = {**os.environ, "IMAGE": name, "CONTEXT": context, **more}
     subprocess.run([ROOT / "tests/e2e/image"], check=True, env=environment)
@@ -22,7 +23,7 @@ def build_and_load(name: str, context: str, **more: str) -> None:
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The runner's image, built from this checkout and loaded, and the charts ready to install."""
+    """Build and load the runner's image and make the charts installable; return its name."""
     cluster.need("kubectl", "helm")
     build_and_load(cluster.IMAGE, ".")
     call("helm", "dependency", "build", "--skip-refresh", ROOT / "charts/swarmrace")
@@ -30,8 +31,16 @@ def image() -> str:
 
 
 @pytest.fixture(scope="session")
+def report_image(image: str) -> str:
+    """Build and load the image of the Dockerfile's target `report`; return its name."""
+    name = "localhost/swarmrace-report:0.1.0"
+    build_and_load(name, ".", TARGET="report")
+    return name
+
+
+@pytest.fixture(scope="session")
 def double() -> str:
-    """The Codex test double's image, on the nodes under the name that the ci files have."""
+    """Build and load the Codex test double's image under the name in the ci files; return it."""
     name = "localhost/codex-double:dev"
     build_and_load(name, "images/codex-double")
     return name
@@ -39,7 +48,7 @@ def double() -> str:
 
 @pytest.fixture(scope="session")
 def sweep_image(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image of a sweep's steps, with this machine's helm and kubectl."""
+    """Build and load the image of a sweep's steps, with this machine's helm and kubectl."""
     folder = tmp_path_factory.mktemp("tools")
     for program in ("helm", "kubectl"):
         found = shutil.which(program)
@@ -49,4 +58,48 @@ def sweep_image(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     tools, name = "localhost/swarmrace-tools:e2e", "localhost/swarmrace-sweep:0.1.0"
     build_and_load(tools, str(folder), LOAD="true")
     build_and_load(name, ".", TARGET="sweep", TOOLS_IMAGE=tools)
+    return name
+
+
+@pytest.fixture(scope="session")
+def kubo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """kubo's image, from the program that `make systems` built."""
+    built = subprocess.run(
+        [ROOT / "programs/build", "--path"], check=True, capture_output=True, text=True
+    )
+    program = Path(built.stdout.strip()) / "ipfs"
+    if not program.exists():
+        pytest.fail(f"expected {program}, found none; run `make systems`", pytrace=False)
+    folder, name = tmp_path_factory.mktemp("kubo"), "localhost/kubo:v0.43.1"
+    shutil.copy2(program, folder / "ipfs")
+    shutil.copy(ROOT / "images/kubo/Dockerfile", folder)
+    build_and_load(name, str(folder))
+    return name
+
+
+@pytest.fixture(scope="session")
+def transmission() -> str:
+    """Debian's transmission-daemon as an image."""
+    name = "localhost/transmission-daemon:3.00"
+    build_and_load(name, "images/transmission")
+    return name
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The example tcp_copy.py in an image of its own."""
+    folder, name = tmp_path_factory.mktemp("copy"), "localhost/tcp-copy:e2e"
+    shutil.copy2(ROOT / "examples/systems/tcp_copy.py", folder)
+    shutil.copy(ROOT / "tests/e2e/copy.Dockerfile", folder / "Dockerfile")
+    build_and_load(name, str(folder))
+    return name
+
+
+@pytest.fixture(scope="session")
+def runner_with_copy(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The runner's image with the example tcp_copy.py added."""
+    folder, name = tmp_path_factory.mktemp("runner"), "localhost/swarmrace-copy:e2e"
+    shutil.copy2(ROOT / "examples/systems/tcp_copy.py", folder)
+    (folder / "Dockerfile").write_text(f"FROM {image}\nCOPY tcp_copy.py /opt/\n")
+    build_and_load(name, str(folder))
     return name

@@ -1,4 +1,4 @@
-"""One release of the umbrella on the cluster: installed, watched, fetched, uninstalled."""
+"""One release of the umbrella chart on the cluster: install, watch, fetch, uninstall."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CHART = ROOT / "charts/swarmrace"
 
 @dataclass
 class Release:
-    """A release in a namespace of its own.
+    """A release in its own namespace.
 
     Args:
-        api: the cluster's API.
-        name: of the release.
-        namespace: where it is.
+        api: a client of the cluster's API.
+        name: the release's name.
+        namespace: its namespace.
     """
 
     api: httpx.Client
@@ -34,25 +34,25 @@ class Release:
     namespace: str
     release_hash: str = ""
     files: list[Path] = field(default_factory=list)
-    """What it was installed with."""
+    """Values files of the install."""
 
     @property
     def inside(self) -> str:
-        """The API's path of the namespace."""
+        """Path of the namespace in the API."""
         return f"namespaces/{self.namespace}"
 
     def command(self, *files: Path) -> list[str]:
-        """The `helm install` of these values files."""
+        """Return the `helm install` command with these values files."""
         values = [part for file in files for part in ("-f", str(file))]
         return ["helm", "install", self.name, str(CHART), "-n", self.namespace, *values]
 
     def upgrade(self, *files: Path) -> list[str]:
-        """The `helm upgrade` to these values files."""
+        """Return the `helm upgrade` command with these values files."""
         install = self.command(*files)
         return [install[0], "upgrade", *install[2:]]
 
     def status(self) -> dict[str, Any] | None:
-        """What the tracker says of the race (docs/rendezvous.md); None when it can't be asked."""
+        """Return the race's status from the tracker (docs/rendezvous.md); None if unreachable."""
         tracker = f"/api/v1/{self.inside}/services/{self.name}-tracker"
         with contextlib.suppress(httpx.TransportError):
             found = self.api.get(tracker)
@@ -71,7 +71,7 @@ class Release:
     def until(
         self, what: str, seconds: float, holds: Callable[[dict[str, Any]], Any]
     ) -> dict[str, Any]:
-        """Wait until the race's status is as wanted, and return it."""
+        """Wait until `holds` accepts the race's status, and return the status."""
 
         def look() -> dict[str, Any] | None:
             status = self.status()
@@ -79,8 +79,8 @@ class Release:
 
         return until(what, seconds, look, 0.1)
 
-    def racing(self, index: int, seconds: float = 180) -> dict[str, Any]:
-        """Wait until the leechers of the run at `index` fetch, and return the status then."""
+    def racing(self, index: int, seconds: float = 600) -> dict[str, Any]:
+        """Wait until the leechers of run `index` fetch, and return the status."""
 
         def holds(status: dict[str, Any]) -> bool:
             run = status["run"]
@@ -92,8 +92,8 @@ class Release:
         """Wait for the verdict's Job to end and return its log.
 
         Args:
-            seconds: how long at most.
-            ended: how it may end: `Complete`, or `Failed` by its exit code; the former by default.
+            seconds: maximum time to wait.
+            ended: accepted ends, `Complete` or `Failed` (by exit code); only `Complete` by default.
         """
 
         def judged() -> dict[str, Any] | None:
@@ -106,37 +106,37 @@ class Release:
         return log
 
     def fetch(self, folder: Path) -> results.Results:
-        """Bring the results here."""
+        """Fetch the results into `folder` and load them."""
         call(SWARMRACE, "fetch", self.name, "-n", self.namespace, "-o", folder)
         return results.load(folder)
 
     def uninstall(self) -> None:
-        """Uninstall; nothing is left behind."""
-        call("helm", "uninstall", self.name, "-n", self.namespace, "--timeout", "120s")
+        """Uninstall, and assert that nothing is left behind."""
+        call("helm", "uninstall", self.name, "-n", self.namespace, "--timeout", "300s")
         began = time.monotonic()
         with contextlib.suppress(AssertionError):
-            until("nothing left", 120, lambda: not cluster.left_behind(self.namespace))
+            until("nothing left", 300, lambda: not cluster.left_behind(self.namespace))
         assert cluster.left_behind(self.namespace) == []
         say(f"nothing left {time.monotonic() - began:.0f} s after helm uninstall")
 
 
 def image_values() -> dict[str, Any]:
-    """Values that name the image under test."""
+    """Return the values for the image under test."""
     repository, _, tag = cluster.IMAGE.rpartition(":")
     return {"repository": repository, "tag": tag}
 
 
 @contextlib.contextmanager
 def release_of(folder: Path, name: str) -> Iterator[Release]:
-    """A release, not installed yet, in a namespace of its own that goes with the block."""
-    own = cluster.namespace(f"swarmrace-{name}-{folder.stat().st_ino}")
-    with own as namespace, cluster.api() as api:
+    """Yield a release, not yet installed, in a new namespace that is deleted afterwards."""
+    new_namespace = cluster.namespace(f"swarmrace-{name}-{folder.stat().st_ino}")
+    with new_namespace as namespace, cluster.api() as api:
         yield Release(api, name, namespace)
 
 
 @contextlib.contextmanager
 def installed(folder: Path, name: str, values: dict[str, Any], *files: Path) -> Iterator[Release]:
-    """Install `files` and `values` on top; the release must be uninstalled in the block."""
+    """Install `files` with `values` on top; the caller must uninstall the release."""
     path = folder / "values.yaml"
     path.write_text(yaml.safe_dump(values))
     image = folder / "image.yaml"

@@ -1,4 +1,4 @@
-"""`make e2e-swarm`: 32 pods an entrant (4 seeders, 28 leechers, 100 MB) on the cluster complete."""
+"""`make e2e-swarm`: races of 32 pods (4 seeders, 28 leechers, 100 MB) complete on the cluster."""
 
 from __future__ import annotations
 
