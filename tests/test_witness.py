@@ -1,4 +1,4 @@
-"""What the witness makes of packets: hand-made ones, and those of small real races."""
+"""The witness benchmark on hand-made packets and on those of small real races."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from paths import ROOT
+from patience import TRIES, on_a_quiet_moment
 from swarmrace.network import namespaces
 from swarmrace.recording.records import Mark, PeerResult, Transfer, Wire
 
-LACKING = ["tcpdump: not found"] * (shutil.which("tcpdump") is None)
-REFUSALS = [*namespaces.refusals(), *LACKING, *["captures: need root"] * (os.geteuid() != 0)]
+MISSING_TOOLS = ["tcpdump: not found"] * (shutil.which("tcpdump") is None)
+REFUSALS = [*namespaces.refusals(), *MISSING_TOOLS, *["captures: need root"] * (os.geteuid() != 0)]
 HANDSHAKE = b"\x13BitTorrent protocol" + bytes(48)
 SEEDER, OTHER = "10.213.1.1", "10.213.1.2"
 
@@ -32,7 +33,10 @@ def module(name):
 
 
 def tcp(t_ns, at, payload, source=SEEDER, syn=False, first=4_294_967_000):
-    """A packet whose payload begins at byte `at` of the stream; numbers wrap within it."""
+    """Return a packet whose payload begins at byte `at` of the stream.
+
+    The default first sequence number wraps around within a short stream.
+    """
     sequence = (first + (0 if syn else 1 + at)) & 0xFFFFFFFF
     capture = module("capture")
     size = 66 + len(payload)
@@ -51,17 +55,17 @@ def progress(kind, packets, sources=(SEEDER, OTHER)):
     return list(zip(found.t_ns.tolist(), found.total.tolist(), strict=True))
 
 
-def test_a_byte_has_come_once_all_before_it_have():
+def test_a_byte_arrives_in_order_once_all_before_it_have_arrived():
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + bytes(3000)
     body = data.index(b"\r\n\r\n") + 4
     packets = [
         tcp(1, 0, b"", syn=True),
         tcp(2, 0, data[:20]),
-        tcp(3, 1020, data[1020:2020]),  # early
+        tcp(3, 1020, data[1020:2020]),  # out of order
         tcp(4, 2020, data[2020:]),
         tcp(5, 20, data[20:520]),
-        tcp(6, 20, data[20:520]),  # again
-        tcp(7, 500, data[500:1030]),  # closes the gap, overlapping both sides
+        tcp(6, 20, data[20:520]),  # retransmitted
+        tcp(7, 500, data[500:1030]),  # closes the gap and overlaps both sides
         tcp(8, 0, data[:1]),  # keep-alive
     ]
     assert progress("http", packets) == [
@@ -72,7 +76,7 @@ def test_a_byte_has_come_once_all_before_it_have():
     ]
 
 
-def test_piece_messages_are_cut_out_wherever_packets_end():
+def test_piece_messages_are_found_wherever_packets_end():
     data = (
         HANDSHAKE
         + struct.pack(">IB", 1, 1)
@@ -93,7 +97,7 @@ def test_piece_messages_are_cut_out_wherever_packets_end():
             assert [total for _, total in found] == list(range(1, 151))
 
 
-def test_a_block_from_two_peers_counts_once_as_far_as_either_has_come():
+def test_a_block_from_two_peers_counts_once_up_to_the_larger_part():
     data = HANDSHAKE + piece(0, 0, bytes(100))
     start = len(data) - 100
     packets = [
@@ -104,12 +108,12 @@ def test_a_block_from_two_peers_counts_once_as_far_as_either_has_come():
         tcp(3, start + 20, data[start + 20 : start + 60], OTHER),
         tcp(4, start + 30, data[start + 30 :]),
         tcp(5, start + 60, data[start + 60 :], OTHER),
-        tcp(6, 0, data, "10.213.0.1"),  # of nobody who was asked about
+        tcp(6, 0, data, "10.213.0.1"),  # not from one of the sources
     ]
     assert progress("bittorrent", packets) == [(1, 30), (3, 60), (4, 100)]
 
 
-def test_utp_is_put_in_order_over_the_end_of_its_numbers():
+def test_utp_is_reassembled_across_the_wrap_of_its_sequence_numbers():
     capture = module("capture")
     data = HANDSHAKE + piece(0, 0, bytes(range(200)))
     start = len(data) - 200
@@ -127,16 +131,16 @@ def test_utp_is_put_in_order_over_the_end_of_its_numbers():
     packets = [
         datagram(1, 65_533, b"", kind=2),
         datagram(2, 65_534, parts[0]),
-        datagram(3, 65_536, parts[2]),  # number 0, before its time
+        datagram(3, 65_536, parts[2]),  # number 0, out of order
         datagram(4, 65_535, parts[1], extension=sack),
         datagram(5, 65_538, parts[4]),
         datagram(6, 65_537, parts[3]),
-        datagram(7, 65_537, parts[3]),  # again
+        datagram(7, 65_537, parts[3]),  # retransmitted
     ]
     assert progress("bittorrent", packets) == [(4, 80), (6, 150), (6, 200)]
 
 
-def test_a_capture_file_is_read_and_other_kinds_are_refused(tmp_path):
+def test_a_capture_file_is_read_and_other_formats_are_refused(tmp_path):
     capture = module("capture")
     address = bytes([10, 213, 1, 1])
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + 32 + 3000, 0, 0, 64, 6, 0) + address + address
@@ -150,13 +154,13 @@ def test_a_capture_file_is_read_and_other_kinds_are_refused(tmp_path):
     (found,) = capture.packets(file, offset_ns=1_000_000_000)
     assert (found.t_ns, found.source, found.ports) == (4_000_000_007, SEEDER, (6881, 4000))
     assert (found.sequence, found.syn, bytes(found.payload)) == (17, False, b"x" * 3000)
-    assert capture.wire_bytes(found) == 3 * 66 + 3000, "three segments, each with its headers"
+    assert capture.wire_bytes(found) == 3 * 66 + 3000, "three segments with their own headers"
     file.write_bytes(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
     with pytest.raises(ValueError, match="nanosecond stamps"):
         list(capture.packets(file))
 
 
-def _said(captured, received, dropped):
+def _output(captured, received, dropped):
     return (
         f"listening on eth0\n{captured} packet{'s' * (captured > 1)} captured\n"
         f"{received} packets received by filter\n{dropped} packets dropped by kernel\n"
@@ -164,19 +168,19 @@ def _said(captured, received, dropped):
 
 
 @pytest.mark.parametrize(
-    ("said", "drift_ns", "why"),
+    ("output", "drift_ns", "reason"),
     [
-        (_said(10, 10, 0), 1000, ""),
-        (_said(7, 10, 3), 0, "of 10 packets 7 were captured, 3 dropped"),
-        (_said(9, 10, 0), 0, "of 10 packets 9 were captured, 0 dropped"),
-        (_said(1, 1, 0), -2_000_000, "moved by -2.0 ms"),
-        ("tcpdump: The interface disappeared", 0, "did not end in order"),
+        (_output(10, 10, 0), 1000, ""),
+        (_output(7, 10, 3), 0, "captured 7 of 10 packets and dropped 3"),
+        (_output(9, 10, 0), 0, "captured 9 of 10 packets and dropped 0"),
+        (_output(1, 1, 0), -2_000_000, "moved by -2.0 ms"),
+        ("tcpdump: The interface disappeared", 0, "did not end normally"),
     ],
 )
-def test_a_capture_that_missed_something_is_void(said, drift_ns, why):
-    found = module("capture").why_void(said, drift_ns)
-    assert why in found
-    assert bool(found) == bool(why)
+def test_a_capture_that_missed_packets_or_lost_its_clock_is_void(output, drift_ns, reason):
+    found = module("capture").void_reason(output, drift_ns)
+    assert reason in found
+    assert bool(found) == bool(reason)
 
 
 def leecher(first_byte=0.011, stall=0.5):
@@ -199,16 +203,16 @@ def leecher(first_byte=0.011, stall=0.5):
     )  # fmt: skip
 
 
-def compared(result):
+def compare(result):
     witness, streams = module("witness"), module("streams")
     np = importlib.import_module("numpy")
     t = np.array([10, 100, 500, 900, 1000]) * 1_000_000 + 5_000_000_000
-    came = streams.Progress(t, np.array([1, 100, 500, 900, 1000]))
-    return witness.compare(result, came, 1000)
+    progress = streams.Progress(t, np.array([1, 100, 500, 900, 1000]))
+    return witness.compare(result, progress, 1000)
 
 
-def test_reported_is_set_against_the_wire():
-    found = compared(leecher())
+def test_reported_figures_are_compared_with_the_wire():
+    found = compare(leecher())
     differences = {name: round(figure["difference"], 6) for name, figure in found.items()}
     assert differences == {
         "first byte": 0.001, "t10": 0.001, "t50": 0.002, "t90": 0, "t100": 0.003,
@@ -219,9 +223,9 @@ def test_reported_is_set_against_the_wire():
 
 
 @pytest.mark.parametrize(("first_byte", "code"), [(0.0149, 0), (0.0151, 1)])
-def test_an_aim_that_is_missed_fails_the_command(tmp_path, first_byte, code):
+def test_a_missed_aim_fails_the_command(tmp_path, first_byte, code):
     witness = module("witness")
-    figures = compared(leecher(first_byte, stall=0.4))
+    figures = compare(leecher(first_byte, stall=0.4))
     figures["wire bytes"]["difference"] = 0.001
     keep = tmp_path / "runs.jsonl"
     keep.write_text(json.dumps({"case": "HTTP, 100 MB, no limit", "figures": figures}) + "\n")
@@ -232,13 +236,13 @@ def test_an_aim_that_is_missed_fails_the_command(tmp_path, first_byte, code):
     assert [line["met"] for line in lines].count(False) == code
 
 
-def test_a_payload_that_the_wire_did_not_carry_whole_is_an_error():
+def test_an_incomplete_payload_on_the_wire_is_an_error():
     result = leecher().model_copy(update={"size_bytes": 1001})
     with pytest.raises(ValueError, match="found 1000 payload bytes on the wire, expected 1001"):
-        compared(result)
+        compare(result)
 
 
-@pytest.mark.skipif(bool(REFUSALS), reason=f"NO WITNESS HERE: {'; '.join(REFUSALS)}")
+@pytest.mark.skipif(bool(REFUSALS), reason=f"NOT TESTED: {'; '.join(REFUSALS)}")
 @pytest.mark.parametrize(
     "name",
     [
@@ -247,13 +251,21 @@ def test_a_payload_that_the_wire_did_not_carry_whole_is_an_error():
         "BitTorrent stock, 100 MB, 100 Mbit/s",
     ],
 )
-def test_the_wire_carries_what_a_real_race_reports(name):
-    """Which bytes came is compared here; how late they are reported is the benchmark's."""
+def test_the_wire_carries_the_bytes_that_a_real_race_reports(name):
+    """The test compares the bytes; the benchmark measures how late they are reported."""
     witness = module("witness")
     (case,) = [case for case in witness.CASES if case.name == name]
-    made = witness.witnessed(case, "2MB")  # an error where the payload isn't whole on the wire
-    figures = made["figures"]
+    result = None
+    for _ in range(TRIES):  # on a busy machine captures may miss packets
+        try:
+            # Raises a ValueError if the payload on the wire is incomplete.
+            result = on_a_quiet_moment(lambda: witness.witness(case, "2MB"))
+            break
+        except RuntimeError as error:
+            assert "were void" in str(error)  # noqa: PT017
+    assert result is not None, "every capture was void"
+    figures = result["figures"]
     assert set(figures) == {*witness.PERCENTS, "longest stall", "wire bytes"}
-    assert abs(figures["wire bytes"]["difference"]) < 0.02, "of 2 MB, announces are a part"
+    assert abs(figures["wire bytes"]["difference"]) < 0.02, "announces are a part of 2 MB"
     for figure in figures.values():
         assert figure["wire"] > 0

@@ -11,13 +11,11 @@ import libtorrent as lt
 from swarmrace.rendezvous.tracker.announces import Tracker
 
 HASH = bytes(range(236, 256))
-
-
 OTHER_HASH = b"&=%+ \x00\xff#?/" + b"x" * 10
 
 
 class Time:
-    """Seconds that the test moves."""
+    """A clock in seconds that the test sets."""
 
     now = 100.0
 

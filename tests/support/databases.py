@@ -1,4 +1,4 @@
-"""A real Prometheus and a real VictoriaMetrics (Debian has both), and what they must hold."""
+"""A real Prometheus and a real VictoriaMetrics (Debian packages both), and checks of their data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import contextlib
 import functools
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from patience import PATIENCE_SECONDS, wait_for
 from swarmrace.network import namespaces
 from swarmrace.recording.records import PeerResult
 
 PROGRAMS = ("prometheus", "victoria-metrics")
 BY_RUN = "race, entrant, peer, run"
+
+__all__ = ["BY_RUN", "PROGRAMS", "Database", "assert_holds", "missing", "started", "wait_for"]
 
 
 def missing() -> list[str]:
@@ -28,15 +30,17 @@ def missing() -> list[str]:
 
 @dataclass
 class Database:
-    """What answers PromQL."""
+    """A database that answers PromQL."""
 
     name: str
     url: str
     namespace: str | None = None
-    """The network namespace it listens in, where that is another one."""
+    """The network namespace it listens in; None for the test's own."""
 
     def get(self, path: str, **params: Any) -> httpx.Response:
-        ask = functools.partial(httpx.get, f"{self.url}{path}", params=params, trust_env=False)
+        ask = functools.partial(
+            httpx.get, f"{self.url}{path}", params=params, trust_env=False, timeout=PATIENCE_SECONDS
+        )
         if self.namespace is None:
             return ask()
         return namespaces.call_inside(self.namespace, ask)
@@ -81,14 +85,7 @@ def started(folder: Path, database: Database) -> Iterator[None]:
         yield
     finally:
         process.kill()
-        process.wait(10)
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"not up within 20 s: {what}"
-        time.sleep(0.05)
+        process.wait(PATIENCE_SECONDS)
 
 
 def assert_holds(
@@ -97,10 +94,10 @@ def assert_holds(
     race_id: str,
     at: float,
     *,
-    window: str = "120s",
+    window: str = "1h",
 ) -> int:
-    """The last value within `window` before Unix time `at` is the result's own, for every peer and
-    run. Returns how many marks were compared."""
+    """Check that the last value within `window` before Unix time `at` equals the result's, for
+    every peer and run; return how many marks were compared."""
 
     def last(metric: str, by: str = BY_RUN) -> dict[tuple[str, ...], float]:
         expr = f'max by ({by}) (last_over_time({metric}{{race="{race_id}"}}[{window}]))'
@@ -132,7 +129,7 @@ def assert_holds(
         for of, row in rows.items():
             for mark in row:
                 instant = marks[(*key, of, f"{mark.percent:g}")]
-                # VictoriaMetrics keeps about 15 digits of a Unix time: some microseconds.
+                # VictoriaMetrics stores about 15 digits of a Unix time: a few microseconds.
                 assert instant - starts[key] == pytest.approx(mark.seconds, abs=1e-5)
                 compared += 1
     return compared

@@ -1,4 +1,4 @@
-"""Loopback addresses of one's own, a board in memory and runs, as the contract suite has them."""
+"""The contract suite's loopback addresses, board in memory and runs."""
 
 from swarmrace.contract.loopback import MemoryBoard, make_run, new_address
 

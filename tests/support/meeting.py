@@ -1,4 +1,4 @@
-"""What the rendezvous' tests share: a small race, a conductor on a time of its own, an app."""
+"""Helpers of the rendezvous' tests: a small race, a conductor on the test's own time, an app."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from patience import PATIENCE_SECONDS
 from swarmrace.clock import Clock, SystemClock, VirtualClock
 from swarmrace.definitions import BARRIERS
 from swarmrace.errors import Reason
@@ -53,7 +54,7 @@ def scenario(
 
 
 def info(entrant: str, peer: int, **changes: Any) -> PeerInfo:
-    """Return what a peer says of itself."""
+    """Return what a peer reports about itself."""
     return PeerInfo(entrant=entrant, peer=peer, address="127.0.0.1", host="here", **changes)
 
 
@@ -80,7 +81,7 @@ def failure(stage: str, detail: str = "not within 5 s") -> Failure:
 
 
 class Meeting:
-    """A conductor without HTTP, on a time that the test moves."""
+    """A conductor without HTTP, on a time that the test sets."""
 
     def __init__(self, folder: Path, made: Scenario, trials: TrialPolicy | None = None) -> None:
         self.folder, self.scenario = folder, made
@@ -92,7 +93,7 @@ class Meeting:
         self.restart()
 
     def restart(self) -> None:
-        """Make the conductor, a second time as another process would after a crash."""
+        """Create the conductor; a second call acts as another process after a crash."""
         head = RaceInfo(
             race_id=RACE_ID,
             name="test",
@@ -125,13 +126,13 @@ class Meeting:
     def arrive(
         self, peer: int, barrier: str, why: Failure | None = None, run: int = 0
     ) -> Release | None:
-        """Let a peer arrive; None means that it has to wait."""
+        """Let a peer arrive; return None if it has to wait."""
         at = self.runs[run]
-        known = self.conductor.roster.heard(at.entrant, peer)
+        known = self.conductor.roster.contact(at.entrant, peer)
         return self.conductor.arrive(known, at.id, barrier, why)
 
     def all_pass(self, *barriers: str, run: int = 0, peers: Iterable[int] | None = None) -> None:
-        """Let peers arrive at each barrier in turn and see the last one let everybody go."""
+        """Let peers arrive at each barrier in turn, and check that the last one releases it."""
         everybody = range(self.scenario.race.swarm_size) if peers is None else list(peers)
         for barrier in barriers:
             answers = [self.arrive(peer, barrier, run=run) for peer in everybody]
@@ -139,13 +140,13 @@ class Meeting:
             assert answers[-1].go, barrier
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, in which everybody but `silent` is heard from."""
+        """Let time pass; every peer that isn't `silent` sends heartbeats."""
         end = self.seconds + seconds
         while self.seconds < end:
             self.seconds = min(end, self.seconds + 1.0)
             for key, peer in self.conductor.roster.peers.items():
                 if key not in self.silent:
-                    peer.heard = self.seconds
+                    peer.last_heard = self.seconds
             self.conductor.tick()
 
     def written(self, run: int = 0) -> RunResult:
@@ -160,8 +161,8 @@ class Meeting:
         return PeerResult.model_validate_json(path.read_bytes())
 
 
-class House:
-    """A rendezvous answering over ASGI in this process."""
+class ServedRace:
+    """A rendezvous that answers over ASGI in this process."""
 
     def __init__(self, rendezvous: Rendezvous, config: ServerConfig) -> None:
         self.rendezvous, self.config = rendezvous, config
@@ -180,13 +181,13 @@ class House:
             entrant,
             peer,
             clock or SystemClock(),
-            **{"transport": self.transport, "patience_seconds": 5.0} | options,
+            **{"transport": self.transport, "patience_seconds": PATIENCE_SECONDS} | options,
         )
         self._clients.append(made)
         return made
 
     async def clients(self, entrant: str = "a") -> list[RendezvousClient]:
-        """Return a client for each peer of an entrant, all of them having reported."""
+        """Return a client for each peer of an entrant; all have reported."""
         made = [self.client(entrant, peer) for peer in range(self.config.scenario.race.swarm_size)]
         for client in made:
             await client.hello(info(entrant, client.peer))
@@ -199,16 +200,16 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(
+async def served_race(
     folder: Path, made: Scenario, clock: Clock | None = None, **options: Any
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ServedRace]:
     """Open a rendezvous over ASGI."""
     config = ServerConfig(made, RACE_ID, folder, **{"poll_seconds": 0.2} | options)
     rendezvous = Rendezvous(config, clock)
     ticking = asyncio.ensure_future(rendezvous.tick())
-    open_house = House(rendezvous, config)
+    served = ServedRace(rendezvous, config)
     try:
-        yield open_house
+        yield served
     finally:
         ticking.cancel()
-        await open_house.close()
+        await served.close()

@@ -1,9 +1,11 @@
-"""Memory cgroups of one's own, in which the kernel kills for real."""
+"""Memory cgroups for one test, in which the kernel really kills."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 
 def _root() -> Path | None:
-    """Return the folder in which cgroups with the memory controller can be made, or None."""
+    """Return the folder for new cgroups with the memory controller, or None."""
     base = Path("/sys/fs/cgroup")
     if (base / "memory/memory.limit_in_bytes").exists():
         return base / "memory"
@@ -23,8 +25,21 @@ def _root() -> Path | None:
 
 
 @contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Exclude tests of other workers: the kernel also counts kills for the whole machine."""
+    with (Path(tempfile.gettempdir()) / "swarmrace-test-memory.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def memory_cgroup(limit_bytes: int) -> Iterator[Path]:
-    """Make a cgroup that may hold so much, without swap; skip the test where that is forbidden."""
+    """Yield a cgroup with this limit, without swap; skip the test if it can't be made."""
+    with _one_at_a_time():
+        yield from _memory_cgroup(limit_bytes)
+
+
+def _memory_cgroup(limit_bytes: int) -> Iterator[Path]:
     root = _root()
     if root is None:
         pytest.skip("no memory cgroups here")
@@ -32,12 +47,12 @@ def memory_cgroup(limit_bytes: int) -> Iterator[Path]:
     try:
         folder.mkdir()
     except OSError as error:
-        pytest.skip(f"cgroups can't be made here: {error}")
+        pytest.skip(f"can't create cgroups: {error}")
     try:
         limit(folder, limit_bytes)
         yield folder
     finally:
-        for _ in range(100):
+        for _ in range(1000):
             try:
                 folder.rmdir()
                 break
@@ -53,5 +68,5 @@ def limit(folder: Path, limit_bytes: int) -> None:
 
 
 def move(pid: int, folder: Path) -> None:
-    """Have a process, and what it starts, count there from now on."""
+    """Move a process to a cgroup; processes that it starts later are in it too."""
     (folder / "cgroup.procs").write_text(str(pid))

@@ -1,4 +1,4 @@
-"""Where the repository's own files are, for tests in any folder."""
+"""Paths of the repository's files, for tests in any folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts real races by the command line and looks at them from outside."""
+"""Starts real races by the command line and observes them from outside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ import httpx
 import psutil
 import yaml
 
-PATIENCE_SECONDS = 60.0
+from patience import PATIENCE_SECONDS, wait_for
+
+__all__ = ["PATIENCE_SECONDS", "Race", "race", "scenario_file", "wait_for"]
 
 
 def scenario_file(folder: Path, entrants: dict[str, Any], **race: Any) -> Path:
     """Write a scenario and return its path."""
-    # Peer 0 seeds in every run: tests name the leechers that they look at.
+    # Peer 0 seeds in every run, so that tests know which peers leech.
     race = {
         "swarmSize": 3,
         "seeders": 1,
@@ -35,25 +36,15 @@ def scenario_file(folder: Path, entrants: dict[str, Any], **race: Any) -> Path:
     return path
 
 
-def wait_for(condition: Any, what: str) -> Any:
-    """Return the first true result of `condition`, asked often."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s for {what}")
-
-
 class Race:
-    """A `swarmrace run` in a process of its own.
+    """A `swarmrace run` in a separate process.
 
     Args:
-        folder: everything of the race lies below it.
+        folder: all files of the race are below it.
         scenario: the scenario file.
-        arguments: further ones of `run`.
-        results: instead of a folder below `folder`.
-        work: likewise.
+        arguments: further arguments of `run`.
+        results: the results folder; by default below `folder`.
+        work: the work folder; by default below `folder`.
     """
 
     def __init__(
@@ -93,7 +84,7 @@ class Race:
         return wait_for(look, f"process {name}")
 
     def status(self) -> dict[str, Any] | None:
-        """Return the rendezvous' status, or None when it doesn't answer."""
+        """Return the rendezvous' status, or None if it doesn't answer."""
         socket = next(iter(self.work.glob("swarmrace-*/rendezvous.sock")), None)
         race = next(iter(self.results.glob("*-*")), None)
         if socket is None or race is None:
@@ -102,18 +93,18 @@ class Race:
             folder = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
             return None
-        short = f"/proc/self/fd/{folder}/{socket.name}"  # pytest's folders lie deep
+        short = f"/proc/self/fd/{folder}/{socket.name}"  # pytest's paths are too long for a socket
         try:
             with httpx.Client(transport=httpx.HTTPTransport(uds=short)) as client:
                 race_id = race.name.rpartition("-")[2]
-                return client.get(f"http://rendezvous/{race_id}/status", timeout=5).json()
+                return client.get(f"http://rendezvous/{race_id}/status", timeout=60).json()
         except (httpx.HTTPError, ValueError):
             return None
         finally:
             os.close(folder)
 
     def wait_until(self, stage: str, *peers: str, progress: bool = False) -> None:
-        """Wait until each of `peers` (`http-1`) is in `stage`, with bytes when `progress`."""
+        """Wait until each of `peers` (`http-1`) is in `stage`, with `progress` also for bytes."""
 
         def there() -> bool:
             status = self.status()
@@ -139,13 +130,13 @@ class Race:
         return self.log.read_text()
 
     def left(self) -> list[str]:
-        """Return what is still there of it: processes and work folders."""
-        return [str(p) for p in self.family if _lives(p)] + [
+        """Return the race's remaining processes and work folders."""
+        return [str(p) for p in self.family if _is_alive(p)] + [
             str(path) for path in self.work.iterdir()
         ]
 
     def wait_until_nothing_is_left(self) -> None:
-        """Wait for the last helpers of multiprocessing, which go when they see the race gone."""
+        """Wait for the last helpers of multiprocessing, which exit once the race has exited."""
         wait_for(lambda: not self.left(), f"the end of {self.left()}")
 
     def record(self, run_id: str, name: str = "run") -> dict[str, Any]:
@@ -153,16 +144,16 @@ class Race:
         return json.loads((self.folder / "runs" / run_id / f"{name}.json").read_text())
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended while it was looked at
+    except psutil.NoSuchProcess:  # it has just ended
         return False
 
 
 @contextlib.contextmanager
 def race(folder: Path, scenario: Path, *arguments: str, **places: Path) -> Iterator[Race]:
-    """Yield a running race; whatever is left of it afterwards is ended."""
+    """Yield a running race; end its remaining processes afterwards."""
     running = Race(folder, scenario, *arguments, **places)
     try:
         yield running

@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 
+from patience import PATIENCE_SECONDS
 from swarmrace.clock import VirtualClock
 from swarmrace.peer.peer import Peer
 from swarmrace.peer.state import PeerConfig
@@ -20,17 +21,14 @@ def scenario(**race):
     return parse({"global": {"race": race, "entrants": entrants}})
 
 
-def raced(
-    scenario, folder, made=lambda peer: None, started_ns=lambda number: 0, seconds=30, **config
-):
-    """Race on virtual clocks; return the results and what each peer's life ended with.
+def raced(scenario, folder, made=lambda peer: None, started_ns=lambda number: 0, **config):
+    """Race on virtual clocks; return the results, and for each peer an exception or None.
 
     Args:
-        scenario: of synthetic entrants.
-        folder: where everything lies; the results in `race`.
-        made: told of each peer before it lives.
-        started_ns: what each clock says at first: the rendezvous' is number 0, peers' come after.
-        seconds: how long it may take at most.
+        scenario: a scenario with synthetic entrants.
+        folder: the folder of all files; the results are in `race`.
+        made: called with each peer before it starts.
+        started_ns: returns a clock's first reading: number 0 is the rendezvous, peers follow.
         config: further fields of the rendezvous' `ServerConfig`.
     """
 
@@ -61,9 +59,9 @@ def raced(
                 made(peer)
                 peers.append(peer)
         try:
-            return await asyncio.gather(*(p.live() for p in peers), return_exceptions=True)
+            return await asyncio.gather(*(p.participate() for p in peers), return_exceptions=True)
         finally:
             ticking.cancel()
 
-    ends = asyncio.run(asyncio.wait_for(race(), seconds))
+    ends = asyncio.run(asyncio.wait_for(race(), PATIENCE_SECONDS))
     return results.load(folder / "race"), ends

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from swarmrace.backends.local import processes
-from swarmrace.backends.local.delaying import Delaying
+from swarmrace.backends.local.delaying import DelayedNetwork
 from swarmrace.network import conditions, relay
 from swarmrace.network.namespaces import PeerNetwork
 from swarmrace.scenario.scenario import Network, Race
 
 
 class Relayed:
-    """A hub and three peers, joined by a relay that runs."""
+    """A hub and three peers, connected by a running relay."""
 
     def __init__(self, network: PeerNetwork, race: Race, counts: Path, process: Any) -> None:
         self.network, self.race, self.process = network, race, process
@@ -30,7 +30,7 @@ class Relayed:
 
 @contextlib.contextmanager
 def relayed(folder: Path, conditions_set: Network, seed: int = 1) -> Iterator[Relayed]:
-    """Yield a network whose delay and loss a relay makes, whatever the kernel has."""
+    """Yield a network whose delay and loss come from a relay, even if the kernel has netem."""
     race = Race(swarm_size=3, network=conditions_set, seed=seed)
     fork, started = processes.context(), []
     with PeerNetwork(3, relayed=True) as network:
@@ -42,7 +42,7 @@ def relayed(folder: Path, conditions_set: Network, seed: int = 1) -> Iterator[Re
             started.append(processes.start(fork, "relay", log, namespace, target, config))
 
         try:
-            Delaying(network, race, relayed=True).start(folder / "counts", start)
+            DelayedNetwork(network, race, relayed=True).start(folder / "counts", start)
             yield Relayed(network, race, folder / "counts", started[0])
         finally:
             for process in started:

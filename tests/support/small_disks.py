@@ -1,4 +1,4 @@
-"""Small file systems in a mount namespace of their own: nothing shows on the machine."""
+"""Small file systems in separate mount namespaces, invisible to the rest of the machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ needs_root = pytest.mark.skipif(
 def small_disk(folder: Path, options: str) -> Iterator[Path]:
     """Mount a tmpfs over `folder` with `options` (`size=10m`, `nr_inodes=50`); yield its path.
 
-    It is reached through /proc by way of the process that holds the namespace, from any process.
+    The path goes through /proc/PID/root of the process in the namespace, so any process can use it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     script = f'mount -t tmpfs -o {options} none "{folder}" && echo up && exec sleep 600'
@@ -40,7 +40,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def kept_full(folder: Path) -> Iterator[None]:
-    """Keep the disk that `folder` is on full: whatever is freed meanwhile is taken."""
+    """Keep the disk of `folder` full: take up what is freed meanwhile."""
     ended = threading.Event()
 
     def take() -> None:
@@ -54,7 +54,7 @@ def kept_full(folder: Path) -> Iterator[None]:
                     with (folder / f"filler{number}").open("wb") as file:
                         os.posix_fallocate(file.fileno(), 0, size)
                     break
-                except OSError:  # others were faster: half of it then
+                except OSError:  # another process was faster: try half of it
                     size //= 2
 
     thread = threading.Thread(target=take)
@@ -67,7 +67,7 @@ def kept_full(folder: Path) -> Iterator[None]:
 
 
 def fill(folder: Path, leave_bytes: int = 0) -> Path:
-    """Fill the disk that `folder` is on, but for `leave_bytes`; return the file that does."""
+    """Fill the disk of `folder` up to `leave_bytes`; return the file that fills it."""
     found = os.statvfs(folder)
     path = folder / "filler"
     with path.open("wb") as file:

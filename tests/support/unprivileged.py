@@ -1,4 +1,4 @@
-"""Commands run by a user without any right, for tests that run as root or not."""
+"""Commands run by an unprivileged user, for tests that run as root or not."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FORBID = 'echo 0 > "/proc/sys/user/$1" && shift && exec setpriv --bounding-set=
 
 
 def as_nobody(command: Sequence[str]) -> list[str]:
-    """Return the command line that runs `command` as nobody, or as it is where we are not root.
+    """Return the command line that runs `command` as nobody; unchanged if we are not root.
 
-    What the command needs may lie below folders that are closed to others (a Python in root's home
-    folder): in a mount namespace of its own these are open.
+    The command may need files below folders that only root can enter (a Python in root's home
+    folder): a mount namespace makes these accessible.
     """
     if os.geteuid() != 0:
         return list(command)
@@ -53,14 +53,14 @@ def as_nobody(command: Sequence[str]) -> list[str]:
 
 
 def forbidden(command: Sequence[str], setting: str = "max_user_namespaces") -> list[str]:
-    """Return the command line that runs `command` where the kernel forbids namespaces: in a user
-    namespace whose own limit (user.SETTING) is 0, and without capabilities."""
+    """Return the command line that runs `command` where namespaces are forbidden: in a user
+    namespace whose limit (user.SETTING) is 0, and without capabilities."""
     return ["unshare", "--user", "--map-root-user", "sh", "-c", _FORBID, "sh", setting, *command]
 
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """Yield a folder of nobody's; pytest's own are closed to others."""
+    """Yield a folder owned by nobody; only root can enter pytest's own."""
     with tempfile.TemporaryDirectory(prefix="swarmrace-test-") as name:
         folder = Path(name)
         if os.geteuid() == 0:
@@ -69,7 +69,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def run(command: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; its output is text."""
+    """Run a command; its output is captured as a string."""
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
 
 
@@ -80,5 +80,5 @@ def _why_not() -> str:
 
 _WHY_NOT = _why_not()
 needs_user_namespaces = pytest.mark.skipif(
-    bool(_WHY_NOT), reason=f"user namespaces are not permitted to others here: {_WHY_NOT}"
+    bool(_WHY_NOT), reason=f"an unprivileged user can't create user namespaces: {_WHY_NOT}"
 )

@@ -1,11 +1,9 @@
-"""Moving bytes between namespaces, for tests."""
+"""Transfers between namespaces, for tests."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import fcntl
 import socket
 import struct
 import subprocess
@@ -14,8 +12,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from pyroute2 import IPRoute
 
+from patience import PATIENCE_SECONDS
+from swarmrace.network import counters
 from swarmrace.network.namespaces import Namespace, call_inside
+from swarmrace.network.rtnetlink import Rtnetlink
 
 _CHUNK = bytes(65_536)
 
@@ -35,8 +37,8 @@ def receive(connection: socket.socket, count: int) -> int:
 
 @contextlib.contextmanager
 def sink(namespace: Namespace) -> Iterator[tuple[str, int]]:
-    """Serve connections inside a namespace: `u` and 8 bytes of length are answered once so many
-    bytes have come; `d` and a length by so many bytes."""
+    """Serve connections inside a namespace. A request is `u` or `d` and a length in 8 bytes: `u`
+    is answered once that many bytes have come, `d` by that many bytes."""
     server = call_inside(namespace, socket.create_server, (namespace.address, 0))
 
     def serve() -> None:
@@ -64,8 +66,8 @@ def sink(namespace: Namespace) -> Iterator[tuple[str, int]]:
 
 
 def transfer(address: tuple[str, int], direction: str, count: int) -> int:
-    """Move bytes from or to a `sink`, in the calling thread's namespace."""
-    with socket.create_connection(address, timeout=60) as connection:
+    """Download from a `sink` (`d`) or upload to it (`u`), in the calling thread's namespace."""
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(direction.encode() + struct.pack(">Q", count))
         if direction == "u":
             send(connection, count)
@@ -73,27 +75,35 @@ def transfer(address: tuple[str, int], direction: str, count: int) -> int:
         return receive(connection, count)
 
 
-def overloaded(sender: Namespace, receiver: Namespace, *, seconds: float) -> list[float]:
-    """Send datagrams faster than a limit lets through; return how long each that arrived took, in
-    seconds, without those of the first half, in which the queue fills. The kernel stamps arrival.
+def overloaded(sender: Namespace, receiver: Namespace, *, seconds: float = 0.5) -> float:
+    """Send datagrams faster than a rate limiter lets through; return the longest delay in seconds
+    of those that arrived: that of one for which the queue was full. The kernel stamps arrival.
+
+    While a busy machine doesn't run the sender the queue drains, so most delays may be shorter.
     """
-    taken: list[tuple[int, int]] = []
+    stamps: list[tuple[int, int]] = []
     with (
         call_inside(receiver, socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sink_,
         call_inside(sender, socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as out,
     ):
         sink_.bind((receiver.address, 0))
         sink_.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
-        sink_.settimeout(1)
-        out.setsockopt(socket.SOL_SOCKET, 32, 64_000_000)  # SO_SNDBUFFORCE: the limiter's drop
+        sink_.settimeout(0.2)
+        out.setsockopt(socket.SOL_SOCKET, 32, 64_000_000)  # SO_SNDBUFFORCE: the limiter must drop
         out.connect(sink_.getsockname())
 
+        sent = threading.Event()
+
         def collect() -> None:
-            with contextlib.suppress(TimeoutError):
-                while True:
+            while True:
+                try:
                     data, controls, _, _ = sink_.recvmsg(2048, 64)
-                    whole, rest = struct.unpack("=qq", controls[0][2])
-                    taken.append((struct.unpack_from("=q", data)[0], 1_000_000_000 * whole + rest))
+                except TimeoutError:
+                    if sent.is_set() and stamps:
+                        return
+                    continue
+                whole, rest = struct.unpack("=qq", controls[0][2])
+                stamps.append((struct.unpack_from("=q", data)[0], 1_000_000_000 * whole + rest))
 
         thread = threading.Thread(target=collect)
         thread.start()
@@ -103,12 +113,47 @@ def overloaded(sender: Namespace, receiver: Namespace, *, seconds: float) -> lis
                 with contextlib.suppress(OSError):  # the limiter's queue is full
                     out.send(struct.pack("=q", time.time_ns()) + bytes(1_400))
             time.sleep(0.002)
+        sent.set()
         thread.join()
-    return [(came - sent) / 1e9 for sent, came in taken[len(taken) // 2 :]]
+    return max(came - left for left, came in stamps) / 1e9
+
+
+def dropped(namespace: Namespace) -> int:
+    """Return how many packets the limiter of a namespace's own interface has dropped."""
+    return sum(queue["drops"] for queue in _queues(namespace))
+
+
+def settle(*namespaces: Namespace) -> None:
+    """Return once nothing is on its way between namespaces whose network is closed: no limiter
+    holds a packet, and the interfaces' counters stand still.
+
+    Two reads of a counter are only compared after this, because TCP may still repeat or
+    acknowledge a packet between them.
+    """
+    before: object = None
+    for _ in range(1000):
+        now = [call_inside(each, counters.read, each.interface) for each in namespaces]
+        held = sum(queue["backlog"] for each in namespaces for queue in _queues(each))
+        if now == before and not held:
+            return
+        before = now
+        time.sleep(0.1)
+    raise AssertionError(f"found traffic that doesn't end: {before}")
+
+
+def _queues(namespace: Namespace) -> list[dict[str, int]]:
+    """Return what the queues of a namespace's own interface hold and have dropped."""
+
+    def read() -> list[dict[str, int]]:
+        with IPRoute() as netlink:
+            found = netlink.get_qdiscs(index=socket.if_nametoindex(namespace.interface))
+            return [each.get_nested("TCA_STATS2", "TCA_STATS_QUEUE") for each in found]
+
+    return call_inside(namespace, read)
 
 
 class SocketMover:
-    """What `preflight.measure` needs, over a `sink`."""
+    """A client for `preflight.measure` that transfers over a `sink`."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -134,17 +179,14 @@ class SocketMover:
         return size_bytes / (time.monotonic() - began)
 
 
-def offload_off(interface: str) -> None:
-    """Turn gso, tso and gro off in the calling thread's namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for command in (0x24, 0x1F, 0x2C):
-            value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
-            request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
-            fcntl.ioctl(control, 0x8946, request)
+def delete_link(name: str) -> None:
+    """Delete a link in the calling thread's namespace."""
+    with Rtnetlink() as links:
+        links.delete_link(name)
 
 
-def lossy(namespace: Namespace, percent: float) -> None:
-    """Drop some of what comes in behind the interface; skip where iptables can't."""
+def drop_packets(namespace: Namespace, percent: float) -> None:
+    """Drop this share of incoming packets behind the interface; skip if iptables can't."""
     command = ["iptables", "-A", "INPUT", "-i", namespace.interface, "-m", "statistic"]
     command += ["--mode", "random", "--probability", str(percent / 100), "-j", "DROP"]
     try:
@@ -152,7 +194,7 @@ def lossy(namespace: Namespace, percent: float) -> None:
             namespace, lambda: subprocess.run(command, capture_output=True, check=False)
         )
     except FileNotFoundError:
-        pytest.skip("there is no iptables")
+        pytest.skip("iptables is not installed")
     if done.returncode:
         pytest.skip(f"iptables: {done.stderr.decode().strip()}")
 
@@ -163,13 +205,13 @@ def links() -> set[str]:
 
 
 class LinkWatch:
-    """Waits, inside a namespace, until an interface is gone (rtnetlink(7) tells)."""
+    """Waits, inside a namespace, until an interface is gone (by rtnetlink(7))."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         self._socket.bind((0, 1))
 
-    def until_gone(self, interface: str, seconds: float) -> bool:
+    def wait_until_gone(self, interface: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         with self._socket:
             while interface in links():
