@@ -1,5 +1,5 @@
-"""What swarmrace promises in figures, measured. `python -m benchmarks` runs all of it.
+"""Measurements of the figures that swarmrace promises; `python -m benchmarks` runs all of them.
 
-Each module offers a click command `main` and prints one JSON object a line: name, value, unit,
+Each module has a click command `main` that prints one JSON object per line: name, value, unit,
 spread, n, aim, met.
 """

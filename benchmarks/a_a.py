@@ -1,14 +1,14 @@
-"""The same program against itself: how often the verdict calls two equal entrants different.
+"""A/A test: how often the verdict calls two identical entrants different.
 
     python -m benchmarks.a_a                                40 races of 6 blocks
-    python -m benchmarks.a_a --first 1 --races 10 --state aa.jsonl     in slices, each a call
+    python -m benchmarks.a_a --first 1 --races 10 --state aa.jsonl     in slices, one per call
     python -m benchmarks.a_a --first 11 --races 10 --state aa.jsonl
 
-Two BitTorrent entrants with the same options race on this machine, each race with another seed. A
-race is called different when its claim is slower or faster. At the exact confidence of 6 blocks,
-96.9 %, 1.25 of 40 are expected where blocks are independent; more than 5 come by chance once in 700
-times. With `--state` each race is appended to a file as it ends, one that is in it isn't raced
-again, and what is printed is of the whole file.
+Two BitTorrent entrants with the same options race on this machine; each race has its own seed. A
+race counts as different when its claim is slower or faster. The exact confidence of 6 blocks is
+96.9 %, so 1.25 of 40 races are expected if blocks are independent; more than 5 happen by chance
+once in 700 times. With `--state`, each race is appended to a file when it ends, a race in the file
+isn't raced again, and the printed figure covers the whole file.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.verdict import compute
 
-AT_MOST = 5
-"""Of 40 races called different."""
+MAX_DIFFERENT = 5
+"""Of 40 races."""
 BLOCKS = 6
 DIFFERENT = ("slower", "faster")
 
 
 def scenario(seed: int, size: str) -> Scenario:
-    """Return a race of two equal entrants."""
+    """Return a race of two identical entrants."""
     race = {
         "swarmSize": 2,
         "seeders": 1,
@@ -44,12 +44,12 @@ def scenario(seed: int, size: str) -> Scenario:
         "seed": seed,
         "timeouts": {"stallSeconds": 30, "transferSeconds": 120},
     }
-    equal = {"kind": "bittorrent", "profile": "tuned"}
-    return parse({"global": {"race": race, "entrants": {"one": equal, "other": equal}}})
+    entrant = {"kind": "bittorrent", "profile": "tuned"}
+    return parse({"global": {"race": race, "entrants": {"one": entrant, "other": entrant}}})
 
 
 def race(seed: int, size: str) -> dict[str, Any]:
-    """Race once and return what the verdict says."""
+    """Race once and return the verdict's claim and interval."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         local = LocalRace(scenario(seed, size), "a-a", Path(folder))
@@ -70,19 +70,19 @@ def race(seed: int, size: str) -> dict[str, Any]:
 
 
 def report(raced: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the figure over all races; the aim is for 40, of more in proportion."""
+    """Return the figure over all races; the aim is for 40 races and grows in proportion."""
     different = [each for each in raced if each["claim"] in DIFFERENT]
-    whole = [each for each in raced if each["blocks"] == BLOCKS]
-    aim = AT_MOST * max(40, len(raced)) / 40
+    complete = [each for each in raced if each["blocks"] == BLOCKS]
+    aim = MAX_DIFFERENT * max(40, len(raced)) / 40
     return {
         "name": f"A/A races of {BLOCKS} blocks called different",
         "value": len(different),
         "unit": "races",
         "n": len(raced),
-        "spread": f"{len(raced) - len(whole)} with fewer blocks; "
+        "spread": f"{len(raced) - len(complete)} with fewer blocks; "
         f"{sum(each['seconds'] for each in raced):.0f} s in all",
         "aim": f"<= {aim:g}",
-        "met": len(different) <= aim and bool(whole),
+        "met": len(different) <= aim and bool(complete),
     }
 
 
@@ -92,7 +92,7 @@ def report(raced: list[dict[str, Any]]) -> dict[str, Any]:
 @click.option("--size", default="10MB", show_default=True)
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path))
 def main(races: int, first: int, size: str, state: Path | None) -> None:
-    """Race a program against itself and count the differences."""
+    """Race a program against itself and count how often the verdict calls it different."""
     raced = _read(state)
     for seed in range(first, first + races):
         if any(each["race"] == seed for each in raced):

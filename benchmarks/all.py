@@ -1,11 +1,11 @@
-"""All benchmarks by one command, as one table and one JSON file.
+"""Runs all benchmarks and prints one table; writes one JSON file on request.
 
     python -m benchmarks [NAME]... [--quick] [--output FILE]
 
-Each module of this package that offers `main` runs in a process of its own, one after another; its
-JSON lines are collected. `--quick` gives each a small load, to see that it works: its figures say
-nothing. A module that prints no line, or ends badly, is shown as such and fails the command; an aim
-that is missed is shown and fails it too, unless `--quick`.
+Each module of this package with a `main` runs in its own process, one after another; its JSON
+lines are collected. `--quick` gives each a small load, only to see that it works: those figures
+mean nothing. A module that prints no figure or fails is shown as such and fails the command; so
+does a missed aim, unless `--quick` is given.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from swarmrace.host import machine
 
 QUICK: dict[str, tuple[str, ...]] = {
     "a_a": ("--races", "1", "--size", "1MB"),
+    "live_page": ("--peers", "8", "--watchers", "2", "--seconds", "1", "--rounds", "1"),
     "payload": ("--size", "50MB", "--runs", "1"),
     "instrument": ("--size", "2MB", "--seconds", "0.2", "--runs", "1"),
     "bittorrent_lag": ("--runs", "1", "--size", "32MiB"),
@@ -43,10 +44,11 @@ QUICK: dict[str, tuple[str, ...]] = {
     "report": ("--repetitions", "1", "--sizes", "1MB", "--records", "100"),
     "verify": ("--transfers", "20", "--runs", "1"),
     "witness": ("--runs", "1", "--size", "2MB", "--case", "100 MB, no limit"),
+    "sweep_overhead": ("--peers", "2"),
     "swarm": ("--swarm", "4:1", "--size", "5MB", "--repetitions", "1"),
 }
-"""Arguments of a quick run; a module that isn't here runs with its defaults."""
-_NO_BENCHMARK = ("__main__", "all")
+"""Arguments of a quick run; a module not listed here runs with its defaults."""
+_NO_BENCHMARK = ("__main__", "all", "transmission_start")
 _DEFAULTS = {"spread": "", "n": 1, "aim": "", "met": True}
 
 
@@ -61,7 +63,7 @@ def modules() -> list[str]:
 
 
 def run(name: str, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Run one module; return its figures, its seconds, and how it failed, if it did."""
+    """Run one module; return its figures, its duration, and its error, if any."""
     began = time.monotonic()
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     process = subprocess.Popen(
@@ -75,7 +77,7 @@ def run(name: str, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError):
             click.echo(line, err=True, nl=False)
     code = process.wait()
-    error = f"ended with {code}" if code else "" if figures else "printed no figure"
+    error = f"exited with {code}" if code else "" if figures else "printed no figure"
     return {
         "module": name,
         "arguments": list(arguments),
@@ -86,10 +88,10 @@ def run(name: str, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def figure_of(line: dict[str, Any]) -> dict[str, Any]:
-    """Return a figure with all its fields: what has no aim meets it.
+    """Return a figure with all its fields; a figure without an aim counts as met.
 
     Raises:
-        KeyError: no name, value or unit.
+        KeyError: name, value or unit is missing.
     """
     given = {key: value for key, value in line.items() if value is not None}
     return {key: given[key] for key in ("name", "value", "unit")} | {
@@ -98,7 +100,7 @@ def figure_of(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Table:
-    """Return the figures for people."""
+    """Return the figures as a table for the terminal."""
     shown = Table("benchmark", "figure", "value", "spread", "n", "aim", "met")
     for result in results:
         if result["error"]:
@@ -115,14 +117,18 @@ def table(results: list[dict[str, Any]]) -> Table:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--quick", is_flag=True, help="A small load: shows that they work, no more.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON too.")
+@click.option("--quick", is_flag=True, help="Use a small load: only shows that they work.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the figures as JSON.",
+)
 def main(names: tuple[str, ...], quick: bool, output: Path | None) -> None:
-    """Run benchmarks (all when none is named) and print one table."""
+    """Run the named benchmarks (default: all) and print one table."""
     known = modules()
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise click.UsageError(f"found {', '.join(unknown)}, expected of {', '.join(known)}")
+        raise click.UsageError(f"found {', '.join(unknown)}, expected any of {', '.join(known)}")
     results = []
     for name in names or known:
         arguments = QUICK.get(name, ()) if quick else ()

@@ -1,8 +1,8 @@
-"""A libtorrent session with an entrant's settings and nothing that records.
+"""A libtorrent session with an entrant's settings and without recording.
 
-What `systems.bittorrent` costs is measured against it. It has the few alerts of the status category
-(and a seeder those of its tracker), because to wait for one costs less and is more exact than to
-ask again and again whether a transfer is done.
+It is the baseline for the cost of `systems.bittorrent`. It enables the few alerts of the status
+category (and of the tracker category): waiting for an alert costs less and is more exact than
+polling for the end of a transfer.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ class Bare:
     """One peer.
 
     Args:
-        address: what it listens on and connects from.
-        folder: where its file is.
+        address: IP address that it listens on and connects from.
+        folder: folder of its file.
         profile: `stock` or `tuned`.
     """
 
     def __init__(self, address: str, folder: Path, profile: str) -> None:
-        table = profiles.table(BitTorrentOptions(profile=profile))
+        table = profiles.table(BitTorrentOptions(profile=profile, record_writes=False))
         settings = {name: setting.value for name, setting in table.items()}
-        settings.pop("suggest_mode")  # set for recording
         settings |= {
             "listen_interfaces": f"{address}:0",
             "outgoing_interfaces": address,
@@ -68,7 +67,7 @@ class Bare:
         return torrent.reference(made, BitTorrentOptions().reference, announce_url)
 
     def fetch(self, reference: Mapping[str, Any]) -> None:
-        """Return when libtorrent says that everything is there and verified."""
+        """Fetch the torrent; return when libtorrent reports it as finished and verified."""
         params = torrent.parameters(reference)
         params.flags = lt.torrent_flags.update_subscribe
         params.save_path = str(self._folder)
@@ -76,9 +75,9 @@ class Bare:
         self._wait_for(lt.torrent_finished_alert)
 
     def _wait_for(self, kind: type) -> None:
-        until = time.monotonic() + _WAIT_SECONDS
-        while (left := until - time.monotonic()) > 0:
-            self._session.wait_for_alert(round(left * 1000))
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while (remaining_seconds := deadline - time.monotonic()) > 0:
+            self._session.wait_for_alert(round(remaining_seconds * 1000))
             if any(isinstance(alert, kind) for alert in self._session.pop_alerts()):
                 return
         raise TimeoutError(f"no {kind.__name__} within {_WAIT_SECONDS:g} s")

@@ -1,18 +1,19 @@
-"""How far arrival and a block's written stamp lie behind the socket, at full loopback speed.
+"""How far `arrival` and a block's `written` stamp lag behind the socket, at full loopback speed.
 
     python -m benchmarks.bittorrent_lag                3 runs of 1 GiB
     python -m benchmarks.bittorrent_lag --runs 1 --size 100MiB
 
-A seeder written here (BEP 3, 10) sends the blocks in the order of the requests, so it knows at
-which byte of its TCP stream each block ends; it lets as many requests wait as libtorrent does by
+A seeder written here (BEP 3, BEP 10) sends the blocks in the order of the requests, so it knows at
+which byte of its TCP stream each block ends; it queues as many requests as libtorrent does by
 default.
-Meanwhile this process, the leecher's parent, looks at the leecher's own socket (a copy of the
-descriptor, by pidfd_getfd) every half millisecond: TCP_INFO tells how many bytes of the stream have
-come, FIONREAD how many of them libtorrent has not read yet. The lag of a block is its stamp minus
-the moment when libtorrent had read its last byte from the socket, taken as the last look at which
-it had not yet: an upper bound, too high by one interval at most. Beside it stands the lag behind
-the arrival in the kernel, which holds the time in the socket's own queue as well. The lag of
-arrival is that of every percent from 1 to 99 behind the same share of the stream.
+
+This process, the leecher's parent, polls the leecher's socket (a copy of the descriptor, by
+pidfd_getfd) every half millisecond: TCP_INFO gives the bytes of the stream that have arrived,
+FIONREAD those that libtorrent has not read yet. A block's lag is its stamp minus the time of the
+last poll at which libtorrent had not read its last byte: an upper bound, too high by at most one
+interval. A second figure is the lag behind the arrival in the kernel, which includes the time in
+the socket's queue. The lag of `arrival` is measured at every percent from 1 to 99, behind the same
+share of the stream.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from swarmrace.systems.bittorrent import torrent
 from swarmrace.units import parse_size
 
 BLOCK = 16_384
-LOOK_SECONDS = 0.0005
+POLL_SECONDS = 0.0005
 _PIDFD_GETFD = 438
 _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux/tcp.h)
 
@@ -56,7 +57,7 @@ _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux
 
 
 def seed(listener: socket.socket, file: Path, metainfo: Path, folder: Path) -> None:
-    """Serve one leecher; write where in the stream each block ended to `ends.npy`."""
+    """Serve one leecher; write the stream position of each block's end to `ends.npy`."""
     import libtorrent as lt
 
     info = lt.torrent_info(lt.bdecode(metainfo.read_bytes()))
@@ -66,8 +67,8 @@ def seed(listener: socket.socket, file: Path, metainfo: Path, folder: Path) -> N
         data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
     hashes = info.info_hashes().v1.to_bytes()
     hello = b"\x13BitTorrent protocol" + bytes([0, 0, 0, 0, 0, 0x10, 0, 0]) + hashes
-    waiting = lt.default_settings()["max_allowed_in_request_queue"]
-    extended = lt.bencode({b"m": {}, b"reqq": waiting})
+    queue_length = lt.default_settings()["max_allowed_in_request_queue"]
+    extended = lt.bencode({b"m": {}, b"reqq": queue_length})
     pieces = info.num_pieces()
     field = bytearray(-(-pieces // 8))
     for piece in range(pieces):
@@ -116,14 +117,14 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def _send(connection: socket.socket, parts: list[Any]) -> None:
-    left = sum(map(len, parts))
+    remaining_bytes = sum(map(len, parts))
     while True:
-        left -= (done := connection.sendmsg(parts))
-        if not left:
+        remaining_bytes -= (sent := connection.sendmsg(parts))
+        if not remaining_bytes:
             return
-        while done >= len(parts[0]):
-            done -= len(parts.pop(0))
-        parts[0] = memoryview(parts[0])[done:]
+        while sent >= len(parts[0]):
+            sent -= len(parts.pop(0))
+        parts[0] = memoryview(parts[0])[sent:]
 
 
 def _message(kind: int, body: bytes) -> bytes:
@@ -131,7 +132,7 @@ def _message(kind: int, body: bytes) -> bytes:
 
 
 def answer_announces(server: socket.socket, seeder: tuple[str, int]) -> None:
-    """Tell every announce of this one seeder."""
+    """Answer every announce with this one seeder."""
     peers = socket.inet_aton(seeder[0]) + seeder[1].to_bytes(2, "big")
     body = b"d8:intervali1800e5:peers6:" + peers + b"e"
     while True:
@@ -143,7 +144,7 @@ def answer_announces(server: socket.socket, seeder: tuple[str, int]) -> None:
 
 
 def seeder_process(folder: Path, address: str) -> None:
-    """Be the seeder: say where the tracker is, make the torrent, serve."""
+    """Run the seeder: make the torrent, print its reference, serve."""
     listener, server = socket.create_server((address, 0)), socket.create_server((address, 0))
     url = "http://{}:{}/announce".format(*server.getsockname())
     file = folder / "payload.bin"
@@ -155,11 +156,11 @@ def seeder_process(folder: Path, address: str) -> None:
     seed(listener, file, folder / "payload.torrent", folder)
 
 
-# The look at the leecher's socket
+# Polling the leecher's socket
 
 
 def find_socket(pid: int, seeder: tuple[str, int]) -> socket.socket | None:
-    """Return a copy of the process' TCP socket that is connected to `seeder`, if it has one."""
+    """Return a copy of the process' TCP socket that is connected to `seeder`, or None."""
     library = ctypes.CDLL(None, use_errno=True)
     pidfd = os.pidfd_open(pid)
     try:
@@ -171,8 +172,8 @@ def find_socket(pid: int, seeder: tuple[str, int]) -> socket.socket | None:
                 if copy < 0:
                     if (code := ctypes.get_errno()) == errno.EBADF:
                         continue  # closed since it was listed
-                    why = os.strerror(code)
-                    raise click.ClickException(f"the leecher's socket can't be looked at: {why}")
+                    reason = os.strerror(code)
+                    raise click.ClickException(f"the leecher's socket can't be copied: {reason}")
                 found = socket.socket(fileno=copy)
                 try:
                     if found.getpeername() == seeder:
@@ -185,8 +186,8 @@ def find_socket(pid: int, seeder: tuple[str, int]) -> socket.socket | None:
     return None
 
 
-def watch(pid: int, seeder: tuple[str, int], size_bytes: int, stop: threading.Event) -> np.ndarray:
-    """Look at the socket until `stop`; return rows of (ns, bytes that came, bytes read)."""
+def watch(pid: int, seeder: tuple[str, int], stop: threading.Event) -> np.ndarray:
+    """Poll the socket until `stop`; return rows of (time in ns, bytes arrived, bytes read)."""
     found = None
     while found is None and not stop.is_set():
         found = find_socket(pid, seeder)
@@ -196,46 +197,46 @@ def watch(pid: int, seeder: tuple[str, int], size_bytes: int, stop: threading.Ev
     with found:
         while not stop.is_set():
             try:
-                # In this order what was read may be overstated (by what comes between the two),
-                # never understated: the lag stays an upper bound.
+                # In this order, bytes that arrive between the two calls count as read: the bytes
+                # read may be too high, never too low, and the lag stays an upper bound.
                 fcntl.ioctl(found.fileno(), termios.FIONREAD, unread)
                 info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
             except OSError:
                 break
-            came = int.from_bytes(info[_BYTES_RECEIVED : _BYTES_RECEIVED + 8], sys.byteorder)
-            left = int.from_bytes(unread, sys.byteorder)
-            rows.append((time.monotonic_ns(), came, came - left))
-            time.sleep(LOOK_SECONDS)
+            arrived = int.from_bytes(info[_BYTES_RECEIVED : _BYTES_RECEIVED + 8], sys.byteorder)
+            unread_bytes = int.from_bytes(unread, sys.byteorder)
+            rows.append((time.monotonic_ns(), arrived, arrived - unread_bytes))
+            time.sleep(POLL_SECONDS)
     return np.array(rows, dtype=np.int64)
 
 
 def lags_ms(
     rows: np.ndarray, ends: np.ndarray, curve: Curve, arrival: Curve
 ) -> dict[str, np.ndarray]:
-    """Return each block's lag behind `read` and `came`, and that of each percent of `arrival`
-    behind `read`, in ms: upper bounds by one look."""
+    """Return each block's lag behind `read` and `arrived`, and the lag of each percent of
+    `arrival` behind `read`, in ms: upper bounds, too high by at most one interval."""
     first = dict(reversed(ends.tolist()))
     end = np.array([first[offset] for offset in curve.offset.tolist()])
     result = {}
-    for column, name in ((1, "came"), (2, "read")):
-        held = np.maximum.accumulate(rows[:, column])
-        at = np.searchsorted(held, end)  # the first look at which it was there
+    for column, name in ((1, "arrived"), (2, "read")):
+        total = np.maximum.accumulate(rows[:, column])
+        at = np.searchsorted(total, end)  # the first poll that saw the block's last byte
         known = (at > 0) & (at < len(rows))
         result[name] = (curve.t_ns[known] - rows[at[known] - 1, 0]) / 1e6
-    # The stream ends with the file; what else it holds (heads of messages) is spread evenly.
+    # The stream ends with the file; its other bytes (message headers) are spread evenly.
     read = np.maximum.accumulate(rows[:, 2])
-    whole = int(end.max())
+    stream_bytes = int(end.max())
     percents = range(1, 100)
-    looks = np.searchsorted(read, [whole * percent // 100 for percent in percents])
+    polls = np.searchsorted(read, [stream_bytes * percent // 100 for percent in percents])
     marks = np.array([arrival.time_to_percent(percent) for percent in percents])
-    known = (looks > 0) & (looks < len(rows))
-    result["arrival"] = (marks[known] - rows[looks[known] - 1, 0]) / 1e6
+    known = (polls > 0) & (polls < len(rows))
+    result["arrival"] = (marks[known] - rows[polls[known] - 1, 0]) / 1e6
     result["interval"] = np.diff(rows[:, 0]) / 1e6
     return result
 
 
 async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
-    """Do one run."""
+    """Measure one run."""
     Payload("lag", size_bytes).write(base / "payload.bin")
     address = next(addresses)
     command = [sys.executable, "-m", "benchmarks.bittorrent_lag", "--seeder", str(base), address]
@@ -244,7 +245,7 @@ async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
     try:
         assert seeder.stdout is not None
         reference = json.loads(await seeder.stdout.readline())
-        there = (address, reference.pop("port"))
+        seeder_address = (address, reference.pop("port"))
         folder = base / "leecher"
         folder.mkdir()
         task = Task(
@@ -257,12 +258,12 @@ async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
         )
         async with Node.started(task) as node:
             stop = threading.Event()
-            looking = asyncio.ensure_future(
-                asyncio.to_thread(watch, node.process.pid, there, size_bytes, stop)
+            watching = asyncio.ensure_future(
+                asyncio.to_thread(watch, node.process.pid, seeder_address, stop)
             )
             figures = await node.go()
             stop.set()
-            rows = await looking
+            rows = await watching
             curve, arrival = (Curve.from_npz(folder / f"{n}.npz") for n in ("written", "arrivals"))
         await seeder.wait()
     finally:
@@ -271,8 +272,8 @@ async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
             await seeder.wait()
     if not figures["complete"]:
         raise click.ClickException(f"records are missing: {figures['notes']}")
-    found = lags_ms(rows, np.load(base / "ends.npy"), curve, arrival)
-    return found | {"speed": np.array([size_bytes / figures["seconds"] / 1e6])}
+    lags = lags_ms(rows, np.load(base / "ends.npy"), curve, arrival)
+    return lags | {"speed": np.array([size_bytes / figures["seconds"] / 1e6])}
 
 
 @click.command()
@@ -280,23 +281,23 @@ async def measure(size_bytes: int, base: Path) -> dict[str, np.ndarray]:
 @click.option("--size", default="1GiB", show_default=True)
 @click.option("--seeder", nargs=2, hidden=True)
 def main(runs: int, size: str, seeder: tuple[str, str] | None) -> None:
-    """Measure and print."""
+    """Measure and print the lags."""
     if seeder:
         seeder_process(Path(seeder[0]), seeder[1])
         return
-    where = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    took = []
+    parent = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    measured = []
     for _ in range(runs):
-        with tempfile.TemporaryDirectory(dir=where) as base:
-            took.append(asyncio.run(measure(parse_size(size), Path(base))))
+        with tempfile.TemporaryDirectory(dir=parent) as base:
+            measured.append(asyncio.run(measure(parse_size(size), Path(base))))
     for name, label in (
         ("arrival", "arrival behind the socket"),
         ("read", "written stamp behind the socket"),
-        ("came", "written stamp behind the arrival in the kernel"),
+        ("arrived", "written stamp behind the arrival in the kernel"),
     ):
-        medians = [float(np.median(run[name])) for run in took]
+        medians = [float(np.median(run[name])) for run in measured]
         spread = " ".join(
-            f"p{q} {statistics.mean(float(np.percentile(run[name], q)) for run in took):.1f}"
+            f"p{q} {statistics.mean(float(np.percentile(run[name], q)) for run in measured):.1f}"
             for q in (5, 95, 99)
         )
         value = statistics.median(medians)
@@ -305,16 +306,16 @@ def main(runs: int, size: str, seeder: tuple[str, str] | None) -> None:
             "name": f"bittorrent: {label}, median",
             "value": round(value, 3),
             "unit": "ms",
-            "n": sum(len(run[name]) for run in took),
+            "n": sum(len(run[name]) for run in measured),
             "spread": f"{min(medians):.3g} to {max(medians):.3g} over {runs} runs; {spread}",
             "aim": "<= 10" if name == "arrival" else "",
             "met": met,
         }
         click.echo(json.dumps(fields))
         click.echo(f"# {fields['name']}: {value:.2f} ms ({fields['spread']})", err=True)
-    interval = statistics.median(float(np.median(run["interval"])) for run in took)
-    speed = statistics.mean(float(run["speed"][0]) for run in took)
-    click.echo(f"# looked every {interval:.2f} ms, at {speed:.0f} MB/s", err=True)
+    interval = statistics.median(float(np.median(run["interval"])) for run in measured)
+    speed = statistics.mean(float(run["speed"][0]) for run in measured)
+    click.echo(f"# polled every {interval:.2f} ms, at {speed:.0f} MB/s", err=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""One node of a BitTorrent benchmark: `python -m benchmarks.bittorrent_node`, a process.
+"""One node of a BitTorrent benchmark, a process: `python -m benchmarks.bittorrent_node TASK`.
 
-Its argument is JSON (`Task`). It says `ready` on a line, waits for a line, works, answers with a
-line of JSON, and ends when its input ends.
+Its argument is a `Task` as JSON. It prints a line `ready`, waits for a line on stdin, does its
+task, prints a line of JSON, and ends when stdin is closed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from swarmrace.systems.run import Run
 
 @dataclass(frozen=True)
 class Task:
-    """What a node does."""
+    """A node's task."""
 
     role: str
-    """`seeder`, `instrumented` (our leecher as it races) or `bare` (the same settings without what
-    records)."""
+    """`seeder`, `instrumented` (our leecher as it races) or `bare` (the same settings without
+    recording)."""
     address: str
     folder: str
     size_bytes: int
@@ -38,12 +38,13 @@ class Task:
     file: str = ""
     reference: dict[str, Any] | None = None
     profile: str = "tuned"
+    record_writes: bool = True
     namespace: str = ""
     """Path of the network namespace to run in."""
     tracker: bool = False
-    """Whether this seeder brings a tracker of its own, in its own namespace."""
+    """Whether this seeder runs its own tracker, in its own namespace."""
     keep_arrivals: bool = False
-    """Whether the leecher leaves `arrivals.npz` and `written.npz` in its folder."""
+    """Whether the leecher stores `arrivals.npz` and `written.npz` in its folder."""
 
     def arguments(self) -> list[str]:
         """Return the command line."""
@@ -63,35 +64,36 @@ def system_of(task: Task) -> BitTorrent:
         work_dir=Path(task.folder),
         announce_url=task.announce_url,
         size_bytes=task.size_bytes,
-        board=None,  # type: ignore[arg-type]  # BitTorrent arranges nothing
+        board=None,  # type: ignore[arg-type]  # BitTorrent does not use it
         clock=SystemClock(),
     )
-    return BitTorrent(context, BitTorrentOptions(profile=task.profile))
+    options = BitTorrentOptions(profile=task.profile, record_writes=task.record_writes)
+    return BitTorrent(context, options)
 
 
 def run_of(task: Task) -> Run:
-    """Return the run that this node takes part in."""
+    """Return the node's run."""
     return Run(0, "000-bittorrent", "bittorrent", 0, (0,), "benchmark", task.size_bytes)
 
 
 async def work(task: Task) -> None:
-    """Do the task by our system."""
+    """Do the task with our system; start its tracker first if it has one."""
     if not task.tracker:
-        await work_by_tracker(task)
+        await work_with_tracker(task)
         return
     scenario = parse({"global": {"entrants": {"bt": {"kind": "bittorrent"}}}})
     folder = Path(task.folder).with_name("tracker")
     async with listening(ServerConfig(scenario, "benchmark", folder, host=task.address)) as there:
         url = f"http://{there.host}:{there.port}/benchmark/announce"
-        await work_by_tracker(replace(task, announce_url=url))
+        await work_with_tracker(replace(task, announce_url=url))
 
 
-async def work_by_tracker(task: Task) -> None:
-    """Do the task with its tracker running."""
+async def work_with_tracker(task: Task) -> None:
+    """Do the task while its tracker runs."""
     system = system_of(task)
     try:
         await system.prepare(run_of(task))
-        await signal()
+        await wait_for_go()
         if task.role == "seeder":
             published = await system.publish(Path(task.file), None)
             answer(dict(published.reference))
@@ -103,7 +105,7 @@ async def work_by_tracker(task: Task) -> None:
 
 
 async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
-    """Fetch as in a race; return what it took."""
+    """Fetch as in a race; return the figures."""
     assert task.reference is not None
     record = Record(SystemClock(), task.size_bytes)
     cpu, start_ns = time.process_time(), time.monotonic_ns()
@@ -120,14 +122,14 @@ async def leech(system: BitTorrent, task: Task) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "complete": record.complete,
+        "complete": record.complete is not False,
         "sha256": (await system.digest()).sha256,
         "notes": record.notes,
     }
 
 
 def bare(task: Task) -> dict[str, Any]:
-    """Fetch by libtorrent alone, with our settings less what records; return what it took."""
+    """Fetch by plain libtorrent with our settings, without recording; return the figures."""
     assert task.reference is not None
     peer = Bare(task.address, Path(task.folder), task.profile)
     print("ready", flush=True)
@@ -138,14 +140,14 @@ def bare(task: Task) -> dict[str, Any]:
     return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "complete": True}
 
 
-async def signal() -> None:
-    """Say that this node is ready and wait for the word."""
+async def wait_for_go() -> None:
+    """Print that this node is ready and wait for a line on stdin."""
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
 
 
 def answer(data: dict[str, Any]) -> None:
-    """Write one line of JSON."""
+    """Print one line of JSON."""
     print(json.dumps(data), flush=True)
 
 

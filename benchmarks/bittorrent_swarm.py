@@ -1,8 +1,8 @@
-"""One transfer of a whole BitTorrent swarm on this machine, recorded or bare: what each peer took.
+"""One transfer by a whole BitTorrent swarm on this machine, recorded or bare.
 
-Every peer is a process, forked from one that has everything imported, with an address of its own on
-loopback in a /24 of its own. All leechers begin at one instant and serve on until the last of them
-is done, as in a race.
+Every peer is a process, forked from one that has everything imported, with its own loopback address
+in its own /24. All leechers start at the same instant and keep serving until the last of them is
+done, as in a race.
 """
 
 from __future__ import annotations
@@ -29,37 +29,39 @@ LEAD_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class Took:
-    """What one transfer took."""
+class TransferCost:
+    """Time and CPU of one transfer."""
 
     seconds: list[float]
     """Of each leecher."""
     cpu_seconds: float
-    """Of all peers, seeders too, from the start until the last leecher was done."""
+    """Of all peers, seeders included, from the start until the last leecher was done."""
     complete: bool
-    """Whether no block lacks its record; true of a bare swarm."""
+    """Whether every block has its record; always true of a bare swarm."""
 
 
-def transfer(
-    file: Path, sha256: str, folder: Path, *, recorded: bool, seeders: int, leechers: int
-) -> Took:
-    """Let a swarm of profile `tuned` fetch `file`; verify what it fetched.
+async def transfer(
+    file: Path,
+    sha256: str,
+    folder: Path,
+    *,
+    recorded: bool,
+    seeders: int,
+    leechers: int,
+    record_writes: bool = True,
+) -> TransferCost:
+    """Let a swarm of profile `tuned` fetch `file`; verify every peer's bytes.
 
     Args:
         file: the payload.
         sha256: its SHA-256.
-        folder: empty; where everybody's files go.
-        recorded: whether peers are as they race, or libtorrent with the same settings and nothing
-            that records.
-        seeders: how many have the file.
-        leechers: how many fetch it.
+        folder: an empty folder for the peers' files.
+        recorded: whether peers record as they do in a race; if not, they are plain libtorrent
+            with the same settings.
+        seeders: number of seeders.
+        leechers: number of leechers.
+        record_writes: the option of that name, if they record.
     """
-    return asyncio.run(_transfer(file, sha256, folder, recorded, seeders, leechers))
-
-
-async def _transfer(
-    file: Path, sha256: str, folder: Path, recorded: bool, seeders: int, leechers: int
-) -> Took:
     scenario = parse({"global": {"entrants": {"bt": {"kind": "bittorrent"}}}})
     config = ServerConfig(scenario, "benchmark", folder / "race", host="127.78.0.1")
     fork, started, pipes = processes.context(), [], []
@@ -74,10 +76,11 @@ async def _transfer(
                     file.stat().st_size,
                     url,
                     file=str(file),
+                    record_writes=record_writes,
                 )
                 ours, theirs = fork.Pipe()
                 log = folder / f"{index}.log"
-                target = (live, task, recorded, theirs)
+                target = (run_peer, task, recorded, theirs)
                 started.append(processes.start(fork, f"peer-{index}", log, None, *target))
                 theirs.close()
                 pipes.append(ours)
@@ -96,26 +99,26 @@ async def _transfer(
             for process in started:
                 process.kill()
                 process.join()
-    assert verified == [sha256] * len(pipes), "other bytes were fetched"
-    complete = all(whole for _, whole in counted)
-    return Took(seconds, sum(cpu for cpu, _ in counted), complete)
+    assert verified == [sha256] * len(pipes), "a peer fetched wrong bytes"
+    complete = all(each for _, each in counted)
+    return TransferCost(seconds, sum(cpu for cpu, _ in counted), complete)
 
 
 async def _answers(pipes: list[Connection]) -> list[Any]:
     return await asyncio.gather(*(asyncio.to_thread(pipe.recv) for pipe in pipes))
 
 
-def live(task: Task, recorded: bool, pipe: Connection) -> int:
-    """Be one peer; return the exit code."""
+def run_peer(task: Task, recorded: bool, pipe: Connection) -> int:
+    """Run one peer; return the exit code."""
     Path(task.folder).mkdir()
     if recorded:
-        asyncio.run(_recorded(task, pipe))
+        asyncio.run(_run_recorded(task, pipe))
     else:
-        _bare(task, pipe)
+        _run_bare(task, pipe)
     return 0
 
 
-async def _recorded(task: Task, pipe: Connection) -> None:
+async def _run_recorded(task: Task, pipe: Connection) -> None:
     clock, system = SystemClock(), system_of(task)
     await system.prepare(run_of(task))
     if task.role == "seeder":
@@ -134,20 +137,20 @@ async def _recorded(task: Task, pipe: Connection) -> None:
         assert record.done_ns is not None
         pipe.send((record.done_ns - stamp_ns) / 1e9)
     await asyncio.to_thread(pipe.recv)
-    pipe.send((time.process_time() - cpu, record.complete))
+    pipe.send((time.process_time() - cpu, record.complete is not False))
     await asyncio.to_thread(pipe.recv)
     pipe.send((await system.digest()).sha256)
     await asyncio.to_thread(pipe.recv)
 
 
-def _bare(task: Task, pipe: Connection) -> None:
+def _run_bare(task: Task, pipe: Connection) -> None:
     peer = Bare(task.address, Path(task.folder), task.profile)
-    seeds = task.role == "seeder"
-    pipe.send(peer.seed(Path(task.file), task.announce_url) if seeds else None)
+    is_seeder = task.role == "seeder"
+    pipe.send(peer.seed(Path(task.file), task.announce_url) if is_seeder else None)
     reference, start_ns = pipe.recv()
     time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
     cpu, stamp_ns = time.process_time(), time.monotonic_ns()
-    if not seeds:
+    if not is_seeder:
         peer.fetch(reference)
         pipe.send((time.monotonic_ns() - stamp_ns) / 1e9)
     pipe.recv()

@@ -1,21 +1,22 @@
-"""What recording costs BitTorrent, and how that compares with what a user would install.
+"""What recording costs BitTorrent, and how our leecher compares with common clients.
 
     python -m benchmarks.bittorrent_throughput              12 rounds of 1 GiB
     python -m benchmarks.bittorrent_throughput --pairs 3 --size 100MiB
 
-What recording costs over latency, in both profiles and in a swarm: `benchmarks.recording_cost`. CPU
-is of the leecher's process.
+`benchmarks.recording_cost` measures the cost over latency, in both profiles and in a swarm. CPU
+is that of the leecher's process.
 
-One seeder (ours, tuned) serves one leecher at a time over loopback; both are processes of their
-own and find each other by the rendezvous' tracker. Every round holds each kind of leecher once, in
-alternating order, each fresh: `instrumented` is our leecher as it races, `bare` a libtorrent
-session with the same settings and nothing that records, then aria2 and qBittorrent where they are
-installed. A ratio is taken within its round; the geometric mean stands with its standard error.
+One seeder (ours, tuned) serves one leecher at a time over loopback; each is a process, and they
+find each other by the rendezvous' tracker. Every round runs each kind of leecher once, each in a
+new process and in alternating order: `instrumented` is our leecher as it races; `bare` is a
+libtorrent session with the same settings and without recording; then aria2 and qBittorrent, if
+installed. Ratios are taken within a round; the figure is their geometric mean with its standard
+error.
 
-Ours ends when the last block is written and verified by the node's own stamps; bare when libtorrent
-says that it has finished; aria2 when its process ends, less the time in which it
-started (a run of `--version`); qBittorrent when its API, asked
-every 20 ms, says that the torrent is complete. What each of them fetched is verified.
+The end of a transfer: of `instrumented`, the node's own stamp of the last block written and
+verified; of `bare`, libtorrent's alert; of aria2, the end of its process, minus its start-up time
+(a run of `--version`); of qBittorrent, the completion that its API reports, polled every 20 ms.
+Every fetched file is verified.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ addresses = (f"127.77.{number // 250}.{number % 250 + 1}" for number in itertool
 
 
 class Node:
-    """A child process that speaks as `bittorrent_node` does."""
+    """A child process that runs `bittorrent_node`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -57,7 +58,7 @@ class Node:
     @classmethod
     @contextlib.asynccontextmanager
     async def started(cls, task: Task) -> AsyncIterator[Node]:
-        """Start a node and wait until it is ready; end it with the block."""
+        """Start a node and wait until it is ready; end it when the context exits."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*task.arguments(), stdin=pipe, stdout=pipe)
         try:
@@ -76,38 +77,38 @@ class Node:
                 await process.wait()
 
     async def go(self) -> dict[str, Any]:
-        """Give the word; return the answer."""
+        """Let it start its task; return its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(b"go\n")
         return json.loads(await self.process.stdout.readline())
 
 
-async def leech_by(
-    kind: str, folder: Path, size_bytes: int, reference: dict[str, Any], **task: Any
+async def leech(
+    kind: str, folder: Path, size_bytes: int, reference: dict[str, Any], **options: Any
 ) -> dict:
-    """Let one leecher of `kind` fetch into `folder`; return what it took."""
+    """Let one leecher of `kind` fetch into `folder`; return its figures."""
     if kind == "aria2":
-        return await by_aria2(folder, reference)
+        return await leech_with_aria2(folder, reference)
     if kind == "qbittorrent":
-        return await by_qbittorrent(folder, reference)
-    address = task.pop("address", None) or next(addresses)
-    made = Task(kind, address, str(folder), size_bytes, reference=reference, **task)
-    async with Node.started(made) as node:
+        return await leech_with_qbittorrent(folder, reference)
+    address = options.pop("address", None) or next(addresses)
+    task = Task(kind, address, str(folder), size_bytes, reference=reference, **options)
+    async with Node.started(task) as node:
         return await node.go()
 
 
-async def by_aria2(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
-    """Let aria2 fetch, as its defaults are, on a network without DHT and local discovery."""
+async def leech_with_aria2(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
+    """Let aria2 fetch with its defaults, without DHT and local discovery."""
 
     async def run(*arguments: str) -> float:
         began = time.monotonic()
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec("aria2c", *arguments, stdout=quiet)
-        assert await process.wait() == 0, f"aria2c ended with {process.returncode}"
+        assert await process.wait() == 0, f"aria2c exited with {process.returncode}"
         return time.monotonic() - began
 
-    starting = await run("--version")
+    startup_seconds = await run("--version")
     options = [
         "--no-conf",
         f"--dir={folder}",
@@ -118,11 +119,11 @@ async def by_aria2(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
         "--file-allocation=none",
         "--seed-time=0",
     ]
-    return {"seconds": await run(*options, reference["magnet"]) - starting}
+    return {"seconds": await run(*options, reference["magnet"]) - startup_seconds}
 
 
-async def by_qbittorrent(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
-    """Let qBittorrent fetch, as its defaults are, on a network without DHT and local discovery."""
+async def leech_with_qbittorrent(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
+    """Let qBittorrent fetch with its defaults, without DHT and local discovery."""
     address = next(addresses)
     with socket.create_server((address, 0)) as free:
         port = free.getsockname()[1]
@@ -169,7 +170,7 @@ async def by_qbittorrent(folder: Path, reference: dict[str, Any]) -> dict[str, A
 async def measure(
     pairs: int, size_bytes: int, base: Path, others: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what each kind of leecher took, round by round."""
+    """Return the figures of each kind of leecher, round by round."""
     kinds = ["instrumented", "bare"]
     if others:
         kinds += ["aria2"] if shutil.which("aria2c") else []
@@ -178,32 +179,32 @@ async def measure(
     sha256 = Payload("benchmark", size_bytes).write(file)
     scenario = parse({"global": {"entrants": {"bt": {"kind": "bittorrent"}}}})
     config = ServerConfig(scenario, "benchmark", base / "race", host=next(addresses))
-    took: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    measured: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     async with listening(config) as there:
         url = f"http://{there.host}:{there.port}/benchmark/announce"
         seeder = Task(
             "seeder", next(addresses), str(base / "seeder"), size_bytes, url, file=str(file)
         )
-        async with Node.started(seeder) as serving:
-            reference = await serving.go()
-            await leech_by("instrumented", base / "warm-up", size_bytes, reference)
+        async with Node.started(seeder) as node:
+            reference = await node.go()
+            await leech("instrumented", base / "warm-up", size_bytes, reference)
             for number in range(pairs):
                 for kind in kinds if number % 2 == 0 else reversed(kinds):
                     folder = base / f"{number}-{kind}"
                     folder.mkdir()
-                    figures = await leech_by(kind, folder, size_bytes, reference)
+                    figures = await leech(kind, folder, size_bytes, reference)
                     if figures["seconds"]:
                         found = figures.pop("sha256", None)
                         found = found or await asyncio.to_thread(file_sha256, folder / NAME)
-                        assert found == sha256, f"{kind} fetched other bytes"
-                    took[kind].append(figures)
+                        assert found == sha256, f"{kind} fetched wrong bytes"
+                    measured[kind].append(figures)
                     shutil.rmtree(folder)
                     click.echo(f"# round {number}: {kind} {figures}", err=True)
-    return took
+    return measured
 
 
 def emit(name: str, values: list[float], unit: str, aim: str, met: bool | None) -> None:
-    """Print one figure for programs and for people; a ratio has no unit."""
+    """Print one figure as JSON on stdout and as text on stderr; a ratio has no unit."""
     mean, error = mean_of(values) if unit else ratio_of(values)
     fields = {"name": name, "value": round(mean, 4), "unit": unit, "n": len(values)}
     spread = f"± {error:.4f} (standard error), {min(values):.3g} to {max(values):.3g}"
@@ -215,21 +216,21 @@ def emit(name: str, values: list[float], unit: str, aim: str, met: bool | None) 
 @click.command()
 @click.option("--pairs", default=12, show_default=True)
 @click.option("--size", default="1GiB", show_default=True)
-@click.option("--folder", default=None, help="Where files go; /dev/shm where there is one.")
-@click.option("--others/--no-others", default=True, help="Whether to run other clients too.")
+@click.option("--folder", default=None, help="Folder for the files.  [default: /dev/shm if there]")
+@click.option("--others/--no-others", default=True, help="Also run aria2 and qBittorrent.")
 def main(pairs: int, size: str, folder: str | None, others: bool) -> None:
-    """Measure and print."""
+    """Measure and print throughput and CPU."""
     size_bytes = parse_size(size)
-    where = folder or ("/dev/shm" if Path("/dev/shm").is_dir() else None)
-    with tempfile.TemporaryDirectory(dir=where) as base:
-        took = asyncio.run(measure(pairs, size_bytes, Path(base), others))
-    ours, bare = took["instrumented"], took["bare"]
+    parent = folder or ("/dev/shm" if Path("/dev/shm").is_dir() else None)
+    with tempfile.TemporaryDirectory(dir=parent) as base:
+        measured = asyncio.run(measure(pairs, size_bytes, Path(base), others))
+    ours, bare = measured["instrumented"], measured["bare"]
 
     def ratios(key: str, top: list[dict], bottom: list[dict]) -> list[float]:
         both = zip(top, bottom, strict=True)
         return [a[key] / b[key] for a, b in both if a.get(key) and b.get(key)]
 
-    for kind, runs in took.items():
+    for kind, runs in measured.items():
         speeds = [size_bytes / run["seconds"] / 1e6 for run in runs if run["seconds"]]
         if speeds:
             emit(f"bittorrent {kind}: throughput", speeds, "MB/s", "", None)
@@ -241,13 +242,13 @@ def main(pairs: int, size: str, folder: str | None, others: bool) -> None:
     lost = [0.0 if run["complete"] else 1.0 for run in ours]
     emit("bittorrent: transfers with records missing", lost, "share", "0", not any(lost))
     for kind in ("aria2", "qbittorrent"):
-        against = ratios("seconds", took.get(kind, []), ours) if kind in took else []
+        against = ratios("seconds", measured[kind], ours) if kind in measured else []
         if against:
             ahead = ratio_of(against)[0] > 1
             emit(f"bittorrent instrumented / {kind}: throughput", against, "", "> 1", ahead)
         else:
             click.echo(
-                f"# {kind} was left out, is not installed or never ended: not measured", err=True
+                f"# {kind}: not measured: left out, not installed or never finished", err=True
             )
 
 

@@ -1,4 +1,4 @@
-"""Packet captures of a race's peers, by tcpdump, and what they hold."""
+"""Packet captures of a race's peers by tcpdump, and a reader for them."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ import psutil
 from swarmrace.network.namespaces import INTERFACE, call_inside
 
 BUFFER_KIB = 262_144
-"""For a machine on which tcpdump comes late."""
+"""Large, in case tcpdump is scheduled late on a busy machine."""
 _NANOSECOND_MAGIC = 0xA1B23C4D
 _ETHERNET, _IPV4, _TCP, _UDP = 14, 0x0800, 6, 17
 _READY_SECONDS = 10.0
 DRAIN_SECONDS = 1.5
-"""After which tcpdump has read the last packet: libpcap hands packets on within a second."""
+"""After this time tcpdump has read the last packet: libpcap hands packets on within a second."""
 
 
 def refusals() -> list[str]:
-    """Return why nothing can be captured here, one line each."""
-    found = []
+    """Return the reasons why this machine can't capture packets, one line each."""
+    reasons = []
     if shutil.which("tcpdump") is None:
-        found.append("tcpdump: not found; apt-get install tcpdump")
+        reasons.append("tcpdump: not found; install it (apt-get install tcpdump)")
     if os.geteuid() != 0:
-        found.append("captures: need root")
-    return found
+        reasons.append("captures: need root")
+    return reasons
 
 
 class Packet(NamedTuple):
-    """One IPv4 packet as the interface got it: with offload, up to 64 KiB of TCP."""
+    """One IPv4 packet as the interface received it: with offload, up to 64 KiB of TCP."""
 
     t_ns: int
-    """Monotonic."""
+    """By the monotonic clock."""
     source: str
     ports: tuple[int, int]
     protocol: int
@@ -53,18 +53,18 @@ class Packet(NamedTuple):
     payload: memoryview
     frame_bytes: int
     header_bytes: int
-    """Of the frame: all but the payload."""
+    """The frame without its payload."""
 
 
 class Capture:
-    """What one peer's interface receives, written to a file by tcpdump.
+    """The packets that one peer's interface receives, written to a file by tcpdump.
 
     Args:
-        pid: of a process in the peer's network namespace.
-        file: for the packets.
+        pid: a process in the peer's network namespace.
+        file: the file for the packets.
 
     Raises:
-        RuntimeError: tcpdump does not begin.
+        RuntimeError: tcpdump did not start.
     """
 
     def __init__(self, pid: int, file: Path) -> None:
@@ -76,27 +76,27 @@ class Capture:
         command += ["--time-stamp-precision=nano", "-s", "0", "-B", str(BUFFER_KIB)]
         command += ["-w", str(file), f"ip dst host {address}"]
         with self._errors.open("wb") as errors:
-            self._process = call_inside(inside, _started, command, errors)
+            self._process = call_inside(inside, _start, command, errors)
         deadline = time.monotonic() + _READY_SECONDS
-        while "listening on" not in self._said:
+        while "listening on" not in self._output:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"tcpdump did not begin: {self._said.strip()}")
+                raise RuntimeError(f"tcpdump did not start: {self._output.strip()}")
             time.sleep(0.001)
         self.began_ns = time.monotonic_ns()
         self._offset_ns = time.time_ns() - time.monotonic_ns()
         self.void = ""
-        """Why it can't be used; known once it has ended."""
+        """Why the capture can't be used; known after `end`."""
         self.cpu_seconds = 0.0
-        """What tcpdump took; known once it has ended."""
+        """tcpdump's CPU time; known after `end`."""
 
     @property
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._errors.read_text()
 
     def end(self) -> None:
-        """End tcpdump and find out whether it has seen everything. The second call does nothing.
+        """End tcpdump and check that it missed no packet. A second call does nothing.
 
-        It must be called while the interface is there, `DRAIN_SECONDS` after the last packet.
+        Call it while the interface exists, `DRAIN_SECONDS` after the last packet.
         """
         if self._process.returncode is not None:
             return
@@ -106,35 +106,35 @@ class Capture:
             self.cpu_seconds = times.user + times.system
         self._process.terminate()
         self._process.wait(30)
-        self.void = why_void(self._said, drift_ns)
+        self.void = void_reason(self._output, drift_ns)
 
     def packets(self) -> Iterator[Packet]:
         """Yield the packets, in the order of the capture."""
         return packets(self.file, self._offset_ns)
 
 
-def why_void(said: str, drift_ns: int) -> str:
+def void_reason(output: str, drift_ns: int) -> str:
     """Return why a capture can't be used, or an empty string.
 
     Args:
-        said: what tcpdump has printed.
-        drift_ns: by how much the wall clock moved against the monotonic clock meanwhile.
+        output: tcpdump's output.
+        drift_ns: how far the wall clock moved against the monotonic clock during the capture.
     """
     counted = re.search(
         r"(\d+) packets? captured\s+(\d+) packets? received by filter\s+(\d+) packets? dropped",
-        said,
+        output,
     )
     if counted is None:
-        return f"tcpdump did not end in order: {said.strip()}"
+        return f"tcpdump did not end normally: {output.strip()}"
     captured, received, dropped = map(int, counted.groups())
     if dropped or captured != received:
-        return f"of {received} packets {captured} were captured, {dropped} dropped"
+        return f"tcpdump captured {captured} of {received} packets and dropped {dropped}"
     if abs(drift_ns) > 1_000_000:
         return f"the wall clock, which stamps packets, moved by {drift_ns / 1e6:.1f} ms"
     return ""
 
 
-def _started(command: list[str], errors: object) -> subprocess.Popen[bytes]:
+def _start(command: list[str], errors: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)  # type: ignore
 
 
@@ -142,24 +142,26 @@ def packets(file: Path, offset_ns: int = 0) -> Iterator[Packet]:
     """Yield the TCP and UDP packets over IPv4 of a pcap file with nanosecond stamps.
 
     Args:
-        file: the file; it stays mapped while a payload is held.
-        offset_ns: taken off every stamp.
+        file: the file; it stays mapped while a payload is in use.
+        offset_ns: subtracted from every stamp.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the file is no pcap file with nanosecond stamps.
     """
     with file.open("rb") as opened:
         data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
     if struct.unpack_from("=I", data)[0] != _NANOSECOND_MAGIC:
-        raise ValueError(f"{file}: expected a pcap file with nanosecond stamps of this machine")
+        raise ValueError(
+            f"{file}: expected a pcap file with nanosecond stamps in this machine's byte order"
+        )
     at = 24
     while at + 16 <= len(data):
-        seconds, nanoseconds, kept, length = struct.unpack_from("=IIII", data, at)
-        frame = data[at + 16 : at + 16 + kept]
-        at += 16 + kept
-        found = _packet(seconds * 1_000_000_000 + nanoseconds - offset_ns, frame, length)
-        if found is not None:
-            yield found
+        seconds, nanoseconds, captured, length = struct.unpack_from("=IIII", data, at)
+        frame = data[at + 16 : at + 16 + captured]
+        at += 16 + captured
+        packet = _packet(seconds * 1_000_000_000 + nanoseconds - offset_ns, frame, length)
+        if packet is not None:
+            yield packet
 
 
 def _packet(t_ns: int, frame: memoryview, length: int) -> Packet | None:
@@ -186,9 +188,9 @@ SEGMENT_BYTES = 1448
 """TCP payload of a full frame, with timestamps."""
 
 
-def wire_bytes(found: Packet) -> int:
-    """Return what a packet takes on a wire, where every segment has headers of its own."""
-    if found.protocol != _TCP:
-        return found.frame_bytes
-    segments = max(1, -(-len(found.payload) // SEGMENT_BYTES))
-    return found.frame_bytes + (segments - 1) * found.header_bytes
+def wire_bytes(packet: Packet) -> int:
+    """Return a packet's bytes on a wire, where every segment has its own headers."""
+    if packet.protocol != _TCP:
+        return packet.frame_bytes
+    segments = max(1, -(-len(packet.payload) // SEGMENT_BYTES))
+    return packet.frame_bytes + (segments - 1) * packet.header_bytes

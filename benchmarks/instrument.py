@@ -1,21 +1,21 @@
-"""The instrument's own error: another process sends by a curve, and we say when it came.
+"""The error of the measurement itself: what a leecher reports minus what another process sent.
 
     python -m benchmarks.instrument [--size 50MB] [--seconds 1] [--runs 5] [--each-curve]
 
-A process of its own serves a payload over TCP, piece by piece at the instants of a curve, and
-stamps each on the host's CLOCK_MONOTONIC right before it hands it to the kernel. The leecher reads
-it through the very code of a race (`peer.transfer.race`, a system's fetch,
-`peer.transfer.summarize`): once as the `http` baseline, once by the stream reader of `codex`.
-Reported minus sent is the error:
+A separate process serves a payload over TCP, piece by piece at the instants of a curve, and stamps
+each piece by the host's CLOCK_MONOTONIC right before handing it to the kernel. The leecher reads it
+through the code of a real race (`peer.transfer.race`, a system's fetch,
+`peer.transfer.summarize`): once as the `http` baseline, once through the stream reader of `codex`.
+The error is reported minus sent:
 
-* of every piece: when its last byte is on record, less its own stamp;
-* of the marks t50, t90 and t100: as they stand in a result, less the stamp of the piece that holds
-  that byte; absolute, and relative to the time from the start.
+* of every piece: the recorded time of its last byte, minus its stamp;
+* of the marks t50, t90 and t100: the time in the result, minus the stamp of the piece with that
+  byte; absolute, and relative to the time since the start.
 
-The error holds the way through the kernel and, on a busy machine, the wait for a core. Figures are
-of all curves together unless `--each-curve`.
+The error includes the path through the kernel and, on a busy machine, the wait for a core. Figures
+cover all curves together unless `--each-curve` is given.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from swarmrace.scenario.scenario import Timeouts
 from swarmrace.systems import load
 from swarmrace.systems.abc import Context, Observes, Record, Reference
 from swarmrace.systems.codex.api import Api
-from swarmrace.systems.codex.stream import StreamFile
+from swarmrace.systems.codex.stream import CodexStreamFile
 from swarmrace.systems.http.options import HttpOptions
 from swarmrace.systems.run import Run
 from swarmrace.units import parse_size
@@ -52,22 +52,22 @@ SENDER, READER = "127.0.0.1", "127.0.0.2"
 AIM_MILLISECONDS, AIM_PERCENT = 1.0, 0.1
 PERCENTS = (50.0, 90.0, 100.0)
 Pieces = Sequence[tuple[float, int]]
-"""Instant in seconds since the request, and length, of each piece."""
+"""Each piece's instant, in seconds since the request, and its length in bytes."""
 
 
 def steady(pieces: int, seconds: float) -> list[float]:
-    """Every piece as long after the one before."""
+    """Return instants at equal intervals."""
     return [seconds * (k + 1) / pieces for k in range(pieces)]
 
 
 def bursts(pieces: int, seconds: float) -> list[float]:
-    """Ten times silence, then a tenth of the bytes at twice the usual speed."""
+    """Return the instants of ten bursts: a pause, then a tenth of the bytes at twice the speed."""
     tenths = [10 * (k + 1) / pieces for k in range(pieces)]
     return [seconds * (tenth + math.ceil(tenth)) / 20 for tenth in tenths]
 
 
 def late(pieces: int, seconds: float) -> list[float]:
-    """Slow first, then ever faster: half of the bytes in the last 30 % of the time."""
+    """Return instants that get denser: half of the bytes in the last 30 % of the time."""
     return [seconds * math.sqrt((k + 1) / pieces) for k in range(pieces)]
 
 
@@ -75,7 +75,7 @@ CURVES = {"steady": steady, "bursts": bursts, "late": late}
 
 
 def send(orders: Connection) -> None:
-    """The other process: serve each order's pieces once, and return their stamps."""
+    """Run the sending process: serve each order's pieces once and send back their stamps."""
     with socket.create_server((SENDER, 0)) as listener:
         orders.send(listener.getsockname()[1])
         while (pieces := orders.recv()) is not None:
@@ -86,7 +86,7 @@ def send(orders: Connection) -> None:
 
 
 def serve(connection: socket.socket, pieces: Pieces) -> list[int]:
-    """Answer one request by the pieces at their instants; return when each was sent."""
+    """Answer one request with the pieces at their instants; return when each was sent."""
     request = b""
     while b"\r\n\r\n" not in request:
         request += connection.recv(65_536)
@@ -102,20 +102,20 @@ def serve(connection: socket.socket, pieces: Pieces) -> list[int]:
             time.sleep(wait_ns / 1e9)
         stamps.append(time.monotonic_ns())
         connection.sendall(zeros[:length])
-    connection.recv(1)  # until the reader has gone: what else we do must not hold it up
+    connection.recv(1)  # wait until the reader has closed, so that nothing here delays it
     return stamps
 
 
 class Stream:
-    """The stream reader of `codex`, without a node's other calls."""
+    """The stream reader of `codex`, without the node's other API calls."""
 
     trouble = ""
 
     def __init__(self, folder: Path) -> None:
-        self._file = StreamFile(folder / "stream.payload")
+        self._file = CodexStreamFile(folder / "stream.payload")
 
     def progress(self) -> None:
-        """It has no counter of its own: its records say what has arrived."""
+        """Do nothing: this system has no counter of its own, only its records."""
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
         """Read the stream."""
@@ -128,7 +128,7 @@ class Stream:
 
 
 async def measure(path: str, url: str, size: int, folder: Path) -> tuple[Record, Transfer]:
-    """Race one leecher over `path`; return its record and its figures."""
+    """Race one leecher over `path` (`http` or `stream`); return its record and its figures."""
     clock = SystemClock()
     record = Record(clock, size)
     http = load("http").create(
@@ -167,7 +167,7 @@ async def measure(path: str, url: str, size: int, folder: Path) -> tuple[Record,
 def errors_of(
     record: Record, figures: Transfer, stamps: Sequence[int], lengths: Sequence[int]
 ) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
-    """Return each piece's error (ms), and of each mark the error (ms) and its share (%)."""
+    """Return each piece's error (ms), and each mark's error (ms) and relative error (%)."""
     log = record.arrivals or record.deliverable
     assert log is not None
     assert record.start_ns is not None
@@ -177,10 +177,10 @@ def errors_of(
     marks = {}
     reported = {f"t{m.percent:g}": m.seconds for m in figures.arrival or figures.delivery}
     for percent in PERCENTS:
-        wanted = math.ceil(record.size_bytes * percent / 100)
-        true = (int(sent[np.searchsorted(ends, wanted)]) - record.start_ns) / 1e9
-        error = reported[f"t{percent:g}"] - true
-        marks[f"t{percent:g}"] = (error * 1e3, abs(error) / true * 100)
+        mark_bytes = math.ceil(record.size_bytes * percent / 100)
+        true_seconds = (int(sent[np.searchsorted(ends, mark_bytes)]) - record.start_ns) / 1e9
+        error = reported[f"t{percent:g}"] - true_seconds
+        marks[f"t{percent:g}"] = (error * 1e3, abs(error) / true_seconds * 100)
     return pieces, marks
 
 
@@ -211,11 +211,11 @@ def report(name: str, runs: list[tuple[np.ndarray, dict[str, tuple[float, float]
 
 @click.command()
 @click.option("--size", default="50MB", show_default=True)
-@click.option("--seconds", default=1.0, show_default=True, help="Length of a transfer.")
+@click.option("--seconds", default=1.0, show_default=True, help="Duration of a transfer.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--each-curve", is_flag=True, help="Print figures for each curve apart.")
+@click.option("--each-curve", is_flag=True, help="Print separate figures for each curve.")
 def main(size: str, seconds: float, runs: int, each_curve: bool) -> None:
-    """Send by curves, and compare what is reported with what was sent."""
+    """Send by curves, and compare the reported times with the sent ones."""
     size_bytes = parse_size(size)
     count = -(-size_bytes // PIECE)
     lengths = [PIECE] * (count - 1) + [size_bytes - PIECE * (count - 1)]

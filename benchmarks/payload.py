@@ -1,12 +1,12 @@
-"""How fast a payload is written and hashed, and what that is of hashing alone.
+"""How fast a payload is written and hashed, also relative to hashing alone.
 
     python -m benchmarks.payload [--size 1GB] [--runs 5] [--directory DIR]...
 
-Each round writes a fresh payload to every directory, hashes it without storing it, and writes it
-again by one thread alone; the ratios are taken within a round. SHA-256 of one stream can't be
-shared between cores, so hashing alone is the bound.
+Each round hashes as many bytes without storing them, and writes a new payload to every directory
+twice: with two threads, as a race does, and with one. Ratios are taken within a round. SHA-256 of
+one stream can't be split between cores, so hashing alone is the upper bound.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ AIM = 1.5
 
 
 def rate(work: Callable[[], object], size_bytes: int) -> float:
-    """Return GB/s of `work` over `size_bytes`."""
+    """Run `work` over `size_bytes`; return its rate in GB/s."""
     began = time.perf_counter()
     work()
     return size_bytes / (time.perf_counter() - began) / 1e9
 
 
 def write_by_one_thread(payload: Payload, path: Path) -> None:
-    """Write and hash in turns: the plain way."""
+    """Hash and write chunk by chunk in one thread."""
     digest = hashlib.sha256()
     with path.open("wb", buffering=0) as file:
         for chunk in payload.chunks():
@@ -65,7 +65,7 @@ def emit(name: str, values: list[float], unit: str, aim: float | None = None) ->
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 def main(size: str, runs: int, directories: tuple[Path, ...]) -> None:
-    """Write, hash, and compare."""
+    """Write and hash payloads, and print the rates."""
     size_bytes = parse_size(size)
     hashed: list[float] = []
     written: dict[Path, list[float]] = {directory: [] for directory in directories}
@@ -74,26 +74,26 @@ def main(size: str, runs: int, directories: tuple[Path, ...]) -> None:
     zeros = bytes(1 << 20)
     for number in range(runs):
         digest = hashlib.sha256()
-        alone = rate(
+        hash_rate = rate(
             lambda digest=digest: [digest.update(zeros) for _ in range(size_bytes >> 20)],
             size_bytes >> 20 << 20,
         )
-        hashed.append(alone)
+        hashed.append(hash_rate)
         for directory in directories:
             with tempfile.TemporaryDirectory(dir=directory) as folder:
                 path = Path(folder) / "payload"
                 payload = Payload(f"benchmark {number}", size_bytes)
-                took = {}
-                ways = [("two", Payload.write), ("one", write_by_one_thread)]
-                # In turns: whoever writes after the other finds the disk busy with its pages.
-                for name, way in ways if number % 2 else reversed(ways):
-                    os.sync()  # nor must what others left to be written be this one's burden
-                    took[name] = rate(lambda w=way, p=payload, f=path: w(p, f), size_bytes)
+                rates = {}
+                writers = [("two", Payload.write), ("one", write_by_one_thread)]
+                # Alternate: the second writer finds the disk busy with the first one's pages.
+                for name, writer in writers if number % 2 else reversed(writers):
+                    os.sync()  # other programs' unwritten pages would slow this one down
+                    rates[name] = rate(lambda w=writer, p=payload, f=path: w(p, f), size_bytes)
                     path.unlink()
-                two, one = took["two"], took["one"]
+                two, one = rates["two"], rates["one"]
             written[directory].append(two)
             ratios[directory].append(two / one)
-            bounds[directory].append(two / alone)
+            bounds[directory].append(two / hash_rate)
     emit("SHA-256 alone (the bound)", hashed, "GB/s")
     for directory in directories:
         aim = AIM if directory == directories[0] else None

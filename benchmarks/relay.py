@@ -1,9 +1,10 @@
-"""What the relay that stands in for netem does to delay, and how much it carries.
+"""How exactly the relay, which replaces netem, delays packets, and how much it carries.
 
     python -m benchmarks.relay
 
-Prints for each delay the median one way and what one sender gets through it, then the highest sum
-of rates over four peers that the trial before a race accepts. On an otherwise idle machine.
+For each delay it prints the median one-way delay and the rate of one sender; then, for several
+rates of four peers, the carried rate, or that the trial before a race refuses it. Run it on an
+otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from typing import Any
 import click
 
 from swarmrace.backends.local import processes
-from swarmrace.backends.local.delaying import Delaying
+from swarmrace.backends.local.delaying import DelayedNetwork
 from swarmrace.errors import ConditionError
 from swarmrace.network import conditions
 from swarmrace.network.namespaces import PeerNetwork
 from swarmrace.scenario.scenario import Network, Race
 
 DELAYS = (1, 5, 10, 50, 100)
-MBIT_A_PEER = (50, 100, 150, 200, 250, 300, 400)
+MBIT_PER_PEER = (50, 100, 150, 200, 250, 300, 400)
 PEERS = 4
 
 
 @contextmanager
-def relayed(network: Network) -> Iterator[Delaying]:
-    """Yield a network of four peers whose frames a relay delays."""
+def relayed(network: Network) -> Iterator[DelayedNetwork]:
+    """Yield a network of four peers with a relay that delays their frames."""
     race = Race(swarm_size=PEERS, network=network)
     fork, started = processes.context(), []
     with PeerNetwork(PEERS, relayed=True) as made, tempfile.TemporaryDirectory() as folder:
@@ -42,10 +43,10 @@ def relayed(network: Network) -> Iterator[Delaying]:
             log = Path(folder) / "relay.log"
             started.append(processes.start(fork, "relay", log, namespace, target, config))
 
-        delaying = Delaying(made, race, relayed=True)
+        delayed = DelayedNetwork(made, race, relayed=True)
         try:
-            delaying.start(Path(folder) / "counts", start)
-            yield delaying
+            delayed.start(Path(folder) / "counts", start)
+            yield delayed
         finally:
             for process in started:
                 process.kill()
@@ -54,25 +55,25 @@ def relayed(network: Network) -> Iterator[Delaying]:
 
 @click.command()
 @click.option("--delay", "delays", multiple=True, type=int, default=DELAYS, show_default=True)
-@click.option("--mbit", "rates", multiple=True, type=int, default=MBIT_A_PEER, show_default=True)
+@click.option("--mbit", "rates", multiple=True, type=int, default=MBIT_PER_PEER, show_default=True)
 def main(delays: tuple[int, ...], rates: tuple[int, ...]) -> None:
-    """Measure and print one JSON object a line."""
+    """Measure; print one JSON object per line."""
     for delay in delays:
-        with relayed(Network(delay_milliseconds=delay)) as delaying:
-            found = delaying.measure()
+        with relayed(Network(delay_milliseconds=delay)) as delayed:
+            found = delayed.measure()
         assert found.one_way_seconds is not None
-        _say(f"{delay} ms set, one way", round(1000 * found.one_way_seconds, 2), "ms")
-        _say(f"{delay} ms set, one sender", round(found.carried_rate / 1e6, 1), "MB/s")
-    for each in rates:
-        name = f"{PEERS} peers of {each} Mbit/s over 20 ms"
-        with relayed(Network(delay_milliseconds=20, upload=f"{each}Mbit")) as delaying:
+        _print(f"{delay} ms set, one way", round(1000 * found.one_way_seconds, 2), "ms")
+        _print(f"{delay} ms set, one sender", round(found.carried_rate / 1e6, 1), "MB/s")
+    for rate in rates:
+        name = f"{PEERS} peers of {rate} Mbit/s over 20 ms"
+        with relayed(Network(delay_milliseconds=20, upload=f"{rate}Mbit")) as delayed:
             try:
-                _say(name, round(delaying.measure().carried_rate / 1e6, 1), "MB/s")
+                _print(name, round(delayed.measure().carried_rate / 1e6, 1), "MB/s")
             except ConditionError as error:
-                _say(f"{name}: refused ({error})", 0, "MB/s")
+                _print(f"{name}: refused ({error})", 0, "MB/s")
 
 
-def _say(name: str, value: float, unit: str) -> None:
+def _print(name: str, value: float, unit: str) -> None:
     print(json.dumps({"name": name, "value": value, "unit": unit}), flush=True)
 
 

@@ -1,16 +1,17 @@
-"""How fast the rendezvous is when everybody comes at once: announce, then pass a barrier.
+"""How fast the rendezvous is when all peers ask at once: announce, then pass a barrier.
 
-    python benchmarks/rendezvous.py [--peers 2000] [--runs 3]
+    python -m benchmarks.rendezvous [--peers 2000] [--runs 3]
 
-The rendezvous runs in a process of its own. All peers are keep-alive connections of this process
-(raw asyncio protocols: httpx would measure itself). A round is: every peer announces itself to one
-new swarm; once all have their answer, every peer arrives at a barrier; the round ends when the last
-one holds its release. Beside it the same number of requests with bodies of the same sizes goes to
-a bare ASGI application in a bare uvicorn; rounds alternate. Both share the machine with the client.
+The rendezvous runs in its own process. All peers are keep-alive connections of this process (raw
+asyncio protocols: with httpx, the client would dominate the figure). In a round, every peer
+announces itself to one new swarm; once all have their answers, every peer arrives at a barrier; the
+round ends when the last one is released. For comparison, the same number of requests with bodies of
+the same sizes goes to a bare ASGI application in uvicorn; rounds alternate. Both share the machine
+with the client.
 
-The rendezvous' own CPU time in a round is what a busy machine can't blur.
+The rendezvous' CPU time per round is the figure that other load on the machine doesn't distort.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ ANSWER = b"d8:completei0e5:peers300:" + bytes(300) + b"e"
 
 
 def scenario(peers: int, runs: int) -> Scenario:
-    """Return a race of one entrant with as many peers as asked for, beyond the model's limit."""
+    """Return a race of one entrant with this many peers, even beyond the scenario's limit."""
     race = {"swarmSize": 2, "seeders": 1, "repetitions": runs, "fileSize": 1000}
     made = parse({"global": {"race": race, "entrants": {"a": {"kind": "synthetic"}}}})
     shared = made.global_
@@ -65,7 +66,7 @@ class Peer(asyncio.Protocol):
         self.answer: asyncio.Future[tuple[int, bytes]] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Collect one answer: head, then as many bytes as it says."""
+        """Collect one answer: the head, then as many bytes as its `Content-Length`."""
         self.buffer += data
         head, found, body = self.buffer.partition(b"\r\n\r\n")
         if not found:
@@ -76,18 +77,18 @@ class Peer(asyncio.Protocol):
             answer.set_result((int(head[9:12]), body))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End what waits."""
+        """Fail the pending request."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error or ConnectionError("closed by the server"))
 
     def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
-        """Send; return the answer to come."""
+        """Send a request; return a future of its answer."""
         self.answer = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return self.answer
 
     async def ask_until(self, request: bytes) -> bytes:
-        """Send until the answer is another than `202` (ask again)."""
+        """Send the request again while the answer is `202` (ask again)."""
         while True:
             status, body = await self.ask(request)
             if status == 200:
@@ -108,7 +109,7 @@ def get(path: str) -> bytes:
 
 
 def announce(index: int, swarm: int) -> bytes:
-    """Return a peer's announce, as clients send it."""
+    """Return a peer's announce as BitTorrent clients send it."""
     info_hash = "%00" * 16 + "".join(f"%{byte:02x}" for byte in swarm.to_bytes(4, "big"))
     return get(
         f"/{RACE_ID}/announce?info_hash={info_hash}&peer_id=-XX0000-{index:012d}&port=6881"
@@ -117,7 +118,7 @@ def announce(index: int, swarm: int) -> bytes:
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body, answer as many bytes as an announce does: the least an application can do."""
+    """Read the body and answer with as many bytes as an announce's answer, and do nothing else."""
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(ANSWER))]
@@ -132,7 +133,7 @@ def run_rendezvous(ready: Connection, made: Scenario, folder: Path) -> None:
         config = ServerConfig(made, RACE_ID, folder, host="127.0.0.1")
         async with listening(config) as running:
             ready.send(running.port)
-            await running.clockwork
+            await running.ticks
 
     uvloop.run(main())
 
@@ -150,7 +151,7 @@ def run_bare(ready: Connection, *_: Any) -> None:
 
 @contextlib.contextmanager
 def child(target: Callable[..., None], *args: Any) -> Iterator[tuple[int, psutil.Process]]:
-    """Run `target` in a process of its own; yield the port it listens on, and the process."""
+    """Run `target` in its own process; yield the port it listens on and the process."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=target, args=(there, *args))
     process.start()
@@ -174,8 +175,27 @@ async def connect(port: int, count: int) -> list[Peer]:
     return peers
 
 
+def hellos(peers: list[Peer]) -> list[Awaitable[bytes]]:
+    """Return the requests in which every peer reports."""
+    asked: list[Awaitable[bytes]] = []
+    for index, peer in enumerate(peers):
+        info = PeerInfo(entrant="a", peer=index, address="127.0.0.1", host="benchmark")
+        data = info.model_dump_json().encode()
+        asked.append(peer.ask_until(post(f"/{RACE_ID}/peers/a/{index}", data, "PUT")))
+    return asked
+
+
+def arrivals(peers: list[Peer], run_id: str, barrier: str) -> list[Awaitable[bytes]]:
+    """Return the requests in which every peer arrives at a barrier."""
+    body = {"run_id": run_id, "barrier": barrier}
+    return [
+        peer.ask_until(post(f"/{RACE_ID}/peers/a/{index}/arrive", body))
+        for index, peer in enumerate(peers)
+    ]
+
+
 async def timed(first: list[Awaitable[Any]], second: Callable[[], list[Awaitable[Any]]]) -> float:
-    """Return the seconds until all of `first`, then all of `second` are done."""
+    """Return the seconds until all of `first` and then all of `second` are done."""
     began = time.perf_counter()
     await asyncio.gather(*first)
     await asyncio.gather(*second())
@@ -185,36 +205,23 @@ async def timed(first: list[Awaitable[Any]], second: Callable[[], list[Awaitable
 async def measure(
     port: int, bare_port: int, made: Scenario, server: psutil.Process
 ) -> dict[str, list[float]]:
-    """Return seconds of each round of both servers, and of CPU of the rendezvous."""
+    """Return each round's seconds with both servers, and the rendezvous' CPU seconds."""
     count = made.race.swarm_size
     peers, others = await connect(port, count), await connect(bare_port, count)
     figures: dict[str, list[float]] = {"hello": [], "rendezvous": [], "bare": [], "cpu": []}
     began = time.perf_counter()
-    hellos = []
-    for index, peer in enumerate(peers):
-        info = PeerInfo(entrant="a", peer=index, address="127.0.0.1", host="benchmark")
-        data = info.model_dump_json().encode()
-        hellos.append(peer.ask_until(post(f"/{RACE_ID}/peers/a/{index}", data, "PUT")))
-    await asyncio.gather(*hellos)
+    await asyncio.gather(*hellos(peers))
     figures["hello"].append(time.perf_counter() - began)
-
-    def arrivals(run_id: str, barrier: str) -> list[Awaitable[Any]]:
-        body = {"run_id": run_id, "barrier": barrier}
-        return [
-            peer.ask_until(post(f"/{RACE_ID}/peers/a/{index}/arrive", body))
-            for index, peer in enumerate(peers)
-        ]
-
     swarm = 0
     for run in schedule(made):
-        await asyncio.gather(*arrivals(run.id, "open"))
+        await asyncio.gather(*arrivals(peers, run.id, "open"))
         for barrier in BARRIERS:
             swarm += 1
             requests = [announce(index, swarm) for index in range(count)]
             asks = [peer.ask_until(r) for peer, r in zip(peers, requests, strict=True)]
             cpu_seconds = sum(server.cpu_times()[:2])
             figures["rendezvous"].append(
-                await timed(asks, lambda run=run, barrier=barrier: arrivals(run.id, barrier))
+                await timed(asks, lambda run=run, barrier=barrier: arrivals(peers, run.id, barrier))
             )
             figures["cpu"].append(sum(server.cpu_times()[:2]) - cpu_seconds)
             asks = [peer.ask_until(r) for peer, r in zip(others, requests, strict=True)]
@@ -222,14 +229,14 @@ async def measure(
             figures["bare"].append(
                 await timed(asks, lambda body=body: [peer.ask_until(body) for peer in others])
             )
-        await asyncio.gather(*arrivals(run.id, "cleared"))
+        await asyncio.gather(*arrivals(peers, run.id, "cleared"))
     for peer in (*peers, *others):
         peer.transport.close()
     return figures
 
 
-def say(name: str, values: list[float], unit: str, aim: float | None = None) -> None:
-    """Print one figure."""
+def emit(name: str, values: list[float], unit: str, aim: float | None = None) -> None:
+    """Print the median of `values` as a JSON line."""
     median = statistics.median(values)
     figure: dict[str, Any] = {"name": name, "value": round(median, 4), "unit": unit}
     figure["spread"] = round(statistics.stdev(values), 4) if len(values) > 1 else None
@@ -243,7 +250,7 @@ def say(name: str, values: list[float], unit: str, aim: float | None = None) -> 
 @click.option("--peers", type=click.IntRange(2), default=2000, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="5 rounds each.")
 def main(peers: int, runs: int) -> None:
-    """Measure; see the module's text."""
+    """Measure and print how fast the rendezvous is."""
     made = scenario(peers, runs)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -251,13 +258,13 @@ def main(peers: int, runs: int) -> None:
         child(run_bare) as (bare_port, _),
     ):
         figures = uvloop.run(measure(port, bare_port, made, server))
-    what = f"{peers} peers announce and pass a barrier"
-    say(what, figures["rendezvous"], "s", AIM_SECONDS)
-    say("the same number of requests, bare uvicorn", figures["bare"], "s")
+    name = f"{peers} peers announce and pass a barrier"
+    emit(name, figures["rendezvous"], "s", AIM_SECONDS)
+    emit("the same number of requests, bare uvicorn", figures["bare"], "s")
     ratios = [a / b for a, b in zip(figures["rendezvous"], figures["bare"], strict=True)]
-    say("ratio to bare uvicorn", ratios, "1")
-    say("CPU of the rendezvous in a round", figures["cpu"], "s")
-    say(f"{peers} peers report, on disk", figures["hello"], "s")
+    emit("ratio to bare uvicorn", ratios, "1")
+    emit("CPU of the rendezvous in a round", figures["cpu"], "s")
+    emit(f"{peers} peers report, on disk", figures["hello"], "s")
     click.echo(json.dumps({"name": "load average, 1 min", "value": os.getloadavg()[0]}))
 
 

@@ -1,13 +1,13 @@
-"""What a scrape costs the peer it reads: time in the peer's thread, in its own, and hold-ups.
+"""What a scrape costs the peer: time in the peer's thread, in the scrape's thread, and pauses.
 
-    python benchmarks/scrape.py [--size 1GiB] [--scrapes 20]
+    python -m benchmarks.scrape [--size 1GiB] [--scrapes 20]
 
-One thread records 16 KiB blocks of a payload in random order, as fast as a program at 1 GB/s would
-(the hardest log to follow: no prefix, no neighbours), while `/metrics` is rendered again and again.
-A hold-up is the longest time between two of the recording thread's stamps: what a scrape could add
-to a mark. The same is measured without scrapes in alternation, because other things hold up too.
+One thread records 16 KiB blocks of a payload in random order at 1 GB/s (the hardest log to sample:
+no prefix, no adjacent blocks), while `/metrics` is rendered again and again. The longest pause is
+the longest time between two stamps of the recording thread: the most that a scrape could add to a
+mark. Runs with and without scrapes alternate, because other things cause pauses too.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AIM_SNAPSHOT_MILLISECONDS = 1.0
 
 
 def sampler_of(size: int) -> tuple[Sampler, Record]:
-    """Return the sampler of a leecher at its start."""
+    """Return the sampler and the record of a leecher at its start."""
     race = {"swarmSize": 2, "fileSize": size, "repetitions": 1, "rotateSeeders": False}
     scenario = parse({"global": {"race": race, "entrants": {"one": {"kind": "synthetic"}}}})
     config = PeerConfig(
@@ -57,13 +57,13 @@ def sampler_of(size: int) -> tuple[Sampler, Record]:
     return Sampler(state, clock), record
 
 
-def one(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
-    """Record a whole payload; return the longest hold-up, and per scrape the time in the peer's
-    thread and altogether, all in milliseconds."""
+def measure(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
+    """Record a whole payload; return the longest pause and, per scrape, the time in the peer's
+    thread and in total, all in milliseconds."""
     sampler, record = sampler_of(size)
     blocks = list(range(size // BLOCK))
     random.Random(size).shuffle(blocks)
-    longest_ns, step_ns = 0, BLOCK / BYTES_PER_SECOND * 1e9
+    longest_ns, interval_ns = 0, BLOCK / BYTES_PER_SECOND * 1e9
 
     def write() -> None:
         nonlocal longest_ns
@@ -71,7 +71,7 @@ def one(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
         assert record.arrivals is not None
         assert record.deliverable is not None
         for number, block in enumerate(blocks):
-            while (now := time.monotonic_ns()) < began + number * step_ns:
+            while (now := time.monotonic_ns()) < began + number * interval_ns:
                 longest_ns, before = max(longest_ns, now - before), now
             longest_ns, before = max(longest_ns, now - before), now
             record.arrivals.record(block * BLOCK, BLOCK, now)
@@ -79,16 +79,16 @@ def one(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
 
     writer = threading.Thread(target=write)
     writer.start()
-    inside, whole = [], []
+    snapshot_ms, total_ms = [], []
     while scrapes and writer.is_alive():
-        writer.join(len(blocks) * step_ns / 1e9 / scrapes)
+        writer.join(len(blocks) * interval_ns / 1e9 / scrapes)
         began = time.perf_counter()
         snapshot = sampler.snapshot()
-        inside.append((time.perf_counter() - began) * 1e3)
+        snapshot_ms.append((time.perf_counter() - began) * 1e3)
         table.families(sampler.samples(snapshot))
-        whole.append((time.perf_counter() - began) * 1e3)
+        total_ms.append((time.perf_counter() - began) * 1e3)
     writer.join()
-    return longest_ns / 1e6, inside, whole
+    return longest_ns / 1e6, snapshot_ms, total_ms
 
 
 @click.command(help=__doc__)
@@ -96,19 +96,19 @@ def one(size: int, scrapes: int) -> tuple[float, list[float], list[float]]:
 @click.option("--scrapes", default=20, show_default=True)
 @click.option("--runs", default=5, show_default=True)
 def main(size: str, scrapes: int, runs: int) -> None:
-    held: dict[bool, list[float]] = {True: [], False: []}
-    inside: list[float] = []
-    whole: list[float] = []
+    pauses: dict[bool, list[float]] = {True: [], False: []}
+    snapshot_ms: list[float] = []
+    total_ms: list[float] = []
     for _ in range(runs):
-        for scraped in (True, False):
-            longest, *times = one(parse_size(size), scrapes if scraped else 0)
-            held[scraped].append(longest)
-            inside += times[0]
-            whole += times[1]
-    _print("scrape, in the peer's thread", inside, AIM_SNAPSHOT_MILLISECONDS)
-    _print("scrape, altogether", whole)
-    _print("longest hold-up with scrapes", held[True])
-    _print("longest hold-up without", held[False])
+        for with_scrapes in (True, False):
+            longest, *times = measure(parse_size(size), scrapes if with_scrapes else 0)
+            pauses[with_scrapes].append(longest)
+            snapshot_ms += times[0]
+            total_ms += times[1]
+    _print("scrape, in the peer's thread", snapshot_ms, AIM_SNAPSHOT_MILLISECONDS)
+    _print("scrape, in total", total_ms)
+    _print("longest pause with scrapes", pauses[True])
+    _print("longest pause without", pauses[False])
 
 
 def _print(name: str, values: list[float], aim: float | None = None) -> None:

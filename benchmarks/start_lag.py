@@ -1,14 +1,16 @@
-"""How far each leecher's start is from the common instant, quiet and beside a load.
+"""How far each leecher's start is from the common instant, on a quiet or a busy machine.
 
-    python -m benchmarks.start_lag                     http, bittorrent, Codex double; 200 starts
+    python -m benchmarks.start_lag                     200 starts of each kind
     python -m benchmarks.start_lag --beside 2          beside 2 processes that each keep a core busy
     python -m benchmarks.start_lag --kind http --starts 400
+    python -m benchmarks.start_lag --kind codex --starts 100 --keep F     in pieces: F keeps all
 
-Whole races by the whole program. Of each kind: median, p99 (nearest rank) and the latest start. A
-start is early or late; what counts is how far it is from the instant. The Codex double is started
-as a node would be; in a checkout it is found in images/codex-double.
+Races by the whole program. For each kind: median, p99 (nearest rank) and maximum of the start lag.
+A start may be early or late; the lag is its distance from the instant. Codex is the double from
+images/codex-double of the checkout, which runs like a real node, `exec` is tcp_copy.py from
+examples/systems; IPFS and Transmission need their programs (`make systems`).
 
-Prints one JSON object a line: name, value, unit, spread (least to most), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (minimum to maximum), n, aim, met.
 """
 
 from __future__ import annotations
@@ -32,12 +34,18 @@ from swarmrace.scenario.loading import parse
 
 LEECHERS = 5
 AIM_MILLISECONDS = 5.0
-KINDS = ("http", "bittorrent", "codex")
-_DOUBLE = Path(__file__).parents[1] / "images" / "codex-double"
+KINDS = ("http", "bittorrent", "codex", "exec", "ipfs", "transmission")
+_ROOT = Path(__file__).parents[1]
+_DOUBLE = _ROOT / "images" / "codex-double"
+_COPY = _ROOT / "examples" / "systems" / "tcp_copy.py"
 
 
 def entrant(kind: str, folder: Path) -> dict[str, Any]:
-    """Return the options of an entrant of `kind`; Codex is played by the double."""
+    """Return the options of an entrant of `kind`; Codex is the double."""
+    if kind == "exec":
+        return {"kind": kind, "command": [sys.executable, str(_COPY)], "inOrder": True}
+    if kind in ("ipfs", "transmission"):
+        return {"kind": kind}
     if kind != "codex":
         return {"kind": kind, "profile": "tuned"}
     sys.path.insert(0, str(_DOUBLE))
@@ -54,7 +62,7 @@ def _burn() -> None:
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Keep so many cores busy meanwhile."""
+    """Keep this many cores busy inside the context."""
     started = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(processes)]
     for process in started:
         process.start()
@@ -67,7 +75,7 @@ def busy(processes: int) -> Iterator[None]:
 
 
 def lags(kind: str, starts: int) -> list[float]:
-    """Race until there are `starts` and return each leecher's distance from the instant, in ms."""
+    """Race until there are `starts`; return the leechers' start lags in ms, ascending."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         race = {
@@ -77,35 +85,50 @@ def lags(kind: str, starts: int) -> list[float]:
             "repetitions": math.ceil(starts / LEECHERS),
         }
         made = parse({"global": {"race": race, "entrants": {kind: entrant(kind, folder)}}})
-        local = LocalRace(made, "start-lag", folder, namespaces=kind == "codex")
-        where = local.folder()
-        asyncio.run(run(local, where, lambda status: None))
+        local = LocalRace(made, "start-lag", folder, namespaces=kind in ("codex", "ipfs"))
+        results_folder = local.folder()
+        asyncio.run(run(local, results_folder, lambda status: None))
         return sorted(
             abs(peer.transfer.start_lag_seconds) * 1e3
-            for record in results.load(where).runs
+            for record in results.load(results_folder).runs
             for peer in record.peers.values()
             if peer.transfer is not None
         )
+
+
+def _kept(file: Path, label: str, found: list[float]) -> list[float]:
+    """Append these lags to `file`; return all that it has under `label`, ascending."""
+    with file.open("a") as kept:
+        kept.write(json.dumps({"of": label, "milliseconds": found}) + "\n")
+    pieces = [json.loads(line) for line in file.read_text().splitlines()]
+    return sorted(
+        each for piece in pieces if piece["of"] == label for each in piece["milliseconds"]
+    )
 
 
 @click.command()
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), default=KINDS)
 @click.option("--starts", default=200, show_default=True)
 @click.option("--beside", default=0, show_default=True, help="Processes that keep a core busy.")
-def main(kinds: tuple[str, ...], starts: int, beside: int) -> None:
-    """Measure and print."""
+@click.option(
+    "--keep", type=click.Path(path_type=Path, dir_okay=False), help="Add to the lags in this file."
+)
+def main(kinds: tuple[str, ...], starts: int, beside: int, keep: Path | None) -> None:
+    """Measure and print the start lags."""
     for kind in kinds:
         with busy(beside):
             found = lags(kind, starts)
-        where = f"{kind}, beside {beside} busy processes" if beside else kind
+        label = f"{kind}, beside {beside} busy processes" if beside else kind
+        if keep is not None:
+            found = _kept(keep, label, found)
         p99 = found[max(0, math.ceil(0.99 * len(found)) - 1)]
         for name, value, aim in (
             ("median", found[len(found) // 2], ""),
             ("p99", p99, f"<= {AIM_MILLISECONDS:g}"),
-            ("most", found[-1], ""),
+            ("maximum", found[-1], ""),
         ):
             line = {
-                "name": f"{where}: start lag, {name}",
+                "name": f"{label}: start lag, {name}",
                 "value": round(value, 3),
                 "unit": "ms",
                 "spread": f"{found[0]:.3g} to {found[-1]:.3g}",

@@ -1,14 +1,14 @@
-"""How often a race that stops when it is decided gives a wrong answer.
+"""How often a race that stops as soon as it is decided gives a wrong answer.
 
-Races of 20 blocks in every kind of noise of benchmarks/coverage.py, in both directions, whose true
-ratio (the pseudo-median) is exactly the bound of an acceptance. Each is looked at after the blocks
-and at the levels of `statistics.looks`. A false "met" is an upper limit within the bound at any
-look, a false "missed" a lower one beyond it: at the bound itself each is most frequent. The limits
-are made by the verdict's own code.
+The simulated races have 20 blocks with every kind of noise of benchmarks/coverage.py, in both
+directions; their true ratio (the pseudo-median) is exactly the bound of an acceptance. Each is
+judged after the blocks and at the levels of `statistics.looks`. A false "met" is an upper limit
+within the bound at any look, a false "missed" a lower limit beyond it: both are most frequent at
+the bound itself. The verdict's own code computes the limits.
 
     python -m benchmarks.stopping [--replicates N] [--seed N]
 
-Prints one JSON object a line: name, value, unit, spread (standard error), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard error), n, aim, met.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from swarmrace.statistics.looks import LIMIT, LOOKS
 from swarmrace.statistics.ranks import signed_rank_order
 
 _CHUNK = 5_000
-"""Races looked at in one go."""
+"""Races simulated at once."""
 
 
 def cases() -> Iterator[tuple[str, Case]]:
-    """Yield every kind of noise, one-sided ones on either side."""
+    """Yield every kind of noise; one-sided noise on either side."""
     for name, (a, b) in CASES.items():
         yield name, (a, b)
         if a is not b:
@@ -38,9 +38,10 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 
 def wrong(case: Case, truth: float, count: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Return how many of `count` races end with a false "met", and with a false "missed"."""
+    """Return how many of `count` races end with a false "met" and how many with a false
+    "missed"."""
     shape = (count, max(LOOKS))
-    ratios = case[0](rng, shape) - case[1](rng, shape) - truth  # the blocks' moods cancel
+    ratios = case[0](rng, shape) - case[1](rng, shape) - truth  # the block effects cancel
     met = np.zeros(count, bool)
     missed = np.zeros(count, bool)
     for blocks, confidence in LOOKS.items():
@@ -56,17 +57,17 @@ def rows(replicates: int, rng: np.random.Generator) -> Iterator[tuple[str, float
     """Yield name and share of races with a wrong answer."""
     for name, case in cases():
         truth = pseudo_median(case, rng)
-        found = [wrong(case, truth, _CHUNK, rng) for _ in range(-(-replicates // _CHUNK))]
-        done = len(found) * _CHUNK
-        for what, each in zip(("met", "missed"), zip(*found, strict=True), strict=True):
-            yield f"false {what!r} over all looks, {name}", sum(each) / done
+        counts = [wrong(case, truth, _CHUNK, rng) for _ in range(-(-replicates // _CHUNK))]
+        races = len(counts) * _CHUNK
+        for answer, each in zip(("met", "missed"), zip(*counts, strict=True), strict=True):
+            yield f"false {answer!r} over all looks, {name}", sum(each) / races
 
 
 @click.command()
 @click.option("--replicates", type=click.IntRange(_CHUNK), default=100_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 def main(replicates: int, seed: int) -> None:
-    """Simulate the wrong answers of races that stop when they are decided."""
+    """Simulate wrong answers of races that stop as soon as they are decided."""
     for name, value in rows(replicates, np.random.default_rng(seed)):
         line = {
             "name": name,

@@ -1,12 +1,12 @@
-"""What reading a stream costs: the client that HTTP's leechers and a Codex stream share, against an
-HTTP library that hashes, drops or writes what it reads.
+"""What reading a stream costs: the client shared by HTTP leechers and Codex streams, against an
+HTTP library that hashes, drops or writes the bytes it reads.
 
 One process serves a file by sendfile over loopback; this one reads it in each way in turn. The
-figure is this process's CPU for each GB read, as ratios to the shared client's.
+figures are this process's CPU per GB read, and its ratio to the shared client's.
 
     python -m benchmarks.stream_reader [--size 400MB] [--rounds 5]
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import httpx
 from benchmarks.payload import emit
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
-from swarmrace.systems.codex.stream import StreamFile
+from swarmrace.systems.codex.stream import CodexStreamFile
 from swarmrace.systems.http.server import FileServer
 from swarmrace.systems.http.tuning import configure
 from swarmrace.units import parse_size
@@ -42,43 +42,43 @@ def _serve(file: str, pipe: Connection) -> None:
     server.close()
 
 
-def _shared(url: str, file: Path, size_bytes: int) -> None:
-    stream = StreamFile(file)
+def _read_shared(url: str, file: Path, size_bytes: int) -> None:
+    stream = CodexStreamFile(file)
     asyncio.run(stream.fetch(url, "z", Record(SystemClock(), size_bytes)))
     stream.remove()
 
 
-def _library(url: str, take: Callable[[bytes], object]) -> None:
+def _read_library(url: str, consume: Callable[[bytes], object]) -> None:
     async def read() -> None:
         async with (
             httpx.AsyncClient(trust_env=False, timeout=None) as client,
             client.stream("GET", url) as response,
         ):
             async for data in response.aiter_raw():
-                take(data)
+                consume(data)
 
     asyncio.run(read())
 
 
-def _library_writes(url: str, file: Path) -> None:
+def _write_library(url: str, file: Path) -> None:
     with file.open("wb", buffering=0) as out:
-        _library(url, out.write)
+        _read_library(url, out.write)
     file.unlink()
 
 
 def measure(size_bytes: int, rounds: int, folder: Path) -> dict[str, list[float]]:
-    """Return the CPU seconds per GB of each way to read, one figure a round."""
-    source, into = folder / "payload", folder / "read"
+    """Return the CPU seconds per GB of each way to read, one figure per round."""
+    source, target = folder / "payload", folder / "read"
     source.write_bytes(os.urandom(size_bytes))
     here, there = multiprocessing.Pipe()
     server = multiprocessing.Process(target=_serve, args=(str(source), there))
     server.start()
     url = here.recv()
     ways: dict[str, Callable[[], None]] = {
-        "shared client, written": lambda: _shared(url, into, size_bytes),
-        "library, hashed": lambda: _library(url, hashlib.sha256().update),
-        "library, dropped": lambda: _library(url, len),
-        "library, written": lambda: _library_writes(url, into),
+        "shared client, written": lambda: _read_shared(url, target, size_bytes),
+        "library, hashed": lambda: _read_library(url, hashlib.sha256().update),
+        "library, dropped": lambda: _read_library(url, len),
+        "library, written": lambda: _write_library(url, target),
     }
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -95,13 +95,13 @@ def measure(size_bytes: int, rounds: int, folder: Path) -> dict[str, list[float]
 @click.option("--size", default="400MB", show_default=True)
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
 def main(size: str, rounds: int) -> None:
-    """Measure and print."""
+    """Measure and print the cost of each way to read."""
     with tempfile.TemporaryDirectory() as folder:
         found = measure(parse_size(size), rounds, Path(folder))
     base = found["shared client, written"]
-    for name, each in found.items():
-        emit(f"CPU of the reader, {name}", each, "s/GB")
-        ratios = [one / other for one, other in zip(each, base, strict=True)]
+    for name, values in found.items():
+        emit(f"CPU of the reader, {name}", values, "s/GB")
+        ratios = [a / b for a, b in zip(values, base, strict=True)]
         emit(f"{name}, over the shared client", ratios, "ratio")
 
 

@@ -1,8 +1,8 @@
-"""Payload bytes out of packets: when each first came, in order, to the program that reads them.
+"""Extracts payload bytes from packets: when each first arrived, in order, at the reading program.
 
-TCP (RFC 9293) and uTP (BEP 29) are put in order again: a byte has come with the packet that closed
-the last gap before it. BitTorrent's piece messages (BEP 3) and HTTP's response bodies are then cut
-out of the streams. Of BitTorrent a block that comes twice, from two peers, counts once.
+TCP (RFC 9293) and uTP (BEP 29) streams are reassembled: a byte arrives in order with the packet
+that closes the last gap before it. BitTorrent's piece messages (BEP 3) and HTTP's response bodies
+are then parsed from the streams. A BitTorrent block that arrives from two peers counts once.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _TCP, _UDP = 6, 17
 
 
 class Progress(NamedTuple):
-    """Distinct payload bytes that had come by an instant; both ascend."""
+    """Distinct payload bytes that had arrived by each instant; both ascend."""
 
     t_ns: npt.NDArray[np.int64]
     total: npt.NDArray[np.int64]
 
     def instant(self, count: int) -> int:
-        """Return when so many bytes had come.
+        """Return when `count` bytes had arrived.
 
         Raises:
-            IndexError: they never had.
+            IndexError: fewer bytes arrived.
         """
         return int(self.t_ns[np.searchsorted(self.total, count)])
 
@@ -48,39 +48,39 @@ class Progress(NamedTuple):
 
 @dataclass
 class Stream:
-    """One direction of a connection, put in order."""
+    """One direction of a connection, reassembled."""
 
     source: str
     chunks: list[memoryview] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
-    _upto: int = 0
+    _end: int = 0
     _early: dict[int, memoryview] = field(default_factory=dict)
 
-    def take(self, t_ns: int, start: int, payload: memoryview) -> None:
-        """Take bytes whose first is number `start` of the stream."""
-        if start > self._upto:
+    def add(self, t_ns: int, start: int, payload: memoryview) -> None:
+        """Add bytes whose first is byte `start` of the stream."""
+        if start > self._end:
             if len(payload) > len(self._early.get(start, b"")):
                 self._early[start] = payload
             return
         self._append(t_ns, start, payload)
-        while self._early and (first := min(self._early)) <= self._upto:
+        while self._early and (first := min(self._early)) <= self._end:
             self._append(t_ns, first, self._early.pop(first))
 
     def _append(self, t_ns: int, start: int, payload: memoryview) -> None:
-        fresh = payload[self._upto - start :]
+        fresh = payload[self._end - start :]
         if len(fresh):
-            self._upto += len(fresh)
+            self._end += len(fresh)
             self.chunks.append(fresh)
-            self.ends.append(self._upto)
+            self.ends.append(self._end)
             self.times.append(t_ns)
 
     def bytes(self) -> bytes:
-        """Return all that came in order."""
+        """Return all bytes that arrived in order."""
         return b"".join(self.chunks)
 
-    def reached(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield (instant, how many of the bytes from `start` to `end` had come by then)."""
+    def arrivals(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield (instant, number of the bytes from `start` to `end` that had arrived by then)."""
         first = bisect_right(self.ends, start)
         for index in range(first, len(self.ends)):
             yield self.times[index], min(self.ends[index], end) - start
@@ -89,42 +89,46 @@ class Stream:
 
 
 def streams(packets: Iterable[Packet], sources: Iterable[str]) -> list[Stream]:
-    """Return the streams of TCP and uTP that packets from some addresses carry."""
-    wanted = set(sources)
+    """Return the TCP and uTP streams in the packets from `sources`.
+
+    Raises:
+        ValueError: the capture began after a connection.
+    """
+    source_set = set(sources)
     tcp: dict[tuple, tuple[int, Stream]] = {}
     utp: dict[tuple, _Utp] = {}
-    made: list[Stream] = []
+    found: list[Stream] = []
     for packet in packets:
-        if packet.source not in wanted:
+        if packet.source not in source_set:
             continue
         key = (packet.source, packet.ports)
         if packet.protocol == _TCP:
             first = packet.sequence + 1
             if packet.syn and (key not in tcp or tcp[key][0] != first):
-                made.append(Stream(packet.source))
-                tcp[key] = first, made[-1]
+                found.append(Stream(packet.source))
+                tcp[key] = first, found[-1]
             if key not in tcp:
                 raise ValueError(f"{key}: the capture began after the connection")
             first, stream = tcp[key]
             if len(packet.payload):
                 start = (packet.sequence - first) & 0xFFFFFFFF
                 if start < 1 << 31 or (stream.ends and stream.ends[-1] > 1 << 30):
-                    stream.take(packet.t_ns, start, packet.payload)
+                    stream.add(packet.t_ns, start, packet.payload)
         elif packet.protocol == _UDP and len(packet.payload) >= _UTP_HEADER:
             connection = struct.unpack_from(">H", packet.payload, 2)[0]
-            utp.setdefault((*key, connection), _Utp(packet.source)).take(packet)
-    return made + [each.stream() for each in utp.values()]
+            utp.setdefault((*key, connection), _Utp(packet.source)).add(packet)
+    return found + [each.stream() for each in utp.values()]
 
 
 class _Utp:
-    """The data packets of one uTP connection (BEP 29): numbered, of any size."""
+    """The data packets of one uTP connection (BEP 29), which have numbers and any size."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._found: dict[int, tuple[int, memoryview]] = {}
         self._number: int | None = None
 
-    def take(self, packet: Packet) -> None:
+    def add(self, packet: Packet) -> None:
         kind, version = packet.payload[0] >> 4, packet.payload[0] & 15
         if kind != _UTP_DATA or version != 1:
             return
@@ -135,19 +139,19 @@ class _Utp:
         number = struct.unpack_from(">H", packet.payload, 16)[0]
         if self._number is None:
             self._number = number
-        # numbers have 16 bits: the nearest to the one before
+        # Sequence numbers have 16 bits: take the one nearest to the previous packet's.
         self._number += (number - self._number + 0x8000 & 0xFFFF) - 0x8000
         self._found.setdefault(self._number, (packet.t_ns, packet.payload[at:]))
 
     def stream(self) -> Stream:
-        made, latest, expected = Stream(self._source), 0, min(self._found, default=0)
+        stream, latest_ns, expected = Stream(self._source), 0, min(self._found, default=0)
         for number in sorted(self._found):
             if number != expected:
-                break  # what comes after a gap has never come in order
+                break  # bytes after a gap never arrived in order
             t_ns, payload = self._found[number]
-            latest, expected = max(latest, t_ns), number + 1
-            made.take(latest, made.ends[-1] if made.ends else 0, payload)
-        return made
+            latest_ns, expected = max(latest_ns, t_ns), number + 1
+            stream.add(latest_ns, stream.ends[-1] if stream.ends else 0, payload)
+        return stream
 
 
 def bittorrent(found: Iterable[Stream]) -> Progress:
@@ -163,7 +167,7 @@ def bittorrent(found: Iterable[Stream]) -> Progress:
             if length > 9 and at + 13 <= len(data) and data[at + 4] == _PIECE:
                 block = struct.unpack_from(">II", data, at + 5)
                 end = min(at + 4 + length, len(data))
-                events += [(t, block, got) for t, got in stream.reached(at + 13, end)]
+                events += [(t, block, got) for t, got in stream.arrivals(at + 13, end)]
             at += 4 + length
     events.sort(key=lambda event: event[0])
     seen: dict[tuple[int, int], int] = {}
@@ -178,10 +182,10 @@ def bittorrent(found: Iterable[Stream]) -> Progress:
 
 
 def http(found: Iterable[Stream]) -> Progress:
-    """Return the body of the one response with a `Content-Length` in the streams.
+    """Return the progress of the one response with a `Content-Length` in the streams.
 
     Raises:
-        ValueError: there is none, or more than one.
+        ValueError: there is no such response, or more than one.
     """
     bodies = []
     for stream in found:
@@ -194,7 +198,7 @@ def http(found: Iterable[Stream]) -> Progress:
                 for line in head.split(b"\r\n")
                 if line.lower().startswith(b"content-length:")
             )
-            bodies.append(list(stream.reached(start, start + length)))
+            bodies.append(list(stream.arrivals(start, start + length)))
     if len(bodies) != 1:
         raise ValueError(f"found {len(bodies)} responses in the capture, expected 1")
     times, totals = zip(*bodies[0], strict=True)

@@ -1,10 +1,10 @@
-"""Whole races through the whole program: the slowest transfer, memory a peer, harness overhead.
+"""Races by the whole program: slowest transfer, memory per peer, overhead of the harness.
 
     python -m benchmarks.swarm                 32 peers (4 seeders, 28 leechers), then 8 (1 seeder)
-    python -m benchmarks.swarm --swarm 16:2    16 peers of which 2 seed
+    python -m benchmarks.swarm --swarm 16:2    16 peers, 2 of them seeders
 
-Memory is the unique set size (USS) of each peer's process: what would be freed if it ended. It is
-read once in every run, when all of them serve or race, by a thread of this process.
+Memory is the unique set size (USS) of each peer's process: the memory that its end would free. A
+thread of this process reads it once in every run, when all peers serve or race.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ def scenario(peers: int, seeders: int, size: str, repetitions: int, kinds: tuple
 
 
 class MemoryWatch:
-    """The largest USS seen of any peer, by entrant."""
+    """The USS of every peer in every run, by entrant."""
 
     def __init__(self) -> None:
         self.uss_bytes: dict[str, list[int]] = {}
-        self._looked: set[str] = set()
+        self._sampled_runs: set[str] = set()
 
     def update(self, status: dict[str, Any]) -> None:
-        """Look once in every run, as soon as a peer of it has ended its transfer."""
-        at = status.get("run")
-        if not at or at["id"] in self._looked:
+        """Sample once in every run, as soon as one of its peers has ended its transfer."""
+        current = status.get("run")
+        if not current or current["id"] in self._sampled_runs:
             return
-        stages = {p["stage"] for p in status["peers"] if p.get("run_id") == at["id"]}
+        stages = {p["stage"] for p in status["peers"] if p.get("run_id") == current["id"]}
         if stages <= {"race", "serve"} and "serve" in stages:
-            self._looked.add(at["id"])
-            threading.Thread(target=self._look, args=(at["entrant"],)).start()
+            self._sampled_runs.add(current["id"])
+            threading.Thread(target=self._sample, args=(current["entrant"],)).start()
 
-    def _look(self, entrant: str) -> None:
+    def _sample(self, entrant: str) -> None:
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if process.name().startswith(f"{entrant}-"[:15]):
@@ -65,17 +65,17 @@ class MemoryWatch:
 
 
 def overhead_seconds(record: results.RunRecord) -> dict[str, float]:
-    """Return what one run took beyond publishing and its slowest transfer, in seconds.
+    """Return one run's time beyond publishing and its slowest transfer, in seconds.
 
-    `harness` is wall minus publish minus slowest transfer, with making the file, verification,
-    removal and upload listed apart.
+    `harness` is wall time minus publishing, slowest transfer and `cleared`; making the file,
+    verification and removal are also listed separately.
     """
     assert record.result is not None
     peers = record.peers.values()
     stages: dict[str, float] = {}
     for name in ("make", "verify", "remove"):
-        took = [s.seconds for p in peers for s in p.stages if s.name == name]
-        stages[name] = max(took, default=0.0)
+        seconds = [s.seconds for p in peers for s in p.stages if s.name == name]
+        stages[name] = max(seconds, default=0.0)
     first = [p.publish.seconds for p in peers if p.publish and p.publish.rank == 0]
     others = [p.publish.seconds for p in peers if p.publish and p.publish.rank > 0]
     slowest = slowest_seconds(record)
@@ -103,7 +103,7 @@ def emit(name: str, value: float, unit: str, n: int, spread: str, aim: str, met:
     multiple=True,
     default=("32:4", "8:1"),
     show_default=True,
-    help="PEERS:SEEDERS, once for each race.",
+    help="PEERS:SEEDERS; repeatable, one race each.",
 )
 @click.option("--size", default="100MiB", show_default=True)
 @click.option("--repetitions", default=5, show_default=True)
@@ -112,7 +112,7 @@ def emit(name: str, value: float, unit: str, n: int, spread: str, aim: str, met:
 def main(
     swarms: tuple[str, ...], size: str, repetitions: int, kinds: tuple[str, ...], keep: Path | None
 ) -> None:
-    """Race real swarms on this machine and print what they took."""
+    """Race real swarms on this machine and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         for swarm in swarms:
             peers, seeders = (int(number) for number in swarm.split(":"))
@@ -133,27 +133,27 @@ def _report(kind: str, peers: int, records: list[results.RunRecord], watch: Memo
     emit(f"{label}: failures", len(failed), "", started, "", "0", not failed)
     for peer in failed:
         click.echo(f"# {peer.run_id} {peer.entrant}-{peer.peer}: {peer.failure}", err=True)
-    whole = [r for r in records if not any(p.outcome == "failed" for p in r.peers.values())]
-    if not whole:
+    complete = [r for r in records if not any(p.outcome == "failed" for p in r.peers.values())]
+    if not complete:
         return
-    slowest = [slowest_seconds(r) for r in whole]
+    slowest = [slowest_seconds(r) for r in complete]
     emit(
         f"{label}: slowest transfer",
         statistics.median(slowest),
         "s",
-        len(whole),
+        len(complete),
         _spread(slowest),
         "<= 10",
         statistics.median(slowest) <= 10,
     )
-    parts = [overhead_seconds(r) for r in whole]
+    parts = [overhead_seconds(r) for r in complete]
     bound = 1.0 if peers <= 8 else 3.0
     harness = [p["harness"] for p in parts]
     emit(
         f"{label}: harness overhead of a run",
         statistics.median(harness),
         "s",
-        len(whole),
+        len(complete),
         _spread(harness),
         f"<= {bound:g}",
         statistics.median(harness) <= bound,
@@ -164,13 +164,13 @@ def _report(kind: str, peers: int, records: list[results.RunRecord], watch: Memo
             f"{label}: {name}, apart",
             statistics.median(values),
             "s",
-            len(whole),
+            len(complete),
             _spread(values),
             "",
             True,
         )
     lags = sorted(
-        p.transfer.start_lag_seconds for r in whole for p in r.peers.values() if p.transfer
+        p.transfer.start_lag_seconds for r in complete for p in r.peers.values() if p.transfer
     )
     p99 = lags[min(len(lags) - 1, int(0.99 * len(lags)))] * 1e3
     emit(
@@ -185,10 +185,19 @@ def _report(kind: str, peers: int, records: list[results.RunRecord], watch: Memo
     uss = [b / 1e6 for b in watch.uss_bytes.get(kind, [])]
     if uss:
         emit(
-            f"{label}: USS a peer", max(uss), "MB", len(uss), _spread(uss), "<= 90", max(uss) <= 90
+            f"{label}: USS per peer",
+            max(uss),
+            "MB",
+            len(uss),
+            _spread(uss),
+            "<= 90",
+            max(uss) <= 90,
         )
     lost = [
-        p for r in whole for p in r.peers.values() if p.transfer and not p.transfer.records_complete
+        p
+        for r in complete
+        for p in r.peers.values()
+        if p.transfer and not p.transfer.records_complete
     ]
     emit(f"{label}: transfers with records missing", len(lost), "", len(lags), "", "0", not lost)
 

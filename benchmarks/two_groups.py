@@ -1,11 +1,11 @@
-"""How often runs of one kind are said to fall into two groups, and how often two kinds are seen.
+"""How often the verdict's flag for two groups of runs is a false alarm, and its power.
 
-False alarms: times are log-normal, all of one kind. Power: each run is, with some probability, one
-of those that take longer by a factor. Both by the verdict's own criterion (`verdict/groups.py`).
+False alarms: all times are log-normal, of one kind. Power: each run is, with some probability,
+slower by a factor. Both use the verdict's own criterion (`verdict/groups.py`).
 
-    python benchmarks/two_groups.py [--replicates N] [--seed N]
+    python -m benchmarks.two_groups [--replicates N] [--seed N]
 
-Prints one JSON object a line: name, runs, value, unit, spread (standard error), n, aim, met.
+Prints one JSON object per line: name, runs, value, unit, spread (standard error), n, aim, met.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from swarmrace.verdict.groups import in_two_groups
 
 RUNS = (3, 4, 5, 6, 8, 10, 15, 20)
 VARIATIONS = {0.05: 0.001, 0.1: 0.005, 0.2: 0.07, 0.5: 0.11}
-"""Coefficient of variation of one kind of runs to the share of false alarms aimed at."""
+"""The aim for the share of false alarms, by the runs' coefficient of variation."""
 SHARES = {1 / 6: "a sixth", 1 / 3: "a third", 1 / 2: "half"}
-"""Probability that a run is one of the slow ones."""
+"""Labels of the probabilities that a run is slow."""
 SLOWER = 1.8
+"""Factor by which a slow run takes longer."""
 
 
 def alarms(logs: np.ndarray) -> float:
@@ -52,7 +53,7 @@ def main(replicates: int, seed: int) -> None:
     """Simulate false alarms and power of the flag for two groups."""
     rng = np.random.default_rng(seed)
     for variation, aim in VARIATIONS.items():
-        # Of a log-normal: CV² = exp(s²) - 1.
+        # A log-normal's CV² = exp(s²) - 1.
         spread = math.sqrt(math.log1p(variation**2))
         for runs in RUNS:
             value = alarms(rng.normal(0.0, spread, (replicates, runs)))
@@ -60,12 +61,12 @@ def main(replicates: int, seed: int) -> None:
             click.echo(json.dumps(_line(name, runs, value, replicates, aim)))
     for variation in (0.05, 0.1):
         spread = math.sqrt(math.log1p(variation**2))
-        for probability, said in SHARES.items():
+        for probability, share in SHARES.items():
             for runs in RUNS:
                 slow = rng.random((replicates, runs)) < probability
                 logs = rng.normal(0.0, spread, (replicates, runs)) + math.log(SLOWER) * slow
                 name = (
-                    f"power, {said} of the runs {SLOWER} times as long, CV {variation:.0%}, "
+                    f"power, {share} of the runs {SLOWER} times as long, CV {variation:.0%}, "
                     f"{runs} runs"
                 ).replace("%", " %")
                 click.echo(json.dumps(_line(name, runs, alarms(logs), replicates, None)))

@@ -2,11 +2,11 @@
 
     python -m benchmarks.verify [--transfers 2000] [--records 100] [--runs 3]
 
-Writes a results folder as a race leaves one (records, curves, wire curves, list of hashes), by the
-code of a race and from drawn times, and checks it by the command. The reference in the same run is
-a reading of the same files that only hashes them.
+Writes the results folder of a race (records, curves, wire curves, list of hashes) by the code of a
+race, with random times, and runs the command on it. The reference, in the same run, only reads and
+hashes the same files.
 
-Prints one JSON object a line: name, value, unit, spread (standard deviation), n, aim, met.
+Prints one JSON object per line: name, value, unit, spread (standard deviation), n, aim, met.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from swarmrace.peer.transfer import summarize
 from swarmrace.plan.schedule import schedule
 from swarmrace.recording.arrivals import ByteLog, Origin
 from swarmrace.recording.records import FORMAT, PeerResult, RaceInfo, RunResult
-from swarmrace.results.manifest import FILE, Keeper
+from swarmrace.results.manifest import FILE, ManifestKeeper
 from swarmrace.scenario.loading import parse
 from swarmrace.scenario.scenario import Scenario
 from swarmrace.systems.abc import Observes, Record
 from swarmrace.systems.run import Run
 
 PEERS = 11
-AIM_SECONDS_A_THOUSAND = 2.0
+AIM_SECONDS_PER_THOUSAND = 2.0
 SIZE_BYTES = 10_000_000
 RUN_NS = 2_000_000_000
 
 
 def scenario(transfers: int) -> Scenario:
-    """Return a scenario with so many transfers, ten a run."""
+    """Return a scenario with about this many transfers, ten per run."""
     race = {
         "swarmSize": PEERS,
         "seeders": 1,
@@ -52,11 +52,17 @@ def scenario(transfers: int) -> Scenario:
     return parse({"global": {"race": race, "entrants": {"a": {"kind": "synthetic"}}}})
 
 
-def write(folder: Path, of: Scenario, records: int) -> int:
-    """Write the folder of a race of `of`; return how many transfers are in it."""
-    race_id, random, transfers = of.race_id(), np.random.default_rng(1), 0
-    keeper = Keeper(folder, race_id, "0" * 40)
-    for run in schedule(of):
+def write(folder: Path, scenario: Scenario, records: int) -> int:
+    """Write the results folder of a race of `scenario`; return its number of transfers.
+
+    Args:
+        folder: the folder to write.
+        scenario: the race's scenario.
+        records: records in each transfer's curves.
+    """
+    race_id, random, transfers = scenario.race_id(), np.random.default_rng(1), 0
+    keeper = ManifestKeeper(folder, race_id, "0" * 40)
+    for run in schedule(scenario):
         common = {"race_id": race_id, "run_id": run.id, "entrant": run.entrant}
         common |= {"repetition": run.repetition}
         result = RunResult(
@@ -66,27 +72,27 @@ def write(folder: Path, of: Scenario, records: int) -> int:
             status="raced",
             wall_seconds=RUN_NS / 1e9,
         )
-        _leave(keeper, folder, f"runs/{run.id}/run.json", result.model_dump_json().encode())
+        _write(keeper, folder, f"runs/{run.id}/run.json", result.model_dump_json().encode())
         for peer in range(PEERS):
             record = PeerResult(
                 **common,
                 peer=peer,
                 role=run.role(peer),
-                seed=of.race.seed,
+                seed=scenario.race.seed,
                 payload_seed=run.payload_seed,
                 size_bytes=run.size_bytes,
                 outcome="completed",
             )
             if record.role == "leecher":
-                record = _transferred(keeper, folder, run, record, records, random)
+                record = _with_transfer(keeper, folder, run, record, records, random)
                 transfers += 1
             name = f"runs/{run.id}/{run.entrant}-{peer}.json"
-            _leave(keeper, folder, name, record.model_dump_json(by_alias=True).encode())
+            _write(keeper, folder, name, record.model_dump_json(by_alias=True).encode())
     info = RaceInfo(
         format=FORMAT,
         race_id=race_id,
         name="verify",
-        scenario=of.model_dump(mode="json", by_alias=True),
+        scenario=scenario.model_dump(mode="json", by_alias=True),
         backend="local",
         created_utc="",
         commit="0" * 40,
@@ -94,20 +100,20 @@ def write(folder: Path, of: Scenario, records: int) -> int:
         machine={},
         status="finished",
     )
-    _leave(keeper, folder, "race.json", info.model_dump_json(by_alias=True).encode())
+    _write(keeper, folder, "race.json", info.model_dump_json(by_alias=True).encode())
     (folder / FILE).write_bytes(keeper.text(complete=True))
     return transfers
 
 
-def _transferred(
-    keeper: Keeper,
+def _with_transfer(
+    keeper: ManifestKeeper,
     folder: Path,
     run: Run,
     peer: PeerResult,
     records: int,
     random: np.random.Generator,
 ) -> PeerResult:
-    """Write a leecher's curves; return its record with their figures."""
+    """Write a leecher's curves; return its record with its transfer."""
     record = Record(VirtualClock(), run.size_bytes)
     record.start_ns = 0
     log = record.arrivals = record.deliverable = ByteLog(records)
@@ -127,21 +133,21 @@ def _transferred(
     curves["wire"] = wire[1]
     origin = Origin(peer.race_id, run.id, run.entrant, peer.peer)
     for kind, curve in curves.items():
-        _leave(keeper, folder, f"runs/{run.id}/{stem}.{kind}.npz", curve.to_npz(origin))
+        _write(keeper, folder, f"runs/{run.id}/{stem}.{kind}.npz", curve.to_npz(origin))
     update = {"verified": True, "arrivals_file": f"{stem}.arrivals.npz"}
     figures = figures.model_copy(update=update)
     return peer.model_copy(update={"transfer": figures, "wire_curve": wire[0]})
 
 
-def _leave(keeper: Keeper, folder: Path, name: str, data: bytes) -> None:
+def _write(keeper: ManifestKeeper, folder: Path, name: str, data: bytes) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    keeper.note_data(name, data)
+    keeper.add_data(name, data)
 
 
-def hashed(folder: Path) -> float:
-    """Return the seconds that reading and hashing every file takes."""
+def time_hashing(folder: Path) -> float:
+    """Return the seconds needed to read and hash every file."""
     began = time.monotonic()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -149,11 +155,11 @@ def hashed(folder: Path) -> float:
     return time.monotonic() - began
 
 
-def verified(folder: Path) -> float:
-    """Return the seconds that `swarmrace verify` takes, its start included.
+def time_verify(folder: Path) -> float:
+    """Return the seconds that `swarmrace verify` takes, including its start-up.
 
     Raises:
-        RuntimeError: it found a fault.
+        RuntimeError: it found an error.
     """
     command = [sys.executable, "-m", "swarmrace", "verify", str(folder)]
     began = time.monotonic()
@@ -166,25 +172,25 @@ def verified(folder: Path) -> float:
 
 @click.command()
 @click.option("--transfers", default=2000, show_default=True)
-@click.option("--records", default=100, show_default=True, help="Of each transfer.")
+@click.option("--records", default=100, show_default=True, help="Records per transfer.")
 @click.option("--runs", default=3, show_default=True)
 def main(transfers: int, records: int, runs: int) -> None:
     """Time `swarmrace verify`."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "race"
         written = write(folder, scenario(transfers), records)
-        taken = [(verified(folder), hashed(folder)) for _ in range(runs)]
-    seconds, ratios = [one for one, _ in taken], [one / other for one, other in taken]
-    _print("verify, a thousand transfers", [1000 * one / written for one in seconds], "s", True)
-    _print("verify over hashing alone", ratios, "×", False)
+        times = [(time_verify(folder), time_hashing(folder)) for _ in range(runs)]
+    per_thousand = [1000 * seconds / written for seconds, _ in times]
+    _print("verify, a thousand transfers", per_thousand, "s", True)
+    _print("verify over hashing alone", [verify / hashing for verify, hashing in times], "×", False)
 
 
-def _print(name: str, values: list[float], unit: str, aims: bool) -> None:
+def _print(name: str, values: list[float], unit: str, has_aim: bool) -> None:
     value = statistics.median(values)
-    aim = {"aim": f"≤ {AIM_SECONDS_A_THOUSAND:g} s", "met": value <= AIM_SECONDS_A_THOUSAND}
+    aim = {"aim": f"≤ {AIM_SECONDS_PER_THOUSAND:g} s", "met": value <= AIM_SECONDS_PER_THOUSAND}
     line = {"name": name, "value": round(value, 3), "unit": unit, "n": len(values)}
     line["spread"] = round(statistics.stdev(values), 3) if len(values) > 1 else 0.0
-    click.echo(json.dumps(line | (aim if aims else {})))
+    click.echo(json.dumps(line | (aim if has_aim else {})))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""Reported against the wire: races captured by tcpdump in their own namespaces.
+"""Reported figures against the wire: races captured by tcpdump in their own namespaces.
 
     python -m benchmarks.witness                              ten runs of every case
-    python -m benchmarks.witness --case "HTTP" --runs 1       one of those whose name holds HTTP
+    python -m benchmarks.witness --case "HTTP" --runs 1       one run of the cases named HTTP
     python -m benchmarks.witness --keep runs.jsonl            append each run to a file
-    python -m benchmarks.witness --keep runs.jsonl --runs 0   print what the file holds
+    python -m benchmarks.witness --keep runs.jsonl --runs 0   print the runs in the file
 
 A run is one race of one entrant with one seeder and two leechers. A capture on each leecher's
-interface says when each distinct payload byte came; what the results folder reports is set beside
-it, from the leecher's start stamp on. A run's difference is that of the leecher that is further
-off; over the runs its median and its worst are printed, and the median is judged by the aim.
+interface gives the time at which each distinct payload byte arrived; it is compared with the
+results folder, from the leecher's start stamp on. A run's difference is that of the leecher with
+the larger one. The median and the worst over the runs are printed; the aim applies to the median.
 
-A capture that dropped packets, or began after the start, is void: it is said and made again.
+A capture that dropped packets or began after the start is void: this is printed, and the run is
+repeated.
 
-Needs root, tcpdump and iproute2. The kernel's stamps are of the wall clock, converted by its offset
-to the monotonic clock, which must not move by more than 1 ms during a run.
+Needs root, tcpdump and iproute2. The kernel stamps packets by the wall clock; the stamps are
+converted to the monotonic clock by the clocks' offset, which must not move by more than 1 ms during
+a run.
 """
 
 from __future__ import annotations
@@ -46,16 +48,16 @@ from swarmrace.verdict import load, runs
 ENTRANT = "raced"
 PERCENTS = {"first byte": 0, "t10": 10, "t50": 50, "t90": 90, "t100": 100}
 EDGE_SECONDS = 0.005
-"""Aim of first byte and t100."""
+"""Aim for the first byte and t100."""
 MARK_SECONDS, MARK_SHARE = 0.010, 0.01
-"""Aim of the marks between: whichever is more."""
+"""Aim for the marks between them: the larger of the two."""
 STALL_SECONDS = 0.010
-"""Aim of the longest stall, beyond its own resolution."""
+"""Aim for the longest stall, in addition to its resolution."""
 BYTES_SHARE = 0.005
 PEERS = 3
 STARTED_SECONDS = 60.0
-VOIDS = 2
-"""How often each run is made again before the case fails."""
+MAX_REPEATS = 2
+"""How often a void run is repeated before the case fails."""
 _TUNED = {"kind": "bittorrent", "profile": "tuned", "encryption": False}
 _STOCK = {"kind": "bittorrent", "profile": "stock", "encryption": False}
 _HTTP = {"kind": "http"}
@@ -65,14 +67,14 @@ _EDGES = ("first byte", "t100", "wire bytes")
 
 @dataclass(frozen=True)
 class Case:
-    """What is raced.
+    """One kind of race.
 
     Args:
-        name: for people.
-        options: the entrant's.
-        network: its conditions.
-        size: of the payload.
-        judged: figures that have an aim; all when empty.
+        name: label in the output.
+        options: the entrant's options.
+        network: the race's network conditions.
+        size: the payload's size.
+        judged: figures with an aim; empty: all.
     """
 
     name: str
@@ -108,17 +110,19 @@ CASES = _cases()
 
 @click.command()
 @click.option("--runs", "count", default=10, show_default=True, help="Runs of each case.")
-@click.option("--case", "part", default="", help="Only cases whose names hold this.")
-@click.option("--size", default="", help="Instead of each case's own size.")
-@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Add each run here.")
+@click.option("--case", "part", default="", help="Only cases with this in their name.")
+@click.option("--size", default="", help="Size for all cases.  [default: each case's own]")
+@click.option(
+    "--keep", type=click.Path(dir_okay=False, path_type=Path), help="Append each run to this file."
+)
 def main(count: int, part: str, size: str, keep: Path | None) -> None:
-    """Capture races and print reported minus wire."""
+    """Capture races and print the reported figures minus the wire's."""
     cases = [case for case in CASES if part in case.name]
     if not cases:
         raise click.UsageError(f"--case: found {part}, expected part of a case's name")
-    lacking = [*namespaces.refusals(), *capture.refusals()]
-    if count and lacking:
-        raise click.ClickException("; ".join(lacking))
+    refusals = [*namespaces.refusals(), *capture.refusals()]
+    if count and refusals:
+        raise click.ClickException("; ".join(refusals))
     kept: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
     if keep is not None and keep.exists():
         for line in keep.read_text().splitlines():
@@ -126,11 +130,11 @@ def main(count: int, part: str, size: str, keep: Path | None) -> None:
             kept.get(found["case"], []).append(found)
     for case in cases:
         for _ in range(count):
-            made = witnessed(case, size or case.size)
-            kept[case.name].append(made)
+            compared = witness(case, size or case.size)
+            kept[case.name].append(compared)
             if keep is not None:
                 with keep.open("a") as file:
-                    print(json.dumps(made), file=file)
+                    print(json.dumps(compared), file=file)
     missed = False
     for case in cases:
         for figure in summary(case, kept[case.name]):
@@ -140,28 +144,29 @@ def main(count: int, part: str, size: str, keep: Path | None) -> None:
     sys.exit(1 if missed else 0)
 
 
-def witnessed(case: Case, size: str) -> dict[str, Any]:
-    """Race once and return, by figure, what was reported, what the wire says and the aim.
+def witness(case: Case, size: str) -> dict[str, Any]:
+    """Race once; return each figure as reported and on the wire, their difference and the aim.
 
     Raises:
-        RuntimeError: no capture was good.
+        RuntimeError: every capture was void.
     """
-    why = ""
-    for _ in range(1 + VOIDS):
+    void = ""
+    for _ in range(1 + MAX_REPEATS):
         with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-            made, why = _raced(case, size, Path(folder))
-        if not why:
-            return made
-        print(f"{case.name}: void, made again: {why}", file=sys.stderr, flush=True)
-    raise RuntimeError(f"{case.name}: no good capture in {1 + VOIDS}; the last: {why}")
+            compared, void = _race(case, size, Path(folder))
+        if not void:
+            return compared
+        print(f"{case.name}: void run, repeated: {void}", file=sys.stderr, flush=True)
+    raise RuntimeError(f"{case.name}: {1 + MAX_REPEATS} runs in a row were void; the last: {void}")
 
 
 def _memory() -> str | None:
-    """Captures go to memory: on the disk they would be in the payloads' way."""
+    """Return a folder in memory, if any: writing captures to the disk would slow the payloads."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
+def _race(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """Race once; return the comparison, and why it is void or an empty string."""
     race = {"swarmSize": PEERS, "seeders": 1, "repetitions": 1, "fileSize": size}
     race["network"] = case.network
     scenario = parse({"global": {"race": race, "entrants": {ENTRANT: case.options}}})
@@ -217,9 +222,10 @@ def _raced(case: Case, size: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
-    """Begin a capture in each peer's namespace as soon as its process is in it.
+    """Start a capture in each peer's namespace as soon as its process has entered it.
 
-    The peer is stopped until the capture has begun: a run opens when all its peers are there.
+    The peer is suspended until its capture has started: a run opens only when all its peers have
+    arrived.
     """
     ours, deadline = Path("/proc/self/ns/net").stat().st_ino, time.monotonic() + STARTED_SECONDS
     while len(captures) < PEERS and time.monotonic() < deadline:
@@ -231,16 +237,18 @@ def _capture_all(folder: Path, captures: dict[int, capture.Capture]) -> None:
                 if name == ENTRANT and inside and int(peer) not in captures:
                     process.suspend()
                     try:
-                        made = capture.Capture(process.pid, folder / f"{peer}.pcap")
+                        started = capture.Capture(process.pid, folder / f"{peer}.pcap")
                     finally:
                         process.resume()
-                    captures[int(peer)] = made
+                    captures[int(peer)] = started
 
 
 def _received(packets: Sequence[capture.Packet], sources: Sequence[str], transfer: Any) -> int:
-    since, wanted = transfer.start_monotonic_nanoseconds, set(sources)
+    start_ns, source_set = transfer.start_monotonic_nanoseconds, set(sources)
     return sum(
-        capture.wire_bytes(each) for each in packets if each.t_ns >= since and each.source in wanted
+        capture.wire_bytes(packet)
+        for packet in packets
+        if packet.t_ns >= start_ns and packet.source in source_set
     )
 
 
@@ -250,9 +258,12 @@ def compare(
     """Return `reported`, `wire`, `difference` and `aim` by figure; seconds, or a share of bytes.
 
     Args:
-        result: a leecher's.
-        progress: what the wire says of its payload.
-        received_bytes: what its interface received from the other peers since its start.
+        result: a leecher's result.
+        progress: its payload's progress on the wire.
+        received_bytes: bytes that its interface received from the other peers since its start.
+
+    Raises:
+        ValueError: the wire carried more or less than the payload.
     """
     transfer, size = result.transfer, result.size_bytes
     assert transfer is not None
@@ -267,8 +278,8 @@ def compare(
     marks = {mark.percent: mark.seconds for mark in transfer.arrival}
     found = {}
     for name, percent in PERCENTS.items():
-        came = progress.instant(bytes_of_percent(size, percent))
-        wire = (came - transfer.start_monotonic_nanoseconds) / 1e9
+        arrived_ns = progress.instant(bytes_of_percent(size, percent))
+        wire = (arrived_ns - transfer.start_monotonic_nanoseconds) / 1e9
         aim = EDGE_SECONDS if percent in (0, 100) else max(MARK_SECONDS, MARK_SHARE * wire)
         found[name] = figure(marks.get(percent), wire, aim)
     stall = progress.longest_stall_ns / 1e9
@@ -281,11 +292,11 @@ def compare(
     return found
 
 
-def summary(case: Case, made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def summary(case: Case, compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each figure over the runs: median and worst of reported minus wire, and the aim."""
     lines = []
     for name in [*PERCENTS, "longest stall", "wire bytes"]:
-        figures = [each["figures"][name] for each in made]
+        figures = [each["figures"][name] for each in compared]
         found = [each["difference"] for each in figures if each["difference"] is not None]
         judged = not case.judged or name in case.judged
         if not figures:
@@ -310,8 +321,8 @@ def summary(case: Case, made: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(cases: Sequence[Case], kept: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the table for docs/methodology.md: median (worst) of each figure, and how much of the
-    processors others used, the captures left out (median over the runs)."""
+    """Return the table for docs/methodology.md: median (worst) of each figure, and the share of the
+    CPUs that other programs used, without the captures (median over the runs)."""
     names = [*PERCENTS, "longest stall", "wire bytes"]
     head = ["case", "runs", *names, "other work"]
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
