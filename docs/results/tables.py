@@ -1,38 +1,53 @@
 """Writes the tables of each page in this folder from the raw results beside it.
 
-    python docs/results/tables.py          writes them
-    python docs/results/tables.py --check  fails if a page says something else
+    python docs/results/tables.py            writes them
+    python docs/results/tables.py --reports  writes them, and the report beside each page
+    python docs/results/tables.py --check    fails if a page has other tables
 
-A page is `*/README.md`; what stands between `<!-- NAME -->` and `<!-- end -->` is written here,
-from `*/raw/` alone, by the code that `swarmrace show` judges and prints with.
+A page is `*/README.md`. The text between `<!-- NAME -->` and `<!-- end -->` is written from
+`*/raw/` or `*/raw.tar.xz`, with the code that `swarmrace show` uses, and so is the report.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from statistics import median
 
+from swarmrace.export.folders import find_results, group_parts
 from swarmrace.recording.records import PeerResult
+from swarmrace.report import command
 from swarmrace.results import folder as results
+from swarmrace.results.parts import merge
 from swarmrace.units import canonical_size, format_link_rate, format_size
 from swarmrace.verdict import Verdict, compute
 from swarmrace.verdict.entries import entry
+from swarmrace.verdict.model import Summary
 from swarmrace.verdict.registry import FIGURES
 
 HERE = Path(__file__).parent
 MARKED = re.compile(r"(<!-- (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\+00:00")
-"""When a file was written: that of the checkout, here."""
+"""Time at which a file was written. In a checkout it is the time of the checkout."""
 
 
 @cache
 def races(raw: Path) -> dict[str, tuple[results.Results, Verdict]]:
-    """Return each folder below `raw` with its verdict, smallest swarms first."""
-    found = {folder.name: results.load(folder) for folder in sorted(raw.iterdir())}
+    """Return each race below `raw`, its parts joined, with its verdict, smallest swarms first. A
+    race is named by its folder in `raw`, in a sweep by its cell."""
+    found = {}
+    for parts in group_parts(find_results([raw])):
+        below = parts[0].relative_to(raw.resolve()).parts
+        found[below[0] if len(below) == 1 else below[-3]] = merge(
+            [results.load(part) for part in parts]
+        )
     order = sorted(
         found, key=lambda n: (found[n].scenario.race.swarm_size, found[n].scenario.race.seeders, n)
     )
@@ -50,7 +65,7 @@ def _entrants(raw: Path) -> list[str]:
 
 
 def _figure(raw: Path, key: str) -> str:
-    """Return one figure of every entrant in every race: median over runs (least–most)."""
+    """Return one figure of every entrant in every race: median over runs (min–max)."""
     names = [n for n in _entrants(raw) if any(key in _of(raw, f, n) for f in races(raw))]
 
     def lines() -> Iterator[list[str]]:
@@ -59,8 +74,11 @@ def _figure(raw: Path, key: str) -> str:
             if set(cells) != {"–"}:
                 yield [f"`{folder}`", *cells]
 
-    label = FIGURES[key].label.replace("the same", "payload sent by leechers,")
-    return table([label, *names], lines())
+    return table([_label(key), *names], lines())
+
+
+def _label(key: str) -> str:
+    return FIGURES[key].label.replace("the same", "payload sent by leechers,")
 
 
 def _of(raw: Path, folder: str, name: str) -> dict:
@@ -89,7 +107,7 @@ def raced(raw: Path) -> str:
 
 
 def completed(raw: Path) -> str:
-    """Transfers completed of started."""
+    """Transfers completed and started."""
     names = _entrants(raw)
 
     def lines() -> Iterator[list[str]]:
@@ -106,7 +124,7 @@ def completed(raw: Path) -> str:
 
 
 def headlines(raw: Path) -> str:
-    """The sentences of each verdict."""
+    """The headline sentences of each verdict."""
     lines = []
     for folder, (_, verdict) in races(raw).items():
         lines += [f"- `{folder}`", *(f"  - {text}" for text in verdict.headline)]
@@ -114,7 +132,7 @@ def headlines(raw: Path) -> str:
 
 
 def flags(raw: Path) -> str:
-    """What each verdict says must be read before believing it."""
+    """The flags of each verdict."""
     lines = []
     for folder, (_, verdict) in races(raw).items():
         lines.append(f"- `{folder}`")
@@ -161,6 +179,66 @@ def standing_still(raw: Path) -> str:
     return table([*head, "received on their wire", "CPU, all peers"], lines())
 
 
+SUMMARY = (
+    "t100",
+    "last",
+    "discovery",
+    "arrival0",
+    "arrival10",
+    "arrival50",
+    "arrival90",
+    "publish",
+    "longestStall",
+    "wireReceived",
+    "leechersShareOfWire",
+    "minimumMultiple",
+    "cpuAll",
+    "runnerCpu",
+    "peakMemory",
+)
+
+
+def summary(raw: Path) -> str:
+    """The main figures of a page's only race, a row each: median over runs (min–max)."""
+    ((folder, (_, verdict)),) = races(raw).items()
+
+    def lines() -> Iterator[list[str]]:
+        for key in SUMMARY:
+            cells = [entry(key, _of(raw, folder, name).get(key)) for name in verdict.entrants]
+            yield [_label(key), *cells]
+
+    return table(["", *verdict.entrants], lines())
+
+
+def between_marks(raw: Path) -> str:
+    """Time from 10 to 90 % of arrival: without what comes before the first byte, and the end."""
+
+    def lines() -> Iterator[list[str]]:
+        for folder, (loaded, verdict) in races(raw).items():
+            cells = []
+            for name in verdict.entrants:
+                found = [_between(r) for r in loaded.runs if r.run.entrant == name]
+                times = [seconds for seconds in found if seconds is not None]
+                summary = times and Summary(
+                    value=median(times), least=min(times), most=max(times), runs=len(times)
+                )
+                cells.append(entry("t100", summary or None))
+            yield [f"`{folder}`", *cells]
+
+    return table(["arrival, t10 to t90", *_entrants(raw)], lines())
+
+
+def _between(record: results.RunRecord) -> float | None:
+    """Return a run's median leecher's time from 10 to 90 % of arrival, if all have both marks."""
+    times = []
+    for peer in _leechers(record):
+        marks = {m.percent: m.seconds for m in peer.transfer.arrival} if peer.transfer else {}
+        if not {10, 90} <= marks.keys():
+            return None
+        times.append(marks[90] - marks[10])
+    return median(times) if times else None
+
+
 def _leechers(record: results.RunRecord) -> list[PeerResult]:
     return [record.peers[peer] for peer in record.leechers]
 
@@ -172,24 +250,56 @@ SECTIONS = {
     "flags": flags,
     "silence": silence,
     "standing-still": standing_still,
+    "between-marks": between_marks,
+    "summary": summary,
 }
 
 
 def section(name: str, raw: Path) -> str:
-    """Return a section: one of `SECTIONS`, or the table of the figure of that name."""
+    """Return a section: one of `SECTIONS`, or the table of a figure."""
     return SECTIONS[name](raw) if name in SECTIONS else _figure(raw, name)
 
 
 def written(page: Path) -> str:
-    """Return a page with every section made anew."""
-    raw = page.parent / "raw"
-    return MARKED.sub(
-        lambda found: f"{found[1]}\n{section(found[2], raw)}\n{found[3]}", page.read_text()
-    )
+    """Return a page with every section written again."""
+    text = page.read_text()
+    if MARKED.search(text) is None:
+        return text
+    with raw_results(page) as raw:
+        return MARKED.sub(lambda found: f"{found[1]}\n{section(found[2], raw)}\n{found[3]}", text)
+
+
+def title(page: Path) -> str:
+    """Return a page's title, which is its report's too."""
+    return page.read_text().splitlines()[0].removeprefix("# ")
+
+
+@contextmanager
+def raw_results(page: Path) -> Iterator[Path]:
+    """Yield the folder with a page's raw results: `raw`, or what `raw.tar.xz` holds."""
+    packed = page.with_name("raw.tar.xz")
+    if not packed.exists():
+        yield page.with_name("raw")
+        return
+    with tempfile.TemporaryDirectory() as unpacked:
+        with tarfile.open(packed) as archive:
+            archive.extractall(unpacked)
+        (folder,) = Path(unpacked).iterdir()
+        yield folder
+
+
+def write_report(page: Path) -> None:
+    """Write the report beside a page, as `swarmrace report` does."""
+    report = page.with_name("report")
+    with raw_results(page) as raw:
+        print(command.report([raw], report, title=title(page), warn=print))
+    if page.with_name("raw.tar.xz").exists():  # a packed sweep's marks would be too large
+        for path in (report / "data").glob("marks.*"):
+            path.unlink()
 
 
 def main(*arguments: str) -> int:
-    """Write all pages, or compare them with what is written there; return the exit code."""
+    """Write all pages, or compare them with the stored ones; return the exit code."""
     other = []
     for page in sorted(HERE.glob("*/README.md")):
         text = written(page)
@@ -197,8 +307,10 @@ def main(*arguments: str) -> int:
             other += [page] * (text != page.read_text())
         else:
             page.write_text(text)
+        if "--reports" in arguments:
+            write_report(page)
     for page in other:
-        print(f"{page}: not what its raw results give; run `make results`", file=sys.stderr)
+        print(f"{page}: differs from its raw results; run `make results`", file=sys.stderr)
     return int(bool(other))
 
 
