@@ -64,6 +64,23 @@ def test_a_child_is_ended_with_all_its_children(tmp_path, command):
     assert in_time(lambda: all(map(has_ended, pids)))
 
 
+def test_a_child_has_ended_as_soon_as_the_kernel_knows(tmp_path):
+    """On a busy machine asyncio learns of it much later."""
+
+    async def go():
+        child = Child(tmp_path / "log", tmp_path)
+        await child.start(["sleep", "3600"])
+        (pid,) = child.pids()
+        os.kill(pid, signal.SIGKILL)
+        assert in_time(lambda: has_ended(pid))  # asyncio has no turn meanwhile
+        assert not child.running
+        assert child.pids() == []
+        assert "signal 9" in await child.died()
+        await child.stop()
+
+    asyncio.run(go())
+
+
 def test_a_child_dies_with_its_peer_even_if_the_peer_is_killed(tmp_path):
     code = (
         "import asyncio, pathlib, time\n"

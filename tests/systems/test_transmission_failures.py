@@ -30,9 +30,9 @@ LONG = Timeouts(
     transfer_seconds=PATIENCE_SECONDS,
 )
 STALLED = Timeouts(
-    discovery_seconds=PATIENCE_SECONDS, stall_seconds=40, transfer_seconds=PATIENCE_SECONDS
+    discovery_seconds=PATIENCE_SECONDS, stall_seconds=75, transfer_seconds=PATIENCE_SECONDS
 )
-"""Between metadata and the first byte the daemon itself takes up to 20 s."""
+"""Between metadata and the first byte the daemon itself takes 15 to 35 s."""
 
 
 async def published(made):
@@ -88,8 +88,11 @@ def test_a_seeder_that_is_killed_is_a_stall(tmp_path):
             await asyncio.sleep(0.01)
             await made.systems[1].refresh()
             held = made.systems[1].counters().payload_received_bytes or 0
-        os.kill(made.systems[0].processes()[0], signal.SIGKILL)
         assert held < BIG
+        (daemon, *_) = made.systems[0].processes()
+        os.kill(daemon, signal.SIGKILL)
+        while made.systems[0].processes():
+            await asyncio.sleep(0.01)
         failure, record = await race
         with pytest.raises(TransferError, match="signal 9") as caught:
             await made.systems[0].remove()
@@ -99,7 +102,7 @@ def test_a_seeder_that_is_killed_is_a_stall(tmp_path):
     slow = {"speed-limit-up": 1000, "speed-limit-up-enabled": True}
     failure, record, of_seeder = in_swarm(body, tmp_path, BIG, settings=slow)
     assert failure.reason is Reason.STALL, failure
-    assert "no new byte for 40 s" in failure.detail
+    assert "no new byte for 75 s" in failure.detail
     assert 0 < record.progress_bytes < BIG
     assert record.done_ns is None
     assert of_seeder.reason is Reason.NODE_DIED

@@ -85,7 +85,9 @@ class Child:
     @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._process is not None and self._process.returncode is None
+        process = self._process
+        # asyncio may not have had its turn yet since the program ended.
+        return process is not None and process.returncode is None and not _has_ended(process.pid)
 
     async def start(
         self,
@@ -223,6 +225,14 @@ class Child:
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(self._process.pid).children(recursive=True)
             self._family += [child.pid for child in children]
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a child process has ended; its exit code is left to asyncio."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True  # asyncio has read it
 
 
 def last_lines_of(log: Path, start: int = 0) -> str:
