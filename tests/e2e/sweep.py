@@ -172,9 +172,7 @@ def test_three_cells_are_done_one_fails_and_only_that_one_is_raced_again(lab: La
 
 
 def test_a_killed_step_and_a_terminated_workflow_lose_nothing(lab: Lab) -> None:
-    values = yaml.safe_load((lab.folder / "values.yaml").read_text()) | {"name": "killed"}
-    (lab.folder / "killed.yaml").write_text(yaml.safe_dump(values))
-    call("helm", "upgrade", "lab", CHART, "-n", lab.namespace, "-f", lab.folder / "killed.yaml")
+    _upgrade(lab, yaml.safe_load((lab.folder / "values.yaml").read_text()) | {"name": "killed"})
     name = lab.submit()
     pod = until("a cell is raced", CELL_SECONDS, lambda: _racing(lab, name), 1)
     call("kubectl", "delete", "pod", pod, "-n", lab.namespace, "--grace-period=0", "--force")
@@ -196,9 +194,7 @@ def test_a_killed_step_and_a_terminated_workflow_lose_nothing(lab: Lab) -> None:
 
 
 def test_a_killed_controller_goes_on_where_it_was(lab: Lab) -> None:
-    values = yaml.safe_load((lab.folder / "values.yaml").read_text()) | {"name": "controller"}
-    (lab.folder / "controller.yaml").write_text(yaml.safe_dump(values))
-    call("helm", "upgrade", "lab", CHART, "-n", lab.namespace, "-f", lab.folder / "controller.yaml")
+    _upgrade(lab, yaml.safe_load((lab.folder / "values.yaml").read_text()) | {"name": "controller"})
     with verdict_jobs.watched(lab.namespace) as jobs:
         name = lab.submit()
         until("a cell is raced", CELL_SECONDS, lambda: _racing(lab, name), 1)
@@ -212,10 +208,45 @@ def test_a_killed_controller_goes_on_where_it_was(lab: Lab) -> None:
     _print_pauses(lab, name, found, verdicts)
 
 
+def test_a_cron_workflow_begins_a_folder_of_its_own(lab: Lab) -> None:
+    """With a minute for a night: the sweep lasts longer, so the next night's isn't started."""
+    values = yaml.safe_load((lab.folder / "values.yaml").read_text())
+    race = {**RACE, "matrix": {"swarmSize": [2], "fileSize": ["1MB", "2MB"], "seeders": [1]}}
+    values |= {"scenario": {"global": {"race": race, "entrants": ENTRANTS}}}
+    values["cron"] = {"enabled": True, "schedules": ["* * * * *"]}
+    _upgrade(lab, values)
+    started = until("a night's workflow starts", 180, lambda: _nightly(lab), 2)
+    (name,) = started
+    began = seconds_of(lab.workflow(name)["metadata"]["creationTimestamp"])
+    while time.time() < began + 130 and lab.phase(name) in ("", "Pending", "Running"):
+        assert _nightly(lab) == started, "a second one was started beside it"
+        time.sleep(2)
+    _upgrade(lab, {**values, "cron": {**values["cron"], "suspend": True}})
+    say(f"one night's workflow ran for {(time.time() - began) / 60:.1f} nights")
+    assert {lab.await_end(each) for each in _nightly(lab)} == {"Succeeded"}
+    tag = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    found = lab.fetch(f"matrix-{tag}-{time.strftime('%Y%m%d', time.gmtime(began))}")
+    assert len(found.cells) == 2
+    assert not found.missing
+    assert not lab.fetch().missing, "the other sweep's folder is as it was"
+
+
 def test_the_claim_outlives_the_release(lab: Lab) -> None:
     call("helm", "uninstall", "lab", "-n", lab.namespace, "--wait")
     assert [each["metadata"]["name"] for each in get("pvc", "-n", lab.namespace)] == ["lab-sweep"]
     assert not lab.fetch().missing
+
+
+def _upgrade(lab: Lab, values: dict[str, Any]) -> None:
+    file = lab.folder / f"{values['name']}.yaml"
+    file.write_text(yaml.safe_dump(values))
+    call("helm", "upgrade", "lab", CHART, "-n", lab.namespace, "-f", file)
+
+
+def _nightly(lab: Lab) -> list[str]:
+    """Return the names of the workflows that the CronWorkflow has started."""
+    label = "workflows.argoproj.io/cron-workflow=lab-sweep"
+    return [each["metadata"]["name"] for each in get("workflows", "-n", lab.namespace, "-l", label)]
 
 
 def _by_phase(lab: Lab, name: str, *phases: str) -> list[str]:
