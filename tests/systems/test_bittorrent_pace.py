@@ -24,7 +24,7 @@ def clock(monkeypatch):
             monkeypatch.setattr(pace.time, "process_time", lambda: self.process)
             monkeypatch.setattr(pace.time, "thread_time", lambda: self.thread)
             monkeypatch.setattr(pace, "_busiest_thread", lambda: Path("busiest"))
-            monkeypatch.setattr(pace, "_scheduling", lambda thread: (0.0, self.waited))
+            monkeypatch.setattr(pace, "_waited", lambda file: self.waited)
             self.waited = 0.0
 
         def passes(self, seconds, process=0.0, waited=0.0):
@@ -56,22 +56,27 @@ def test_where_libtorrent_waits_samples_take_their_share_of_the_processes_cpu(cl
 def test_a_kernel_without_the_counter_counts_as_waiting(clock):
     shortage = Shortage()
     for _ in range(3):
-        clock.passes(0.2, process=0.02, waited=0.2)  # as `_scheduling` answers there
+        clock.passes(0.2, process=0.02, waited=0.2)  # as `_waited` answers there
         shortage.update()
     assert shortage.waiting == 1
     assert shortage.cpu_rate == pytest.approx(0.1)
 
 
 def test_the_scheduling_of_a_thread_that_has_ended_counts_as_waiting(tmp_path):
-    ran, waited = pace._scheduling(tmp_path / "gone")
-    later = pace._scheduling(tmp_path / "gone")[1]
-    assert ran == 0
-    assert later >= waited > 0
+    file = pace._opened(tmp_path / "gone")
+    waited = pace._waited(file)
+    assert pace._waited(file) >= waited > 0
+    assert pace._ran(tmp_path / "gone") == 0
 
 
 def test_this_process_has_a_busiest_thread_whose_time_is_counted():
-    ran, _ = pace._scheduling(pace._busiest_thread())
-    assert ran >= 0
+    thread = pace._busiest_thread()
+    assert pace._ran(thread) >= 0
+    file = pace._opened(thread)
+    try:
+        assert 0 <= pace._waited(file) < pace.time.monotonic()
+    finally:
+        pace.os.close(file)
 
 
 def test_pauses_grow_with_the_transfer_and_shrink_near_its_end(clock):
@@ -84,7 +89,8 @@ def test_pauses_grow_with_the_transfer_and_shrink_near_its_end(clock):
         own._due = clock.now  # no sample waits
         pauses.append(own.pause(SIZE * percent // 100))
     assert pauses[0] == pace.MIN_SECONDS
-    assert pauses[-1] == pace.EDGE_SECONDS
+    assert pauses[-2] == pace.EDGE_SECONDS
+    assert pauses[-1] == pace.COMPLETE_SECONDS, "every byte has come"
     assert max(pauses) <= pace.MAX_SECONDS
 
 

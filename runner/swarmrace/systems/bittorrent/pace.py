@@ -8,6 +8,7 @@ it takes, so samples may take only `SHARE` of the CPU that the transfer itself g
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -56,6 +57,13 @@ BOTH_SIDES = 2
 UPDATE_SECONDS = 0.1
 """Minimum time between two readings of how the CPU is used."""
 
+COMPLETE_SECONDS = 0.02
+"""Pause between two samples once every byte has come: only a piece that fails its hash can change
+the total."""
+
+COARSE_SECONDS = 0.02
+"""From this pause on for lack of CPU, a sample leaves out what waits unread in the sockets."""
+
 _THREADS = Path("/proc/self/task")
 
 
@@ -72,7 +80,7 @@ class Shortage:
         """CPU seconds that the process gets in a second."""
         self.waiting = 0.0
         """Share of the time for which that thread waits for a processor; 1 if it isn't known."""
-        self._busiest: Path | None = None
+        self._busiest: int | None = None
         self._waited = 0.0
         self._at, self._cpu = time.monotonic(), time.process_time()
 
@@ -85,29 +93,48 @@ class Shortage:
         self.cpu_rate = max(0.001, (cpu - self._cpu) / passed)
         self._at, self._cpu = now, cpu
         if self._busiest is None:
-            self._busiest = _busiest_thread()
-            self._waited = _scheduling(self._busiest)[1]
+            self._busiest = _opened(_busiest_thread())
+            self._waited = _waited(self._busiest)
             return
-        waited = _scheduling(self._busiest)[1]
+        waited = _waited(self._busiest)
         self.waiting = min(1.0, (waited - self._waited) / passed)
         self._waited = waited
+
+    def close(self) -> None:
+        """Close the file that is read."""
+        if self._busiest is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._busiest)
+            self._busiest = None
 
 
 def _busiest_thread() -> Path:
     own = str(threading.get_native_id())
-    return max(
-        (each for each in _THREADS.iterdir() if each.name != own),
-        key=lambda each: _scheduling(each)[0],
-    )
+    return max((each for each in _THREADS.iterdir() if each.name != own), key=_ran)
 
 
-def _scheduling(thread: Path) -> tuple[float, float]:
-    """Return how many seconds a thread has run, and how many it has waited for a processor
-    (/proc/PID/schedstat); as if it always waited, if the kernel doesn't count it."""
+def _ran(thread: Path) -> int:
+    """Return for how many nanoseconds a thread has run (/proc/PID/schedstat)."""
     with contextlib.suppress(OSError, ValueError):
-        ran, waited, _ = (thread / "schedstat").read_text().split()
-        return int(ran) / 1e9, int(waited) / 1e9
-    return 0.0, time.monotonic()
+        return int((thread / "schedstat").read_text().split()[0])
+    return 0
+
+
+def _opened(thread: Path) -> int:
+    """Open a thread's schedstat, once, because that costs ten times as much as reading it."""
+    try:
+        return os.open(thread / "schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _waited(file: int) -> float:
+    """Return how many seconds a thread has waited for a processor, from its open schedstat; as if
+    it always waited, if the kernel doesn't count it."""
+    with contextlib.suppress(OSError, ValueError):
+        _, waited, _ = os.pread(file, 128, 0).split()
+        return int(waited) / 1e9
+    return time.monotonic()
 
 
 class Budget:
@@ -117,6 +144,10 @@ class Budget:
         self._sample_seconds = 0.0
         self._thread = time.thread_time()
         self._shortage = Shortage()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._shortage.close()
 
     def pause_seconds(self, share: float) -> float:
         """Return the pause after a sample; call it in the thread that samples."""
@@ -137,6 +168,12 @@ class SamplingPace:
         self._total = 0
         self._rate = self._wait = 0.0
         self._budget = Budget()
+        self.coarse = False
+        """Whether CPU is so short that the next sample should cost less."""
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._budget.close()
 
     def pause(self, total: int) -> float:
         """Return the pause after a sample that showed `total` bytes."""
@@ -158,5 +195,8 @@ class SamplingPace:
             affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
             soonest = affordable * SHARE / EDGE_SHARE
             pause = max(pause, min(affordable, max(soonest, left_seconds)))
+            self.coarse = affordable >= COARSE_SECONDS and not near_edge
+            if left <= 0:
+                pause = max(pause, COMPLETE_SECONDS)
         self._due = now + pause
         return pause
