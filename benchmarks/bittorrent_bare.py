@@ -14,7 +14,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from swarmrace.systems.bittorrent import profiles, torrent
+from swarmrace.systems.bittorrent import memory, profiles, torrent
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
 
 _WAIT_SECONDS = 600.0
@@ -37,6 +37,7 @@ class Bare:
             "outgoing_interfaces": address,
             "alert_mask": int(lt.alert_category.status | lt.alert_category.tracker),
         }
+        memory.limit_arenas()
         params = lt.session_params()
         params.disk_io_constructor = profiles.DISK_IO
         params.settings = settings

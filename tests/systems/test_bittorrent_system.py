@@ -60,7 +60,7 @@ def test_a_hundred_megabytes_with_every_block_recorded(tmp_path):
     asyncio.run(go())
 
 
-def test_writes_that_are_not_recorded_cost_no_alert_and_change_no_bytes(tmp_path):
+def test_by_default_only_pieces_are_recorded(tmp_path):
     async def go():
         options = {"record_writes": False, "size_bytes": 20_000_000, "leechers": 2}
         async with peers(tmp_path, **options) as swarm:
@@ -68,7 +68,11 @@ def test_writes_that_are_not_recorded_cost_no_alert_and_change_no_bytes(tmp_path
             records = await swarm.fetch(await swarm.publish())
             for leecher, record in zip(swarm.leechers, records, strict=True):
                 assert record.written is None
-                assert record.deliverable is None
+                assert record.complete is True
+                pieces = record.deliverable.curve(0, 20_000_000)
+                assert len(pieces.t_ns) == leecher.describe()["torrent"]["pieces"]
+                assert pieces.prefix().complete
+                assert pieces.t_ns[-1] <= record.done_ns
                 assert record.counted_duplicates is not None
                 assert record.notes == []
                 curve = record.arrivals.curve(0, 20_000_000)

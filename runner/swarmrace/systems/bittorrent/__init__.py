@@ -1,4 +1,4 @@
-"""BitTorrent by libtorrent: received payload sampled, every block's write timed.
+"""BitTorrent by libtorrent: received payload sampled, every piece's verification timed.
 
 `SPEC` loads nothing heavy; libtorrent is imported when a system is created or its options are
 checked. Importing this package starts no thread, so a parent may load it and fork.
@@ -30,7 +30,7 @@ def _observes(options: BitTorrentOptions) -> Observes:
     return Observes(
         arrival=True,
         written=options.record_writes,
-        delivery=options.record_writes,
+        delivery=True,
         unit="sample of received payload",
         sampled=True,
         in_order=options.piece_order == "sequential",
@@ -46,12 +46,12 @@ def _means(options: BitTorrentOptions) -> Meanings:
         discovered="the metadata is complete (BEP 9)" if not torrent else "the file is read",
         arrival="received by the socket: libtorrent's count and what waits unread, sampled",
         written="block of 16 KiB written" if writes else "",
-        delivery="verified prefix: pieces that passed their hash and are written" if writes else "",
-        comparable_by="pieceOrder: sequential" if writes else "",
+        delivery="verified prefix: pieces that passed their hash"
+        + (" and are written" if writes else ""),
+        comparable_by="pieceOrder: sequential",
         done="the last piece is verified and "
         + ("its last block written" if writes else "no write is outstanding"),
-        usage="the whole process, runner and recording included"
-        + (f"; recording takes {RECORDING_CPU}" if writes else ""),
+        usage=f"the whole process, runner and recording included; recording takes {RECORDING_CPU}",
         verified="SHA-256 of the file on disk",
     )
 

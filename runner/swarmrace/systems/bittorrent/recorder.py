@@ -1,4 +1,5 @@
-"""From libtorrent's alerts to a `Record`: every block's write, every piece's verification.
+"""From libtorrent's alerts to a `Record`: every block's write, every piece's verification (option
+`recordWrites`; otherwise see `verified`).
 
 A `block_finished_alert` is stamped when the node has written the block, a `piece_finished_alert`
 when the piece has passed its hash. A piece is deliverable once both hold: it is verified and all
@@ -15,7 +16,7 @@ import numpy as np
 
 from swarmrace.recording.arrivals import ByteLog, Int64s
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.session import Handler
+from swarmrace.systems.bittorrent.session import BulkHandler, Handler
 from swarmrace.systems.bittorrent.stamps import Stamps
 from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 
@@ -78,11 +79,17 @@ class Recorder:
             lt.hash_failed_alert: self._on_failed,
         }
 
-    def finish(self, finished_ns: int) -> int:
+    @property
+    def bulk(self) -> BulkHandler | None:
+        """Gets each slice of alerts first."""
+        return self.record_blocks
+
+    def finish(self, finished_ns: int, written_ns: int = 0) -> int:
         """Close the record: complete it, and note what is missing.
 
         Args:
             finished_ns: when libtorrent reported that all pieces are there.
+            written_ns: not needed: every block's write has a stamp.
 
         Returns:
             when it was done: when the last piece could be read. A block that came again later

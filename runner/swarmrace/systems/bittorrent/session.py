@@ -3,7 +3,7 @@
 One task reads the alerts. It sleeps until libtorrent signals some, or, while a transfer is
 recorded, for `READ_SECONDS` at a time, and longer if its caller defers reading: libtorrent stamps
 an alert when it posts it, so reading late loses nothing. Reading takes about 10 µs of CPU per
-block, which a leecher lacks where CPUs limit the swarm.
+alert, which a leecher lacks where CPUs limit the swarm.
 """
 
 from __future__ import annotations
@@ -44,10 +44,8 @@ ALERT_MASK = (
     | lt.alert_category.error
     | lt.alert_category.tracker
     | lt.alert_category.storage
+    | lt.alert_category.piece_progress
 )
-WRITES_MASK = lt.alert_category.block_progress | lt.alert_category.piece_progress
-"""The alerts of every block and piece."""
-
 
 Handler = Callable[[Any, int], None]
 """Called with an alert and when it was posted (monotonic ns). The alert is invalid afterwards."""
@@ -65,7 +63,7 @@ class Session:
         disk_io: libtorrent's name of the disk backend.
         choke_local: whether peers at private and loopback addresses wait for an unchoke slot like
             all others.
-        record_writes: whether there are alerts of blocks and pieces.
+        record_writes: whether there are alerts of blocks.
     """
 
     def __init__(
@@ -74,11 +72,11 @@ class Session:
         disk_io: str = profiles.DISK_IO,
         *,
         choke_local: bool = False,
-        record_writes: bool = True,
+        record_writes: bool = False,
     ) -> None:
         params = lt.session_params()
         params.disk_io_constructor = disk_io
-        mask = ALERT_MASK | WRITES_MASK if record_writes else ALERT_MASK
+        mask = ALERT_MASK | lt.alert_category.block_progress if record_writes else ALERT_MASK
         # The names are data; `profiles` has checked them and their types against libtorrent's.
         pack = {**settings, "alert_mask": int(mask)}
         params.settings = cast("lt.settings_pack", pack)

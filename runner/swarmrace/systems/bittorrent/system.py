@@ -22,6 +22,7 @@ from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.recorder import Recorder
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
+from swarmrace.systems.bittorrent.verified import PieceRecorder
 from swarmrace.systems.run import Run
 
 FLUSH_SECONDS = 10.0
@@ -119,13 +120,13 @@ class BitTorrent(System):
         await self._ready().refresh()
 
     async def fetch(self, references: Sequence[Reference], record: Record) -> None:
-        """Fetch the first reference; sample received payload and, unless the option
-        `recordWrites` is off, record each block's write."""
+        """Fetch the first reference; sample received payload, record each piece's verification and,
+        with the option `recordWrites`, each block's write."""
         session = self._ready()
         params = self._parameters(references)
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
-        recorder = Recorder(record) if self.options.record_writes else None
+        recorder = Recorder(record) if self.options.record_writes else PieceRecorder(record)
         sampler = self._sampler = PayloadSampler(record)
         record.unlogged_duplicates = None  # libtorrent drops duplicate blocks without an alert
         redundant_bytes = session.redundant_bytes
@@ -150,26 +151,21 @@ class BitTorrent(System):
                 assert info is not None  # its metadata has come
                 self._note_torrent(info)
                 watch.check_size(info, record.size_bytes)
-                if recorder is not None:
-                    recorder.set_piece_bytes(info.piece_length())
+                recorder.set_piece_bytes(info.piece_length())
                 finished_ns = await watcher.first(finished)
                 written_ns = await self._flush(session, recorder)
-                if recorder is not None:
-                    done_ns = recorder.finish(finished_ns)
-                else:
-                    done_ns = max(finished_ns, written_ns)
+                done_ns = recorder.finish(finished_ns, written_ns)
                 record.done(done_ns)
                 await asyncio.to_thread(sampler.finish, done_ns)
                 await session.refresh()
                 duplicates = session.redundant_bytes - redundant_bytes
-                if recorder is not None:
+                if record.written is not None:
                     record.unlogged_duplicates = duplicates
                 else:
                     record.counted_duplicates = duplicates
         except BaseException:
             await asyncio.to_thread(sampler.stop)
-            if recorder is not None:
-                recorder.abandon()
+            recorder.abandon()
             self._drop_torrent()
             raise
         finally:
@@ -328,7 +324,7 @@ class BitTorrent(System):
             "infoHash": torrent.info_hash(info),
         }
 
-    async def _flush(self, session: Session, recorder: Recorder | None) -> int:
+    async def _flush(self, session: Session, recorder: Recorder | PieceRecorder) -> int:
         """Wait for outstanding writes, at most `FLUSH_SECONDS`: a block's alert comes with its
         write, and all pieces can be verified (from memory) before the last blocks are written.
 
@@ -336,24 +332,20 @@ class BitTorrent(System):
             the instant (monotonic ns) of the last reading of libtorrent's queue, or 0 if the first
             one already showed no outstanding write, or nothing had to be read.
         """
-
-        def is_recorded() -> bool:
-            return recorder is not None and recorder.complete
-
         flushing, read_ns = False, 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
-                while not is_recorded():
+                while not recorder.complete:
                     # Alerts come in order, so what was written before the count is recorded now.
                     now_ns = await session.refresh()
                     read_ns = now_ns if flushing else 0
-                    if session.defect or is_recorded() or not session.queued_write_bytes:
+                    if session.defect or recorder.complete or not session.queued_write_bytes:
                         break
                     if not flushing and self._handle is not None:
                         flushing = True
                         self._handle.flush_cache()
                     # Without a record of writes, the readings say when the last one ended.
-                    await asyncio.sleep(0.002 if recorder is None else 0.01)
+                    await asyncio.sleep(0.01 if self.options.record_writes else 0.002)
         if session.defect is not None:
             raise session.defect
         return read_ns
@@ -377,14 +369,12 @@ class BitTorrent(System):
 
 
 def _recording(
-    session: Session, recorder: Recorder | None, sampler: PayloadSampler
+    session: Session, recorder: Recorder | PieceRecorder, sampler: PayloadSampler
 ) -> contextlib.AbstractContextManager[None]:
-    """Pass alerts to the recorder; those of blocks may wait while payload comes."""
-    if recorder is None:
-        return contextlib.nullcontext()
+    """Pass alerts to the recorder; they may wait while payload comes."""
     return session.listening(
         recorder.handlers,
         recording=True,
-        bulk=recorder.record_blocks,
+        bulk=recorder.bulk,
         defer=lambda: recorder.is_ready and sampler.is_receiving(),
     )

@@ -1,0 +1,105 @@
+"""From libtorrent's alerts to deliveries if no block's write is recorded.
+
+A `piece_finished_alert` is stamped when a piece has passed its hash; from then on libtorrent lets
+it be read. There is one alert for each piece instead of two for each block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import libtorrent as lt
+
+from swarmrace.recording.arrivals import ByteLog
+from swarmrace.systems.abc import Record
+from swarmrace.systems.bittorrent.session import BulkHandler, Handler
+from swarmrace.systems.bittorrent.stamps import Stamps
+
+
+class PieceRecorder:
+    """Fills the deliveries of one `Record`. Pass `handlers` to `Session.listening`.
+
+    Args:
+        record: receives deliveries and notes.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._piece_bytes = 0
+        self._early: list[tuple[int, int]] = []
+
+    def set_piece_bytes(self, piece_bytes: int) -> None:
+        """Set the torrent's piece length, and process the alerts that came before it was known."""
+        self._piece_bytes = piece_bytes
+        self.pieces = -(-self._record.size_bytes // piece_bytes)
+        self._missing = set(range(self.pieces))
+        self._deliverable = self._record.deliverable = ByteLog(self.pieces)
+        early, self._early = self._early, []
+        for piece, t_ns in early:
+            self._deliver(piece, t_ns)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the piece length is known."""
+        return self._piece_bytes > 0
+
+    @property
+    def complete(self) -> bool:
+        """False: these alerts don't say whether every block is written."""
+        return False
+
+    @property
+    def handlers(self) -> Mapping[type, Handler]:
+        """The handler of each type of alert."""
+        return {lt.piece_finished_alert: self._on_piece}
+
+    def record_pieces(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
+        """Record a slice's pieces together, which costs less; return the remaining alerts."""
+        verified = [alert for alert in alerts if type(alert) is lt.piece_finished_alert]
+        if not verified or not self._piece_bytes:
+            return alerts
+        for alert, t_ns in zip(verified, stamps.many(verified).tolist(), strict=True):
+            self._deliver(alert.piece_index, t_ns)
+        return [alert for alert in alerts if type(alert) is not lt.piece_finished_alert]
+
+    @property
+    def bulk(self) -> BulkHandler | None:
+        """Gets each slice of alerts first."""
+        return self.record_pieces
+
+    def finish(self, finished_ns: int, written_ns: int) -> int:
+        """Close the record: complete it, and note what is missing.
+
+        Args:
+            finished_ns: when libtorrent reported that all pieces are there.
+            written_ns: when the last write had ended; 0 if none was outstanding by then.
+
+        Returns:
+            when it was done: the later of the two.
+        """
+        if self._missing:
+            self._record.notes.append(
+                f"{len(self._missing)} of {self.pieces} pieces have no record of their own; they "
+                "count as delivered when the torrent was finished"
+            )
+        self._record.complete = not self._missing
+        for piece in sorted(self._missing):
+            self._deliver(piece, finished_ns)
+        return max(finished_ns, written_ns)
+
+    def abandon(self) -> None:
+        """Close the record of a failed transfer. Verified pieces stay delivered."""
+
+    def _on_piece(self, alert: lt.piece_finished_alert, t_ns: int) -> None:
+        if self._piece_bytes:
+            self._deliver(alert.piece_index, t_ns)
+        else:
+            self._early.append((alert.piece_index, t_ns))
+
+    def _deliver(self, piece: int, t_ns: int) -> None:
+        if piece in self._missing:
+            self._missing.remove(piece)
+            start = piece * self._piece_bytes
+            length = min(self._piece_bytes, self._record.size_bytes - start)
+            self._deliverable.record(start, length, t_ns)
