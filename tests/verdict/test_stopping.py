@@ -55,6 +55,28 @@ def test_it_continues_while_any_acceptance_is_undecided(tmp_path):
     assert not any(decided(folder, blocks) for blocks in range(1, 13))
 
 
+def test_with_several_acceptances_the_last_one_decides_when_it_stops(tmp_path):
+    """One is met at 6 blocks. The other isn't, because of one outlier, until there are 10."""
+    slow = [1.3 * number for number in CLEAR]
+    slow[2] *= 1.3
+    acceptance = [
+        {"entrant": "x", "within": 1.5, "of": "y"},
+        {"entrant": "z", "within": 1.5, "of": "y"},
+    ]
+    entrants = {**ENTRANTS, "z": HTTP}
+    what = scenario_of(entrants, repetitions=20, acceptance=acceptance, stopping=True)
+    times = {"x": CLEAR, "y": CLEAR, "z": slow}
+    missing = [None] * (20 - len(CLEAR))
+    folder = build(tmp_path, what, {n: flat(*each) + missing for n, each in times.items()})
+    assert [blocks for blocks in range(1, 13) if decided(folder, blocks)] == [10]
+    for blocks, expected in ((6, ["met", "undecided"]), (10, ["met", "met"])):
+        verdict = compute(first_blocks(load(folder), blocks))
+        assert [each.verdict for each in verdict.acceptance] == expected
+        assert {each.ratio.confidence for each in verdict.acceptance} == {
+            verdict.comparisons[0].t100.confidence
+        }
+
+
 def test_it_looks_by_the_number_of_complete_blocks(tmp_path):
     """A block lost to the infrastructure doesn't count."""
     x = [1.0, None, *CLEAR[2:]]
