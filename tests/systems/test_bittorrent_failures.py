@@ -17,7 +17,7 @@ from patience import PATIENCE_SECONDS, until
 from swarmrace.errors import Reason, TransferError
 from swarmrace.peer import transfer
 from swarmrace.scenario.scenario import Timeouts
-from swarmrace.systems.bittorrent.recorder import Recorder
+from swarmrace.systems.bittorrent.block_recorder import BlockRecorder
 
 SUPPORT = ROOT / "tests" / "support"
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
@@ -148,7 +148,7 @@ def test_a_defect_of_the_recorder_ends_the_fetch_as_a_defect(tmp_path, monkeypat
     def broken(*_):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(Recorder, where, broken)
+    monkeypatch.setattr(BlockRecorder, where, broken)
 
     async def go():
         async with peers(tmp_path, size_bytes=40 * BLOCK) as swarm:

@@ -17,12 +17,12 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.recording.payload import file_sha256
 from swarmrace.systems.abc import Context, Counters, Digest, Published, Record, Reference, System
 from swarmrace.systems.bittorrent import memory, profiles, torrent, watch
+from swarmrace.systems.bittorrent.block_recorder import BlockRecorder
 from swarmrace.systems.bittorrent.counting import since
 from swarmrace.systems.bittorrent.options import BitTorrentOptions
-from swarmrace.systems.bittorrent.recorder import Recorder
+from swarmrace.systems.bittorrent.piece_recorder import PieceRecorder
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
-from swarmrace.systems.bittorrent.verified import PieceRecorder
 from swarmrace.systems.run import Run
 
 FLUSH_SECONDS = 10.0
@@ -126,7 +126,7 @@ class BitTorrent(System):
         params = self._parameters(references)
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
-        recorder = Recorder(record) if self.options.record_writes else PieceRecorder(record)
+        recorder = BlockRecorder(record) if self.options.record_writes else PieceRecorder(record)
         sampler = self._sampler = PayloadSampler(record)
         record.unlogged_duplicates = None  # libtorrent drops duplicate blocks without an alert
         redundant_bytes = session.redundant_bytes
@@ -324,7 +324,7 @@ class BitTorrent(System):
             "infoHash": torrent.info_hash(info),
         }
 
-    async def _flush(self, session: Session, recorder: Recorder | PieceRecorder) -> int:
+    async def _flush(self, session: Session, recorder: BlockRecorder | PieceRecorder) -> int:
         """Wait for outstanding writes, at most `FLUSH_SECONDS`: a block's alert comes with its
         write, and all pieces can be verified (from memory) before the last blocks are written.
 
@@ -369,7 +369,7 @@ class BitTorrent(System):
 
 
 def _recording(
-    session: Session, recorder: Recorder | PieceRecorder, sampler: PayloadSampler
+    session: Session, recorder: BlockRecorder | PieceRecorder, sampler: PayloadSampler
 ) -> contextlib.AbstractContextManager[None]:
     """Pass alerts to the recorder; they may wait while payload comes."""
     return session.listening(

@@ -8,7 +8,7 @@ import libtorrent as lt
 
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.verified import PieceRecorder
+from swarmrace.systems.bittorrent.piece_recorder import PieceRecorder
 
 PIECE = 32_768
 SIZE = 2 * PIECE + 100

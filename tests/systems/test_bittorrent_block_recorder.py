@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_arrivals import arrival_of
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.recorder import Recorder
+from swarmrace.systems.bittorrent.block_recorder import BlockRecorder
 
 BLOCK = 16_384
 SIZE = 5 * BLOCK + 100  # three pieces of two blocks, the last block short
@@ -24,7 +24,7 @@ class Alerts:
 
     def __init__(self, size: int = SIZE, piece_bytes: int | None = 2 * BLOCK) -> None:
         self.record = Record(SystemClock(), size)
-        self.recorder = Recorder(self.record)
+        self.recorder = BlockRecorder(self.record)
         self.handlers = self.recorder.handlers
         if piece_bytes:
             self.recorder.set_piece_bytes(piece_bytes)

@@ -1,5 +1,5 @@
 """From libtorrent's alerts to a `Record`: every block's write, every piece's verification (option
-`recordWrites`; otherwise see `verified`).
+`recordWrites`; otherwise see `piece_recorder`).
 
 A `block_finished_alert` is stamped when the node has written the block, a `piece_finished_alert`
 when the piece has passed its hash. A piece is deliverable once both hold: it is verified and all
@@ -24,7 +24,7 @@ _BLOCK, _PIECE = lt.block_finished_alert, lt.piece_finished_alert
 _RECORDED = frozenset({_BLOCK, _PIECE, lt.block_downloading_alert})
 
 
-class Recorder:
+class BlockRecorder:
     """Fills one `Record`. Pass `handlers` to `Session.listening`.
 
     Args:
