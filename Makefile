@@ -60,8 +60,9 @@ override TEST_ARGS += --cov --cov-report=json:.coverage.json
 endif
 
 test: $(VENV)/.ready-dev helm
-	@$(BIN)/python -m pytest $(TEST_ARGS)$(if $(COVERAGE),; code=$$?; \
-	  $(BIN)/python tests/support/coverage_by_package.py .coverage.json; exit $$code)
+	@$(BIN)/python -m pytest $(TEST_ARGS); code=$$?; \
+	  $(if $(COVERAGE),$(BIN)/python tests/support/coverage_by_package.py .coverage.json;) \
+	  echo "pytest: exit code $$code"; exit $$code
 
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

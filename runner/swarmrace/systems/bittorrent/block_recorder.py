@@ -16,7 +16,7 @@ import numpy as np
 
 from swarmrace.recording.arrivals import ByteLog, Int64s
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.session import BulkHandler, Handler
+from swarmrace.systems.bittorrent.session import Handler
 from swarmrace.systems.bittorrent.stamps import Stamps
 from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 
@@ -79,17 +79,11 @@ class BlockRecorder:
             lt.hash_failed_alert: self._on_failed,
         }
 
-    @property
-    def bulk(self) -> BulkHandler | None:
-        """Gets each slice of alerts first."""
-        return self.record_blocks
-
-    def finish(self, finished_ns: int, written_ns: int = 0) -> int:
+    def finish(self, finished_ns: int) -> int:
         """Close the record: complete it, and note what is missing.
 
         Args:
             finished_ns: when libtorrent reported that all pieces are there.
-            written_ns: not needed: every block's write has a stamp.
 
         Returns:
             when it was done: when the last piece could be read. A block that came again later
@@ -129,7 +123,7 @@ class BlockRecorder:
         if self._failed:
             self._drop_failed_blocks()
 
-    def record_blocks(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
+    def record_alerts(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
         """Record a slice's blocks and pieces together; return the remaining alerts.
 
         One at a time they would cost three times as much, and a leecher's CPU limits a transfer. If

@@ -61,9 +61,6 @@ COMPLETE_SECONDS = 0.02
 """Pause between two samples once every byte has come: only a piece that fails its hash can change
 the total."""
 
-COARSE_SECONDS = 0.02
-"""From this pause on for lack of CPU, a sample leaves out what waits unread in the sockets."""
-
 _THREADS = Path("/proc/self/task")
 
 
@@ -168,8 +165,6 @@ class SamplingPace:
         self._total = 0
         self._rate = self._wait = 0.0
         self._budget = Budget()
-        self.coarse = False
-        """Whether CPU is so short that the next sample should cost less."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -195,7 +190,6 @@ class SamplingPace:
             affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
             soonest = affordable * SHARE / EDGE_SHARE
             pause = max(pause, min(affordable, max(soonest, left_seconds)))
-            self.coarse = affordable >= COARSE_SECONDS and not near_edge
             if left <= 0:
                 pause = max(pause, COMPLETE_SECONDS)
         self._due = now + pause

@@ -1,4 +1,4 @@
-"""From libtorrent's alerts to deliveries if no block's write is recorded.
+"""From libtorrent's alerts to deliveries, with the option `recordWrites` off.
 
 A `piece_finished_alert` is stamped when a piece has passed its hash; from then on libtorrent lets
 it be read. There is one alert for each piece instead of two for each block.
@@ -13,7 +13,7 @@ import libtorrent as lt
 
 from swarmrace.recording.arrivals import ByteLog
 from swarmrace.systems.abc import Record
-from swarmrace.systems.bittorrent.session import BulkHandler, Handler
+from swarmrace.systems.bittorrent.session import Handler
 from swarmrace.systems.bittorrent.stamps import Stamps
 
 
@@ -45,16 +45,11 @@ class PieceRecorder:
         return self._piece_bytes > 0
 
     @property
-    def complete(self) -> bool:
-        """False: these alerts don't say whether every block is written."""
-        return False
-
-    @property
     def handlers(self) -> Mapping[type, Handler]:
         """The handler of each type of alert."""
         return {lt.piece_finished_alert: self._on_piece}
 
-    def record_pieces(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
+    def record_alerts(self, alerts: list[Any], stamps: Stamps) -> list[Any]:
         """Record a slice's pieces together, which costs less; return the remaining alerts."""
         verified = [alert for alert in alerts if type(alert) is lt.piece_finished_alert]
         if not verified or not self._piece_bytes:
@@ -63,20 +58,17 @@ class PieceRecorder:
             self._deliver(alert.piece_index, t_ns)
         return [alert for alert in alerts if type(alert) is not lt.piece_finished_alert]
 
-    @property
-    def bulk(self) -> BulkHandler | None:
-        """Gets each slice of alerts first."""
-        return self.record_pieces
+    complete = False
+    """Whether every block's write has its record: there is none."""
 
-    def finish(self, finished_ns: int, written_ns: int) -> int:
+    def finish(self, finished_ns: int) -> int:
         """Close the record: complete it, and note what is missing.
 
         Args:
             finished_ns: when libtorrent reported that all pieces are there.
-            written_ns: when the last write had ended; 0 if none was outstanding by then.
 
         Returns:
-            when it was done: the later of the two.
+            when the last piece could be read.
         """
         if self._missing:
             self._record.notes.append(
@@ -86,7 +78,7 @@ class PieceRecorder:
         self._record.complete = not self._missing
         for piece in sorted(self._missing):
             self._deliver(piece, finished_ns)
-        return max(finished_ns, written_ns)
+        return max(finished_ns, self._deliverable.last_ns)
 
     def abandon(self) -> None:
         """Close the record of a failed transfer. Verified pieces stay delivered."""

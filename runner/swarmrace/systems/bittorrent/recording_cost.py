@@ -18,10 +18,9 @@ class Cost(NamedTuple):
 
 
 RECORDING_CPU: Final = Cost(
-    1.37,
-    0.05,
+    1.26,
+    0.03,
     "the CPU of a leecher without",
     "benchmarks/recording_cost.py, 60 MB at 20 ms round trip",
 )
-"""Compared with a bare session; it is part of the reported CPU. Samples, every 5 ms, are most of it
-where processors are idle; where they aren't, samples are rare."""
+"""With every block recorded, compared with a bare session; it is part of the reported CPU."""

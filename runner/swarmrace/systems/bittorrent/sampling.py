@@ -119,13 +119,12 @@ class PayloadSampler:
         pause, pace = 0.0, SamplingPace(self._log.size_bytes)
         with contextlib.closing(pace):
             while not self._ended.wait(pause):
-                if not self._sample(coarse=pace.coarse):
+                if not self._sample():
                     return
                 pause = pace.pause(self._log.total)
 
-    def _sample(self, *, coarse: bool = False) -> bool:
-        """Take one sample, a coarse one without unread bytes; return False if the torrent was
-        removed."""
+    def _sample(self) -> bool:
+        """Take one sample; return False if the torrent was removed."""
         asked_ns = time.monotonic_ns()
         total = self._total()
         if total is None:
@@ -133,7 +132,7 @@ class PayloadSampler:
         self._log.sample(total, asked_ns, time.monotonic_ns())
         if self._wasted:
             self._last.since(None)  # bytes that have come before may be among those that wait
-        elif total and not coarse:
+        elif total:
             self._note_unread(total, asked_ns)
         return True
 

@@ -153,8 +153,16 @@ class BitTorrent(System):
                 watch.check_size(info, record.size_bytes)
                 recorder.set_piece_bytes(info.piece_length())
                 finished_ns = await watcher.first(finished)
-                written_ns = await self._flush(session, recorder)
-                done_ns = recorder.finish(finished_ns, written_ns)
+                written_ns, all_written = await self._flush(session, recorder)
+                done_ns = recorder.finish(finished_ns)
+                if not self.options.record_writes:
+                    done_ns = max(done_ns, written_ns)
+                    if not all_written:
+                        record.notes.append(
+                            f"writes were outstanding for {FLUSH_SECONDS:g} s after the last piece "
+                            "was verified; it may have been done later than recorded"
+                        )
+                        record.complete = False
                 record.done(done_ns)
                 await asyncio.to_thread(sampler.finish, done_ns)
                 await session.refresh()
@@ -324,15 +332,18 @@ class BitTorrent(System):
             "infoHash": torrent.info_hash(info),
         }
 
-    async def _flush(self, session: Session, recorder: BlockRecorder | PieceRecorder) -> int:
+    async def _flush(
+        self, session: Session, recorder: BlockRecorder | PieceRecorder
+    ) -> tuple[int, bool]:
         """Wait for outstanding writes, at most `FLUSH_SECONDS`: a block's alert comes with its
         write, and all pieces can be verified (from memory) before the last blocks are written.
 
         Returns:
             the instant (monotonic ns) of the last reading of libtorrent's queue, or 0 if the first
-            one already showed no outstanding write, or nothing had to be read.
+            one already showed no outstanding write, or nothing had to be read; and whether none is
+            outstanding any more.
         """
-        flushing, read_ns = False, 0
+        flushing, read_ns, all_written = False, 0, False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 while not recorder.complete:
@@ -340,6 +351,7 @@ class BitTorrent(System):
                     now_ns = await session.refresh()
                     read_ns = now_ns if flushing else 0
                     if session.defect or recorder.complete or not session.queued_write_bytes:
+                        all_written = True
                         break
                     if not flushing and self._handle is not None:
                         flushing = True
@@ -348,7 +360,7 @@ class BitTorrent(System):
                     await asyncio.sleep(0.01 if self.options.record_writes else 0.002)
         if session.defect is not None:
             raise session.defect
-        return read_ns
+        return read_ns, all_written
 
     def _drop_torrent(self) -> None:
         """Remove a failed torrent at once, so that it takes no further part in the swarm."""
@@ -375,6 +387,6 @@ def _recording(
     return session.listening(
         recorder.handlers,
         recording=True,
-        bulk=recorder.bulk,
+        bulk=recorder.record_alerts,
         defer=lambda: recorder.is_ready and sampler.is_receiving(),
     )
