@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import signal
@@ -17,7 +18,9 @@ import pytest
 from loopback import new_address
 from patience import PATIENCE_SECONDS, TRIES
 from swarmrace.errors import Reason, TransferError
+from swarmrace.host import memory_kills
 from swarmrace.systems.child import Child, ChildEndedError, free_ports
+from swarmrace.systems.node import StartedNode
 
 SLEEPS = ["sh", "-c", "sleep 3600 & echo begun; wait"]
 STUBBORN = ["sh", "-c", "trap '' TERM; echo begun; while :; do sleep 0.1; done"]
@@ -77,6 +80,27 @@ def test_a_child_has_ended_as_soon_as_the_kernel_knows(tmp_path):
         assert child.pids() == []
         assert "signal 9" in await child.died()
         await child.stop()
+
+    asyncio.run(go())
+
+
+def test_a_death_is_known_while_something_else_is_killed_for_memory(tmp_path, monkeypatch):
+    """Then the kernel's log is read for seconds, in case it names the child."""
+    counts = itertools.count()
+    monkeypatch.setattr(memory_kills, "_count_on_machine", lambda: next(counts))
+
+    class Node(StartedNode):
+        async def stop(self):
+            await self._process.stop()
+
+    async def go():
+        child = Child(tmp_path / "log", tmp_path)
+        await child.start(["sleep", "3600"])
+        node = Node(child)
+        os.kill(child.pids()[0], signal.SIGKILL)
+        assert in_time(lambda: not child.running)
+        assert "signal 9" in await node.autopsy(0.01)
+        await node.stop()
 
     asyncio.run(go())
 

@@ -24,6 +24,11 @@ def reports_full_disk(text: str) -> bool:
     return "no space left" in text.lower()
 
 
+_CAUSE_SECONDS = 10.0
+"""How long the cause of a death is awaited. When anything on the machine was killed for memory, the
+kernel's log is read for 2 s."""
+
+
 class NodeProcess(abc.ABC):
     """A node's process, started from here or not.
 
@@ -75,7 +80,7 @@ class NodeProcess(abc.ABC):
                 (watch,), timeout=self.report_seconds if seconds is None else seconds
             )
             if not watch.done() and not self.running:
-                await asyncio.wait((watch,), timeout=self.report_seconds)
+                await asyncio.wait((watch,), timeout=max(self.report_seconds, _CAUSE_SECONDS))
             return watch.result() if watch.done() else None
         finally:
             watch.cancel()
