@@ -17,10 +17,8 @@ from patience import PATIENCE_SECONDS, until
 from swarmrace.errors import Reason, TransferError
 from swarmrace.peer import transfer
 from swarmrace.scenario.scenario import Timeouts
-from swarmrace.systems.bittorrent import system as system_module
 from swarmrace.systems.bittorrent.block_recorder import BlockRecorder
 from swarmrace.systems.bittorrent.piece_recorder import PieceRecorder
-from swarmrace.systems.bittorrent.session import Session
 
 SUPPORT = ROOT / "tests" / "support"
 PATHS = f"""import asyncio, os, pathlib, sys, tempfile
@@ -172,24 +170,6 @@ def test_a_defect_of_the_recorder_ends_the_fetch_as_a_defect(
     assert failure.reason is Reason.INTERNAL
     assert "ZeroDivisionError" in failure.detail
     assert record.done_ns is None
-
-
-def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
-    monkeypatch.setattr(system_module, "FLUSH_SECONDS", 0.2)
-    monkeypatch.setattr(Session, "queued_write_bytes", 1)
-
-    async def go():
-        async with peers(tmp_path, record_writes=False) as swarm:
-            await swarm.prepare()
-            (record,) = await swarm.fetch(await swarm.publish())
-            return record
-
-    record = asyncio.run(go())
-    assert record.complete is False
-    assert record.notes == [
-        "writes were outstanding for 0.2 s after the last piece was verified; it may have been "
-        "done later than recorded"
-    ]
 
 
 def test_dropped_alerts_are_noted_for_the_run_that_lost_them(tmp_path):

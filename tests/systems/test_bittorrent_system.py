@@ -13,6 +13,7 @@ from bittorrent_swarms import BLOCK, check_record, peers
 from paths import ROOT
 from swarmrace.errors import TransferError
 from swarmrace.systems.bittorrent import session as session_module
+from swarmrace.systems.bittorrent import system as system_module
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
 
@@ -83,6 +84,24 @@ def test_by_default_only_pieces_are_recorded(tmp_path):
                 assert (await leecher.digest()).sha256 == swarm.sha256
 
     asyncio.run(go())
+
+
+def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(system_module, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(Session, "queued_write_bytes", 1)
+
+    async def go():
+        async with peers(tmp_path, record_writes=False) as swarm:
+            await swarm.prepare()
+            (record,) = await swarm.fetch(await swarm.publish())
+            return record
+
+    record = asyncio.run(go())
+    assert record.complete is False
+    assert record.notes == [
+        "writes were outstanding for 0.2 s after the last piece was verified; it may have been "
+        "done later than recorded"
+    ]
 
 
 def test_counters_follow_the_samples_while_alerts_wait(tmp_path, monkeypatch):

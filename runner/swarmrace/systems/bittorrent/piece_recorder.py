@@ -24,6 +24,9 @@ class PieceRecorder:
         record: receives deliveries and notes.
     """
 
+    complete = False
+    """Whether every block's write has its record: there is none."""
+
     def __init__(self, record: Record) -> None:
         self._record = record
         self._piece_bytes = 0
@@ -57,9 +60,6 @@ class PieceRecorder:
         for alert, t_ns in zip(verified, stamps.many(verified).tolist(), strict=True):
             self._deliver(alert.piece_index, t_ns)
         return [alert for alert in alerts if type(alert) is not lt.piece_finished_alert]
-
-    complete = False
-    """Whether every block's write has its record: there is none."""
 
     def finish(self, finished_ns: int) -> int:
         """Close the record: complete it, and note what is missing.
