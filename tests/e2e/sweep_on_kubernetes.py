@@ -33,7 +33,8 @@ CELL_SECONDS = 900
 SCENARIO = {
     "global": {
         "race": {
-            "repetitions": 2,
+            # Long enough that a race isn't over when it is seen to have begun.
+            "repetitions": 6,
             "timeouts": {"assembleSeconds": 120, "settleSeconds": 5},
             "matrix": {"swarmSize": [2], "fileSize": ["1MB", "2MB", "3MB", "4MB"], "seeders": [1]},
         },
