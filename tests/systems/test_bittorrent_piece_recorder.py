@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import libtorrent as lt
+import numpy as np
 
 from swarmrace.clock import SystemClock
 from swarmrace.systems.abc import Record
@@ -69,3 +70,21 @@ def test_padding_and_repeated_pieces_are_ignored():
     recorder, record = made((0, 1), (0, 2), (3, 2), (1, 3), (2, 4))
     recorder.finish(4)
     assert rows(record) == [(0, PIECE, 1), (PIECE, PIECE, 3), (2 * PIECE, 100, 4)]
+
+
+def test_a_slice_of_alerts_is_recorded_at_once_and_the_others_are_left(monkeypatch):
+    class Finished:
+        def __init__(self, piece: int, t_ns: int) -> None:
+            self.piece_index, self.t_ns = piece, t_ns
+
+    class Stamps:
+        def many(self, alerts: list[Finished]) -> np.ndarray:
+            return np.array([alert.t_ns for alert in alerts])
+
+    monkeypatch.setattr(lt, "piece_finished_alert", Finished)
+    recorder, record = made((1, 2))
+    alerts = [Finished(2, 3), "other", Finished(2, 4), Finished(1, 5), Finished(3, 6)]
+    assert recorder.record_alerts(alerts, Stamps()) == ["other"]  # type: ignore[arg-type]
+    assert recorder.record_alerts([Finished(0, 7)], Stamps()) == []  # type: ignore[arg-type]
+    assert recorder.finish(8) == 8
+    assert rows(record) == [(0, PIECE, 7), (PIECE, PIECE, 2), (2 * PIECE, 100, 3)]

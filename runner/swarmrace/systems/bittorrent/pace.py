@@ -1,8 +1,8 @@
 """How often a leecher's received payload is sampled.
 
-As often as it is free. Where processors are idle, a sample (0.1 ms of CPU with 2 connections, 0.3
-with 31) costs the transfer nothing. Where programs wait for a processor, it costs as much time as
-it takes, so samples may take only `SHARE` of the CPU that the transfer itself gets.
+As often as it is free. Where a processor is idle, a sample (0.1 ms of CPU with 2 connections, 0.3
+with 31) costs the transfer nothing. Where all are busy, or libtorrent waits for one, a sample costs
+as much time as it takes, so samples may take only `SHARE` of the CPU that the transfer itself gets.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ NEAR = 64
 """The last byte is near when less than one byte in this many is missing."""
 
 SHARE = 0.02
-"""Maximum share of the process's CPU that samples take while its network thread waits for a
-processor. If it waits half of the time, they may take twice as much."""
+"""Maximum share of the process's CPU that samples take while CPU is scarce. If it is scarce half of
+the time, they may take twice as much."""
 
-EDGE_SHARE = 0.2
+FIRST_SHARE = 0.05
+"""The same until the first byte."""
+
+LAST_SHARE = 0.2
 """The same near the last byte."""
 
 SHORT_SECONDS = 0.2
@@ -55,13 +58,15 @@ BOTH_SIDES = 2
 """CPU of a sample as a multiple of its thread's: libtorrent's threads answer it."""
 
 UPDATE_SECONDS = 0.1
-"""Minimum time between two readings of how the CPU is used."""
+"""Minimum time between two readings of how the CPU is used. The kernel counts idle time in
+hundredths of a second."""
 
-COMPLETE_SECONDS = 0.02
+COMPLETE_SECONDS = 0.1
 """Pause between two samples once every byte has come: only a piece that fails its hash can change
 the total."""
 
 _THREADS = Path("/proc/self/task")
+_UPTIME = Path("/proc/uptime")
 
 
 def is_near_end(total: int, size_bytes: int) -> bool:
@@ -69,40 +74,46 @@ def is_near_end(total: int, size_bytes: int) -> bool:
     return (size_bytes - total) * NEAR < size_bytes
 
 
-class Shortage:
-    """How short this process is of CPU, by its busiest thread: libtorrent's network thread."""
+class Scarcity:
+    """How scarce CPU is: on the machine, and for the process's busiest thread, which is
+    libtorrent's network thread."""
 
     def __init__(self) -> None:
         self.cpu_rate = 1.0
         """CPU seconds that the process gets in a second."""
-        self.waiting = 0.0
-        """Share of the time for which that thread waits for a processor; 1 if it isn't known."""
+        self.share = 0.0
+        """Share of the time for which that thread waits for a processor, or for which no processor
+        is idle, whichever is more; 1 if neither is known."""
         self._busiest: int | None = None
         self._waited = 0.0
         self._at, self._cpu = time.monotonic(), time.process_time()
+        self._uptime = _opened(_UPTIME)
+        self._idle = _idle(self._uptime)
 
     def update(self) -> None:
         """Read the counters again, if the last reading isn't recent."""
         now = time.monotonic()
         if (passed := now - self._at) < UPDATE_SECONDS:
             return
-        cpu = time.process_time()
+        cpu, idle = time.process_time(), _idle(self._uptime)
         self.cpu_rate = max(0.001, (cpu - self._cpu) / passed)
-        self._at, self._cpu = now, cpu
+        self.share = max(0.0, 1 - (idle - self._idle) / passed)
+        self._at, self._cpu, self._idle = now, cpu, idle
         if self._busiest is None:
-            self._busiest = _opened(_busiest_thread())
+            self._busiest = _opened(_busiest_thread() / "schedstat")
             self._waited = _waited(self._busiest)
             return
         waited = _waited(self._busiest)
-        self.waiting = min(1.0, (waited - self._waited) / passed)
+        self.share = max(self.share, min(1.0, (waited - self._waited) / passed))
         self._waited = waited
 
     def close(self) -> None:
-        """Close the file that is read."""
-        if self._busiest is not None:
-            with contextlib.suppress(OSError):
-                os.close(self._busiest)
-            self._busiest = None
+        """Close the files that are read."""
+        for file in (self._uptime, self._busiest):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    os.close(file)
+        self._uptime, self._busiest = -1, None
 
 
 def _busiest_thread() -> Path:
@@ -117,12 +128,20 @@ def _ran(thread: Path) -> int:
     return 0
 
 
-def _opened(thread: Path) -> int:
-    """Open a thread's schedstat, once, because that costs ten times as much as reading it."""
+def _opened(path: Path) -> int:
+    """Open a file of the kernel's, once, because that costs ten times as much as reading it."""
     try:
-        return os.open(thread / "schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return -1
+
+
+def _idle(file: int) -> float:
+    """Return for how many seconds the machine's processors have been idle, summed over all of them,
+    from its open uptime; as if one always was, if the kernel doesn't say."""
+    with contextlib.suppress(OSError, ValueError):
+        return float(os.pread(file, 128, 0).split()[1])
+    return time.monotonic()
 
 
 def _waited(file: int) -> float:
@@ -140,20 +159,20 @@ class Budget:
     def __init__(self) -> None:
         self._sample_seconds = 0.0
         self._thread = time.thread_time()
-        self._shortage = Shortage()
+        self._scarcity = Scarcity()
 
     def close(self) -> None:
         """Close what is open."""
-        self._shortage.close()
+        self._scarcity.close()
 
     def pause_seconds(self, share: float) -> float:
         """Return the pause after a sample; call it in the thread that samples."""
-        self._shortage.update()
+        self._scarcity.update()
         thread = time.thread_time()
         spent, self._thread = thread - self._thread, thread
         weight = 0.25 if self._sample_seconds else 1.0
         self._sample_seconds += (BOTH_SIDES * spent - self._sample_seconds) * weight
-        return self._shortage.waiting * self._sample_seconds / (share * self._shortage.cpu_rate)
+        return self._scarcity.share * self._sample_seconds / (share * self._scarcity.cpu_rate)
 
 
 class SamplingPace:
@@ -182,13 +201,14 @@ class SamplingPace:
         shortest = EDGE_SECONDS if near_edge else MIN_SECONDS
         pause = max(shortest, (EDGE_FACTOR if near_edge else BUSY_FACTOR) * self._wait)
         if not total:
-            pause = min(pause, MAX_SECONDS)
+            affordable = min(MAX_SECONDS, self._budget.pause_seconds(FIRST_SHARE))
+            pause = max(min(pause, MAX_SECONDS), affordable)
         else:
             longest = max(MIN_SECONDS, min(MAX_SECONDS, (now - self._began) / ELAPSED_FACTOR))
             left_seconds = left / self._rate / LEFT_FACTOR if self._rate else longest
             pause = min(pause, max(EDGE_SECONDS, min(longest, left_seconds)))
             affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
-            soonest = affordable * SHARE / EDGE_SHARE
+            soonest = affordable * SHARE / LAST_SHARE
             pause = max(pause, min(affordable, max(soonest, left_seconds)))
             if left <= 0:
                 pause = max(pause, COMPLETE_SECONDS)

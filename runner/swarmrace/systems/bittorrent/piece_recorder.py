@@ -6,12 +6,13 @@ it be read. There is one alert for each piece instead of two for each block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import libtorrent as lt
+import numpy as np
 
-from swarmrace.recording.arrivals import ByteLog
+from swarmrace.recording.arrivals import ByteLog, Int64s
 from swarmrace.systems.abc import Record
 from swarmrace.systems.bittorrent.session import Handler
 from swarmrace.systems.bittorrent.stamps import Stamps
@@ -36,11 +37,11 @@ class PieceRecorder:
         """Set the torrent's piece length, and process the alerts that came before it was known."""
         self._piece_bytes = piece_bytes
         self.pieces = -(-self._record.size_bytes // piece_bytes)
-        self._missing = set(range(self.pieces))
+        self._missing = np.ones(self.pieces, dtype=bool)
         self._deliverable = self._record.deliverable = ByteLog(self.pieces)
         early, self._early = self._early, []
         for piece, t_ns in early:
-            self._deliver(piece, t_ns)
+            self._deliver([piece], np.array([t_ns]))
 
     @property
     def is_ready(self) -> bool:
@@ -57,8 +58,7 @@ class PieceRecorder:
         verified = [alert for alert in alerts if type(alert) is lt.piece_finished_alert]
         if not verified or not self._piece_bytes:
             return alerts
-        for alert, t_ns in zip(verified, stamps.many(verified).tolist(), strict=True):
-            self._deliver(alert.piece_index, t_ns)
+        self._deliver([alert.piece_index for alert in verified], stamps.many(verified))
         return [alert for alert in alerts if type(alert) is not lt.piece_finished_alert]
 
     def finish(self, finished_ns: int) -> int:
@@ -70,14 +70,14 @@ class PieceRecorder:
         Returns:
             when the last piece could be read.
         """
-        if self._missing:
+        missing = np.flatnonzero(self._missing)
+        if len(missing):
             self._record.notes.append(
-                f"{len(self._missing)} of {self.pieces} pieces have no record of their own; they "
-                "count as delivered when the torrent was finished"
+                f"{len(missing)} of {self.pieces} pieces have no record of their own; they count "
+                "as delivered when the torrent was finished"
             )
-        self._record.complete = not self._missing
-        for piece in sorted(self._missing):
-            self._deliver(piece, finished_ns)
+        self._record.complete = not len(missing)
+        self._deliver(missing, np.full(len(missing), finished_ns))
         return max(finished_ns, self._deliverable.last_ns)
 
     def abandon(self) -> None:
@@ -85,13 +85,19 @@ class PieceRecorder:
 
     def _on_piece(self, alert: lt.piece_finished_alert, t_ns: int) -> None:
         if self._piece_bytes:
-            self._deliver(alert.piece_index, t_ns)
+            self._deliver([alert.piece_index], np.array([t_ns]))
         else:
             self._early.append((alert.piece_index, t_ns))
 
-    def _deliver(self, piece: int, t_ns: int) -> None:
-        if piece in self._missing:
-            self._missing.remove(piece)
-            start = piece * self._piece_bytes
-            length = min(self._piece_bytes, self._record.size_bytes - start)
-            self._deliverable.record(start, length, t_ns)
+    def _deliver(self, pieces: Sequence[int] | Int64s, t_ns: Int64s) -> None:
+        """Record the file's pieces (not its padding) that have no record yet, each once, in their
+        order."""
+        found = np.asarray(pieces, dtype=np.int64)
+        first = np.sort(np.unique(found, return_index=True)[1])
+        first = first[found[first] < self.pieces]
+        first = first[self._missing[found[first]]]
+        new = found[first]
+        self._missing[new] = False
+        start = new * self._piece_bytes
+        length = np.minimum(self._piece_bytes, self._record.size_bytes - start)
+        self._deliverable.record_many(start, length, t_ns[first])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -21,6 +20,7 @@ from swarmrace.errors import Reason, TransferError
 from swarmrace.systems.abc import Counters
 from swarmrace.systems.bittorrent import profiles
 from swarmrace.systems.bittorrent.counting import counters_of
+from swarmrace.systems.bittorrent.signals import Signals
 from swarmrace.systems.bittorrent.stamps import STEP_NS, Stamps, clock_offset_ns
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ READ_SECONDS = 0.2
 """Maximum time between two readings while a transfer is recorded; at its beginning they come
 sooner, so that a small transfer returns soon after its end."""
 
+DEFERRED_SECONDS = 0.5
+"""Time between two questions whether reading may be deferred further. On busy processors each costs
+0.5 ms, because the caches hold other programs' data by then."""
+
 DRIFT_NS = 50_000
 """Reading isn't deferred any longer once the wall clock has drifted by this much since the last
 one: stamps are corrected by the drift's mean."""
@@ -36,7 +40,7 @@ one: stamps are corrected by the drift's mean."""
 SLICE = 2_000
 """Alerts handled at a time (about 5 ms) before other tasks of the loop get their turn."""
 
-STATS_SECONDS = 0.5
+STATS_SECONDS = 1.0
 """How often the counters are requested."""
 
 ALERT_MASK = (
@@ -85,14 +89,12 @@ class Session:
             lt.session_stats_alert: (self._on_stats,),
             lt.alerts_dropped_alert: (self._on_dropped,),
         }
-        self._wake = asyncio.Event()
         self._bulk: BulkHandler | None = None
         self._defer: Callable[[], bool] | None = None
-        self._recording = 0
+        self._recording = self._refreshing = 0
         self._recording_since = 0.0
         self._hurry = False
-        self._readable, self._writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._loop.add_reader(self._readable, self._on_alerts)
+        self._signals = Signals()
         self._stats: dict[str, int] = {}
         self._stats_asked = 0.0
         self._offset_ns = clock_offset_ns()
@@ -112,7 +114,7 @@ class Session:
             self.handle.set_peer_class(
                 lt.session.local_peer_class_id, {**local, "ignore_unchoke_slots": False}
             )
-        self.handle.set_alert_fd(self._writable)
+        self.handle.set_alert_fd(self._signals.writable)
         self._task = self._loop.create_task(self._read())
         self._closing: asyncio.Task[None] | None = None
 
@@ -139,12 +141,16 @@ class Session:
         self._defer = defer or self._defer
         for kind, handler in handlers.items():
             self._handlers[kind] = (*self._handlers.get(kind, ()), handler)
-        self._recording += recording
-        self._recording_since = self._loop.time()
+        if recording:
+            self._recording += 1
+            self._recording_since = self._loop.time()
+            self._heed_signals()
         try:
             yield
         finally:
-            self._recording -= recording
+            if recording:
+                self._recording -= 1
+                self._heed_signals()
             if bulk is not None:
                 self._bulk = None
             if defer is not None:
@@ -191,18 +197,22 @@ class Session:
     def read_now(self) -> None:
         """Read waiting alerts at once."""
         self._hurry = True
-        self._wake.set()
+        self._signals.wake()
 
-    def _on_alerts(self) -> None:
-        """Handle libtorrent's signal that there are alerts; it comes once between two readings."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._readable, 4096)
-        self._wake.set()
+    @property
+    def _reads_by_time(self) -> bool:
+        return self._recording > 0 and not self._refreshing
+
+    def _heed_signals(self) -> None:
+        """Heed libtorrent's signals, or ignore them while alerts are read by time."""
+        if self._reads_by_time:
+            self._signals.ignore()
+        else:
+            self._signals.heed()
 
     async def _read(self) -> None:
         while True:
             await self._wait()
-            self._wake.clear()
             self._hurry = False
             await self._dispatch()
             now = time.monotonic()
@@ -212,23 +222,13 @@ class Session:
 
     async def _wait(self) -> None:
         """Return when it is time to read alerts or to request the counters again."""
-        if self._recording:
-            await self._wait_recording()
-            while self._recording and not self._hurry and self._is_deferred():
-                await self._wait_recording()
+        if self._reads_by_time:
+            passed = self._loop.time() - self._recording_since
+            await self._signals.pause(min(READ_SECONDS, 0.02 + passed / 10))
+            while self._reads_by_time and not self._hurry and self._is_deferred():
+                await self._signals.pause(DEFERRED_SECONDS)
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STATS_SECONDS):
-                await self._wake.wait()
-
-    async def _wait_recording(self) -> None:
-        now = self._loop.time()
-        ends = now + min(READ_SECONDS, 0.02 + (now - self._recording_since) / 10)
-        while self._recording and not self._hurry and (left := ends - self._loop.time()) > 0:
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._wake.wait()
+        await self._signals.pause(STATS_SECONDS)
 
     def _is_deferred(self) -> bool:
         if self._defer is None or not self._defer():
@@ -328,9 +328,15 @@ class Session:
         with self.expecting(
             [lt.session_stats_alert], lambda alert, t_ns: t_ns if t_ns >= asked_ns else None
         ) as seen:
-            self.handle.post_session_stats()
-            self.read_now()
-            return await seen
+            self._refreshing += 1
+            self._heed_signals()
+            try:
+                self.handle.post_session_stats()
+                self.read_now()
+                return await seen
+            finally:
+                self._refreshing -= 1
+                self._heed_signals()
 
     @property
     def queued_write_bytes(self) -> int:
@@ -344,7 +350,7 @@ class Session:
         return self._stats.get("net.recv_redundant_bytes", 0)
 
     def counters(self) -> Counters:
-        """Return the counters as last read, at most about half a second old."""
+        """Return the counters as last read, at most about a second old."""
         return counters_of(self._stats)
 
     def effective_settings(self) -> dict[str, Any]:
@@ -379,11 +385,10 @@ class Session:
         box, self.handle = [self.handle], None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._loop.remove_reader(self._readable)
+        self._signals.ignore()
 
         def end() -> None:
             box.clear()  # the destructor waits for libtorrent's threads
-            os.close(self._readable)
-            os.close(self._writable)
+            self._signals.close()
 
         await self._loop.run_in_executor(None, end)

@@ -201,7 +201,7 @@ class BitTorrent(System):
             await self._session.refresh()
 
     def counters(self) -> Counters:
-        """Return libtorrent's counters since this run was prepared, about half a second old; while
+        """Return libtorrent's counters since this run was prepared, about a second old; while
         a fetch's alerts wait to be read, those of its last sample."""
         if self._session is not None:
             found = since(self._base, self._session.counters())
