@@ -215,3 +215,11 @@ def ended(job: dict[str, Any]) -> str | None:
         if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
             return condition["type"]
     return None
+
+
+def states(pods: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the states of these pods' containers that are of a kind: `running`, `terminated`."""
+    for pod in pods:
+        for status in pod["status"].get("containerStatuses") or ():
+            if state := (status.get("state") or {}).get(kind):
+                yield state

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
-from cluster import seconds_of
+from cluster import seconds_of, states
 from verdict_jobs import VerdictJob
 
 from swarmrace.results.folder import Results, RunRecord
@@ -67,7 +66,7 @@ def of_health(application: dict[str, Any]) -> Instants:
 
 def of_verdict(job: dict[str, Any], pods: list[dict[str, Any]]) -> Instants:
     """Return when a verdict's container ended, and when its Job was complete."""
-    ends = [seconds_of(end["finishedAt"]) for end in _states(pods, "terminated")]
+    ends = [seconds_of(end["finishedAt"]) for end in states(pods, "terminated")]
     found = {"the verdict's container ends": max(ends)} if ends else {}
     return found | {"its Job is complete": seconds_of(job["status"]["completionTime"])}
 
@@ -78,17 +77,10 @@ def of_peers(jobs: list[dict[str, Any]], pods: list[dict[str, Any]]) -> Instants
     starts = [
         seconds_of(state["startedAt"])
         for kind in ("running", "terminated")
-        for state in _states(pods, kind)
+        for state in states(pods, kind)
     ]
     found = {"its Jobs are made": min(made)} if made else {}
     return found | ({"its last peer's container starts": max(starts)} if starts else {})
-
-
-def _states(pods: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
-    for pod in pods:
-        for status in pod["status"].get("containerStatuses") or ():
-            if state := (status.get("state") or {}).get(kind):
-                yield state
 
 
 def describe(instants: Instants) -> str:

@@ -1,4 +1,5 @@
-"""When the verdict of each race was there: a watch of the verdicts' Jobs, which helm removes."""
+"""When the verdict of each race was there: a watch of the verdicts' Jobs and pods, which helm
+removes."""
 
 from __future__ import annotations
 
@@ -11,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import ended, seconds_of
+from cluster import ended, seconds_of, states
 
 LABEL = "app.kubernetes.io/component=verdict"
 
 
 @dataclass(frozen=True)
 class VerdictJob:
-    """When the Job of a race's verdict was made, and when it was complete, in Unix seconds."""
+    """When the Job of a race's verdict was made, and when it was complete, in Unix seconds.
+
+    A driver that looks at the pod can remove the Job before it is complete. Then `complete` is when
+    the pod's container ended.
+    """
 
     made: float
     complete: float
@@ -31,31 +36,49 @@ Found = Callable[[], dict[str, VerdictJob]]
 def watched(namespace: str) -> Iterator[Found]:
     """Watch a namespace within the block; yield a function that returns the Jobs so far, by their
     race's release hash."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "jobs.json"
-        command = ["kubectl", "get", "jobs", "-n", namespace, "-l", LABEL, "-o", "json", "--watch"]
-        with output.open("wb") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
-        try:
-            yield lambda: _read(output.read_text())
-        finally:
-            process.terminate()
-            process.wait(10)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        outputs = [Path(folder) / kind for kind in ("jobs", "pods")]
+        for output in outputs:
+            stack.enter_context(_watch(namespace, output))
+        yield lambda: _read([each for output in outputs for each in _documents(output.read_text())])
 
 
-def _read(text: str) -> dict[str, VerdictJob]:
-    found: dict[str, VerdictJob] = {}
-    for job in _documents(text):
-        head = job["metadata"]
+@contextlib.contextmanager
+def _watch(namespace: str, output: Path) -> Iterator[None]:
+    command = ["kubectl", "get", output.name, "-n", namespace, "-l", LABEL, "-o", "json", "--watch"]
+    with output.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _read(seen: list[dict[str, Any]]) -> dict[str, VerdictJob]:
+    made: dict[str, float] = {}
+    complete: dict[str, float] = {}
+    exited: dict[str, float] = {}
+    for each in seen:
+        head = each["metadata"]
         release_hash = head["labels"]["app.kubernetes.io/part-of"].removeprefix("swarmrace-")
-        if (how := ended(job)) and release_hash not in found:
+        if each["kind"] == "Pod":
+            for end in states([each], "terminated"):
+                exited[release_hash] = seconds_of(end["finishedAt"])
+            continue
+        made.setdefault(release_hash, seconds_of(head["creationTimestamp"]))
+        if how := ended(each):
             at = next(
-                each["lastTransitionTime"]
-                for each in job["status"]["conditions"]
-                if each["type"] == how
+                condition["lastTransitionTime"]
+                for condition in each["status"]["conditions"]
+                if condition["type"] == how
             )
-            found[release_hash] = VerdictJob(seconds_of(head["creationTimestamp"]), seconds_of(at))
-    return found
+            complete.setdefault(release_hash, seconds_of(at))
+    return {
+        release_hash: VerdictJob(made[release_hash], at)
+        for release_hash, at in (exited | complete).items()
+        if release_hash in made
+    }
 
 
 def _documents(text: str) -> Iterator[dict[str, Any]]:
