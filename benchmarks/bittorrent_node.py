@@ -38,7 +38,7 @@ class Task:
     file: str = ""
     reference: dict[str, Any] | None = None
     profile: str = "tuned"
-    record_writes: bool = True
+    record_writes: bool = False
     namespace: str = ""
     """Path of the network namespace to run in."""
     tracker: bool = False
@@ -67,7 +67,9 @@ def system_of(task: Task) -> BitTorrent:
         board=None,  # type: ignore[arg-type]  # BitTorrent does not use it
         clock=SystemClock(),
     )
-    options = BitTorrentOptions(profile=task.profile, record_writes=task.record_writes)
+    options = BitTorrentOptions(
+        profile=task.profile, record_writes=task.record_writes or task.keep_arrivals
+    )
     return BitTorrent(context, options)
 
 

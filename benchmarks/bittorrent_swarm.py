@@ -48,7 +48,7 @@ async def transfer(
     recorded: bool,
     seeders: int,
     leechers: int,
-    record_writes: bool = True,
+    record_writes: bool = False,
 ) -> TransferCost:
     """Let a swarm of profile `tuned` fetch `file`; verify every peer's bytes.
 

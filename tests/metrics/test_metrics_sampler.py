@@ -209,7 +209,7 @@ def test_every_metric_is_served_somewhere(tmp_path):
 
     seen = set()
     for peer in (0, 1):
-        made = HandMade(tmp_path, peer=peer, kind="bittorrent")
+        made = HandMade(tmp_path, peer=peer, kind="bittorrent", recordWrites=True)
         record = made.begin()
         made.state.system = Connected()
         record.discovered(START_NS + 1)
@@ -227,7 +227,7 @@ def test_every_metric_is_served_somewhere(tmp_path):
 
 
 def test_written_and_arrived_bytes_are_both_served(tmp_path):
-    made = HandMade(tmp_path, kind="bittorrent")
+    made = HandMade(tmp_path, kind="bittorrent", recordWrites=True)
     made.begin()
     made.block(0, 5)
     before = samples(made)

@@ -121,6 +121,27 @@ def test_a_folder_from_before_the_queue_could_be_set_was_raced_with_50_ms(
     assert f"queue {recorded or 50} ms" in render.text(compute(found), width=200)
 
 
+@pytest.mark.parametrize("recorded", [None, True, False])
+def test_a_folder_from_before_an_option_existed_has_what_was_raced_then(tmp_path, recorded):
+    scenario = scenario_of({"a": {"kind": "bittorrent"}, "b": {"kind": "http"}})
+    folder = build(tmp_path / "results", scenario, {"a": [[1, 2, 3]] * 3, "b": [[1, 2, 3]] * 3})
+    assert results.load(folder).scenario.entrants["a"].record_writes is False
+    data = json.loads((folder / "race.json").read_text())
+    options = data["scenario"]["global"]["entrants"]["a"]
+    assert options.pop("recordWrites") is False, "the current format stores it"
+    if recorded is not None:
+        options["recordWrites"] = recorded
+    (folder / "race.json").write_text(json.dumps(data))
+    found = results.load(folder).scenario.entrants["a"]
+    assert found.record_writes is (recorded is not False)
+
+
+@pytest.mark.parametrize("entrants", [None, {"a": None}, {"a": {}}, {"a": {"kind": "unknown"}}])
+def test_entrants_that_are_none_are_left_alone(entrants):
+    data = {"format": FORMAT, "scenario": {"global": {"entrants": entrants}}}
+    assert formats.migrate(Path("race.json"), "race", data) == data
+
+
 @pytest.mark.parametrize("scenario", [None, [], {"global": None}, {"global": {"race": {}}}])
 def test_a_scenario_without_a_network_is_left_alone(scenario):
     data = {"format": FORMAT, "scenario": scenario}

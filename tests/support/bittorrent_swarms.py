@@ -52,7 +52,7 @@ class Peers:
         **options: Any,
     ) -> None:
         self.folder, self.size_bytes = folder, size_bytes
-        self.options = BitTorrentOptions(**{"profile": "tuned"} | options)
+        self.options = BitTorrentOptions(**{"profile": "tuned", "record_writes": True} | options)
         self._indexes = itertools.count()
         self._seeders = tuple(range(seeders))
         self.all: list[BitTorrent] = []

@@ -38,8 +38,10 @@ def wall_of(clock: VirtualClock):
 class HandMade:
     """A leecher in its first run, whose blocks arrive as the test wants."""
 
-    def __init__(self, tmp_path: Path, peer: int = 1, kind: str = "synthetic") -> None:
-        self.scenario = scenario(kind)
+    def __init__(
+        self, tmp_path: Path, peer: int = 1, kind: str = "synthetic", **options: object
+    ) -> None:
+        self.scenario = scenario(kind, **options)
         self.runs: list[Run] = schedule(self.scenario)
         self.config = PeerConfig(
             scenario=self.scenario,

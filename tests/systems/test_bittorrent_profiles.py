@@ -39,7 +39,7 @@ def test_every_difference_from_the_defaults_is_described_with_its_reason(tmp_pat
 
 
 def test_stock_changes_only_what_recording_and_isolation_need():
-    table = profiles.table(BitTorrentOptions())
+    table = profiles.table(BitTorrentOptions(record_writes=True))
     assert table == {**profiles.NEEDED, **profiles.RECORDED_WRITES}
     # A limit of what is in flight limits the speed over latency.
     assert not [
@@ -49,9 +49,8 @@ def test_stock_changes_only_what_recording_and_isolation_need():
         assert setting.why.startswith(("recordWrites: ", "isolated network: ", "clearing up "))
 
 
-def test_without_the_record_of_writes_nothing_is_set_for_recording():
-    table = profiles.table(BitTorrentOptions(record_writes=False))
-    assert table == dict(profiles.NEEDED)
+def test_by_default_nothing_is_set_for_recording():
+    assert profiles.table(BitTorrentOptions()) == dict(profiles.NEEDED)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ import pytest
 from bittorrent_swarms import BLOCK, check_record, peers
 from paths import ROOT
 from swarmrace.errors import TransferError
+from swarmrace.peer.transfer import summarize
+from swarmrace.systems.bittorrent import SPEC
 from swarmrace.systems.bittorrent import session as session_module
 from swarmrace.systems.bittorrent import system as system_module
+from swarmrace.systems.bittorrent.options import BitTorrentOptions
 from swarmrace.systems.bittorrent.sampling import PayloadSampler
 from swarmrace.systems.bittorrent.session import Session
 
@@ -102,6 +105,26 @@ def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
         "writes were outstanding for 0.2 s after the last piece was verified; it may have been "
         "done later than recorded"
     ]
+
+
+def test_done_is_known_to_the_gap_between_the_last_two_readings_of_outstanding_writes(
+    tmp_path, monkeypatch
+):
+    queued = iter((1, 1, 0))
+    monkeypatch.setattr(Session, "queued_write_bytes", property(lambda self: next(queued)))
+
+    async def go():
+        async with peers(tmp_path, record_writes=False) as swarm:
+            await swarm.prepare()
+            (record,) = await swarm.fetch(await swarm.publish())
+            return record
+
+    record = asyncio.run(go())
+    assert list(queued) == []
+    assert record.complete is True
+    assert 0 < record.done_gap_ns < record.done_ns - record.deliverable.last_ns
+    transfer, _ = summarize(record, SPEC.observes(BitTorrentOptions()), 0, 0, record.done_ns)
+    assert transfer.done_resolution_seconds >= record.done_gap_ns / 1e9
 
 
 def test_counters_follow_the_samples_while_alerts_wait(tmp_path, monkeypatch):

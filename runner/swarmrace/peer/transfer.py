@@ -197,7 +197,9 @@ def summarize(
         discovery_seconds=_since(record.discovered_ns, stamp_ns),
         done_seconds=_since(record.done_ns, stamp_ns),
         done_resolution_seconds=(
-            None if record.done_ns is None else _done_resolution(figures, added)
+            None
+            if record.done_ns is None
+            else _done_resolution(figures, added) + record.done_gap_ns / 1e9
         ),
         records_complete=bool(complete),
         unit=observes.unit,

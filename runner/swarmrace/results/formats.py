@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from swarmrace import systems
 from swarmrace.errors import ResultsError
 from swarmrace.faults import faults_of
 from swarmrace.model import Model
@@ -84,7 +85,7 @@ def migrate(path: Path, kind: FileKind, data: dict[str, Any]) -> dict[str, Any]:
             )
         number += 1
         data = {**step(kind, data), "format": number}
-    return _without_system(_with_queue(data)) if kind == "race" else data
+    return _without_system(_with_former_options(_with_queue(data))) if kind == "race" else data
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -168,6 +169,27 @@ def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
         return data
     scenario = copy.deepcopy(data["scenario"])
     scenario["global"]["race"]["network"]["queueMilliseconds"] = OLD_QUEUE_MILLISECONDS
+    return data | {"scenario": scenario}
+
+
+def _with_former_options(data: dict[str, Any]) -> dict[str, Any]:
+    """Set the options that were raced if race.json's scenario doesn't name them yet."""
+    found: Any = data
+    for key in ("scenario", "global", "entrants"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return data
+    missing = {}
+    for name, options in found.items():
+        kind = options.get("kind") if isinstance(options, dict) else None
+        spec = systems.find(kind) if isinstance(kind, str) else None
+        former = {} if spec is None else spec.options.FORMER
+        missing[name] = {key: value for key, value in former.items() if key not in options}
+    if not any(missing.values()):
+        return data
+    scenario = copy.deepcopy(data["scenario"])
+    for name, options in missing.items():
+        scenario["global"]["entrants"][name] |= options
     return data | {"scenario": scenario}
 
 

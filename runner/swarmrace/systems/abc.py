@@ -188,6 +188,8 @@ class Record:
         """The leecher's start stamp, set by `peer.transfer.race`."""
         self.discovered_ns: int | None = None
         self.done_ns: int | None = None
+        self.done_gap_ns = 0
+        """How long before `done_ns` it may have been done already: the gap between two readings."""
         self.connections_at_start: int | None = None
         self.behind_seconds: float | None = None
         """How late a record of this transfer may be, where that was

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from swarmrace.model import Model
 
@@ -11,6 +12,10 @@ Profile = Literal["stock", "tuned"]
 
 class EntrantOptions(Model):
     """The options of every kind of entrant."""
+
+    FORMER: ClassVar[Mapping[str, Any]] = {}
+    """What was raced before an option existed, by its key in a scenario, if that isn't today's
+    default. Results of that time are read so."""
 
     kind: str
     profile: Profile = "stock"

@@ -17,7 +17,7 @@ from swarmrace.results.folder import load
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    entrants = {"bt": {"kind": "bittorrent", "profile": "tuned"}}
+    entrants = {"bt": {"kind": "bittorrent", "profile": "tuned", "recordWrites": True}}
     scenario = racing.scenario_file(folder, entrants, swarmSize=3, seeders=1, fileSize="20MB")
     with racing.race(folder, scenario) as race:
         assert race.end() == 0, race.output()

@@ -1,4 +1,4 @@
-"""BitTorrent by libtorrent: received payload sampled, every block's write timed.
+"""BitTorrent by libtorrent: received payload sampled, every piece's verification timed.
 
 `SPEC` loads nothing heavy; libtorrent is imported when a system is created or its options are
 checked. Importing this package starts no thread, so a parent may load it and fork.
@@ -51,8 +51,8 @@ def _means(options: BitTorrentOptions) -> Meanings:
         comparable_by="pieceOrder: sequential",
         done="the last piece is verified and "
         + ("its last block written" if writes else "no write is outstanding"),
-        usage="the whole process, runner and recording included"
-        + (f"; recording takes {RECORDING_CPU}" if writes else ""),
+        usage="the whole process, runner and recording included; recording takes "
+        + (f"more than {RECORDING_CPU}" if writes else str(RECORDING_CPU)),
         verified="SHA-256 of the file on disk",
     )
 

@@ -3,7 +3,7 @@
 One task reads the alerts. It sleeps until libtorrent signals some, or, while a transfer is
 recorded, for `READ_SECONDS` at a time, and longer if its caller defers reading: libtorrent stamps
 an alert when it posts it, so reading late loses nothing. Reading takes about 10 µs of CPU per
-block, which a leecher lacks where CPUs limit the swarm.
+alert, which a leecher lacks where CPUs limit the swarm.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Session:
         disk_io: str = profiles.DISK_IO,
         *,
         choke_local: bool = False,
-        record_writes: bool = True,
+        record_writes: bool = False,
     ) -> None:
         params = lt.session_params()
         params.disk_io_constructor = disk_io

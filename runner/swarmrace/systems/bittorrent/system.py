@@ -9,7 +9,7 @@ import ipaddress
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import libtorrent as lt
 
@@ -29,6 +29,18 @@ FLUSH_SECONDS = 10.0
 """Maximum wait for the records of the last writes once all pieces are verified."""
 
 REMOVE_SECONDS = 5.0
+
+
+class _Flushed(NamedTuple):
+    """When libtorrent's queue of writes was read (monotonic ns)."""
+
+    before_ns: int
+    """The last reading but one, or 0."""
+    read_ns: int
+    """The last reading, or 0 if the first one already showed no outstanding write, or nothing had
+    to be read."""
+    all_written: bool
+    """Whether the last one showed no outstanding write."""
 
 
 class BitTorrent(System):
@@ -153,11 +165,13 @@ class BitTorrent(System):
                 watch.check_size(info, record.size_bytes)
                 recorder.set_piece_bytes(info.piece_length())
                 finished_ns = await watcher.first(finished)
-                written_ns, all_written = await self._flush(session, recorder)
+                flushed = await self._flush(session, recorder)
                 done_ns = recorder.finish(finished_ns)
                 if not self.options.record_writes:
-                    done_ns = max(done_ns, written_ns)
-                    if not all_written:
+                    if flushed.read_ns > done_ns:
+                        record.done_gap_ns = flushed.read_ns - max(flushed.before_ns, done_ns)
+                        done_ns = flushed.read_ns
+                    if not flushed.all_written:
                         record.notes.append(
                             f"writes were outstanding for {FLUSH_SECONDS:g} s after the last piece "
                             "was verified; it may have been done later than recorded"
@@ -332,24 +346,15 @@ class BitTorrent(System):
             "infoHash": torrent.info_hash(info),
         }
 
-    async def _flush(
-        self, session: Session, recorder: BlockRecorder | PieceRecorder
-    ) -> tuple[int, bool]:
+    async def _flush(self, session: Session, recorder: BlockRecorder | PieceRecorder) -> _Flushed:
         """Wait for outstanding writes, at most `FLUSH_SECONDS`: a block's alert comes with its
-        write, and all pieces can be verified (from memory) before the last blocks are written.
-
-        Returns:
-            the instant (monotonic ns) of the last reading of libtorrent's queue, or 0 if the first
-            one already showed no outstanding write, or nothing had to be read; and whether none is
-            outstanding any more.
-        """
-        flushing, read_ns, all_written = False, 0, False
+        write, and all pieces can be verified (from memory) before the last blocks are written."""
+        flushing, before_ns, read_ns, all_written = False, 0, 0, False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 while not recorder.complete:
                     # Alerts come in order, so what was written before the count is recorded now.
-                    now_ns = await session.refresh()
-                    read_ns = now_ns if flushing else 0
+                    before_ns, read_ns = read_ns, await session.refresh()
                     if session.defect or recorder.complete or not session.queued_write_bytes:
                         all_written = True
                         break
@@ -360,7 +365,7 @@ class BitTorrent(System):
                     await asyncio.sleep(0.01 if self.options.record_writes else 0.002)
         if session.defect is not None:
             raise session.defect
-        return read_ns, all_written
+        return _Flushed(before_ns, read_ns if flushing else 0, all_written)
 
     def _drop_torrent(self) -> None:
         """Remove a failed torrent at once, so that it takes no further part in the swarm."""
