@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 EDGE_SECONDS = 0.002
@@ -50,14 +51,14 @@ FIRST_SHARE = 0.05
 LAST_SHARE = 0.2
 """The same near the last byte."""
 
-SHORT_SECONDS = 0.2
+SHORT_SECONDS = 0.5
 """Longest pause for lack of CPU. A process that waits for its disk uses little CPU, too, and its
 stalls must be seen."""
 
 BOTH_SIDES = 2
 """CPU of a sample as a multiple of its thread's: libtorrent's threads answer it."""
 
-UPDATE_SECONDS = 0.1
+UPDATE_SECONDS = 0.05
 """Minimum time between two readings of how the CPU is used. The kernel counts idle time in
 hundredths of a second."""
 
@@ -67,6 +68,7 @@ the total."""
 
 _THREADS = Path("/proc/self/task")
 _UPTIME = Path("/proc/uptime")
+_PRESSURE = Path("/proc/pressure/cpu")
 
 
 def is_near_end(total: int, size_bytes: int) -> bool:
@@ -82,38 +84,83 @@ class Scarcity:
         self.cpu_rate = 1.0
         """CPU seconds that the process gets in a second."""
         self.share = 0.0
-        """Share of the time for which that thread waits for a processor, or for which no processor
-        is idle, whichever is more; 1 if neither is known."""
-        self._busiest: int | None = None
-        self._waited = 0.0
+        """Share of the time for which CPU is scarce: that thread waits for a processor, or any
+        program does and none is idle. 1 if the kernel counts neither."""
         self._at, self._cpu = time.monotonic(), time.process_time()
-        self._uptime = _opened(_UPTIME)
-        self._idle = _idle(self._uptime)
+        self._machine = [Counter(_UPTIME, _idle), Counter(_PRESSURE, _pressed)]
+        self._busiest: Counter | None = None
 
     def update(self) -> None:
         """Read the counters again, if the last reading isn't recent."""
         now = time.monotonic()
         if (passed := now - self._at) < UPDATE_SECONDS:
             return
-        cpu, idle = time.process_time(), _idle(self._uptime)
+        cpu = time.process_time()
         self.cpu_rate = max(0.001, (cpu - self._cpu) / passed)
-        self.share = max(0.0, 1 - (idle - self._idle) / passed)
-        self._at, self._cpu, self._idle = now, cpu, idle
+        self._at, self._cpu = now, cpu
+        idle, pressed = (counter.passed() for counter in self._machine)
+        share = min(1 - (idle or 0.0) / passed, 1.0 if pressed is None else pressed / passed)
         if self._busiest is None:
-            self._busiest = _opened(_busiest_thread() / "schedstat")
-            self._waited = _waited(self._busiest)
-            return
-        waited = _waited(self._busiest)
-        self.share = max(self.share, min(1.0, (waited - self._waited) / passed))
-        self._waited = waited
+            self._busiest = Counter(_busiest_thread() / "schedstat", _waited)
+        else:
+            waited = self._busiest.passed()
+            share = max(share, 1.0 if waited is None else waited / passed)
+        self.share = min(1.0, max(0.0, share))
 
     def close(self) -> None:
         """Close the files that are read."""
-        for file in (self._uptime, self._busiest):
-            if file is not None:
-                with contextlib.suppress(OSError):
-                    os.close(file)
-        self._uptime, self._busiest = -1, None
+        for counter in (*self._machine, self._busiest):
+            if counter is not None:
+                counter.close()
+
+
+class Counter:
+    """A count of seconds in a file of the kernel's, which is opened once, because that costs ten
+    times as much as reading it.
+
+    Args:
+        path: the file.
+        parse: returns the seconds in its content.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[bytes], float]) -> None:
+        self._parse = parse
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+        self._seconds = self._read()
+
+    def passed(self) -> float | None:
+        """Return by how much it has grown since the last call, or None if that isn't known."""
+        before, self._seconds = self._seconds, self._read()
+        return None if before is None or self._seconds is None else self._seconds - before
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _read(self) -> float | None:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return self._parse(os.pread(self._file, 256, 0))
+        return None
+
+
+def _idle(content: bytes) -> float:
+    """Return for how long processors have been idle, summed over all of them (/proc/uptime)."""
+    return float(content.split()[1])
+
+
+def _pressed(content: bytes) -> float:
+    """Return for how long any thread has waited for a processor (/proc/pressure/cpu)."""
+    return int(content.split(b"total=", 1)[1].split()[0]) / 1e6
+
+
+def _waited(content: bytes) -> float:
+    """Return for how long a thread has waited for a processor (/proc/PID/schedstat)."""
+    return int(content.split()[1]) / 1e9
 
 
 def _busiest_thread() -> Path:
@@ -126,31 +173,6 @@ def _ran(thread: Path) -> int:
     with contextlib.suppress(OSError, ValueError):
         return int((thread / "schedstat").read_text().split()[0])
     return 0
-
-
-def _opened(path: Path) -> int:
-    """Open a file of the kernel's, once, because that costs ten times as much as reading it."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-
-
-def _idle(file: int) -> float:
-    """Return for how many seconds the machine's processors have been idle, summed over all of them,
-    from its open uptime; as if one always was, if the kernel doesn't say."""
-    with contextlib.suppress(OSError, ValueError):
-        return float(os.pread(file, 128, 0).split()[1])
-    return time.monotonic()
-
-
-def _waited(file: int) -> float:
-    """Return how many seconds a thread has waited for a processor, from its open schedstat; as if
-    it always waited, if the kernel doesn't count it."""
-    with contextlib.suppress(OSError, ValueError):
-        _, waited, _ = os.pread(file, 128, 0).split()
-        return int(waited) / 1e9
-    return time.monotonic()
 
 
 class Budget:
