@@ -138,7 +138,9 @@ def test_a_block_that_was_cut_off_never_arrived(leeching):
 
 
 def test_the_file_is_whole_with_its_last_byte_and_not_before(leeching):
-    seeder, _, record, handle = leeching
+    seeder, sampler, record, handle = leeching
+    completed = []
+    sampler._on_complete = lambda: completed.append(record.arrivals.total)
     for _ in range(3):
         seeder.send(*seeder.requested())
     offset, size = seeder.requested()
@@ -147,6 +149,8 @@ def test_the_file_is_whole_with_its_last_byte_and_not_before(leeching):
     seeder.send(offset, size, first=size - 1)
     wait_for_total(record, SIZE)
     wait_for(lambda: handle.status().total_done == SIZE, "the file")
+    sampler.stop()
+    assert completed == [SIZE], "it is called once"
 
 
 def test_alerts_may_wait_only_while_payload_comes_and_some_is_missing(monkeypatch):
@@ -159,3 +163,11 @@ def test_alerts_may_wait_only_while_payload_comes_and_some_is_missing(monkeypatc
         answers.append(sampler.is_receiving())
     #                   none   came  none   came  came  many   came  complete
     assert answers == [False, True, False, True, True, False, True, False]
+
+
+def test_without_a_new_sample_alerts_wait_if_they_did_before():
+    record = Record(SystemClock(), 5_000)
+    sampler = PayloadSampler(record)
+    for t_ns, (total, receives) in enumerate(((0, False), (1_000, True), (1_000, False))):
+        record.arrivals.sample(total, t_ns, t_ns)
+        assert [sampler.is_receiving() for _ in range(3)] == [receives] * 3

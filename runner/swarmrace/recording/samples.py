@@ -64,6 +64,11 @@ class SampledLog(ByteLog):
         if new > 0:
             self.record(self.bytes_recorded, new, answered_ns)
 
+    @property
+    def sampled_ns(self) -> int:
+        """When the last sample was answered, or 0 if there is none."""
+        return self._samples[-2] if self._samples else 0
+
     def reached(self, total: int, asked_ns: int, answered_ns: int) -> None:
         """Record that `total` had reached the host, whether or not the system had read it.
 

@@ -62,7 +62,7 @@ UPDATE_SECONDS = 0.05
 """Minimum time between two readings of how the CPU is used. The kernel counts idle time in
 hundredths of a second."""
 
-COMPLETE_SECONDS = 0.1
+COMPLETE_SECONDS = 0.5
 """Pause between two samples once every byte has come: only a piece that fails its hash can change
 the total."""
 

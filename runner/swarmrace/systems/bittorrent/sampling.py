@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import libtorrent as lt
@@ -47,10 +48,12 @@ class PayloadSampler:
 
     Args:
         record: `arrivals` is set.
+        on_complete: called in that thread when a sample first shows every byte.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, on_complete: Callable[[], object] = lambda: None) -> None:
         self._record = record
+        self._on_complete: Callable[[], object] | None = on_complete
         record.arrivals = self._log = SampledLog(record.size_bytes)
         self._last = LastBytes(self._log)
         self._ended = threading.Event()
@@ -59,6 +62,7 @@ class PayloadSampler:
         self._unread: UnreadBytes | None = None
         self._wasted, self._wasted_before = False, 0
         self._noticed = self._unread_alerts_from = 0
+        self._noticed_ns, self._receives = -1, False
         self._latest: lt.torrent_status | None = None
 
     def start(self, handle: lt.torrent_handle) -> None:
@@ -69,11 +73,15 @@ class PayloadSampler:
         self._thread.start()
 
     def is_receiving(self) -> bool:
-        """Return whether alerts may wait: payload has come since the last call, some is missing,
-        and the alerts of no more than `DEFERRED_BYTES` wait."""
-        before, self._noticed = self._noticed, self._log.total
+        """Return whether alerts may wait: the samples since the last call show new payload (or
+        there is no new sample and they did then), some is missing, and the alerts of no more than
+        `DEFERRED_BYTES` wait."""
+        before_ns, self._noticed_ns = self._noticed_ns, self._log.sampled_ns
+        if before_ns != self._noticed_ns:
+            before, self._noticed = self._noticed, self._log.total
+            self._receives = before < self._noticed < self._log.size_bytes
         waiting = self._noticed - self._unread_alerts_from
-        if before < self._noticed < self._log.size_bytes and waiting < DEFERRED_BYTES:
+        if self._receives and waiting < DEFERRED_BYTES:
             return True
         self._unread_alerts_from = self._noticed
         return False
@@ -130,6 +138,9 @@ class PayloadSampler:
         if total is None:
             return False
         self._log.sample(total, asked_ns, time.monotonic_ns())
+        if total >= self._log.size_bytes and self._on_complete is not None:
+            self._on_complete()
+            self._on_complete = None
         if self._wasted:
             self._last.since(None)  # bytes that have come before may be among those that wait
         elif total:

@@ -29,7 +29,7 @@ READ_SECONDS = 0.2
 """Maximum time between two readings while a transfer is recorded; at its beginning they come
 sooner, so that a small transfer returns soon after its end."""
 
-DEFERRED_SECONDS = 0.5
+DEFERRED_SECONDS = 1.0
 """Time between two questions whether reading may be deferred further. On busy processors each costs
 0.5 ms, because the caches hold other programs' data by then."""
 

@@ -139,7 +139,10 @@ class BitTorrent(System):
         if record.connections_at_start is None:
             record.connections_at_start = session.counters().connections
         recorder = BlockRecorder(record) if self.options.record_writes else PieceRecorder(record)
-        sampler = self._sampler = PayloadSampler(record)
+        loop = asyncio.get_running_loop()
+        sampler = self._sampler = PayloadSampler(
+            record, lambda: loop.call_soon_threadsafe(session.read_now)
+        )
         record.unlogged_duplicates = None  # libtorrent drops duplicate blocks without an alert
         redundant_bytes = session.redundant_bytes
         steps_ns, unplaced = session.clock_steps_ns, session.unplaced
