@@ -41,6 +41,7 @@ def clock(monkeypatch):
             return None if self.last is None else self.last - before
 
     monkeypatch.setattr(pace, "Counter", Counter)
+    monkeypatch.setattr(pace, "_runnable", lambda: 1)
     monkeypatch.setattr(pace, "_busiest_thread", lambda: Path("busiest"))
     monkeypatch.setattr(pace.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(pace.time, "process_time", lambda: clock.process)
@@ -118,6 +119,7 @@ def test_the_kernels_counters_are_read(tmp_path):
     finally:
         scarcity.close()
     assert pace._ran(tmp_path / "gone") == 0
+    assert pace._runnable() >= 1
     assert pace.Counter(tmp_path / "gone", pace._idle).passed() is None
 
 
@@ -168,4 +170,14 @@ def test_before_the_first_byte_a_busy_machine_is_sampled_less_often(clock):
         own._due = clock.now
         pauses.append(own.pause(0))
     assert pauses[0] == pace.EDGE_SECONDS
-    assert pauses[-1] == pytest.approx(0.0006 / (pace.FIRST_SHARE * 0.2))
+    assert pauses[-1] == pace.FIRST_SECONDS
+
+
+def test_at_first_a_machine_is_busy_if_more_threads_want_to_run_than_it_has_processors(
+    clock, monkeypatch
+):
+    monkeypatch.setattr(pace.os, "cpu_count", lambda: 2)
+    for runnable, share, rate in ((1, 0, 1), (2, 0, 1), (3, 1, 2 / 3), (32, 1, 1 / 16)):
+        monkeypatch.setattr(pace, "_runnable", lambda runnable=runnable: runnable)
+        scarcity = Scarcity()
+        assert (scarcity.share, scarcity.cpu_rate) == (share, pytest.approx(rate))

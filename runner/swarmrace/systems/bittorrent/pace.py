@@ -38,6 +38,9 @@ LEFT_FACTOR = 4
 """Time left, at the present rate, as a multiple of the longest pause: the last byte doesn't come in
 the middle of a long one."""
 
+SCARCE_LEFT_FACTOR = 2
+"""How much longer such a pause may be for lack of CPU."""
+
 NEAR = 64
 """The last byte is near when less than one byte in this many is missing."""
 
@@ -47,6 +50,9 @@ the time, they may take twice as much."""
 
 FIRST_SHARE = 0.05
 """The same until the first byte."""
+
+FIRST_SECONDS = 0.03
+"""Longest pause for lack of CPU until the first byte."""
 
 LAST_SHARE = 0.2
 """The same near the last byte."""
@@ -69,6 +75,7 @@ the total."""
 _THREADS = Path("/proc/self/task")
 _UPTIME = Path("/proc/uptime")
 _PRESSURE = Path("/proc/pressure/cpu")
+_LOAD = Path("/proc/loadavg")
 
 
 def is_near_end(total: int, size_bytes: int) -> bool:
@@ -81,11 +88,13 @@ class Scarcity:
     libtorrent's network thread."""
 
     def __init__(self) -> None:
-        self.cpu_rate = 1.0
+        crowd = _runnable() / (os.cpu_count() or 1)
+        self.cpu_rate = min(1.0, 1 / crowd)
         """CPU seconds that the process gets in a second."""
-        self.share = 0.0
+        self.share = float(crowd > 1)
         """Share of the time for which CPU is scarce: that thread waits for a processor, or any
-        program does and none is idle. 1 if the kernel counts neither."""
+        program does and none is idle. 1 if the kernel counts neither. At first, whether more
+        threads want to run than there are processors."""
         self._at, self._cpu = time.monotonic(), time.process_time()
         self._machine = [Counter(_UPTIME, _idle), Counter(_PRESSURE, _pressed)]
         self._busiest: Counter | None = None
@@ -146,6 +155,14 @@ class Counter:
         with contextlib.suppress(OSError, ValueError, IndexError):
             return self._parse(os.pread(self._file, 256, 0))
         return None
+
+
+def _runnable() -> int:
+    """Return how many threads of the machine run or could run, this one included
+    (/proc/loadavg)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return max(1, int(_LOAD.read_text().split()[3].split("/")[0]))
+    return 1
 
 
 def _idle(content: bytes) -> float:
@@ -223,7 +240,7 @@ class SamplingPace:
         shortest = EDGE_SECONDS if near_edge else MIN_SECONDS
         pause = max(shortest, (EDGE_FACTOR if near_edge else BUSY_FACTOR) * self._wait)
         if not total:
-            affordable = min(MAX_SECONDS, self._budget.pause_seconds(FIRST_SHARE))
+            affordable = min(FIRST_SECONDS, self._budget.pause_seconds(FIRST_SHARE))
             pause = max(min(pause, MAX_SECONDS), affordable)
         else:
             longest = max(MIN_SECONDS, min(MAX_SECONDS, (now - self._began) / ELAPSED_FACTOR))
@@ -231,7 +248,7 @@ class SamplingPace:
             pause = min(pause, max(EDGE_SECONDS, min(longest, left_seconds)))
             affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
             soonest = affordable * SHARE / LAST_SHARE
-            pause = max(pause, min(affordable, max(soonest, left_seconds)))
+            pause = max(pause, min(affordable, max(soonest, SCARCE_LEFT_FACTOR * left_seconds)))
             if left <= 0:
                 pause = max(pause, COMPLETE_SECONDS)
         self._due = now + pause
