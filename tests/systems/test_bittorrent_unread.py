@@ -14,7 +14,7 @@ import pytest
 from loopback import new_address
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.bittorrent import unread
-from swarmrace.systems.bittorrent.last_bytes import Base, LastBytes, payload_since
+from swarmrace.systems.bittorrent.last_bytes import Base, LastBytes, reached_since
 
 
 class Torrent:
@@ -111,12 +111,12 @@ def test_what_was_read_and_what_came_since_are_counted_apart(connected):
     read = counted.read_bytes()
     assert sorted(read.values()) == [0, 400]
     # What waits has come since libtorrent last read.
-    assert payload_since(Base(0, 0, read)) == 620
+    assert reached_since(Base(0, 0, read)) == 620
     first.recv(600)
-    assert payload_since(Base(0, 0, read)) == 620
-    assert payload_since(Base(0, 0, counted.read_bytes())) == 20
+    assert reached_since(Base(0, 0, read)) == 620
+    assert reached_since(Base(0, 0, counted.read_bytes())) == 20
     second.close()
-    assert payload_since(Base(0, 0, read)) == 600
+    assert reached_since(Base(0, 0, read)) == 600
     assert len(counted.read_bytes()) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_descriptor_that_was_used_again_is_not_asked(connected):
     other = connected(b"other" * 9)
     os.dup2(other.fileno(), first.fileno())
     assert counted.read_bytes() == {}
-    assert payload_since(Base(0, 0, read)) == 0
+    assert reached_since(Base(0, 0, read)) == 0
 
 
 def test_the_last_bytes_are_noted_without_an_answer():
@@ -150,3 +150,26 @@ def test_the_last_bytes_are_noted_without_an_answer():
     answered_ns, total, _ = log.had_reached(0)
     assert total[-1] == 1000
     assert answered_ns[-1] <= time.monotonic_ns()
+
+
+def test_an_earlier_answer_counts_while_it_shows_blocks_that_the_last_one_missed(connected):
+    """libtorrent read 50,000 bytes between its second answer and the reading of the socket."""
+    ours = connected(b"a" * 60_000)
+    counted = unread.UnreadBytes(Torrent(ours))
+    counted.payload()
+    first = Base(100_000, 1, counted.read_bytes())
+    ours.recv(50_000, socket.MSG_WAITALL)
+    missed = Base(100_000, 2, counted.read_bytes())
+    last = LastBytes(SampledLog(1_000_000))
+    try:
+        for base, kept in (
+            (first, first),
+            (missed, first),
+            (Base(150_000 - 20_000, 3, missed.read_bytes), Base(130_000, 3, missed.read_bytes)),
+            (None, None),
+            (missed, missed),
+        ):
+            last.since(base)
+            assert last._base == kept
+    finally:
+        last.stop()

@@ -17,13 +17,22 @@ from typing import NamedTuple
 
 from swarmrace.host.priority import SAMPLER, run_first
 from swarmrace.recording.samples import SampledLog
+from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import Connection, payload_in, received_bytes
+
+NEAR = 16
+"""The last byte is near when less than one byte in this many is missing. Without a limit that is
+50 ms before it at 100 MB, longer than libtorrent is late."""
 
 PAUSE_SECONDS = 0.002
 """Shortest pause between two readings."""
 
+SLACK_BYTES = 2 * BLOCK_BYTES
+"""An earlier answer must show this much more than the last one to be kept: messages without a block
+count as payload, the more the longer ago it was."""
+
 COST_FACTOR = 20
-"""The pause as a multiple of how long a reading takes."""
+"""The pause as a multiple of the CPU time of a reading."""
 
 
 class Base(NamedTuple):
@@ -52,7 +61,14 @@ class LastBytes:
         self._thread: threading.Thread | None = None
 
     def since(self, base: Base | None) -> None:
-        """Count from an answer on; with None, from no answer."""
+        """Count from an answer on; with None, from no answer.
+
+        What libtorrent reads between its answer and `read_bytes` is in neither. So an earlier
+        answer from which more has come is kept.
+        """
+        before = self._base
+        if base and before and reached_since(before) > reached_since(base) + SLACK_BYTES:
+            return
         self._base = base
         if base is not None and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="last bytes", daemon=True)
@@ -68,21 +84,19 @@ class LastBytes:
         run_first(SAMPLER)
         pause, last = 0.0, 0
         while not self._ended.wait(pause):
-            began_ns = time.monotonic_ns()
-            base = self._base
+            began, base = time.thread_time(), self._base
             if base is not None:
-                total = base.total + payload_since(base)
+                total = reached_since(base)
                 if total > last:
                     last = total
                     self._log.reached(total, base.asked_ns, time.monotonic_ns())
-            took = (time.monotonic_ns() - began_ns) / 1e9
-            pause = max(PAUSE_SECONDS, COST_FACTOR * took)
+            pause = max(PAUSE_SECONDS, COST_FACTOR * (time.thread_time() - began))
 
 
-def payload_since(base: Base) -> int:
-    """Return how many bytes of payload the connections have received since an answer. One that has
-    closed meanwhile doesn't count."""
-    total = 0
+def reached_since(base: Base) -> int:
+    """Return how many bytes of payload have reached the host by now, counted from an answer on. A
+    connection that has closed meanwhile doesn't count."""
+    total = base.total
     for connection, before in base.read_bytes.items():
         with contextlib.suppress(OSError):
             total += payload_in(received_bytes(connection) - before)

@@ -1,8 +1,9 @@
 """How often a leecher's received payload is sampled.
 
 As often as it is free. Where a processor is idle, a sample (0.1 ms of CPU with 2 connections, 0.3
-with 31) costs the transfer nothing. Where all are busy, or libtorrent waits for one, a sample costs
-as much time as it takes, so samples may take only `SHARE` of the CPU that the transfer itself gets.
+with 31) costs the transfer nothing. Where libtorrent waits for one, or many programs do, a sample
+costs as much time as it takes, so samples may take only `SHARE` of the CPU that the transfer itself
+gets.
 """
 
 from __future__ import annotations
@@ -38,9 +39,6 @@ LEFT_FACTOR = 4
 """Time left, at the present rate, as a multiple of the longest pause: the last byte doesn't come in
 the middle of a long one."""
 
-SCARCE_LEFT_FACTOR = 2
-"""How much longer such a pause may be for lack of CPU."""
-
 NEAR = 64
 """The last byte is near when less than one byte in this many is missing."""
 
@@ -48,7 +46,7 @@ SHARE = 0.02
 """Maximum share of the process's CPU that samples take while CPU is scarce. If it is scarce half of
 the time, they may take twice as much."""
 
-FIRST_SHARE = 0.05
+FIRST_SHARE = 0.3
 """The same until the first byte."""
 
 FIRST_SECONDS = 0.03
@@ -64,23 +62,24 @@ stalls must be seen."""
 BOTH_SIDES = 2
 """CPU of a sample as a multiple of its thread's: libtorrent's threads answer it."""
 
-UPDATE_SECONDS = 0.05
-"""Minimum time between two readings of how the CPU is used. The kernel counts idle time in
-hundredths of a second."""
+UPDATE_SECONDS = 0.1
+"""Minimum time between two readings of how the CPU is used."""
+
+CROWD = 4
+"""From this number of threads that want to run for each processor on, the machine is crowded; at
+twice as many, entirely."""
 
 COMPLETE_SECONDS = 0.5
 """Pause between two samples once every byte has come: only a piece that fails its hash can change
 the total."""
 
 _THREADS = Path("/proc/self/task")
-_UPTIME = Path("/proc/uptime")
-_PRESSURE = Path("/proc/pressure/cpu")
 _LOAD = Path("/proc/loadavg")
 
 
-def is_near_end(total: int, size_bytes: int) -> bool:
-    """Return whether the last byte of a payload is near."""
-    return (size_bytes - total) * NEAR < size_bytes
+def is_near_end(total: int, size_bytes: int, near: int = NEAR) -> bool:
+    """Return whether less than one byte in `near` of a payload is missing."""
+    return (size_bytes - total) * near < size_bytes
 
 
 class Scarcity:
@@ -88,16 +87,19 @@ class Scarcity:
     libtorrent's network thread."""
 
     def __init__(self) -> None:
-        crowd = _runnable() / (os.cpu_count() or 1)
-        self.cpu_rate = min(1.0, 1 / crowd)
+        self._processors = os.cpu_count() or 1
+        self._threads = float(_runnable())
+        self.cpu_rate = min(1.0, self._processors / self._threads)
         """CPU seconds that the process gets in a second."""
-        self.share = float(crowd > 1)
-        """Share of the time for which CPU is scarce: that thread waits for a processor, or any
-        program does and none is idle. 1 if the kernel counts neither. At first, whether more
-        threads want to run than there are processors."""
+        self.share = self._crowded
+        """How scarce CPU is, from 0 to 1: the share of the time for which that thread waits for a
+        processor (1 if it isn't known), or how crowded the machine is, whichever is more."""
         self._at, self._cpu = time.monotonic(), time.process_time()
-        self._machine = [Counter(_UPTIME, _idle), Counter(_PRESSURE, _pressed)]
-        self._busiest: Counter | None = None
+        self._waited: Counter | None = None
+
+    @property
+    def _crowded(self) -> float:
+        return min(1.0, max(0.0, self._threads / self._processors / CROWD - 1))
 
     def update(self) -> None:
         """Read the counters again, if the last reading isn't recent."""
@@ -107,20 +109,18 @@ class Scarcity:
         cpu = time.process_time()
         self.cpu_rate = max(0.001, (cpu - self._cpu) / passed)
         self._at, self._cpu = now, cpu
-        idle, pressed = (counter.passed() for counter in self._machine)
-        share = min(1 - (idle or 0.0) / passed, 1.0 if pressed is None else pressed / passed)
-        if self._busiest is None:
-            self._busiest = Counter(_busiest_thread() / "schedstat", _waited)
-        else:
-            waited = self._busiest.passed()
-            share = max(share, 1.0 if waited is None else waited / passed)
-        self.share = min(1.0, max(0.0, share))
+        self._threads += (_runnable() - self._threads) / 4
+        self.share = self._crowded
+        if self._waited is None:
+            self._waited = Counter(_busiest_thread() / "schedstat", _waited)
+            return
+        waited = self._waited.passed()
+        self.share = max(self.share, 1.0 if waited is None else min(1.0, waited / passed))
 
     def close(self) -> None:
-        """Close the files that are read."""
-        for counter in (*self._machine, self._busiest):
-            if counter is not None:
-                counter.close()
+        """Close the file that is read."""
+        if self._waited is not None:
+            self._waited.close()
 
 
 class Counter:
@@ -163,16 +163,6 @@ def _runnable() -> int:
     with contextlib.suppress(OSError, ValueError, IndexError):
         return max(1, int(_LOAD.read_text().split()[3].split("/")[0]))
     return 1
-
-
-def _idle(content: bytes) -> float:
-    """Return for how long processors have been idle, summed over all of them (/proc/uptime)."""
-    return float(content.split()[1])
-
-
-def _pressed(content: bytes) -> float:
-    """Return for how long any thread has waited for a processor (/proc/pressure/cpu)."""
-    return int(content.split(b"total=", 1)[1].split()[0]) / 1e6
 
 
 def _waited(content: bytes) -> float:
@@ -248,7 +238,7 @@ class SamplingPace:
             pause = min(pause, max(EDGE_SECONDS, min(longest, left_seconds)))
             affordable = min(SHORT_SECONDS, self._budget.pause_seconds(SHARE))
             soonest = affordable * SHARE / LAST_SHARE
-            pause = max(pause, min(affordable, max(soonest, SCARCE_LEFT_FACTOR * left_seconds)))
+            pause = max(pause, min(affordable, max(soonest, left_seconds)))
             if left <= 0:
                 pause = max(pause, COMPLETE_SECONDS)
         self._due = now + pause

@@ -32,7 +32,7 @@ import libtorrent as lt
 from swarmrace.host.priority import SAMPLER, run_first
 from swarmrace.recording.samples import SampledLog
 from swarmrace.systems.abc import Counters, Record
-from swarmrace.systems.bittorrent.last_bytes import Base, LastBytes
+from swarmrace.systems.bittorrent.last_bytes import NEAR, Base, LastBytes
 from swarmrace.systems.bittorrent.pace import SamplingPace, is_near_end
 from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import UnreadBytes
@@ -152,7 +152,7 @@ class PayloadSampler:
         with contextlib.suppress(RuntimeError, OSError):
             waiting = self._unread.payload()
             self._log.reached(total + waiting, asked_ns, time.monotonic_ns())
-            if is_near_end(total, self._log.size_bytes):
+            if is_near_end(total, self._log.size_bytes, NEAR):
                 self._last.since(Base(total, asked_ns, self._unread.read_bytes()))
 
     def _total(self) -> int | None:
