@@ -65,7 +65,7 @@ BOTH_SIDES = 2
 UPDATE_SECONDS = 0.1
 """Minimum time between two readings of how the CPU is used."""
 
-CROWD = 4
+CROWD = 8
 """From this number of threads that want to run for each processor on, the machine is crowded; at
 twice as many, entirely."""
 
