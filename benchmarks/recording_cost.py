@@ -14,8 +14,8 @@ One to one: a seeder (ours) and a leecher, each in its own namespace, with a rel
 the case has a delay; CPU is that of the leecher's process. The swarm: 4 seeders and 28 leechers on
 loopback, all recorded or all bare, with and without the record of every block's write; throughput
 is that of the median and of the last leecher, CPU that of all peers. A bare leecher is done when
-libtorrent reports it, a recorded one when its last block is written and verified, by libtorrent's
-own stamps. Files are in /dev/shm if there is one.
+libtorrent reports it, a recorded one when all is verified and no write is outstanding, by
+libtorrent's own stamps. Files are in /dev/shm if there is one.
 """
 
 from __future__ import annotations

@@ -176,6 +176,7 @@ def test_a_session_closes_twice_and_while_it_is_awaited():
         await made.close()
         waiting.cancel()
         await asyncio.wait([waiting])
+        assert waiting.cancelled()
         assert made.handle is None
         await made.refresh()
 

@@ -123,8 +123,13 @@ def test_done_is_known_to_the_gap_between_the_last_two_readings_of_outstanding_w
     assert list(queued) == []
     assert record.complete is True
     assert 0 < record.done_gap_ns < record.done_ns - record.deliverable.last_ns
-    transfer, _ = summarize(record, SPEC.observes(BitTorrentOptions()), 0, 0, record.done_ns)
-    assert transfer.done_resolution_seconds >= record.done_gap_ns / 1e9
+    observes, start_ns = SPEC.observes(BitTorrentOptions()), record.arrivals.columns()[2][0]
+    resolutions = []
+    for gap_ns in (0, record.done_gap_ns):
+        record.done_gap_ns = gap_ns
+        transfer, _ = summarize(record, observes, start_ns, start_ns, record.done_ns)
+        resolutions.append(transfer.done_resolution_seconds)
+    assert resolutions[1] - resolutions[0] == pytest.approx(record.done_gap_ns / 1e9)
 
 
 def test_counters_follow_the_samples_while_alerts_wait(tmp_path, monkeypatch):

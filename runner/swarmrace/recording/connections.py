@@ -1,7 +1,8 @@
 """Connected peers over time: how many connections a system had, from the start to the run's end.
 
-A system's own count is read twice a second and recorded when it has changed. That costs a few
-microseconds a second, and shows a swarm that fell apart or never came together.
+A system's own count, which may be a second old, is read twice a second and recorded when it has
+changed. That costs a few microseconds a second, and shows a swarm that fell apart or never came
+together.
 """
 
 from __future__ import annotations

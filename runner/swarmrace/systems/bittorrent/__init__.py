@@ -51,8 +51,8 @@ def _means(options: BitTorrentOptions) -> Meanings:
         comparable_by="pieceOrder: sequential",
         done="the last piece is verified and "
         + ("its last block written" if writes else "no write is outstanding"),
-        usage="the whole process, runner and recording included; recording takes "
-        + (f"more than {RECORDING_CPU}" if writes else str(RECORDING_CPU)),
+        usage="the whole process, runner and recording included"
+        + ("" if writes else f"; recording takes {RECORDING_CPU}"),
         verified="SHA-256 of the file on disk",
     )
 

@@ -21,15 +21,15 @@ from swarmrace.systems.bittorrent.torrent import BLOCK_BYTES
 from swarmrace.systems.bittorrent.unread import Connection, payload_in, received_bytes
 
 NEAR = 16
-"""The last byte is near when less than one byte in this many is missing. Without a limit that is
-50 ms before it at 100 MB, longer than libtorrent is late."""
+"""The last byte is near when less than one byte in this many is missing: of 100 MB without a limit,
+50 ms before it, which is longer than libtorrent's answers are late."""
 
 PAUSE_SECONDS = 0.002
 """Shortest pause between two readings."""
 
 SLACK_BYTES = 2 * BLOCK_BYTES
-"""An earlier answer must show this much more than the last one to be kept: messages without a block
-count as payload, the more the longer ago it was."""
+"""An earlier answer is kept only if it shows this much more: messages without a block are counted
+as payload too, and add up as an answer ages."""
 
 COST_FACTOR = 20
 """The pause as a multiple of the CPU time of a reading."""
@@ -48,7 +48,7 @@ class Base(NamedTuple):
 
 class LastBytes:
     """Adds to a log what arrives between libtorrent's last answers, from the first `since` to
-    `stop`.
+    `end`.
 
     Args:
         log: gets `reached`.
@@ -60,23 +60,28 @@ class LastBytes:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def since(self, base: Base | None) -> None:
-        """Count from an answer on; with None, from no answer.
+    def since(self, base: Base) -> int:
+        """Count from an answer on; return how many bytes of payload have reached the host by now.
 
         What libtorrent reads between its answer and `read_bytes` is in neither. So an earlier
-        answer from which more has come is kept.
+        answer that shows more is kept.
         """
-        before = self._base
-        if base and before and reached_since(before) > reached_since(base) + SLACK_BYTES:
-            return
+        before, found = self._base, reached_since(base)
+        if before is not None and (earlier := reached_since(before)) > found + SLACK_BYTES:
+            return earlier
         self._base = base
-        if base is not None and self._thread is None:
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="last bytes", daemon=True)
             self._thread.start()
+        return found
+
+    def end(self) -> None:
+        """Count no further, without waiting for the thread."""
+        self._ended.set()
 
     def stop(self) -> None:
         """Stop; blocks until the thread has ended. Safe to call twice, or without a start."""
-        self._ended.set()
+        self.end()
         if self._thread is not None:
             self._thread.join()
 
@@ -85,11 +90,11 @@ class LastBytes:
         pause, last = 0.0, 0
         while not self._ended.wait(pause):
             began, base = time.thread_time(), self._base
-            if base is not None:
-                total = reached_since(base)
-                if total > last:
-                    last = total
-                    self._log.reached(total, base.asked_ns, time.monotonic_ns())
+            assert base is not None  # it is set before the thread starts
+            total = reached_since(base)
+            if total > last:
+                last = total
+                self._log.reached(total, base.asked_ns, time.monotonic_ns())
             pause = max(PAUSE_SECONDS, COST_FACTOR * (time.thread_time() - began))
 
 

@@ -31,9 +31,9 @@ class BitTorrentOptions(EntrantOptions):
     encryption: Flag | None = None
     """Protocol encryption; by default the profile's choice (stock enabled, tuned off)."""
     record_writes: Flag = False
-    """Whether it is also recorded when each block was written (`written`); a piece is then
-    delivered once it is written, too. That takes CPU: a swarm of 32 peers on 2 CPUs lost more than
-    10 % of its speed by it."""
+    """Whether to record also when each block was written (`written`). A piece then counts as
+    delivered only once it has been written too. That takes CPU: a swarm of 32 peers on 2 CPUs lost
+    more than 10 % of its speed by it."""
     settings: dict[str, bool | Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | str] = {}
     """libtorrent settings_pack entries, applied last; each is recorded in the result. Integers
     have 32 bits."""

@@ -22,7 +22,7 @@ MIN_SECONDS = 0.005
 """Shortest pause between two other samples."""
 
 MAX_SECONDS = 0.1
-"""Longest pause between two samples, on a busy machine."""
+"""Longest pause between two samples while CPU isn't scarce."""
 
 BUSY_FACTOR = 12
 """The pause between two samples as a multiple of how long one waits for the processor, the
@@ -69,7 +69,7 @@ CROWD = 8
 """From this number of threads that want to run for each processor on, the machine is crowded; at
 twice as many, entirely."""
 
-COMPLETE_SECONDS = 0.5
+COMPLETE_SECONDS = 0.02
 """Pause between two samples once every byte has come: only a piece that fails its hash can change
 the total."""
 
@@ -158,11 +158,16 @@ class Counter:
 
 
 def _runnable() -> int:
-    """Return how many threads of the machine run or could run, this one included
-    (/proc/loadavg)."""
+    """Return how many threads of the machine run or could run, this one included; 1 if the kernel
+    doesn't say."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return max(1, int(_LOAD.read_text().split()[3].split("/")[0]))
+        return max(1, _runnable_in(_LOAD.read_text()))
     return 1
+
+
+def _runnable_in(content: str) -> int:
+    """Return the number of runnable threads in /proc/loadavg."""
+    return int(content.split()[3].split("/")[0])
 
 
 def _waited(content: bytes) -> float:
@@ -171,8 +176,10 @@ def _waited(content: bytes) -> float:
 
 
 def _busiest_thread() -> Path:
-    own = str(threading.get_native_id())
-    return max((each for each in _THREADS.iterdir() if each.name != own), key=_ran)
+    own, found = str(threading.get_native_id()), []
+    with contextlib.suppress(OSError):
+        found = [each for each in _THREADS.iterdir() if each.name != own]
+    return max(found, key=_ran, default=_THREADS / own)
 
 
 def _ran(thread: Path) -> int:
@@ -240,6 +247,6 @@ class SamplingPace:
             soonest = affordable * SHARE / LAST_SHARE
             pause = max(pause, min(affordable, max(soonest, left_seconds)))
             if left <= 0:
-                pause = max(pause, COMPLETE_SECONDS)
+                pause = max(pause, COMPLETE_SECONDS, affordable)
         self._due = now + pause
         return pause

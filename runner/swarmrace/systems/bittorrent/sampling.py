@@ -62,7 +62,7 @@ class PayloadSampler:
         self._unread: UnreadBytes | None = None
         self._wasted, self._wasted_before = False, 0
         self._noticed = self._unread_alerts_from = 0
-        self._noticed_ns, self._receives = -1, False
+        self._noticed_ns, self._receives, self._stands = -1, False, False
         self._latest: lt.torrent_status | None = None
 
     def start(self, handle: lt.torrent_handle) -> None:
@@ -73,13 +73,18 @@ class PayloadSampler:
         self._thread.start()
 
     def is_receiving(self) -> bool:
-        """Return whether alerts may wait: the samples since the last call show new payload (or
-        there is no new sample and they did then), some is missing, and the alerts of no more than
-        `DEFERRED_BYTES` wait."""
+        """Return whether alerts may wait: the samples since the last call show new payload, some is
+        missing, and the alerts of no more than `DEFERRED_BYTES` wait. Without a new sample, the
+        previous answer stands once."""
         before_ns, self._noticed_ns = self._noticed_ns, self._log.sampled_ns
         if before_ns != self._noticed_ns:
             before, self._noticed = self._noticed, self._log.total
             self._receives = before < self._noticed < self._log.size_bytes
+            self._stands = True
+        elif self._stands:
+            self._stands = False
+        else:
+            self._receives = False
         waiting = self._noticed - self._unread_alerts_from
         if self._receives and waiting < DEFERRED_BYTES:
             return True
@@ -138,11 +143,14 @@ class PayloadSampler:
         if total is None:
             return False
         self._log.sample(total, asked_ns, time.monotonic_ns())
-        if total >= self._log.size_bytes and self._on_complete is not None:
-            self._on_complete()
-            self._on_complete = None
+        if total >= self._log.size_bytes:
+            self._last.end()
+            if self._on_complete is not None:
+                with contextlib.suppress(RuntimeError):  # the fetch was abandoned, its loop closed
+                    self._on_complete()
+                self._on_complete = None
         if self._wasted:
-            self._last.since(None)  # bytes that have come before may be among those that wait
+            self._last.end()  # bytes that have come before may be among those that wait
         elif total:
             self._note_unread(total, asked_ns)
         return True
@@ -150,10 +158,11 @@ class PayloadSampler:
     def _note_unread(self, total: int, asked_ns: int) -> None:
         assert self._unread is not None
         with contextlib.suppress(RuntimeError, OSError):
-            waiting = self._unread.payload()
-            self._log.reached(total + waiting, asked_ns, time.monotonic_ns())
+            reached = total + self._unread.payload()
             if is_near_end(total, self._log.size_bytes, NEAR):
-                self._last.since(Base(total, asked_ns, self._unread.read_bytes()))
+                answer = Base(total, asked_ns, self._unread.read_bytes())
+                reached = max(reached, self._last.since(answer))
+            self._log.reached(reached, asked_ns, time.monotonic_ns())
 
     def _total(self) -> int | None:
         """Return the bytes that libtorrent has received, or None if the torrent was removed."""

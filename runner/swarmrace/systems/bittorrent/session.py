@@ -26,12 +26,12 @@ from swarmrace.systems.bittorrent.stamps import STEP_NS, Stamps, clock_offset_ns
 T = TypeVar("T")
 
 READ_SECONDS = 0.2
-"""Maximum time between two readings while a transfer is recorded; at its beginning they come
-sooner, so that a small transfer returns soon after its end."""
+"""Maximum time between two readings while a transfer is recorded, unless its caller defers them; at
+its beginning they come sooner, so that a small transfer returns soon after its end."""
 
 DEFERRED_SECONDS = 1.0
 """Time between two questions whether reading may be deferred further. On busy processors each costs
-0.5 ms, because the caches hold other programs' data by then."""
+0.4 ms, because the caches hold other programs' data by then."""
 
 DRIFT_NS = 50_000
 """Reading isn't deferred any longer once the wall clock has drifted by this much since the last
@@ -228,7 +228,8 @@ class Session:
             while self._reads_by_time and not self._hurry and self._is_deferred():
                 await self._signals.pause(DEFERRED_SECONDS)
             return
-        await self._signals.pause(STATS_SECONDS)
+        since_asked = time.monotonic() - self._stats_asked
+        await self._signals.pause(max(0.01, STATS_SECONDS - since_asked))
 
     def _is_deferred(self) -> bool:
         if self._defer is None or not self._defer():
@@ -385,7 +386,7 @@ class Session:
         box, self.handle = [self.handle], None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._signals.ignore()
+        self._signals.end()
 
         def end() -> None:
             box.clear()  # the destructor waits for libtorrent's threads

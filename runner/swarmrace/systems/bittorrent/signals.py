@@ -15,15 +15,23 @@ class Signals:
         self._woken = asyncio.Event()
         self._readable, self.writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         """Where libtorrent writes a byte when there are alerts, once between two readings."""
+        self._over = False
         self.heed()
 
     def heed(self) -> None:
-        """Wake at libtorrent's signals, those given meanwhile included."""
-        self._loop.add_reader(self._readable, self._on_signal)
+        """Wake at libtorrent's signals, those given meanwhile included; not after `end`."""
+        if not self._over:
+            self._loop.add_reader(self._readable, self._on_signal)
 
     def ignore(self) -> None:
         """Let libtorrent's signals wait."""
-        self._loop.remove_reader(self._readable)
+        if not self._over:
+            self._loop.remove_reader(self._readable)
+
+    def end(self) -> None:
+        """Ignore libtorrent's signals from now on, whatever is called later."""
+        self.ignore()
+        self._over = True
 
     def wake(self) -> None:
         """End the current or the next pause."""
@@ -39,7 +47,7 @@ class Signals:
         self._woken.clear()
 
     def close(self) -> None:
-        """Close the pipe, which must be ignored by now. Safe in any thread."""
+        """Close the pipe, after `end`. Safe in any thread."""
         os.close(self._readable)
         os.close(self.writable)
 
