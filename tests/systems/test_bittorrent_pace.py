@@ -30,7 +30,7 @@ def clock(monkeypatch):
     clock = Clock()
 
     class Counter:
-        def __init__(self, path, parse):
+        def __init__(self, thread):
             self.last = clock.waited
 
         def passed(self):
@@ -110,12 +110,12 @@ def test_the_kernels_counters_are_read(tmp_path):
     assert pace._runnable_in(pace._LOAD.read_text()) >= 1, "this thread runs"
     thread = pace._busiest_thread()
     assert pace._ran(thread) >= 0
-    waited = pace.Counter(thread / "schedstat", pace._waited)
+    waited = pace.Counter(thread)
     assert waited.passed() >= 0
     waited.close()
     assert waited.passed() is None
     assert pace._ran(tmp_path / "gone") == 0
-    assert pace.Counter(tmp_path / "gone", pace._waited).passed() is None
+    assert pace.Counter(tmp_path / "gone").passed() is None
     assert pace._waited(b"3000000000 2500000000 71\n") == 2.5
 
 

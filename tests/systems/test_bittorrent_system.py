@@ -89,9 +89,8 @@ def test_by_default_only_pieces_are_recorded(tmp_path):
     asyncio.run(go())
 
 
-def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
-    monkeypatch.setattr(system_module, "FLUSH_SECONDS", 0.2)
-    monkeypatch.setattr(Session, "queued_write_bytes", 1)
+def recorded_without_writes(tmp_path):
+    """Return the record of a leecher of a swarm of two."""
 
     async def go():
         async with peers(tmp_path, record_writes=False) as swarm:
@@ -99,7 +98,13 @@ def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
             (record,) = await swarm.fetch(await swarm.publish())
             return record
 
-    record = asyncio.run(go())
+    return asyncio.run(go())
+
+
+def test_writes_that_do_not_end_are_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(system_module, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(Session, "queued_write_bytes", 1)
+    record = recorded_without_writes(tmp_path)
     assert record.complete is False
     assert record.notes == [
         "writes were outstanding for 0.2 s after the last piece was verified; it may have been "
@@ -112,14 +117,7 @@ def test_done_is_known_to_the_gap_between_the_last_two_readings_of_outstanding_w
 ):
     queued = iter((1, 1, 0))
     monkeypatch.setattr(Session, "queued_write_bytes", property(lambda self: next(queued)))
-
-    async def go():
-        async with peers(tmp_path, record_writes=False) as swarm:
-            await swarm.prepare()
-            (record,) = await swarm.fetch(await swarm.publish())
-            return record
-
-    record = asyncio.run(go())
+    record = recorded_without_writes(tmp_path)
     assert list(queued) == []
     assert record.complete is True
     assert 0 < record.done_gap_ns < record.done_ns - record.deliverable.last_ns

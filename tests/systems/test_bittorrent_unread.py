@@ -160,7 +160,7 @@ def test_an_earlier_answer_counts_while_it_shows_blocks_that_the_last_one_missed
     first = Base(100_000, 1, counted.read_bytes())
     ours.recv(50_000, socket.MSG_WAITALL)
     missed = Base(100_000, 2, counted.read_bytes())
-    # 20,000 of the 50,000 bytes are in this one, which is more than its slack below the first.
+    # It missed 20,000 bytes, which is within the slack.
     better = Base(130_000, 3, missed.read_bytes)
     last = LastBytes(SampledLog(1_000_000))
     try:

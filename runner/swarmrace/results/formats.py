@@ -162,10 +162,8 @@ OLD_QUEUE_MILLISECONDS = 50.0
 
 def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
     """Set the queue length that was raced if race.json's scenario names none."""
-    found: Any = data
-    for key in ("scenario", "global", "race", "network"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or "queueMilliseconds" in found:
+    network = _inside(data, "scenario", "global", "race", "network")
+    if network is None or "queueMilliseconds" in network:
         return data
     scenario = copy.deepcopy(data["scenario"])
     scenario["global"]["race"]["network"]["queueMilliseconds"] = OLD_QUEUE_MILLISECONDS
@@ -174,13 +172,8 @@ def _with_queue(data: dict[str, Any]) -> dict[str, Any]:
 
 def _with_former_options(data: dict[str, Any]) -> dict[str, Any]:
     """Set the options that were raced if race.json's scenario doesn't name them yet."""
-    found: Any = data
-    for key in ("scenario", "global", "entrants"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict):
-        return data
     missing = {}
-    for name, options in found.items():
+    for name, options in (_inside(data, "scenario", "global", "entrants") or {}).items():
         kind = options.get("kind") if isinstance(options, dict) else None
         spec = systems.find(kind) if isinstance(kind, str) else None
         former = {} if spec is None else spec.options.FORMER
@@ -191,6 +184,14 @@ def _with_former_options(data: dict[str, Any]) -> dict[str, Any]:
     for name, options in missing.items():
         scenario["global"]["entrants"][name] |= options
     return data | {"scenario": scenario}
+
+
+def _inside(data: dict[str, Any], *keys: str) -> dict[str, Any] | None:
+    """Return the object at a path of keys, or None if there is none."""
+    found: Any = data
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _without_system(data: dict[str, Any]) -> dict[str, Any]:

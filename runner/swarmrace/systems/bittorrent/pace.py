@@ -12,7 +12,6 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 EDGE_SECONDS = 0.002
@@ -112,7 +111,7 @@ class Scarcity:
         self._threads += (_runnable() - self._threads) / 4
         self.share = self._crowded
         if self._waited is None:
-            self._waited = Counter(_busiest_thread() / "schedstat", _waited)
+            self._waited = Counter(_busiest_thread())
             return
         waited = self._waited.passed()
         self.share = max(self.share, 1.0 if waited is None else min(1.0, waited / passed))
@@ -124,18 +123,16 @@ class Scarcity:
 
 
 class Counter:
-    """A count of seconds in a file of the kernel's, which is opened once, because that costs ten
-    times as much as reading it.
+    """Counts for how long a thread waits for a processor. Its schedstat is opened once, because
+    that costs ten times as much as reading it.
 
     Args:
-        path: the file.
-        parse: returns the seconds in its content.
+        thread: the thread's folder in /proc.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], float]) -> None:
-        self._parse = parse
+    def __init__(self, thread: Path) -> None:
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(thread / "schedstat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._file = -1
         self._seconds = self._read()
@@ -153,7 +150,7 @@ class Counter:
 
     def _read(self) -> float | None:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            return self._parse(os.pread(self._file, 256, 0))
+            return _waited(os.pread(self._file, 128, 0))
         return None
 
 

@@ -40,8 +40,7 @@ class PieceRecorder:
         self._missing = np.ones(self.pieces, dtype=bool)
         self._deliverable = self._record.deliverable = ByteLog(self.pieces)
         early, self._early = self._early, []
-        for piece, t_ns in early:
-            self._deliver([piece], np.array([t_ns]))
+        self._deliver([piece for piece, _ in early], [t_ns for _, t_ns in early])
 
     @property
     def is_ready(self) -> bool:
@@ -85,11 +84,11 @@ class PieceRecorder:
 
     def _on_piece(self, alert: lt.piece_finished_alert, t_ns: int) -> None:
         if self._piece_bytes:
-            self._deliver([alert.piece_index], np.array([t_ns]))
+            self._deliver([alert.piece_index], [t_ns])
         else:
             self._early.append((alert.piece_index, t_ns))
 
-    def _deliver(self, pieces: Sequence[int] | Int64s, t_ns: Int64s) -> None:
+    def _deliver(self, pieces: Sequence[int] | Int64s, t_ns: Sequence[int] | Int64s) -> None:
         """Record the file's pieces (not its padding) that have no record yet, each once, in their
         order."""
         found = np.asarray(pieces, dtype=np.int64)
@@ -100,4 +99,4 @@ class PieceRecorder:
         self._missing[new] = False
         start = new * self._piece_bytes
         length = np.minimum(self._piece_bytes, self._record.size_bytes - start)
-        self._deliverable.record_many(start, length, t_ns[first])
+        self._deliverable.record_many(start, length, np.asarray(t_ns, dtype=np.int64)[first])
